@@ -1,0 +1,31 @@
+"""What a caller should know about a result that succeeded: stable codes with a sentence each.
+
+Codes travel in `X-Warnings`, in the JSON report and in the GLB's `asset.extras.warnings`.
+"""
+
+from enum import StrEnum
+
+
+class Notice(StrEnum):
+    """A warning code; `sentence` says it in words."""
+
+    FIRST_FRAME_ONLY = "first_frame_only"
+    SEVERAL_OBJECTS = "several_objects"
+    CUT_BY_FRAME = "cut_by_frame"
+    SHAPE_GUESSED = "shape_guessed"
+    QUALITY_IGNORED = "quality_ignored"
+
+    @property
+    def sentence(self) -> str:
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Notice.FIRST_FRAME_ONLY: "The image is animated or has several pages; only the first was used.",
+    Notice.SEVERAL_OBJECTS: (
+        "Several separate objects were found; only the largest was reconstructed. Send a mask to choose another."
+    ),
+    Notice.CUT_BY_FRAME: "The object touches the border of the photo; what lies outside is missing from the model.",
+    Notice.SHAPE_GUESSED: "The preview engine inflates the silhouette: thickness and the back are guessed.",
+    Notice.QUALITY_IGNORED: "The preview engine has one quality; the option 'quality' was ignored.",
+}

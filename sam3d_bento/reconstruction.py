@@ -1,0 +1,163 @@
+"""The data that flows from a photo to a GLB. Frames, units and dtypes are fixed here and nowhere else.
+
+bytes ─► Photo ─► Mask ─► Reconstruction ─► Asset
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from sam3d_bento.errors import BadRequest
+from sam3d_bento.notices import Notice
+
+Float32 = npt.NDArray[np.float32]
+Int32 = npt.NDArray[np.int32]
+UInt8 = npt.NDArray[np.uint8]
+Bool = npt.NDArray[np.bool_]
+
+MaskSource = Literal["alpha", "upload", "rembg"]
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded picture, upright (EXIF orientation applied), its background untouched.
+
+    rgb: (H, W, 3) uint8 sRGB. alpha: (H, W) uint8, or None for an opaque format.
+    original_size: upright (width, height) in pixels before any reduction to working size.
+    """
+
+    rgb: UInt8
+    alpha: UInt8 | None
+    original_size: tuple[int, int]
+    notices: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Which pixels are the object. pixels: (H, W) bool, the size of the photo; coverage: share of True, 0..1."""
+
+    pixels: Bool
+    source: MaskSource
+    coverage: float
+    notices: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True)
+class Splats:
+    """Gaussians in the frame of the vertices.
+
+    positions (G, 3) float32; colours (G, 3) uint8 sRGB; opacity (G,) float32 0..1;
+    scale (G, 3) float32, standard deviations in scene units; rotation (G, 4) float32 unit quaternions wxyz.
+    """
+
+    positions: Float32
+    colours: UInt8
+    opacity: Float32
+    scale: Float32
+    rotation: Float32
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where the object stood before the camera. rotation (4,) wxyz; translation (3,); scale (3,); frame: the camera's."""
+
+    rotation: Float32
+    translation: Float32
+    scale: Float32
+    frame: str
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """A dense coloured mesh: y up, right-handed, inside the unit cube centred at the origin.
+
+    vertices (V, 3) float32; faces (F, 3) int32, counter-clockwise seen from outside;
+    colours (V, 3) uint8 sRGB or None. Preview: the side that the photo saw faces +z.
+    SAM 3D: its canonical object frame turned y-up, its numbers kept so that `pose` still fits.
+    """
+
+    vertices: Float32
+    faces: Int32
+    colours: UInt8 | None = None
+    splats: Splats | None = None
+    pose: Pose | None = None
+    notices: tuple[Notice, ...] = ()
+    details: dict[str, Any] = field(default_factory=dict)  # JSON values: how the engine came to this shape
+
+    def save(self, path: Path) -> None:
+        """Write the arrays as `.npz`: vertices, faces, colours, splat_*, pose_*. Notices and details are not kept."""
+        arrays: dict[str, npt.NDArray[Any]] = {"vertices": self.vertices, "faces": self.faces}
+        if self.colours is not None:
+            arrays["colours"] = self.colours
+        for prefix, part in (("splat", self.splats), ("pose", self.pose)):
+            if part is not None:
+                arrays |= {f"{prefix}_{f.name}": np.asarray(getattr(part, f.name)) for f in fields(part)}
+        with path.open("wb") as file:  # a file object, because given a name numpy appends ".npz" to it
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # numpy's stub types **kwds as bool
+
+    @classmethod
+    def load(cls, path: Path) -> Reconstruction:
+        """Read what `save` wrote. Raises BadRequest for a file that is not one, or whose arrays do not fit together."""
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+        except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as exc:
+            raise BadRequest(f"{path.name} is not a readable .npz reconstruction.") from exc
+        return cls.from_arrays(arrays)
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Reconstruction:
+        """Build from named arrays. Raises BadRequest when one is missing, or has a wrong shape or index."""
+        vertices = _array(arrays, "vertices", np.float32, (-1, 3))
+        faces = _array(arrays, "faces", np.int32, (-1, 3))
+        if len(faces) and (faces.min() < 0 or faces.max() >= len(vertices)):
+            raise BadRequest("'faces' names vertices that do not exist.")
+        count = len(vertices)
+        colours = _array(arrays, "colours", np.uint8, (count, 3)) if "colours" in arrays else None
+        splats = pose = None
+        if "splat_positions" in arrays:
+            positions = _array(arrays, "splat_positions", np.float32, (-1, 3))
+            n = len(positions)
+            splats = Splats(
+                positions=positions,
+                colours=_array(arrays, "splat_colours", np.uint8, (n, 3)),
+                opacity=_array(arrays, "splat_opacity", np.float32, (n,)),
+                scale=_array(arrays, "splat_scale", np.float32, (n, 3)),
+                rotation=_array(arrays, "splat_rotation", np.float32, (n, 4)),
+            )
+        if "pose_rotation" in arrays:
+            pose = Pose(
+                rotation=_array(arrays, "pose_rotation", np.float32, (4,)),
+                translation=_array(arrays, "pose_translation", np.float32, (3,)),
+                scale=_array(arrays, "pose_scale", np.float32, (3,)),
+                frame=str(arrays.get("pose_frame", "")),
+            )
+        return cls(vertices=vertices, faces=faces, colours=colours, splats=splats, pose=pose)
+
+
+def _array(arrays: dict[str, npt.NDArray[Any]], name: str, dtype: type, shape: tuple[int, ...]) -> Any:
+    """The named array as `dtype`, its shape checked (-1: any length)."""
+    if name not in arrays:
+        raise BadRequest(f"The reconstruction has no array '{name}'.")
+    array = arrays[name]
+    if array.ndim != len(shape) or any(want not in (-1, got) for want, got in zip(shape, array.shape, strict=True)):
+        raise BadRequest(f"The array '{name}' has shape {array.shape}; expected {shape} (-1: any length).")
+    if not np.can_cast(array.dtype, dtype, casting="same_kind") and not (
+        np.issubdtype(array.dtype, np.integer) and np.issubdtype(dtype, np.integer)
+    ):
+        raise BadRequest(f"The array '{name}' has dtype {array.dtype}; expected {np.dtype(dtype)}.")
+    return np.ascontiguousarray(array, dtype=dtype)
+
+
+@dataclass(frozen=True)
+class Asset:
+    """The finished product. glb: binary glTF 2.0. report: JSON values; what `asset.extras` holds, plus the run's figures."""
+
+    glb: bytes
+    report: dict[str, Any]

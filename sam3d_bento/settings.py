@@ -1,0 +1,94 @@
+"""One frozen, typed description of how this process is set up, read from `SAM3D_*` environment variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+PREFIX = "SAM3D_"
+
+
+def _whole(value: Any) -> Any:
+    """Accept `5e9` and `20_000_000` for a whole number, as people write sizes."""
+    if isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            return value
+        return int(number) if number.is_integer() else value
+    return value
+
+
+def _cache_dir() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "sam3d-bento"
+
+
+Count = Annotated[int, BeforeValidator(_whole), Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Folder = Annotated[Path, AfterValidator(Path.expanduser), AfterValidator(Path.absolute)]
+
+
+class SettingsError(ValueError):
+    """A `SAM3D_*` variable has a value that cannot be used."""
+
+
+class Settings(BaseModel):
+    """Units are in the names. `Settings.from_environ()` reads `SAM3D_<NAME IN CAPITALS>`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    engine: Annotated[
+        Literal["auto", "sam3d", "preview"],
+        Field(description="`auto`: SAM 3D when CUDA and all weights are there, else preview, said loudly"),
+    ] = "auto"
+    mask_model: Annotated[
+        str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="The rembg model that finds the object")
+    ] = "u2netp"
+    mask_dir: Annotated[Folder, Field(description="Where the mask model's file lies")] = Field(
+        default_factory=lambda: (_cache_dir() / "mask").expanduser().absolute()
+    )
+    output_dir: Annotated[Folder, Field(description="Every GLB is stored here until it expires")] = Field(
+        default_factory=lambda: (_cache_dir() / "outputs").expanduser().absolute()
+    )
+    output_ttl_seconds: Annotated[Seconds, Field(description="How long a download link works")] = 3600
+    output_max_bytes: Annotated[Count, Field(description="The oldest results are removed above this many bytes")] = (
+        5_000_000_000
+    )
+    work_dir: Annotated[Folder, Field(description="Short-lived files; swept at start and while running")] = Path(
+        "/tmp/sam3d-bento"  # noqa: S108  # every process works in a locked 0700 folder of its own below it
+    )
+    max_upload_bytes: Annotated[Count, Field(description="Largest request body")] = 20_000_000
+    max_pixels: Annotated[Count, Field(description="Largest image, width × height")] = 64_000_000
+    queue_limit: Annotated[Count, Field(description="Jobs that may wait; one more is refused with 429")] = 8
+    deadline_seconds: Annotated[Seconds, Field(description="A run that takes longer is stopped")] = 120
+    public_url: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://[^\s/]+(/[^\s]*)?$", description="Base of download links; absent: the request's Host"
+        ),
+    ] = None
+    log_format: Annotated[Literal["console", "json"], Field(description="One JSON object a line, or text")] = "console"
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read the environment. An empty value counts as absent. Raises SettingsError naming every bad variable."""
+        environ = os.environ if environ is None else environ
+        given = {
+            name: environ[PREFIX + name.upper()] for name in cls.model_fields if environ.get(PREFIX + name.upper())
+        }
+        try:
+            return cls.model_validate(given)
+        except ValidationError as exc:
+            faults = "; ".join(f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in exc.errors())
+            raise SettingsError(faults) from exc
+
+    @classmethod
+    def unknown_names(cls, environ: Mapping[str, str] | None = None) -> list[str]:
+        """`SAM3D_*` variables that name no setting: most likely a typing mistake."""
+        environ = os.environ if environ is None else environ
+        known = {PREFIX + name.upper() for name in cls.model_fields}
+        return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
