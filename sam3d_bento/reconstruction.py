@@ -65,7 +65,10 @@ class Splats:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the object stood before the camera. rotation (4,) wxyz; translation (3,); scale (3,); frame: the camera's."""
+    """Where the object stood before the camera.
+
+    rotation (4,) wxyz, translation (3,), scale (3,), all float32; frame: the camera frame's name.
+    """
 
     rotation: Float32
     translation: Float32
@@ -157,7 +160,10 @@ def _array(arrays: dict[str, npt.NDArray[Any]], name: str, dtype: type, shape: t
 
 @dataclass(frozen=True)
 class Asset:
-    """The finished product. glb: binary glTF 2.0. report: JSON values; what `asset.extras` holds, plus the run's figures."""
+    """The finished product.
+
+    glb: binary glTF 2.0. report: JSON values; what `asset.extras` holds, plus the figures of this run.
+    """
 
     glb: bytes
     report: dict[str, Any]
