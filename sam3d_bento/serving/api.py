@@ -1,0 +1,199 @@
+"""The HTTP routes: what each takes and answers. The reading of requests, the work and the errors live beside it.
+
+`/api/inference` itself is BentoML's (service.py), so that its clients and its schema know it; it calls `inference`.
+The other routes are a FastAPI app that BentoML mounts. All of them find the one `Backend` in the service instance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from importlib import resources
+from typing import Any
+
+import anyio.to_thread
+import bentoml
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+
+from sam3d_bento import images
+from sam3d_bento.errors import Internal, Sam3DError
+from sam3d_bento.notices import Notice
+from sam3d_bento.options import Options
+from sam3d_bento.reconstruction import Asset
+from sam3d_bento.serving import inputs, problems
+from sam3d_bento.serving.backend import Backend
+from sam3d_bento.serving.requests import note, request_id
+from sam3d_bento.serving.worker import Job
+from sam3d_bento.submission import STAGES, MaskImage
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+# The interactive pages of FastAPI load scripts from another host; BentoML's /docs.json describes the service.
+app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+
+
+def backend() -> Backend:
+    """The running service's backend."""
+    found: Backend = bentoml.get_current_service().backend
+    return found
+
+
+def answers_errors(handler: Handler) -> Handler:
+    """Turn an error of the tree into its problem document. BentoML and FastAPI would hide or log it as a fault."""
+
+    async def guarded(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except Sam3DError as error:
+            note(request, outcome=error.code, detail=error.detail)
+            return problems.response(error, request_id(request))
+
+    guarded.__name__ = handler.__name__
+    guarded.__doc__ = handler.__doc__
+    return guarded
+
+
+@answers_errors
+async def inference(request: Request) -> Response:
+    """A photo in, a GLB out."""
+    server = backend()
+    server.worker.admit()
+    given = await inputs.read(request)
+    job = server.worker.submit(given.submission, request_id(request))
+    asset: Asset = await result(job, request)
+    try:
+        asset_id = await anyio.to_thread.run_sync(server.assets.put, asset.glb)
+    except OSError as exc:
+        raise Internal("The result could not be stored.") from exc
+    url = asset_url(request, asset_id)
+    seconds = {"queue": round(job.queue_seconds, 4), **asset.report["seconds"]}
+    report = {**asset.report, "id": asset_id, "url": url, "request_id": request_id(request), "seconds": seconds}
+    note(request, outcome="done", engine=report["engine"], asset=asset_id, stages=seconds)
+    headers = {
+        "X-Asset-Id": asset_id,
+        "X-Engine": report["engine"],
+        "X-Seed": str(report["seed"]),
+        **mask_headers(report),
+        "Link": f'<{url}>; rel="canonical"',
+        "Server-Timing": ", ".join(f"{stage};dur={seconds[stage] * 1000:.1f}" for stage in ("queue", *STAGES)),
+        "Cache-Control": "no-store",
+    }
+    if inputs.wants_link(given, request.headers.get("accept", "")):
+        return JSONResponse(report, headers=headers)
+    headers["Content-Disposition"] = f'attachment; filename="{asset_id}.glb"'
+    return Response(asset.glb, headers=headers, media_type=inputs.GLB_MEDIA_TYPE)
+
+
+@app.post("/api/mask", include_in_schema=False)
+@answers_errors
+async def mask(request: Request) -> Response:
+    """The mask that `inference` would use for this photo, as a PNG of the upright photo's size."""
+    worker = backend().mask_worker
+    worker.admit()
+    given = await inputs.read(request, options=False)
+    image: MaskImage = await result(worker.submit(given.submission, request_id(request)), request)
+    note(request, outcome="done", stages=image.report["seconds"])
+    return Response(
+        image.png, headers={**mask_headers(image.report), "Cache-Control": "no-store"}, media_type="image/png"
+    )
+
+
+@app.api_route("/api/assets/{name}", methods=["GET", "HEAD", "DELETE"], include_in_schema=False)
+@answers_errors
+async def asset(request: Request) -> Response:
+    """A finished GLB: whole or a range of it; DELETE removes it."""
+    store = backend().assets
+    asset_id = request.path_params["name"].removesuffix(".glb")
+    if request.method == "DELETE":
+        await anyio.to_thread.run_sync(store.delete, asset_id)
+        return Response(status_code=204)
+    stored = store.get(asset_id)
+    etag = f'"{stored.id}"'  # an asset never changes under its id
+    headers = {"ETag": etag, "Cache-Control": f"private, max-age={int(stored.expires_in_seconds)}, immutable"}
+    tags = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    if etag in tags or "*" in tags:
+        return Response(status_code=304, headers=headers)
+    return FileResponse(
+        stored.path,
+        headers=headers,
+        media_type=inputs.GLB_MEDIA_TYPE,
+        filename=f"{stored.id}.glb",
+        stat_result=stored.stat,
+    )
+
+
+@app.get("/api/options", include_in_schema=False)
+async def options(request: Request) -> Response:
+    """What may be asked for, and what is refused."""
+    server = backend()
+    settings, info = server.settings, server.worker.info
+    fields = Options.model_json_schema()["properties"]
+    return JSONResponse(
+        {
+            "engine": {"name": info.name, "version": info.version, "device": info.device} if info else None,
+            "options": fields | {"response": {"enum": ["file", "link"], "default": "file", "type": "string"}},
+            "formats": list(images.FORMATS),
+            "limits": {
+                "max_upload_bytes": settings.max_upload_bytes,
+                "max_pixels": settings.max_pixels,
+                "queue_limit": settings.queue_limit,
+                "deadline_seconds": settings.deadline_seconds,
+                "output_ttl_seconds": settings.output_ttl_seconds,
+            },
+            "warnings": {str(notice): notice.sentence for notice in Notice},
+        }
+    )
+
+
+@app.api_route("/health", methods=["GET", "HEAD"], include_in_schema=False)
+async def health(request: Request) -> Response:
+    """200 when jobs are taken, 503 with the reason otherwise."""
+    server = backend()
+    report = await anyio.to_thread.run_sync(server.health)
+    ready = report["status"] == "ready"
+    headers = {"Cache-Control": "no-store"} | ({} if ready else {"Retry-After": "5"})
+    return JSONResponse(report, 200 if ready else 503, headers)
+
+
+@app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+async def page(request: Request) -> Response:
+    """A form to try the service with."""
+    return HTMLResponse((resources.files(__package__) / "web" / "index.html").read_text("utf-8"))
+
+
+async def result(job: Job, request: Request) -> Any:
+    """The job's result. A client that goes away cancels the job; so does a cancelled await."""
+    done = asyncio.wrap_future(job.future)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({done, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not done.done():
+            job.cancel()
+        return await done
+    except asyncio.CancelledError:
+        job.cancel()
+        raise
+    finally:
+        gone.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def mask_headers(report: dict[str, Any]) -> dict[str, str]:
+    """What both the GLB's and the mask's answer say of the mask."""
+    return {
+        "X-Mask-Source": report["mask"]["source"],
+        "X-Mask-Coverage": f"{report['mask']['coverage']:.4f}",
+        "X-Warnings": ",".join(report["warnings"]),
+    }
+
+
+def asset_url(request: Request, asset_id: str) -> str:
+    """The absolute link to an asset: below SAM3D_PUBLIC_URL, else below the address that the client used."""
+    base = backend().settings.public_url or str(request.base_url)
+    return f"{base.rstrip('/')}/api/assets/{asset_id}.glb"

@@ -1,0 +1,107 @@
+"""What one service process holds: its folders and their sweeping, its engine process and its mask process."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import threading
+from typing import Any
+
+from sam3d_bento.serving import gpu, logs
+from sam3d_bento.serving.assets import AssetStore
+from sam3d_bento.serving.workdir import WorkDir
+from sam3d_bento.serving.worker import State, Worker
+from sam3d_bento.settings import Settings
+
+ENGINE_LOADER = "sam3d_bento.pipeline:Pipeline.load"
+MASK_LOADER = "sam3d_bento.pipeline:MaskPreview.load"
+
+log = logging.getLogger("sam3d_bento.backend")
+
+
+class Backend:
+    """Starts at once and loads in the background: `ready` tells when jobs are taken.
+
+    engine_loader: as in `messages.Start`.
+    """
+
+    def __init__(self, settings: Settings, engine_loader: str = ENGINE_LOADER) -> None:
+        self.settings = settings
+        logs.configure(settings.log_format)
+        for name in Settings.unknown_names():
+            logs.event(log, "unknown setting", logging.WARNING, name=name)
+        self.workdir = WorkDir(settings.work_dir)
+        # Whatever this process spools (large uploads) lies where the sweep of the next process finds it.
+        self._tempdir_before, tempfile.tempdir = tempfile.tempdir, str(self.workdir.path)
+        self.assets = AssetStore(settings.output_dir, settings.output_ttl_seconds, settings.output_max_bytes)
+        self.sweep()
+        self.worker = Worker("engine", engine_loader, settings, self.workdir)
+        self.worker.start()
+        self._mask_worker: Worker | None = None
+        self._mask_lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._sweeper = threading.Thread(target=self._sweep_regularly, name="sweeper", daemon=True)
+        self._sweeper.start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the engine is loaded, warm, and its process alive."""
+        return self.worker.ready
+
+    @property
+    def alive(self) -> bool:
+        """False after a load that failed: only a restart of the service can help."""
+        return self.worker.state is not State.FAILED
+
+    @property
+    def mask_worker(self) -> Worker:
+        """The process that previews masks, started at the first call: a mask never waits for a reconstruction."""
+        with self._mask_lock:
+            if self._mask_worker is None:
+                self._mask_worker = Worker("mask", MASK_LOADER, self.settings, self.workdir, queue_while_loading=True)
+                self._mask_worker.start()
+            return self._mask_worker
+
+    def health(self) -> dict[str, Any]:
+        """What `/health` answers, JSON values."""
+        worker = self.worker
+        info = worker.info
+        memory = gpu.memory()
+        return {
+            "status": "ready" if worker.ready else str(worker.state),
+            "reason": worker.reason or None,
+            "engine": info.name if info else None,
+            "engine_version": info.version if info else None,
+            "device": info.device if info else None,
+            "gpu_memory": {"name": memory.name, "used_bytes": memory.used_bytes, "total_bytes": memory.total_bytes}
+            if memory
+            else None,
+            "queue": {"running": int(worker.busy), "waiting": worker.waiting, "limit": self.settings.queue_limit},
+            "loads": worker.loads,
+        }
+
+    def sweep(self) -> None:
+        """Remove expired results and what dead processes left."""
+        removed = self.assets.sweep()
+        self.workdir.sweep()
+        if removed:
+            logs.event(log, "removed expired results", count=removed)
+
+    def stop(self) -> None:
+        """End the processes and remove this process's short-lived files. Results stay until they expire."""
+        self._stopping.set()
+        self._sweeper.join()
+        for worker in (self.worker, self._mask_worker):
+            if worker is not None:
+                worker.stop()
+        tempfile.tempdir = self._tempdir_before
+        self.workdir.close()
+
+    def _sweep_regularly(self) -> None:
+        # Often enough that an expired file does not lie for longer than a quarter of its time, but not idly.
+        interval = min(60.0, max(0.5, self.settings.output_ttl_seconds / 4))
+        while not self._stopping.wait(interval):
+            try:
+                self.sweep()
+            except OSError:
+                log.exception("the sweep failed; it is tried again")

@@ -1,0 +1,114 @@
+"""The engine process: loads one Runner, then runs task after task until its pipe closes.
+
+It is started by `worker.Worker` as `python -m sam3d_bento.serving.engine_process FD`. It owns the GPU and all native
+code that may hang, crash or run out of memory; the service process survives it. It never outlives the service process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import logging
+import os
+import signal
+import sys
+import tempfile
+import threading
+from multiprocessing.connection import Connection
+from typing import Any, cast
+
+from sam3d_bento.errors import Cancelled, Internal, Sam3DError
+from sam3d_bento.serving import logs
+from sam3d_bento.serving.messages import Cancel, Done, Failed, LoadFailed, Progress, Ready, Runner, Start, Task
+from sam3d_bento.submission import Stage
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+log = logging.getLogger("sam3d_bento.engine_process")
+
+
+def main(descriptor: int) -> None:
+    """Serve the pipe at `descriptor` until it closes."""
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal group: the service decides
+    pipe: Any = Connection(descriptor)
+    start = cast(Start, pipe.recv())
+    logs.configure(start.settings.log_format)
+    try:
+        runner = _load(start)
+    except Sam3DError as exc:
+        pipe.send(LoadFailed(exc))
+        return
+    except Exception:  # whatever a load raises must reach /health as a sentence
+        log.exception("the load failed")
+        pipe.send(LoadFailed(Internal("The engine could not be loaded; the server's log says why.")))
+        return
+    pipe.send(Ready(runner.info))
+    while (task := _next_task(pipe)) is not None:
+        pipe.send(_run(runner, task, pipe))
+
+
+def die_with_parent() -> None:
+    """End this process when the service process ends, however it ends.
+
+    A closed pipe is noticed only between tasks. On Linux the kernel sends SIGKILL as well, which also reaches
+    native code that holds the interpreter lock; elsewhere a thread watches for a new parent.
+    """
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before the request was in place
+            os._exit(1)
+    else:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    pause = threading.Event()
+    while os.getppid() == parent:
+        pause.wait(1.0)
+    os._exit(1)
+
+
+def _load(start: Start) -> Runner:
+    module, _, attribute = start.loader.partition(":")
+    loader: Any = importlib.import_module(module)
+    for name in attribute.split("."):
+        loader = getattr(loader, name)
+    return cast(Runner, loader(start.settings))
+
+
+def _next_task(pipe: Any) -> Task | None:
+    """The next task, or None when the service closed the pipe."""
+    while True:
+        try:
+            message = pipe.recv()
+        except (EOFError, ConnectionResetError):
+            return None
+        if isinstance(message, Task):
+            return message
+        # else a Cancel that crossed the end of its job
+
+
+def _run(runner: Runner, task: Task, pipe: Any) -> Done | Failed:
+    def report(stage: Stage, fraction: float) -> None:
+        while pipe.poll():  # also raises when the service is gone
+            message = pipe.recv()
+            if isinstance(message, Cancel) and message.job_id == task.job_id:
+                raise Cancelled("The job was cancelled.")
+        pipe.send(Progress(task.job_id, stage, fraction))
+
+    tempfile.tempdir = str(task.directory)  # what a library writes meanwhile is removed with the job
+    try:
+        return Done(task.job_id, runner.run(task.submission, report))
+    except Sam3DError as exc:
+        return Failed(task.job_id, exc)
+    except (EOFError, ConnectionResetError, BrokenPipeError):  # from the pipe: nobody is left to answer
+        sys.exit(1)
+    except Exception:  # one broken job must not cost the loaded engine
+        log.exception("job %s failed", task.job_id)
+        return Failed(task.job_id, Internal("The reconstruction failed; the server's log says why."))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

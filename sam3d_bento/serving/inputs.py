@@ -1,0 +1,197 @@
+"""From an HTTP request to a `Submission`: one reader for every route that takes a photo.
+
+The photo comes as the multipart field `image` (or `file`, the same thing), or as the raw body; options as form fields
+or in the query. Everything else is a 400 or 415 that names the field. Nothing is ever fetched from an address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import bentoml
+from bentoml.validators import ContentType
+from pydantic import Field, ValidationError
+from python_multipart.exceptions import FormParserError
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+
+from sam3d_bento.errors import BadRequest, Cancelled, Sam3DError, UnsupportedMedia
+from sam3d_bento.options import SEED_MAX, Options, Quality, TextureSize
+from sam3d_bento.submission import Submission
+
+Delivery = Literal["file", "link"]
+
+# Two files and a handful of options; more is no form of ours. An option's text is short.
+MAX_FILES = 4
+MAX_FIELDS = 32
+MAX_TEXT_BYTES = 4096
+
+PHOTO_FIELDS = ("image", "file")
+GLB_MEDIA_TYPE = "model/gltf-binary"
+
+
+class InferenceInput(bentoml.IODescriptor):  # type: ignore[misc]  # bentoml is untyped here
+    """A photo, and how to reconstruct the object in it."""
+
+    # BentoML 1.4.39 answers 500 to malformed forms, downloads from addresses in file fields, and stores uploads on
+    # disk. So this class only describes the fields, for /docs.json and the Python client; `read` below reads them.
+    # `= None` without Optional: Optional[Path] is unhashable there, and the import fails.
+    image: Annotated[Path, ContentType("*/*"), Field(description="The photo: JPEG, PNG, WebP, AVIF, BMP, TIFF, GIF.")]
+    mask: Annotated[
+        Path, ContentType("*/*"), Field(description="White where the object is; the size of the upright photo.")
+    ] = None  # type: ignore[assignment]
+    seed: Annotated[int | None, Field(ge=0, le=SEED_MAX, description=Options.model_fields["seed"].description)] = None
+    texture_size: Annotated[TextureSize, Field(description=Options.model_fields["texture_size"].description)] = 1024
+    target_faces: Annotated[
+        int, Field(ge=1_000, le=200_000, description=Options.model_fields["target_faces"].description)
+    ] = 40_000
+    quality: Annotated[Quality, Field(description=Options.model_fields["quality"].description)] = "standard"
+    response: Annotated[Delivery, Field(description="`link`: a JSON report with a download link.")] = "file"
+
+    @classmethod
+    async def from_http_request(cls, request: Request, serde: object) -> InferenceInput:
+        """Take nothing from the request: the API method reads it itself."""
+        nothing: InferenceInput = cls.model_construct(**dict.fromkeys(cls.model_fields))
+        return nothing
+
+
+@dataclass(frozen=True)
+class Input:
+    """A read request."""
+
+    submission: Submission
+    delivery: Delivery | None  # None: the caller did not say
+
+
+async def read(request: Request, *, options: bool = True) -> Input:
+    """Read the request's photo, mask and options. options=False: only photo and mask are known fields.
+
+    Raises BadRequest, UnsupportedMedia; Cancelled when the client goes away meanwhile.
+    """
+    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    try:
+        if media_type == "multipart/form-data":
+            files, texts = await _read_form(request)
+        elif media_type.startswith("image/") or media_type == "application/octet-stream":
+            files, texts = {"image": await request.body()}, []
+        else:
+            raise UnsupportedMedia(
+                "Send the photo as multipart/form-data in the field 'image', or as the body with an image/* media type."
+            )
+    except ClientDisconnect:
+        raise Cancelled("The client went away during the upload.") from None
+    fields = _unique([*texts, *request.query_params.multi_items()])
+    delivery = fields.pop("response", None) if options else None
+    if delivery not in (None, "file", "link"):
+        raise BadRequest("The field 'response' must be 'file' or 'link'.")
+    submission = Submission(
+        photo=_photo(files), mask=files.get("mask"), options=_options(fields) if options else _no_options(fields)
+    )
+    return Input(submission, delivery)  # type: ignore[arg-type]
+
+
+def wants_link(given: Input, accept: str) -> bool:
+    """Whether the answer is the JSON report: the field `response` says so, else the header `Accept`.
+
+    JSON must be put strictly above the GLB: a tie, `*/*` and no header at all mean the file.
+    """
+    if given.delivery is not None:
+        return given.delivery == "link"
+    return _preference(accept, "application", "json") > _preference(accept, "model", "gltf-binary")
+
+
+async def _read_form(request: Request) -> tuple[dict[str, bytes], list[tuple[str, str]]]:
+    files: dict[str, bytes] = {}
+    texts: list[tuple[str, str]] = []
+    try:
+        async with request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_TEXT_BYTES) as form:
+            for name, value in form.multi_items():
+                if not isinstance(value, UploadFile):
+                    texts.append((name, value))
+                elif name not in (*PHOTO_FIELDS, "mask"):
+                    raise BadRequest(f"The field '{_shown(name)}' does not take a file.")
+                elif name in files:
+                    raise BadRequest(f"The field '{name}' was sent twice.")
+                elif value.filename or value.size:  # a browser sends an empty part for a file that was not chosen
+                    files[name] = await value.read()
+    except (Sam3DError, ClientDisconnect):
+        raise
+    except HTTPException as exc:
+        raise BadRequest(f"The form cannot be read: {exc.detail}") from exc
+    except (FormParserError, ValueError, KeyError, LookupError) as exc:  # no boundary, broken headers, odd charset
+        raise BadRequest("The form cannot be read: it is not valid multipart/form-data.") from exc
+    return files, texts
+
+
+def _photo(files: dict[str, bytes]) -> bytes:
+    given = [name for name in PHOTO_FIELDS if name in files]
+    if len(given) == 2:
+        raise BadRequest("The fields 'image' and 'file' mean the same; send one of them.")
+    if not given:
+        raise BadRequest("The field 'image' is missing: it takes the photo's file.")
+    if not files[given[0]]:
+        raise BadRequest(f"The field '{given[0]}' is an empty file.")
+    return files[given[0]]
+
+
+def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Fields by name. One that is empty counts as absent: that is how a browser sends a field left blank."""
+    fields: dict[str, str] = {}
+    for name, value in pairs:
+        if name in (*PHOTO_FIELDS, "mask"):
+            if name == "mask" and not value:
+                continue
+            raise BadRequest(f"The field '{name}' takes a file, not a text.")
+        if name in fields:
+            raise BadRequest(f"The field '{_shown(name)}' was sent twice.")
+        fields[name] = value
+    return fields
+
+
+def _options(fields: dict[str, str]) -> Options:
+    unknown = next((name for name in fields if name not in Options.model_fields), None)
+    if unknown is not None:
+        known = ", ".join([*PHOTO_FIELDS, "mask", *Options.model_fields, "response"])
+        raise BadRequest(f"There is no field '{_shown(unknown)}'. The fields are: {known}.")
+    values: dict[str, Any] = {name: value for name, value in fields.items() if value != ""}
+    if "texture_size" in values and values["texture_size"].isascii() and values["texture_size"].isdigit():
+        values["texture_size"] = int(values["texture_size"])  # pydantic does not turn texts into literals
+    try:
+        return Options.model_validate(values)
+    except ValidationError as exc:
+        faults = "; ".join(f"'{fault['loc'][0]}': {fault['msg']}" for fault in exc.errors(include_context=False))
+        raise BadRequest(f"A field has a value that it does not take. {faults}.") from exc
+
+
+def _no_options(fields: dict[str, str]) -> Options:
+    if fields:
+        raise BadRequest(f"There is no field '{_shown(next(iter(fields)))}' here. The fields are: image, file, mask.")
+    return Options()
+
+
+def _shown(name: str) -> str:
+    """A field name of the client's as it may stand in a sentence."""
+    printable = "".join(character if character.isprintable() else "?" for character in name)
+    return printable if len(printable) <= 40 else f"{printable[:40]}…"
+
+
+def _preference(accept: str, kind: str, subtype: str) -> float:
+    """The quality that an Accept header gives a media type, 0..1 (RFC 9110, section 12.5.1)."""
+    best = (-1, 0.0)  # how exactly the range names the type, its quality
+    for part in accept.split(","):
+        media_range, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        specificity = {f"{kind}/{subtype}": 2, f"{kind}/*": 1, "*/*": 0}.get(media_range, -1)
+        quality = 1.0
+        for parameter in parameters:
+            if parameter.startswith("q="):
+                try:
+                    quality = min(max(float(parameter[2:]), 0.0), 1.0)
+                except ValueError:
+                    quality = 0.0
+        if specificity > best[0]:
+            best = (specificity, quality)
+    return best[1]

@@ -1,0 +1,63 @@
+"""Log lines of this package: readable on a console, or one JSON object a line.
+
+A line is an event with fields: `logs.event(log, "inference done", request_id=..., seconds=...)`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+ROOT = "sam3d_bento"
+
+
+def event(log: logging.Logger, message: str, level: int = logging.INFO, **fields: Any) -> None:
+    """Log `message` with `fields` (JSON values; None is left out)."""
+    log.log(level, message, extra={"fields": {k: v for k, v in fields.items() if v is not None}})
+
+
+def configure(log_format: Literal["console", "json"]) -> None:
+    """Send this package's log to standard error, once; other loggers are left alone."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else ConsoleFormatter())
+    logger = logging.getLogger(ROOT)
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    return getattr(record, "fields", {})
+
+
+class ConsoleFormatter(logging.Formatter):
+    """`2026-01-31T12:00:00.000Z INFO inference done request_id=ab12 seconds=3.4`"""
+
+    def format(self, record: logging.LogRecord) -> str:
+        pairs = "".join(f" {name}={_plain(value)}" for name, value in _fields(record).items())
+        line = f"{_time(record)} {record.levelname} {record.getMessage()}{pairs}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class JsonFormatter(logging.Formatter):
+    """One object a line: time, level, logger, message, then the event's fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {"time": _time(record), "level": record.levelname, "logger": record.name}
+        entry |= {"message": record.getMessage(), **_fields(record)}
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=str)
+
+
+def _time(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _plain(value: Any) -> str:
+    """A value without line breaks or spaces that would blur where a field ends."""
+    text = json.dumps(value, default=str) if not isinstance(value, str) else value
+    return text if text.isprintable() and " " not in text else json.dumps(text)

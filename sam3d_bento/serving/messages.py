@@ -1,0 +1,91 @@
+"""What the service process and its engine process say to each other over their pipe.
+
+    service ► Start                  ► engine process     once
+    service ◄ Ready | LoadFailed     ◄ engine process     once
+    service ► Task, then Cancel?     ► engine process     job after job
+    service ◄ Progress*, Done|Failed ◄ engine process     for each task exactly one end
+
+The pipe's end is closed to say "stop"; either side takes a closed pipe for the other's death.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from sam3d_bento.errors import Sam3DError
+from sam3d_bento.settings import Settings
+from sam3d_bento.submission import Report, RunnerInfo, Stage, Submission
+
+
+class Runner(Protocol):
+    """What an engine process runs; `Pipeline` and `MaskPreview` are the two."""
+
+    info: RunnerInfo
+
+    def run(self, submission: Submission, report: Report) -> Any:
+        """Do one job. Raises from the tree in `errors`; lets Cancelled from `report` pass."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Load. loader: "module:attribute" of a callable that takes the settings and returns a Runner."""
+
+    loader: str
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The load is done, the warm-up passed."""
+
+    info: RunnerInfo
+
+
+@dataclass(frozen=True)
+class LoadFailed:
+    """The load failed; the process ends after this."""
+
+    error: Sam3DError
+
+
+@dataclass(frozen=True)
+class Task:
+    """Run this. directory: exists, is the job's own, and takes every file that the job must write."""
+
+    job_id: str
+    submission: Submission
+    directory: Path
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Nobody wants the result of this job any more. May arrive after the job has ended."""
+
+    job_id: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The finished share of a stage, 0..1."""
+
+    job_id: str
+    stage: Stage
+    fraction: float
+
+
+@dataclass(frozen=True)
+class Done:
+    """The job succeeded."""
+
+    job_id: str
+    result: Any
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The job ended with an error."""
+
+    job_id: str
+    error: Sam3DError

@@ -1,0 +1,79 @@
+"""Who is asking: an id for every request, a log line at its start and its end, and the request at hand.
+
+The ASGI wrapper `Requests` is the outermost of ours. It takes the client's `X-Request-Id` or draws one, returns it with
+every response, and keeps the request where BentoML's API method can find it (BentoML hands the method only its fields).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from contextvars import ContextVar
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sam3d_bento.serving import logs
+
+HEADER = "X-Request-Id"
+ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+LOGGED_PREFIX = "/api/"  # probes and metrics come every few seconds and say nothing
+
+log = logging.getLogger("sam3d_bento.requests")
+
+current: ContextVar[Request] = ContextVar("current")
+
+
+def request_id(request: Request) -> str:
+    """The id that this request's responses and log lines carry."""
+    return str(request.scope["state"]["request_id"])
+
+
+def note(request: Request, **fields: Any) -> None:
+    """Add fields (JSON values) to the request's closing log line."""
+    request.scope["state"]["log_fields"].update(fields)
+
+
+class Requests:
+    """See the module's docstring."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        given = request.headers.get(HEADER, "")
+        identity = given if ACCEPTABLE_ID.fullmatch(given) else secrets.token_hex(8)
+        # The server shares one `state` between requests; this one is the request's own.
+        scope["state"] = {**scope.get("state", {}), "request_id": identity, "log_fields": {}}
+        status = 0
+
+        async def labelled(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[HEADER] = identity
+            await send(message)
+
+        token = current.set(request)
+        logged = scope["path"].startswith(LOGGED_PREFIX)
+        where = {"request_id": identity, "method": scope["method"], "path": scope["path"]}
+        if logged:
+            logs.event(log, "request start", **where, content_length=request.headers.get("content-length"))
+        started = time.perf_counter()
+        try:
+            await self.app(scope, receive, labelled)
+        finally:
+            current.reset(token)
+            if logged:
+                seconds = round(time.perf_counter() - started, 4)
+                # No status: the client was gone before an answer began.
+                fields = {"status": status or "none", "seconds": seconds, **scope["state"]["log_fields"]}
+                logs.event(log, "request done", **where, **fields)

@@ -1,0 +1,402 @@
+"""One engine process and the bounded queue before it.
+
+A `Worker` owns
+  * the engine process: starts it, waits for its load, replaces it when it dies or must be killed, ends it on `stop`;
+  * the queue: at most `queue_limit` jobs wait, one runs; one more is refused at once;
+  * each job's directory, which is removed before the job's future resolves;
+  * the deadline: a run that exceeds it costs the engine process, never the service.
+It promises that every job's future resolves, with the job's own result or with an error from the tree.
+
+States:
+    STARTING ──► READY ◄──► BUSY            the first load; then idle or running a job
+        │          ▲          │
+        ▼          └─ RESTARTING ◄── ...    the process was lost and a new one loads; jobs may queue
+      FAILED                                the load failed; stays so, with `reason`, until the service is restarted
+    STOPPED                                 after `stop`
+
+A thread supervises the process; `submit` and `Job.cancel` may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import secrets
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from enum import StrEnum
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+import sam3d_bento
+from sam3d_bento.errors import (
+    Busy,
+    Cancelled,
+    DeadlineExceeded,
+    EngineLost,
+    Internal,
+    NotReady,
+    Sam3DError,
+    StorageFull,
+)
+from sam3d_bento.serving import gpu, logs
+from sam3d_bento.serving.messages import Cancel, Done, Failed, LoadFailed, Progress, Ready, Start, Task
+from sam3d_bento.serving.workdir import WorkDir
+from sam3d_bento.settings import Settings
+from sam3d_bento.submission import RunnerInfo, Stage, Submission
+
+# A message takes milliseconds; a peer that does not take or finish one for so long is stuck.
+PIPE_TIMEOUT_SECONDS = 20
+STOP_GRACE_SECONDS = 3.0
+# The share of a new run in the running mean of run times, from which Retry-After is guessed.
+MEAN_WEIGHT = 0.3
+FIRST_GUESS_SECONDS = 10.0
+
+log = logging.getLogger("sam3d_bento.worker")
+
+OnProgress = Callable[[Stage, float], None]
+
+
+class State(StrEnum):
+    """See the module's docstring."""
+
+    STARTING = "starting"
+    READY = "ready"
+    BUSY = "busy"
+    RESTARTING = "restarting"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+class Job:
+    """One submission on its way. `future` resolves to the runner's result, or raises from the error tree."""
+
+    def __init__(self, worker: Worker, submission: Submission, label: str, on_progress: OnProgress | None) -> None:
+        self.id = secrets.token_hex(16)
+        self.label = label
+        self.submission: Submission | None = submission
+        self.future: Future[Any] = Future()
+        # A running future cannot be cancelled from outside: an awaiting task that is cancelled leaves it alone.
+        self.future.set_running_or_notify_cancel()
+        self.on_progress = on_progress
+        self.submitted = time.monotonic()
+        self.queue_seconds = 0.0
+        self.cancelled = threading.Event()
+        self._worker = worker
+
+    def cancel(self) -> None:
+        """Drop the job when it still waits; when it runs, end it at its next step. Without effect on a finished job."""
+        self._worker.cancel(self)
+
+
+class EngineProcess:
+    """A running `engine_process` and our end of its pipe."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+                ours.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", PIPE_TIMEOUT_SECONDS, 0))
+            command = [sys.executable, "-m", "sam3d_bento.serving.engine_process", str(theirs.fileno())]
+            self.process = subprocess.Popen(  # noqa: S603  # our own module, no shell
+                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environment
+            )
+        self.pipe: Any = Connection(ours.detach())
+
+    def end(self, grace_seconds: float) -> int:
+        """Close the pipe, wait, kill; the exit status."""
+        self.pipe.close()
+        try:
+            return self.process.wait(grace_seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+
+class Worker:
+    """See the module's docstring.
+
+    name: for logs. loader: as in `messages.Start`. queue_while_loading: whether jobs may wait for the first load too.
+    """
+
+    def __init__(
+        self, name: str, loader: str, settings: Settings, workdir: WorkDir, *, queue_while_loading: bool = False
+    ) -> None:
+        self.name = name
+        self.reason = "The engine is loading."
+        self.info: RunnerInfo | None = None
+        self.loads = 0
+        self._loader = loader
+        self._settings = settings
+        self._workdir = workdir
+        self._queue_while_loading = queue_while_loading
+        self._state = State.STARTING
+        self._lock = threading.Lock()
+        self._queue: deque[Job] = deque()
+        self._running: Job | None = None
+        self._mean_seconds = FIRST_GUESS_SECONDS
+        self._wake_receiver, self._wake_sender = socket.socketpair()
+        self._wake_sender.setblocking(False)
+        self._thread = threading.Thread(target=self._supervise, name=f"{name}-worker", daemon=True)
+
+    # -- for callers -------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the engine process; returns at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the engine process. A job that runs or waits ends with NotReady."""
+        with self._lock:
+            if self._state is State.STOPPED:
+                return
+            self._state = State.STOPPED
+            self.reason = "The service is shutting down."
+        self._wake()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._fail_queue(NotReady(self.reason))
+
+    @property
+    def state(self) -> State:
+        """Where the worker stands."""
+        return self._state
+
+    @property
+    def ready(self) -> bool:
+        """Whether the engine process is loaded."""
+        return self._state in (State.READY, State.BUSY)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs."""
+        return self._running is not None
+
+    @property
+    def waiting(self) -> int:
+        """Number of jobs in the queue, without the one that runs."""
+        return len(self._queue)
+
+    @property
+    def full(self) -> bool:
+        """Whether a job submitted now would be refused."""
+        outstanding = len(self._queue) + (self._running is not None)
+        return outstanding > self._settings.queue_limit
+
+    def admit(self) -> None:
+        """Raise what `submit` would raise now: NotReady while loading or after a failed load, Busy when full.
+
+        Lets a caller refuse before it reads an upload.
+        """
+        loading = self._state is State.STARTING and not self._queue_while_loading
+        if loading or self._state in (State.FAILED, State.STOPPED):
+            raise NotReady(self.reason, retry_after_seconds=5)
+        if self.full:
+            seconds = math.ceil(self._mean_seconds * (len(self._queue) + 1))
+            raise Busy("All places in the queue are taken. Try again later.", retry_after_seconds=seconds)
+
+    def submit(self, submission: Submission, label: str, on_progress: OnProgress | None = None) -> Job:
+        """Queue a job. label: the request id, for logs. Raises like `admit`, at once."""
+        job = Job(self, submission, label, on_progress)
+        with self._lock:
+            self.admit()
+            self._queue.append(job)
+        self._wake()
+        return job
+
+    def cancel(self, job: Job) -> None:
+        """See `Job.cancel`."""
+        with self._lock:
+            job.cancelled.set()
+            waits = job in self._queue
+            if waits:
+                self._queue.remove(job)
+        if waits:
+            job.future.set_exception(Cancelled("The job was cancelled before it started."))
+        else:
+            self._wake()
+
+    # -- the supervising thread --------------------------------------------------------------------------------------
+
+    def _supervise(self) -> None:
+        while not self._stopped():
+            try:
+                engine = EngineProcess(self._environment())
+            except OSError as exc:
+                self._give_up(NotReady(f"The engine process cannot be started ({exc.strerror})."))
+                return
+            try:
+                if not self._load(engine):
+                    return
+                self._serve(engine)
+            except Exception:  # a fault here must not leave a job that never ends
+                log.exception("the supervisor of the %s process failed; the process is replaced", self.name)
+                self._finish(Internal("The run failed; the server's log says why."))
+            finally:
+                self._enter(State.RESTARTING, "The engine process was lost; a new one is loading.")
+                engine.end(STOP_GRACE_SECONDS if self._stopped() else 0.0)
+
+    def _environment(self) -> dict[str, str]:
+        """The child finds this very package, also when it lies in a bento and is not installed."""
+        source = str(Path(sam3d_bento.__file__).parents[1])
+        inherited = os.environ.get("PYTHONPATH")
+        return {**os.environ, "PYTHONPATH": f"{source}{os.pathsep}{inherited}" if inherited else source}
+
+    def _load(self, engine: EngineProcess) -> bool:
+        """Wait for the load to end; whether it succeeded. A failed load ends the supervision."""
+        started = time.monotonic()
+        try:
+            engine.pipe.send(Start(self._loader, self._settings))
+            while not engine.pipe.poll(0):
+                self._wait([engine.pipe], None)
+                if self._state is State.STOPPED:
+                    return False
+            message = engine.pipe.recv()
+        except (EOFError, OSError):
+            message = LoadFailed(NotReady("The engine process died while it was loading."))
+        if isinstance(message, Ready):
+            self.info = message.info
+            self.loads += 1
+            self._enter(State.READY, "")
+            seconds = round(time.monotonic() - started, 2)
+            logs.event(log, f"{self.name} process ready", version=message.info.version, seconds=seconds)
+            return True
+        error = message.error if isinstance(message, LoadFailed) else Internal("The engine process spoke out of turn.")
+        self._give_up(error)
+        return False
+
+    def _give_up(self, error: Sam3DError) -> None:
+        self._enter(State.FAILED, error.detail)
+        logs.event(log, f"{self.name} process failed to load", logging.ERROR, reason=error.detail)
+        self._fail_queue(NotReady(error.detail))
+
+    def _serve(self, engine: EngineProcess) -> None:
+        """Run jobs until the process must be replaced, or the worker stops."""
+        while True:
+            job = self._next(engine)
+            if job is None:
+                return
+            started = time.monotonic()
+            job.queue_seconds = started - job.submitted
+            memory = gpu.memory()
+            used = f"{memory.used_bytes}/{memory.total_bytes} bytes" if memory else "no GPU"
+            logs.event(log, f"{self.name} start", request_id=job.label, job=job.id, gpu_memory=used)
+            outcome = self._run(engine, job)
+            self._mean_seconds += MEAN_WEIGHT * (time.monotonic() - started - self._mean_seconds)
+            lost = isinstance(outcome, (DeadlineExceeded, EngineLost))
+            if lost:  # before the answer: who asks for /health after it must not see "ready"
+                self._enter(State.RESTARTING, "The engine process was lost; a new one is loading.")
+            self._finish(outcome)
+            if lost:
+                return
+
+    def _finish(self, outcome: Done | Sam3DError) -> None:
+        """Resolve the running job."""
+        with self._lock:
+            job, self._running = self._running, None
+            if self._state is State.BUSY:
+                self._state = State.READY
+        if job is None:
+            return
+        if isinstance(outcome, Sam3DError):
+            job.future.set_exception(outcome)
+        else:
+            job.future.set_result(outcome.result)
+
+    def _next(self, engine: EngineProcess) -> Job | None:
+        """The next job; None when the worker stops or the idle process died."""
+        while True:
+            with self._lock:
+                if self._state is State.STOPPED:
+                    return None
+                if self._queue:
+                    self._running = self._queue.popleft()
+                    self._state = State.BUSY
+                    return self._running
+            self._wait([engine.pipe], None)
+            if engine.pipe.poll(0):  # an idle engine has nothing to say: its end of the pipe is closed
+                logs.event(log, f"{self.name} process died while idle", logging.ERROR)
+                return None
+
+    def _run(self, engine: EngineProcess, job: Job) -> Done | Sam3DError:
+        """Run one job to its end, in its own directory."""
+        assert job.submission is not None
+        try:
+            with self._workdir.job_directory(job.id) as directory:
+                outcome = self._converse(engine, Task(job.id, job.submission, directory), job)
+                if isinstance(outcome, (DeadlineExceeded, EngineLost)):
+                    engine.process.kill()  # it may still write: it ends before its directory goes
+                    engine.process.wait()
+                return outcome
+        except OSError as exc:
+            log.exception("no directory for job %s", job.id)
+            return StorageFull(f"The server cannot store the job's files ({exc.strerror}).")
+        finally:
+            job.submission = None  # an upload never outlives its processing
+
+    def _converse(self, engine: EngineProcess, task: Task, job: Job) -> Done | Sam3DError:
+        told = False
+        until = time.monotonic() + self._settings.deadline_seconds
+        try:
+            engine.pipe.send(task)
+            while True:
+                left = until - time.monotonic()
+                if left <= 0:
+                    return DeadlineExceeded(f"The run was stopped after {self._settings.deadline_seconds:g} seconds.")
+                self._wait([engine.pipe], left)
+                if self._state is State.STOPPED:
+                    return NotReady(self.reason)
+                if job.cancelled.is_set() and not told:
+                    engine.pipe.send(Cancel(job.id))
+                    told = True
+                if not engine.pipe.poll(0):
+                    continue
+                message = engine.pipe.recv()
+                if message.job_id != job.id:
+                    return EngineLost("The engine answered for another job; it was restarted. Try again.")
+                if isinstance(message, Progress):
+                    if job.on_progress is not None:
+                        job.on_progress(message.stage, message.fraction)
+                elif isinstance(message, Failed):
+                    return message.error
+                else:
+                    assert isinstance(message, Done)
+                    return message
+        except (EOFError, OSError):
+            logs.event(log, f"{self.name} process died in job {job.id}", logging.ERROR, request_id=job.label)
+            return EngineLost("The engine process died during the run and was restarted. Try again.")
+
+    def _wait(self, pipes: list[Any], seconds: float | None) -> None:
+        """Wait until a pipe has something, somebody calls `_wake`, or the time is over."""
+        if self._wake_receiver in wait([*pipes, self._wake_receiver], seconds):
+            self._wake_receiver.recv(4096)
+
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # a full buffer wakes as well
+            self._wake_sender.send(b"!")
+
+    def _stopped(self) -> bool:
+        return self._state is State.STOPPED
+
+    def _enter(self, state: State, reason: str) -> None:
+        with self._lock:
+            if self._state not in (State.STOPPED, State.FAILED):
+                self._state = state
+                self.reason = reason
+
+    def _fail_queue(self, error: Sam3DError) -> None:
+        with self._lock:
+            jobs = list(self._queue)
+            self._queue.clear()
+        for job in jobs:
+            job.future.set_exception(error)

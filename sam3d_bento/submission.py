@@ -1,0 +1,41 @@
+"""What a run is asked, and how it tells of itself. The service process imports this, never the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sam3d_bento.options import Options
+
+Stage = Literal["decode", "mask", "reconstruct", "export"]
+STAGES: tuple[Stage, ...] = ("decode", "mask", "reconstruct", "export")
+
+# Told the stage and its finished share, 0..1. Raises `errors.Cancelled` to end the run.
+Report = Callable[[Stage, float], None]
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a caller sends: the photo's file, perhaps a mask's file, and the options."""
+
+    photo: bytes
+    mask: bytes | None = None
+    options: Options = field(default_factory=Options)
+
+
+@dataclass(frozen=True)
+class MaskImage:
+    """The mask that would be used. png: 8-bit grey, 0 or 255, the size of the upright photo; report: JSON values."""
+
+    png: bytes
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RunnerInfo:
+    """What answers: the engine's name and version, and the device that it computes on."""
+
+    name: str
+    version: str
+    device: str

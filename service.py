@@ -1,0 +1,64 @@
+"""The BentoML service: a photo in, a textured GLB out. Wiring only; the rooms are in sam3d_bento/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import bentoml
+from bentoml.validators import ContentType
+from starlette.responses import Response
+
+from sam3d_bento.serving import api
+from sam3d_bento.serving.backend import Backend
+from sam3d_bento.serving.inputs import GLB_MEDIA_TYPE, InferenceInput
+from sam3d_bento.serving.limits import UploadLimit
+from sam3d_bento.serving.problems import Problems
+from sam3d_bento.serving.requests import Requests, current
+from sam3d_bento.settings import Settings
+
+settings = Settings.from_environ()
+
+# BentoML counts a request's time from its arrival, queueing included, and a request that it gives up runs on. So its
+# limit lies where only a fault of ours can reach it: every place of the queue at its deadline, and an hour.
+TRAFFIC_TIMEOUT_SECONDS = int((settings.queue_limit + 1) * settings.deadline_seconds) + 3600
+
+
+@bentoml.service(
+    name="sam3d",
+    workers=1,  # one process, one queue, one GPU; more throughput is more of these, with nothing shared
+    resources={"gpu": 1},
+    traffic={"timeout": TRAFFIC_TIMEOUT_SECONDS},
+    http={"port": 8000},
+    logging={"access": {"enabled": False}},  # Requests logs, with the request id
+)
+@bentoml.asgi_app(api.app, path="/")
+class Sam3D:
+    """Turns a photo of an object into a textured 3D model."""
+
+    def __init__(self) -> None:
+        # Returns at once: the engine loads in its own process, and /health says 503 until it is warm.
+        self.backend = Backend(settings)
+
+    @bentoml.on_shutdown
+    def stop(self) -> None:
+        """End the engine process and remove what is short-lived."""
+        self.backend.stop()
+
+    def __is_ready__(self) -> bool:
+        return self.backend.ready
+
+    def __is_alive__(self) -> bool:
+        return self.backend.alive
+
+    # async: a plain `def` would be queued by BentoML's threads=1 before our queue sees it, and 429 could never fire.
+    @bentoml.api(route="/api/inference", input_spec=InferenceInput)
+    async def inference(self, **fields: object) -> Annotated[Path, ContentType(GLB_MEDIA_TYPE)]:
+        """Reconstruct the object in a photo. The answer is a binary glTF file, or a report with a link to it."""
+        response: Response = await api.inference(current.get())
+        return response  # type: ignore[return-value]  # the annotation is what clients receive
+
+
+Sam3D.add_asgi_middleware(Requests)
+Sam3D.add_asgi_middleware(Problems)
+Sam3D.add_asgi_middleware(UploadLimit, max_bytes=settings.max_upload_bytes)
