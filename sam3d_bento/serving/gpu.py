@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
-import pynvml
+with warnings.catch_warnings():
+    # pynvml 13 is NVIDIA's nvidia-ml-py under its old name, and says so at every import.
+    warnings.simplefilter("ignore", FutureWarning)
+    import pynvml
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,249 @@
+"""The command `sam3d-bento`: the service's pipeline without the service, and what surrounds it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn, ParamSpec, TypeVar, get_args
+
+import click
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+import sam3d_bento
+from sam3d_bento.errors import Sam3DError
+from sam3d_bento.options import TEXTURE_SIZES, Options, Quality
+from sam3d_bento.serving import logs
+from sam3d_bento.settings import Settings, SettingsError
+from sam3d_bento.submission import STAGES, Stage, Submission
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+output_file = click.Path(dir_okay=False, writable=True, path_type=Path)
+
+console = Console(stderr=True)
+
+
+def speaks_plainly(command: Callable[P, R]) -> Callable[P, R]:
+    """End a command that fails with its sentence on standard error and status 1, without a traceback."""
+
+    @wraps(command)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        from sam3d_bento.weights import WeightsError
+
+        try:
+            return command(*args, **kwargs)
+        except (Sam3DError, SettingsError, WeightsError) as exc:
+            raise click.ClickException(str(exc)) from exc
+        except OSError as exc:
+            raise click.ClickException(f"{exc.strerror or exc}: {exc.filename}" if exc.filename else str(exc)) from exc
+
+    return wrapper
+
+
+@click.group()
+@click.version_option(sam3d_bento.__version__)
+def main() -> None:
+    """A photo in, a textured GLB out."""
+
+
+def export_options(command: Callable[P, R]) -> Callable[P, R]:
+    """The options that shape the GLB file."""
+    fields = Options.model_fields
+    for option in (
+        click.option("--target-faces", type=int, default=fields["target_faces"].default, show_default=True),
+        click.option(
+            "--texture-size",
+            type=click.Choice([str(size) for size in TEXTURE_SIZES]),
+            default=str(fields["texture_size"].default),
+            show_default=True,
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _options(**values: Any) -> Options:
+    """Checked options. Raises click's usage error for one out of range."""
+    values["texture_size"] = int(values["texture_size"])
+    try:
+        return Options.model_validate(values)
+    except ValidationError as exc:
+        faults = "; ".join(f"--{str(fault['loc'][0]).replace('_', '-')}: {fault['msg']}" for fault in exc.errors())
+        raise click.UsageError(faults) from exc
+
+
+@main.command()
+@click.argument("photos", nargs=-1, required=True, type=existing_file)
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path(), show_default=True)
+@click.option("--mask", type=existing_file, help="White where the object is; for a single photo.")
+@click.option("--seed", type=int, help="Absent: drawn, and printed.")
+@click.option("--quality", type=click.Choice(get_args(Quality)), default="standard", show_default=True)
+@export_options
+@click.option(
+    "--save-reconstruction", type=output_file, metavar="X.npz", help="Also keep the dense mesh, for `export`."
+)
+@speaks_plainly
+def generate(
+    photos: tuple[Path, ...],
+    output: Path,
+    mask: Path | None,
+    save_reconstruction: Path | None,
+    seed: int | None,
+    quality: str,
+    texture_size: str,
+    target_faces: int,
+) -> None:
+    """Turn each PHOTO into DIR/<name>.glb. A photo that fails is reported; the others go on."""
+    if len(photos) > 1 and (mask or save_reconstruction):
+        raise click.UsageError("--mask and --save-reconstruction take a single photo.")
+    names = [photo.stem for photo in photos]
+    if len(set(names)) < len(names):
+        raise click.UsageError("Two photos have the same name: their results would overwrite each other.")
+    options = _options(seed=seed, quality=quality, texture_size=texture_size, target_faces=target_faces)
+    from sam3d_bento.pipeline import Pipeline  # the libraries behind it take seconds to import
+
+    settings = Settings.from_environ()
+    logs.configure(settings.log_format)
+    with console.status("Loading the engine"):
+        pipeline = Pipeline.load(settings)
+    output.mkdir(parents=True, exist_ok=True)
+    keep = None if save_reconstruction is None else lambda scan: scan.save(save_reconstruction)
+    failed = 0
+    for photo in photos:
+        submission = Submission(photo.read_bytes(), mask.read_bytes() if mask else None, options)
+        with _progress_bar() as bar:
+            try:
+                asset = pipeline.run(submission, StageBar(bar, photo.name), keep)
+            except Sam3DError as exc:
+                failed += 1
+                bar.console.print(f"[red]{photo.name}: {exc}")
+                continue
+        target = output / f"{photo.stem}.glb"
+        target.write_bytes(asset.glb)
+        report = asset.report
+        seconds = sum(report["seconds"].values())
+        facts = f"{report['faces']} faces, {report['texture_size']} px, seed {report['seed']}, {seconds:.1f} s"
+        click.echo(f"{target}  ({report['engine']}: {facts})")
+        for code in report["warnings"]:
+            console.print(f"  warning: {code}", style="yellow")
+    if failed:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("scan", type=existing_file)
+@click.option("-o", "--output", type=output_file, required=True)
+@export_options
+@speaks_plainly
+def export(scan: Path, output: Path, texture_size: str, target_faces: int) -> None:
+    """Turn a saved reconstruction (SCAN.npz) into a GLB, without inference."""
+    options = _options(texture_size=texture_size, target_faces=target_faces)
+    from sam3d_bento.export import to_glb
+    from sam3d_bento.reconstruction import Reconstruction
+
+    extras = {"options": options.model_dump(include={"texture_size", "target_faces"})}
+    result = to_glb(Reconstruction.load(scan), options, extras)
+    output.write_bytes(result.glb)
+    click.echo(f"{output}  ({result.extras['faces']} faces, {result.extras['texture_size']} px)")
+
+
+@main.command()
+@click.argument("photo", type=existing_file)
+@click.option("-o", "--output", type=output_file, required=True)
+@speaks_plainly
+def mask(photo: Path, output: Path) -> None:
+    """Write the mask that would be used for PHOTO, as a PNG."""
+    from sam3d_bento.pipeline import MaskPreview
+
+    preview = MaskPreview.load(Settings.from_environ())
+    image = preview.run(Submission(photo.read_bytes()), lambda stage, fraction: None)
+    output.write_bytes(image.png)
+    facts = image.report["mask"]
+    click.echo(f"{output}  (from {facts['source']}, covers {facts['coverage']:.1%})")
+    for code in image.report["warnings"]:
+        console.print(f"  warning: {code}", style="yellow")
+
+
+@main.group()
+def weights() -> None:
+    """Fetch and check model files."""
+
+
+def _weights_options(command: Callable[P, R]) -> Callable[P, R]:
+    from sam3d_bento.weights import SETS
+
+    for option in (
+        click.option(
+            "--to", type=click.Path(file_okay=False, path_type=Path), help="Default: where the service looks."
+        ),
+        click.option("--set", "set_name", type=click.Choice(list(SETS)), default="mask", show_default=True),
+    ):
+        command = option(command)
+    return command
+
+
+@weights.command()
+@_weights_options
+@speaks_plainly
+def fetch(set_name: str, to: Path | None) -> None:
+    """Download what is missing; every file is checked against its SHA-256."""
+    from sam3d_bento import weights
+
+    for path in weights.fetch(set_name, to or Settings.from_environ().mask_dir, click.echo):
+        click.echo(f"{path}  verified")
+
+
+@weights.command()
+@_weights_options
+@speaks_plainly
+def verify(set_name: str, to: Path | None) -> None:
+    """Check the files' sizes and SHA-256; a missing or wrong one is named, and the status is 1."""
+    from sam3d_bento import weights
+
+    faults = weights.verify(set_name, to or Settings.from_environ().mask_dir)
+    if faults:
+        raise click.ClickException("\n".join(str(fault) for fault in faults))
+    click.echo(f"The set '{set_name}' is complete.")
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@speaks_plainly
+def serve(arguments: tuple[str, ...]) -> NoReturn:
+    """Start the service; ARGUMENTS go to `bentoml serve` (--port 8000, --host 127.0.0.1, ...)."""
+    folder = next(
+        (place for place in (Path(), Path(sam3d_bento.__file__).parents[1]) if (place / "service.py").is_file()), None
+    )
+    if folder is None:
+        raise click.ClickException("There is no service.py here; run this in the project's folder.")
+    # BentoML reads this when it is imported, and takes only the word "true" for a no.
+    environment = os.environ | {"BENTOML_DO_NOT_TRACK": "True"}
+    command = [sys.executable, "-m", "bentoml", "serve", "service:Sam3D", "--working-dir", str(folder), *arguments]
+    os.execve(sys.executable, command, environment)  # noqa: S606  # replaces this process; no shell
+
+
+class StageBar:
+    """A `Report` that moves a progress bar: each stage is a quarter of it."""
+
+    def __init__(self, bar: Progress, name: str) -> None:
+        self._bar = bar
+        self._task: TaskID = bar.add_task(name, total=len(STAGES), stage="")
+
+    def __call__(self, stage: Stage, fraction: float) -> None:
+        self._bar.update(self._task, completed=STAGES.index(stage) + fraction, stage=stage)
+
+
+def _progress_bar() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[stage]}"), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pytest
+
+from sam3d_bento.settings import Settings, SettingsError
+
+
+def test_defaults_are_those_of_an_empty_environment():
+    assert Settings.from_environ({}) == Settings()
+
+
+def test_sizes_may_be_written_as_people_write_them():
+    settings = Settings.from_environ({"SAM3D_OUTPUT_MAX_BYTES": "5e9", "SAM3D_MAX_PIXELS": "1_000_000"})
+    assert (settings.output_max_bytes, settings.max_pixels) == (5_000_000_000, 1_000_000)
+
+
+def test_an_empty_value_counts_as_absent():
+    assert Settings.from_environ({"SAM3D_PUBLIC_URL": "", "SAM3D_QUEUE_LIMIT": ""}) == Settings()
+
+
+def test_folders_are_absolute_and_know_the_home_folder():
+    assert Settings.from_environ({"SAM3D_WORK_DIR": "~/x"}).work_dir == Path.home() / "x"
+    assert Settings.from_environ({"SAM3D_OUTPUT_DIR": "out"}).output_dir == Path.cwd() / "out"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ENGINE", "magic"),
+        ("QUEUE_LIMIT", "0"),
+        ("QUEUE_LIMIT", "1.5"),
+        ("MAX_UPLOAD_BYTES", "-1"),
+        ("MAX_UPLOAD_BYTES", "nan"),
+        ("DEADLINE_SECONDS", "inf"),
+        ("PUBLIC_URL", "ftp://x"),
+        ("MASK_MODEL", "../../etc/passwd"),
+        ("LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_bad_value_is_refused_by_name(name, value):
+    with pytest.raises(SettingsError, match=f"SAM3D_{name}"):
+        Settings.from_environ({f"SAM3D_{name}": value})
+
+
+def test_all_bad_values_are_named_at_once():
+    with pytest.raises(SettingsError, match=r"SAM3D_ENGINE.*SAM3D_LOG_FORMAT"):
+        Settings.from_environ({"SAM3D_ENGINE": "x", "SAM3D_LOG_FORMAT": "y"})
+
+
+def test_a_misspelt_name_is_found():
+    assert Settings.unknown_names({"SAM3D_ENGIN": "preview", "SAM3D_ENGINE": "preview", "PATH": "/"}) == ["SAM3D_ENGIN"]
