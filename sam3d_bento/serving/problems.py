@@ -28,7 +28,7 @@ from sam3d_bento.errors import (
 
 MEDIA_TYPE = "application/problem+json"
 KEPT_HEADERS = {"allow", "content-range", "www-authenticate"}  # part of what their status means
-HEALTH = "/health"  # answers 503 with a report of its own, which is not a problem document
+HEALTH_REPORT = (503, "/health")  # has a shape of its own: the state of the service, not the fault of a request
 
 # Errors that were not made by this package come with a text for developers; these are for people.
 FOREIGN: dict[int, Sam3DError] = {
@@ -72,14 +72,14 @@ class Problems:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] == HEALTH:
+        if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         replaced = False
 
         async def shape(message: Message) -> None:
             nonlocal replaced
-            if message["type"] == "http.response.start" and _is_foreign_error(message):
+            if message["type"] == "http.response.start" and _is_foreign_error(message, scope["path"]):
                 replaced = True
                 await self._replace(message, scope, receive, send)
             elif not replaced:
@@ -97,6 +97,7 @@ class Problems:
         await replacement(scope, receive, send)
 
 
-def _is_foreign_error(message: Message) -> bool:
-    media_type = Headers(raw=message["headers"]).get("content-type", "")
-    return message["status"] >= 400 and not media_type.startswith(MEDIA_TYPE)
+def _is_foreign_error(message: Message, path: str) -> bool:
+    if message["status"] < 400 or (message["status"], path) == HEALTH_REPORT:
+        return False
+    return not Headers(raw=message["headers"]).get("content-type", "").startswith(MEDIA_TYPE)

@@ -1,7 +1,12 @@
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
+
+# Both are read when bentoml is imported. Without the folder, /metrics hangs in TestClient (bentoml 1.4.39).
+os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="prometheus-"))
 
 from sam3d_bento.serving.workdir import WorkDir
 from sam3d_bento.serving.worker import Worker

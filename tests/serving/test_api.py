@@ -1,0 +1,278 @@
+"""The HTTP contract, over the real service class with the fake runner in its engine process."""
+
+import functools
+import json
+import os
+import threading
+import time
+
+import pytest
+from starlette.testclient import TestClient
+
+import service
+from sam3d_bento.serving import backend as backends
+from sam3d_bento.serving.worker import State
+
+PATIENCE = 30
+
+
+@functools.cache
+def application():
+    """One for all tests: a second one would register BentoML's metrics twice. Each client's lifespan is its own."""
+    return service.Sam3D.to_asgi()
+
+
+@pytest.fixture
+def serve(settings, find_fakes, monkeypatch):
+    """A factory of clients of a running service; all are stopped at the end."""
+    clients = []
+
+    def start(loader="fake_runner:FakeRunner", wait_for=(State.READY,), **changes):
+        changed = settings.model_copy(update=changes)
+        monkeypatch.setattr(service, "settings", changed)
+        monkeypatch.setattr(service, "Backend", functools.partial(backends.Backend, engine_loader=loader))
+        client = TestClient(application(), raise_server_exceptions=False)
+        client.__enter__()
+        clients.append(client)
+        give_up = time.monotonic() + PATIENCE
+        while backend().worker.state not in wait_for:
+            assert time.monotonic() < give_up
+            threading.Event().wait(0.01)
+        return client
+
+    yield start
+    for client in clients:
+        client.__exit__(None, None, None)
+
+
+def backend():
+    from sam3d_bento.serving.api import backend
+
+    return backend()
+
+
+def photo(text):
+    return {"image": ("photo.png", text.encode(), "image/png")}
+
+
+def test_a_photo_in_a_file_out_with_the_promised_headers(serve):
+    http = serve()
+    answer = http.post("/api/inference", files=photo("nap:0"), data={"seed": "5"})
+    assert answer.status_code == 200, answer.text
+    assert answer.content == b"glTFnap:0"
+    headers = answer.headers
+    assert headers["content-type"] == "model/gltf-binary"
+    assert headers["content-disposition"] == f'attachment; filename="{headers["x-asset-id"]}.glb"'
+    assert (headers["x-engine"], headers["x-seed"]) == ("fake", "5")
+    assert (headers["x-mask-source"], headers["x-mask-coverage"]) == ("rembg", "0.2500")
+    assert headers["x-warnings"] == ""
+    assert headers["link"] == f'<http://testserver/api/assets/{headers["x-asset-id"]}.glb>; rel="canonical"'
+    stages = [entry.split(";dur=")[0] for entry in headers["server-timing"].split(", ")]
+    assert stages == ["queue", "decode", "mask", "reconstruct", "export"]
+
+
+@pytest.mark.parametrize("ask", [{"data": {"response": "link"}}, {"headers": {"accept": "application/json"}}])
+def test_a_link_instead_of_the_file(serve, ask):
+    http = serve(public_url="https://models.example/base/")
+    answer = http.post("/api/inference", files=photo("nap:0"), **ask)
+    report = answer.json()
+    assert report["url"] == f"https://models.example/base/api/assets/{report['id']}.glb"
+    assert set(report["seconds"]) == {"queue", "decode", "mask", "reconstruct", "export"}
+    assert report["request_id"] == answer.headers["x-request-id"]
+    assert http.get(f"/api/assets/{report['id']}.glb").content == b"glTFnap:0"
+
+
+def test_an_asset_can_be_fetched_in_parts_revalidated_and_deleted(serve):
+    http = serve()
+    path = f"/api/assets/{http.post('/api/inference', files=photo('nap:0')).headers['x-asset-id']}.glb"
+    whole = http.get(path)
+    assert whole.headers["content-disposition"].startswith("attachment")
+    assert whole.headers["content-type"] == "model/gltf-binary"
+    part = http.get(path, headers={"range": "bytes=4-6"})
+    assert (part.status_code, part.content) == (206, b"nap")
+    beyond = http.get(path, headers={"range": "bytes=900-"})
+    assert (beyond.status_code, beyond.json()["status"]) == (416, 416)
+    assert http.get(path, headers={"if-none-match": whole.headers["etag"]}).status_code == 304
+    assert http.get(path, headers={"if-none-match": f'"x", W/{whole.headers["etag"]}'}).status_code == 304
+    assert http.get(path, headers={"if-none-match": '"other"'}).status_code == 200
+    head = http.head(path)
+    assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", str(len(whole.content)))
+    assert http.delete(path).status_code == 204
+    gone = http.get(path)
+    assert (gone.status_code, gone.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("name", ["x.glb", "..%2f..%2fetc%2fpasswd", "0" * 32 + ".glb", "%00.glb"])
+def test_an_unknown_asset_is_a_404(serve, name):
+    assert serve().get(f"/api/assets/{name}").json()["code"] == "not_found"
+
+
+def test_what_the_engine_refuses_reaches_the_client_as_it_is(serve):
+    answer = serve().post("/api/inference", files=photo("refuse"))
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "no_object"
+    assert answer.json()["detail"] == "There is nothing here."
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_fault_does_not_tell_its_details(serve):
+    answer = serve().post("/api/inference", files=photo("bug"))
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert "secret" not in answer.text
+
+
+def test_a_mistake_in_the_form_is_a_400_not_a_500(serve):
+    http = serve()
+    address = {"data": {"image": "http://127.0.0.1/"}, "files": {"mask": ("m.png", b"x")}}
+    assert http.post("/api/inference", **address).json()["code"] == "bad_request"
+    assert http.post("/api/inference", files=photo("nap:0"), data={"sed": "5"}).json()["code"] == "bad_request"
+    assert http.post("/api/inference", json={"image": "x"}).json()["code"] == "unsupported_media"
+
+
+def test_health_tells_loading_from_ready_and_counts_one_load(serve):
+    http = serve(wait_for=tuple(State))
+    first = http.get("/health")
+    assert first.status_code == 503
+    assert first.json()["status"] == "starting"
+    assert http.get("/readyz").status_code == 503
+    assert http.get("/livez").status_code == 200
+    refused = http.post("/api/inference", files=photo("nap:0"))
+    assert (refused.status_code, refused.json()["code"]) == (503, "not_ready")
+    assert int(refused.headers["retry-after"]) > 0
+    while http.get("/health").status_code != 200:
+        threading.Event().wait(0.02)
+    assert http.get("/readyz").status_code == 200
+    assert http.head("/health").status_code == 200
+    for _ in range(3):
+        assert http.post("/api/inference", files=photo("nap:0")).status_code == 200
+    report = http.get("/health").json()
+    assert (report["status"], report["engine"], report["loads"]) == ("ready", "fake", 1)
+    assert report["queue"] == {"running": 0, "waiting": 0, "limit": 2}
+
+
+def test_a_failed_load_is_said_by_health_and_livez(serve):
+    http = serve("fake_runner:missing", wait_for=(State.FAILED,))
+    health = http.get("/health")
+    assert (health.status_code, health.json()["status"]) == (503, "failed")
+    assert health.json()["reason"] == "The weights are missing."
+    assert http.get("/livez").status_code == 503
+    assert http.get("/livez").json()["code"] == "not_ready"
+    assert http.post("/api/inference", files=photo("nap:0")).json()["detail"] == "The weights are missing."
+
+
+def test_a_full_queue_is_a_429_at_once(serve):
+    http = serve(queue_limit=1)
+    waiting = [threading.Thread(target=http.post, args=("/api/inference",), kwargs={"files": photo("nap:60")})]
+    waiting += [threading.Thread(target=http.post, args=("/api/inference",), kwargs={"files": photo("nap:60")})]
+    for thread in waiting:
+        thread.start()
+    worker = backend().worker
+    while not worker.full:
+        threading.Event().wait(0.01)
+    answer = http.post("/api/inference", files=photo("nap:0"))
+    assert (answer.status_code, answer.json()["code"], answer.json()["retryable"]) == (429, "busy", True)
+    assert int(answer.headers["retry-after"]) > 0
+    assert http.get("/health").status_code == 200, "busy is not unready"
+    worker.stop()  # ends the two long runs
+    for thread in waiting:
+        thread.join()
+
+
+def test_a_run_beyond_the_deadline_is_a_504_and_the_next_client_gets_its_own_mesh(serve):
+    http = serve(deadline_seconds=1.0)
+    late = http.post("/api/inference", files=photo("hang"))
+    assert (late.status_code, late.json()["code"]) == (504, "deadline_exceeded")
+    assert http.get("/health").status_code == 503
+    assert http.post("/api/inference", files=photo("nap:0.01")).content == b"glTFnap:0.01"
+
+
+def test_two_clients_at_once_get_each_their_own(serve):
+    http = serve(queue_limit=10)
+    answers = {}
+
+    def ask(text):
+        answers[text] = http.post("/api/inference", files=photo(text)).content
+
+    texts = [f"nap:0.0{n}" for n in range(8)]
+    threads = [threading.Thread(target=ask, args=(text,)) for text in texts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == {text: b"glTF" + text.encode() for text in texts}
+
+
+def test_options_describe_what_may_be_asked(serve):
+    report = serve().get("/api/options").json()
+    assert report["engine"]["name"] == "fake"
+    assert report["options"]["target_faces"]["maximum"] == 200_000
+    assert report["options"]["texture_size"]["enum"] == [512, 1024, 2048, 4096]
+    assert report["limits"]["queue_limit"] == 2
+    assert "JPEG" in report["formats"]
+    assert "several_objects" in report["warnings"]
+
+
+def test_unknown_routes_and_methods_have_the_one_shape(serve):
+    http = serve()
+    for answer, status in ((http.get("/nowhere"), 404), (http.get("/api/inference"), 405), (http.put("/health"), 405)):
+        assert (answer.status_code, answer.json()["status"]) == (status, status)
+        assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+def test_the_first_page_is_ours_and_loads_nothing_from_elsewhere(serve):
+    page = serve().get("/")
+    assert 'action="/api/inference"' in page.text
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+
+
+def test_the_docs_name_the_fields(serve):
+    schema = serve().get("/docs.json").json()
+    form = schema["paths"]["/api/inference"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert set(form["properties"]) == {"image", "mask", "seed", "texture_size", "target_faces", "quality", "response"}
+
+
+def test_stale_files_vanish_while_the_server_runs(serve, settings):
+    http = serve(output_ttl_seconds=2.0)
+    kept = http.post("/api/inference", files=photo("nap:0")).headers["x-asset-id"]
+    stale = settings.output_dir / f"{'a' * 32}.glb"
+    dead = settings.work_dir / f"boot-{'b' * 32}"
+    stranger = settings.output_dir / "stranger.glb"
+    for file in (stale, stranger):
+        file.write_bytes(b"x")
+        os.utime(file, (1, 1))
+    dead.mkdir()
+    assert http.get(f"/api/assets/{kept}.glb").status_code == 200
+    give_up = time.monotonic() + PATIENCE
+    while stale.exists() or dead.exists() or (settings.output_dir / f"{kept}.glb").exists():
+        assert time.monotonic() < give_up
+        threading.Event().wait(0.05)
+    assert stranger.exists()
+
+
+def test_nothing_is_left_after_good_and_bad_requests(serve, settings):
+    http = serve()
+    kept = set()
+    for n in range(50):
+        text = ("nap:0", "refuse", "bug", "litter")[n % 4]
+        answer = http.post("/api/inference", files={**photo(text), "mask": ("m", bytes(2_000_000))})
+        kept |= {answer.headers["x-asset-id"]} if answer.status_code == 200 else set()
+        http.post("/api/inference", files=photo("x" * 3_000_000), data={"sed": "1"})
+    own = backend().workdir.path
+    assert list(settings.work_dir.iterdir()) == [own]
+    assert [path for path in own.rglob("*") if path.is_file()] == []
+    # BentoML's own client of this service keeps one empty folder as long as the service lives.
+    assert [path.name for path in own.iterdir() if not path.name.startswith("bentoml-client-")] == []
+    assert {path.stem for path in settings.output_dir.iterdir()} == kept
+
+
+def test_log_lines_at_start_and_end_carry_the_request_id(serve, capfd):
+    http = serve(log_format="json")
+    http.post("/api/inference", files=photo("nap:0"), headers={"x-request-id": "find-me"})
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+    mine = {line["message"]: line for line in lines if line.get("request_id") == "find-me"}
+    assert list(mine) == ["request start", "engine start", "request done"]
+    assert mine["engine start"]["gpu_memory"]
+    done = mine["request done"]
+    assert (done["status"], done["outcome"], done["engine"]) == (200, "done", "fake")
+    assert set(done["stages"]) == {"queue", "decode", "mask", "reconstruct", "export"}
