@@ -1,0 +1,254 @@
+"""Which pixels of a photo are the object: an uploaded mask, the photo's own alpha, or rembg; or a clear refusal."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+from skimage.morphology import remove_small_holes
+
+from sam3d_bento import weights
+from sam3d_bento.errors import BadRequest, NoObject, NotReady
+from sam3d_bento.notices import Notice
+from sam3d_bento.reconstruction import Bool, Mask, MaskSource, Photo, UInt8
+
+# Of rembg's models those that run on this machine, are one file <name>.onnx, and give one mask. Left out on purpose:
+# rembg's default, bria-rmbg, whose weights are not for commercial use.
+MODELS = (
+    "u2netp",
+    "u2net",
+    "u2net_human_seg",
+    "silueta",
+    "isnet-general-use",
+    "birefnet-general",
+    "birefnet-general-lite",
+    "birefnet-portrait",
+)
+FETCH_COMMAND = "sam3d-bento weights fetch --set mask"
+MAX_THREADS = 4  # these networks are small: more threads mostly wait for each other
+
+THRESHOLD = 128  # of 255; from here on a pixel belongs to the object
+
+# When the model's answer is no object. Measured with u2netp: photos of one thing reach a certain share of 0.56 to
+# 0.99, grass, gravel, brick, noise and empty frames 0.00 to 0.38.
+MIN_COVERAGE = 0.005
+MAX_COVERAGE = 0.97
+MAX_BORDER_COVERAGE = 0.6  # on all four sides
+CERTAIN, MIN_CERTAIN_SHARE = 230, 0.4
+
+# Alpha is a cut-out only when it leaves something away, and something over.
+ALPHA_COVERAGE = (0.005, 0.995)
+# An uploaded mask is somebody's wish: refused only when there is nothing to do with it.
+MIN_UPLOAD_PIXELS = 64
+MAX_UPLOAD_COVERAGE = 0.995
+
+HOLE_SHARE = 0.002  # of the object; a smaller hole is a flaw of the mask, a larger one may be a handle
+RIVAL_SHARE = 0.1  # of the largest part; a smaller part is debris
+NEAR = 0.02  # of the photo's long side; a rival as near as this belongs to the object
+CUT_SHARE = 0.15  # of the object's own size (the root of its area) on one side of the frame; a mere touch is less
+
+_EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
+
+
+class MaskModel:
+    """rembg with one model, loaded once, on the CPU. Nothing is ever downloaded.
+
+    The file is `directory`/<name>.onnx; when it is in the manifest of `weights`, its SHA-256 is checked before use.
+    Raises NotReady when the model is unknown, not there, or not what it should be.
+    """
+
+    def __init__(self, name: str, directory: Path) -> None:
+        if name not in MODELS:
+            raise NotReady(f"There is no mask model '{name}'. These can be used: {', '.join(MODELS)}.")
+        path = directory / f"{name}.onnx"
+        known = next((file for file in weights.SETS["mask"] if file.name == path.name), None)
+        if known is not None:
+            if fault := weights.check(known, path):
+                raise NotReady(f"The mask model cannot be used: {fault.sentence} Run `{FETCH_COMMAND}`.")
+        elif not path.is_file():
+            raise NotReady(f"The mask model '{name}' is missing: put {path.name} into the folder SAM3D_MASK_DIR.")
+        self._session = _session(name, path)
+
+    def soft_mask(self, rgb: UInt8) -> UInt8:
+        """How surely each pixel is the object: (H, W) uint8 for rgb (H, W, 3) uint8, stretched to 0..255 by rembg."""
+        from rembg import remove
+
+        mask = remove(Image.fromarray(rgb), session=self._session, only_mask=True)
+        return np.asarray(mask, dtype=np.uint8)
+
+
+def isolate(photo: Photo, uploaded: Photo | None, model: MaskModel) -> Mask:
+    """Find the object in `photo`.
+
+    In this order: `uploaded` when there is one, for an explicit wish goes before what the file happens to hold; the
+    photo's alpha when it is a cut-out; what `model` finds. The first two are used as they are. Of the third, specks
+    and pinholes are removed, and of several objects the largest is kept (`Notice.SEVERAL_OBJECTS`).
+    `Notice.CUT_BY_FRAME` is given when the object goes on beyond the photo.
+
+    `uploaded` is a mask as `images.decode` reads it: its alpha when that separates anything, else its brightness; light
+    or opaque means object.
+
+    Raises BadRequest for a mask of another size, NoObject when no object or no background is left.
+    """
+    if uploaded is not None:
+        return _mask(_uploaded_pixels(photo, uploaded), "upload")
+    pixels = _cut_out(photo.alpha)
+    if pixels is not None:
+        return _mask(pixels, "alpha")
+    soft = model.soft_mask(photo.rgb)
+    pixels, several = clean(soft)
+    _refuse_doubtful(soft, pixels)
+    return _mask(pixels, "rembg", *([Notice.SEVERAL_OBJECTS] if several else []))
+
+
+def clean(soft: UInt8) -> tuple[Bool, bool]:
+    """The object in a soft mask (H, W): its pixels (H, W), and whether other objects were left out.
+
+    The object is the largest part, with every part of at least RIVAL_SHARE of it that is nearly touching. Its
+    pinholes are filled, threads of a pixel or two are cut.
+    """
+    long_side = max(soft.shape)
+    radius = max(1, round(long_side / 1024))
+    padded = np.pad(soft >= THRESHOLD, radius, mode="edge")  # what the frame cuts goes on beyond it
+    if not padded.any():
+        return soft >= THRESHOLD, False
+    (window,) = ndimage.find_objects(padded.view(np.uint8))
+    opened = ndimage.binary_opening(padded[window], iterations=radius)
+    part, several = _main_part(opened, NEAR * long_side)
+    # in a ring of background, lest a corner of the window count as a hole
+    filled = remove_small_holes(np.pad(part, 1), max_size=int(HOLE_SHARE * np.count_nonzero(part)))
+    padded[window] = filled[1:-1, 1:-1]
+    return padded[radius:-radius, radius:-radius].copy(), several
+
+
+def to_png(mask: Mask, size: tuple[int, int]) -> bytes:
+    """The mask as a grey PNG of `size` (width, height): 255 where the object is, 0 elsewhere."""
+    file = io.BytesIO()
+    picture = Image.fromarray(mask.pixels.astype(np.uint8) * np.uint8(255))
+    picture.resize(size, Image.Resampling.NEAREST).save(file, "PNG")
+    return file.getvalue()
+
+
+def _mask(pixels: Bool, source: MaskSource, *notices: Notice) -> Mask:
+    longest = max(np.count_nonzero(side) for side in _sides(pixels))
+    if longest > CUT_SHARE * math.sqrt(np.count_nonzero(pixels)):
+        notices += (Notice.CUT_BY_FRAME,)
+    return Mask(pixels=pixels, source=source, coverage=float(pixels.mean()), notices=notices)
+
+
+def _sides(pixels: Bool) -> tuple[Bool, Bool, Bool, Bool]:
+    return pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]
+
+
+def _uploaded_pixels(photo: Photo, uploaded: Photo) -> Bool:
+    """Both pictures were reduced by the same rule, so equal original sizes give equal arrays."""
+    if uploaded.original_size != photo.original_size:
+        (mask_width, mask_height), (width, height) = uploaded.original_size, photo.original_size
+        raise BadRequest(
+            f"The mask has {mask_width} × {mask_height} pixels, the photo {width} × {height}; they must be equal. "
+            "Both are measured upright, after their EXIF orientation is applied."
+        )
+    if uploaded.alpha is not None and uploaded.alpha.min() < THRESHOLD <= uploaded.alpha.max():
+        values = uploaded.alpha
+    else:
+        values = np.asarray(Image.fromarray(uploaded.rgb).convert("L"))
+    pixels = values >= THRESHOLD
+    count = np.count_nonzero(pixels)
+    if count < MIN_UPLOAD_PIXELS:
+        raise NoObject(f"The mask selects next to nothing ({count} pixels). The object must be white, the rest black.")
+    if count > MAX_UPLOAD_COVERAGE * pixels.size:
+        raise NoObject("The mask selects the whole photo. The object must be white, the rest black.")
+    return pixels
+
+
+def _cut_out(alpha: UInt8 | None) -> Bool | None:
+    """The opaque pixels when `alpha` cuts an object out; None when there is none, or it only decorates the frame."""
+    if alpha is None:
+        return None
+    pixels = alpha >= THRESHOLD
+    low, high = ALPHA_COVERAGE
+    if not low < pixels.mean() < high:
+        return None
+    labels, _ = ndimage.label(pixels, _EIGHT_NEIGHBOURS)
+    largest = np.bincount(labels.ravel())[1:].argmax() + 1
+    corners = labels[[0, 0, -1, -1], [0, -1, 0, -1]]
+    return None if (corners == largest).all() else pixels
+
+
+def _main_part(pixels: Bool, near: float) -> tuple[Bool, bool]:
+    """The largest connected part with its rivals at most `near` pixels away; and whether a rival was left out."""
+    labels, _ = ndimage.label(pixels, _EIGHT_NEIGHBOURS)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    largest = sizes.argmax()
+    kept = np.zeros(len(sizes), bool)
+    kept[largest] = sizes[largest] > 0
+    rivals = np.setdiff1d(np.flatnonzero(sizes >= max(1, RIVAL_SHARE * sizes[largest])), largest)
+    if len(rivals):
+        step = max(1, max(pixels.shape) // 512)  # distances to a few pixels suffice, and cost a sixteenth
+        coarse = labels[::step, ::step]
+        distance = step * ndimage.distance_transform_edt(coarse != largest)
+        kept[rivals] = ndimage.minimum(distance, coarse, rivals) <= near
+    return kept[labels], bool((~kept[rivals]).any())
+
+
+def _refuse_doubtful(soft: UInt8, pixels: Bool) -> None:
+    """Raise NoObject when what the model found is not an object before a background."""
+    advice = "Photograph one object before a plain background, or send a mask."
+    coverage = pixels.mean()
+    if coverage < MIN_COVERAGE:
+        raise NoObject(f"No object stands out in this photo. {advice}")
+    if coverage > MAX_COVERAGE or min(side.mean() for side in _sides(pixels)) > MAX_BORDER_COVERAGE:
+        raise NoObject(f"The object fills the whole frame, so it cannot be told from its background. {advice}")
+    if (soft[pixels] >= CERTAIN).mean() < MIN_CERTAIN_SHARE:
+        raise NoObject(f"It is not clear what the object in this photo is. {advice}")
+
+
+def _session(name: str, path: Path) -> Any:
+    """A session of rembg with the model file at `path`. Raises NotReady when it cannot be loaded."""
+    import onnxruntime
+
+    with _numba_not_compiling():
+        from rembg.sessions import sessions
+
+    def local_file(cls: type, *args: Any, **kwargs: Any) -> str:
+        return str(path)
+
+    # This hook says where the file is. Left to itself, rembg 2.0.86 searches several folders, of which another may
+    # come first, and downloads what it does not find.
+    local = type("LocalSession", (sessions[name],), {"download_models": classmethod(local_file)})
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = min(MAX_THREADS, os.cpu_count() or 1)
+    options.inter_op_num_threads = 1
+    # onnxruntime 1.32, u2netp: 0.1 s more per photo, but some 300 MB resident instead of 690
+    options.enable_cpu_mem_arena = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would burn a shared CPU
+    options.log_severity_level = 3  # errors only
+    try:
+        return local(name, options, providers=["CPUExecutionProvider"])
+    except Exception as exc:  # onnxruntime's errors have no common base below Exception
+        raise NotReady(f"The mask model '{name}' cannot be loaded; its file is damaged or of another kind.") from exc
+
+
+@contextmanager
+def _numba_not_compiling() -> Iterator[None]:
+    """rembg 2.0.86 imports pymatting, which compiles for 90 s on first import; of it nothing is used here.
+
+    numba keeps the result beside the package, for this CPU: a read-only or freshly started container never has it.
+    """
+    import numba
+
+    before = numba.config.DISABLE_JIT
+    numba.config.DISABLE_JIT = 1
+    try:
+        yield
+    finally:
+        numba.config.DISABLE_JIT = before
