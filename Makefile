@@ -7,7 +7,7 @@ PORT ?= 8000
 # BentoML reads this when it is imported, and takes only the word "true" for a no.
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help demo serve test lint weights validator requirements clean
+.PHONY: help demo serve test bench-service lint weights validator requirements clean
 
 help:
 	@echo "make demo          set up, start the service, turn a sample photo into a GLB, check it, stop"
@@ -23,6 +23,9 @@ serve: weights
 
 test: weights lint validator
 	$(BIN)/python -m pytest
+
+bench-service: weights
+	$(BIN)/python benchmarks/service.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

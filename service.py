@@ -11,10 +11,10 @@ from starlette.responses import Response
 
 from sam3d_bento.serving import api
 from sam3d_bento.serving.backend import Backend
-from sam3d_bento.serving.inputs import GLB_MEDIA_TYPE, InferenceInput
+from sam3d_bento.serving.inputs import GLB_MEDIA_TYPE, InferenceInput, incoming
 from sam3d_bento.serving.limits import UploadLimit
 from sam3d_bento.serving.problems import Problems
-from sam3d_bento.serving.requests import Requests, current
+from sam3d_bento.serving.requests import Requests
 from sam3d_bento.settings import Settings
 
 settings = Settings.from_environ()
@@ -55,7 +55,7 @@ class Sam3D:
     @bentoml.api(route="/api/inference", input_spec=InferenceInput)
     async def inference(self, **fields: object) -> Annotated[Path, ContentType(GLB_MEDIA_TYPE)]:
         """Reconstruct the object in a photo. The answer is a binary glTF file, or a report with a link to it."""
-        response: Response = await api.inference(current.get())
+        response: Response = await api.inference(incoming.get())
         return response  # type: ignore[return-value]  # the annotation is what clients receive
 
 

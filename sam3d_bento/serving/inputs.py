@@ -7,6 +7,7 @@ or in the query. Everything else is a 400 or 415 that names the field. Nothing i
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -29,6 +30,9 @@ Delivery = Literal["file", "link"]
 MAX_FILES = 4
 MAX_FIELDS = 32
 MAX_TEXT_BYTES = 4096
+
+# The request that BentoML is answering: it hands its API method only the fields, not the request.
+incoming: ContextVar[Request] = ContextVar("incoming")
 
 PHOTO_FIELDS = ("image", "file")
 GLB_MEDIA_TYPE = "model/gltf-binary"
@@ -54,7 +58,8 @@ class InferenceInput(bentoml.IODescriptor):  # type: ignore[misc]  # bentoml is 
 
     @classmethod
     async def from_http_request(cls, request: Request, serde: object) -> InferenceInput:
-        """Take nothing from the request: the API method reads it itself."""
+        """Take nothing from the request, but keep it in `incoming`: the API method reads it itself."""
+        incoming.set(request)
         nothing: InferenceInput = cls.model_construct(**dict.fromkeys(cls.model_fields))
         return nothing
 
@@ -148,8 +153,15 @@ def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
             raise BadRequest(f"The field '{name}' takes a file, not a text.")
         if name in fields:
             raise BadRequest(f"The field '{_shown(name)}' was sent twice.")
-        fields[name] = value
+        fields[name] = _unquoted(value)
     return fields
+
+
+def _unquoted(value: str) -> str:
+    """A text as it was meant: BentoML's client (1.4.39) sends texts and absent values as JSON, `"draft"` and `null`."""
+    if value == "null":
+        return ""
+    return value[1:-1] if len(value) >= 2 and value[0] == value[-1] == '"' else value
 
 
 def _options(fields: dict[str, str]) -> Options:

@@ -1,7 +1,7 @@
-"""Who is asking: an id for every request, a log line at its start and its end, and the request at hand.
+"""Who is asking: an id for every request, and a log line at its start and its end.
 
-The ASGI wrapper `Requests` is the outermost of ours. It takes the client's `X-Request-Id` or draws one, returns it with
-every response, and keeps the request where BentoML's API method can find it (BentoML hands the method only its fields).
+The ASGI wrapper `Requests` is the outermost of ours. It takes the client's `X-Request-Id` or draws one, and returns it
+with every response.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import logging
 import re
 import secrets
 import time
-from contextvars import ContextVar
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
@@ -24,8 +23,6 @@ ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 LOGGED_PREFIX = "/api/"  # probes and metrics come every few seconds and say nothing
 
 log = logging.getLogger("sam3d_bento.requests")
-
-current: ContextVar[Request] = ContextVar("current")
 
 
 def request_id(request: Request) -> str:
@@ -48,7 +45,7 @@ class Requests:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request = Request(scope, receive)
+        request = Request(scope)
         given = request.headers.get(HEADER, "")
         identity = given if ACCEPTABLE_ID.fullmatch(given) else secrets.token_hex(8)
         # The server shares one `state` between requests; this one is the request's own.
@@ -62,7 +59,6 @@ class Requests:
                 MutableHeaders(scope=message)[HEADER] = identity
             await send(message)
 
-        token = current.set(request)
         logged = scope["path"].startswith(LOGGED_PREFIX)
         where = {"request_id": identity, "method": scope["method"], "path": scope["path"]}
         if logged:
@@ -71,7 +67,6 @@ class Requests:
         try:
             await self.app(scope, receive, labelled)
         finally:
-            current.reset(token)
             if logged:
                 seconds = round(time.perf_counter() - started, 4)
                 # No status: the client was gone before an answer began.

@@ -129,6 +129,15 @@ def test_a_mistake_in_the_form_is_a_400_not_a_500(serve):
     assert http.post("/api/inference", json={"image": "x"}).json()["code"] == "unsupported_media"
 
 
+def test_an_upload_of_undeclared_length_is_counted_on_its_way_in(serve):
+    def endless():
+        for _ in range(400):
+            yield bytes(64_000)
+
+    answer = serve().post("/api/inference", content=endless(), headers={"content-type": "image/png"})
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
 def test_health_tells_loading_from_ready_and_counts_one_load(serve):
     http = serve(wait_for=tuple(State))
     first = http.get("/health")

@@ -57,6 +57,13 @@ def test_a_form_left_blank_by_a_browser(http):
     assert answer.json()["options"]["seed"] is None
 
 
+def test_texts_as_bentomls_client_writes_them(http):
+    answer = http.post("/", files={"image": PNG}, data={"seed": "null", "quality": '"draft"', "response": '"link"'})
+    assert answer.json()["options"]["seed"] is None
+    assert answer.json()["options"]["quality"] == "draft"
+    assert answer.json()["link"]
+
+
 def test_options_of_a_form_may_stand_in_the_query(http):
     assert http.post("/?target_faces=2000", files={"image": PNG}).json()["options"]["target_faces"] == 2000
 

@@ -1,0 +1,171 @@
+"""How long the service takes to be ready, what it holds when idle, and what a warm request costs beyond the bare pipeline.
+
+Prints a table and writes benchmarks/results/service.json. The peer in the same run is the pipeline without the service:
+requests and bare runs take turns over the same photo, so that their ratio holds when the machine's speed drifts.
+Usage: python benchmarks/service.py [--runs 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import platform
+import re
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import skimage
+from PIL import Image
+
+from sam3d_bento.options import Options
+from sam3d_bento.pipeline import Pipeline
+from sam3d_bento.settings import Settings
+from sam3d_bento.submission import Submission
+
+FOLDER = Path(__file__).parents[1]
+COFFEE = Path(skimage.__file__).parent / "data" / "coffee.png"
+LONG_SIDE = 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=5)
+    runs = parser.parse_args().runs
+    photo = sample_photo()
+    with tempfile.TemporaryDirectory() as folder:
+        figures = measure(photo, runs, folder)
+    result = {"machine": machine(), "date": datetime.now(UTC).date().isoformat(), "photo": f"coffee, {LONG_SIDE} px"}
+    result |= {"runs": runs, **figures}
+    target = FOLDER / "benchmarks" / "results" / "service.json"
+    target.write_text(json.dumps(result, indent=2) + "\n")
+    print_table(figures)
+
+
+def sample_photo() -> bytes:
+    image = Image.open(COFFEE)
+    image = image.resize((LONG_SIDE, round(LONG_SIDE * image.height / image.width)), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def measure(photo: bytes, runs: int, folder: str) -> dict[str, Any]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = os.environ | {
+        "BENTOML_DO_NOT_TRACK": "True",
+        "SAM3D_ENGINE": "preview",
+        "SAM3D_WORK_DIR": f"{folder}/work",
+        "SAM3D_OUTPUT_DIR": f"{folder}/outputs",
+    }
+    command = [sys.executable, "-m", "bentoml", "serve", "service:Sam3D", "--port", str(port), "--host", "127.0.0.1"]
+    ready, requests, bare, stages = [], [], [], []
+    for attempt in range(3):
+        started = time.perf_counter()
+        server = subprocess.Popen(
+            command, cwd=FOLDER, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
+        )
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
+                wait_until_ready(client)
+                ready.append(time.perf_counter() - started)
+                if attempt:
+                    continue
+                idle = memory(server.pid)
+                settings = Settings.from_environ({"SAM3D_ENGINE": "preview"})
+                pipeline = Pipeline.load(settings)
+                submission = Submission(photo, options=Options(seed=1))
+                for number in range(runs + 1):  # the first of each is the warm-up
+                    seconds, headers = timed(lambda: post(client, photo))
+                    alone, _ = timed(lambda: pipeline.run(submission, lambda stage, fraction: None))
+                    if number:
+                        requests.append(seconds)
+                        bare.append(alone)
+                        stages.append(server_timing(headers))
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(60)
+    median = {name: round(statistics.median(stage[name] for stage in stages), 3) for name in stages[0]}
+    return {
+        "seconds_to_ready": [round(value, 2) for value in ready],
+        "idle_bytes": idle,
+        "request_seconds": [round(value, 2) for value in requests],
+        "bare_pipeline_seconds": [round(value, 2) for value in bare],
+        "request_over_bare": round(statistics.median(a / b for a, b in zip(requests, bare, strict=True)), 3),
+        "median_stage_seconds": median,
+    }
+
+
+def wait_until_ready(client: httpx.Client) -> None:
+    while True:
+        try:
+            if client.get("/health").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.02)
+
+
+def post(client: httpx.Client, photo: bytes) -> httpx.Headers:
+    answer = client.post("/api/inference", content=photo, params={"seed": "1"}, headers={"content-type": "image/png"})
+    answer.raise_for_status()
+    return answer.headers
+
+
+def timed(call: Any) -> tuple[float, Any]:
+    started = time.perf_counter()
+    value = call()
+    return time.perf_counter() - started, value
+
+
+def server_timing(headers: httpx.Headers) -> dict[str, float]:
+    return {name: float(ms) / 1000 for name, ms in re.findall(r"(\w+);dur=([\d.]+)", headers["server-timing"])}
+
+
+def memory(pid: int) -> int:
+    """Proportional set size of a process and all below it, in bytes."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        total += sum(memory(int(child)) for child in (task / "children").read_text().split())
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return total + int(re.search(r"^Pss:\s+(\d+)", rollup, re.MULTILINE)[1]) * 1024
+
+
+def machine() -> dict[str, Any]:
+    cpu = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    load = round(os.getloadavg()[0], 2)
+    return {
+        "cpu": cpu[1] if cpu else platform.processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "load": load,
+    }
+
+
+def print_table(figures: dict[str, Any]) -> None:
+    rows = [
+        ("from start to ready", f"{statistics.median(figures['seconds_to_ready']):.1f} s"),
+        ("idle memory, all processes", f"{figures['idle_bytes'] / 1e6:.0f} MB"),
+        ("warm request", f"{statistics.median(figures['request_seconds']):.1f} s"),
+        ("the bare pipeline, in turn", f"{statistics.median(figures['bare_pipeline_seconds']):.1f} s"),
+        ("request / bare", f"{figures['request_over_bare']:.2f}"),
+        *((f"  {name}", f"{seconds:.2f} s") for name, seconds in figures["median_stage_seconds"].items()),
+    ]
+    print("| what | median |\n|---|---|")
+    print("\n".join(f"| {name} | {value} |" for name, value in rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""What the README says in tables is what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic_core import PydanticUndefined
+
+from sam3d_bento import errors
+from sam3d_bento.notices import Notice
+from sam3d_bento.options import Options
+from sam3d_bento.settings import PREFIX, Settings
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+def rows(first_header):
+    """The table whose first column has this header, as lists of cells without backticks."""
+    lines = README.splitlines()
+    start = next(n for n, line in enumerate(lines) if line.startswith(f"| {first_header} |"))
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            return
+        yield [cell.strip().replace("`", "") for cell in line.strip("|").split(" | ")]
+
+
+def test_every_setting_is_described_with_its_default():
+    described = {row[0]: row for row in rows("variable")}
+    assert set(described) == {PREFIX + name.upper() for name in Settings.model_fields}
+    for name, field in Settings.model_fields.items():
+        _, default, text = described[PREFIX + name.upper()]
+        assert text == field.description.replace("`", "")
+        if field.default is not PydanticUndefined:
+            expected = (
+                "none"
+                if field.default is None
+                else f"{field.default:,}"
+                if type(field.default) is int
+                else field.default
+            )
+            assert default == str(expected), name
+
+
+def test_every_option_is_described_with_its_default():
+    described = {row[0]: row for row in rows("field")}
+    assert set(described) == {"image", "mask", "response", *Options.model_fields}
+    for name, field in Options.model_fields.items():
+        if field.default is not None:
+            shown = f"{field.default:,}" if name == "target_faces" else str(field.default)
+            assert described[name][2] == shown
+
+
+def test_every_warning_is_described_in_its_own_words():
+    assert [tuple(row) for row in rows("warning")] == [(str(notice), notice.sentence) for notice in Notice]
+
+
+def leaves(kind=errors.Sam3DError):
+    for child in kind.__subclasses__():
+        yield from leaves(child)
+        if "status" in vars(child):
+            yield child
+
+
+@pytest.mark.parametrize("kind", list(leaves()), ids=lambda kind: kind.code)
+def test_every_error_code_is_described_with_its_status(kind):
+    lines = [line for line in README.splitlines() if f"`{kind.code}`" in line]
+    assert any(str(kind.status) in line for line in lines), lines
+
+
+def test_figures_and_links_name_files_that_exist():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if not target.startswith("http"):
+            assert (Path(__file__).parents[1] / target).exists(), target
