@@ -1,4 +1,4 @@
-"""How long the service takes to be ready, what it holds when idle, and what a warm request costs beyond the bare pipeline.
+"""How long the service takes to be ready, what it holds when idle, and what a warm request costs.
 
 Prints a table and writes benchmarks/results/service.json. The peer in the same run is the pipeline without the service:
 requests and bare runs take turns over the same photo, so that their ratio holds when the machine's speed drifts.
@@ -20,6 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,40 @@ def sample_photo() -> bytes:
 
 
 def measure(photo: bytes, runs: int, folder: str) -> dict[str, Any]:
+    ready = []
+    for _ in range(2):
+        with running_server(folder) as (_, _, seconds):
+            ready.append(seconds)
+    pipeline = Pipeline.load(Settings.from_environ({"SAM3D_ENGINE": "preview"}))
+    submission = Submission(photo, options=Options(seed=1))
+    requests, bare, stages = [], [], []
+    with running_server(folder) as (server, client, seconds):
+        ready.append(seconds)
+        idle = memory(server.pid)
+        for number in range(runs + 1):
+            started = time.perf_counter()
+            headers = post(client, photo)
+            between = time.perf_counter()
+            pipeline.run(submission, lambda stage, fraction: None)
+            ended = time.perf_counter()
+            if number:  # the first of each is the warm-up
+                requests.append(between - started)
+                bare.append(ended - between)
+                stages.append(server_timing(headers))
+    median = {name: round(statistics.median(stage[name] for stage in stages), 3) for name in stages[0]}
+    return {
+        "seconds_to_ready": [round(value, 2) for value in ready],
+        "idle_bytes": idle,
+        "request_seconds": [round(value, 2) for value in requests],
+        "bare_pipeline_seconds": [round(value, 2) for value in bare],
+        "request_over_bare": round(statistics.median(a / b for a, b in zip(requests, bare, strict=True)), 3),
+        "median_stage_seconds": median,
+    }
+
+
+@contextmanager
+def running_server(folder: str) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client, float]]:
+    """A ready server, a client of it, and the seconds from its start until it was ready."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -71,41 +107,16 @@ def measure(photo: bytes, runs: int, folder: str) -> dict[str, Any]:
         "SAM3D_OUTPUT_DIR": f"{folder}/outputs",
     }
     command = [sys.executable, "-m", "bentoml", "serve", "service:Sam3D", "--port", str(port), "--host", "127.0.0.1"]
-    ready, requests, bare, stages = [], [], [], []
-    for attempt in range(3):
+    with Path(f"{folder}/log").open("a") as log:
         started = time.perf_counter()
-        server = subprocess.Popen(
-            command, cwd=FOLDER, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
-        )
+        server = subprocess.Popen(command, cwd=FOLDER, env=environment, stdout=log, stderr=log)
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
                 wait_until_ready(client)
-                ready.append(time.perf_counter() - started)
-                if attempt:
-                    continue
-                idle = memory(server.pid)
-                settings = Settings.from_environ({"SAM3D_ENGINE": "preview"})
-                pipeline = Pipeline.load(settings)
-                submission = Submission(photo, options=Options(seed=1))
-                for number in range(runs + 1):  # the first of each is the warm-up
-                    seconds, headers = timed(lambda: post(client, photo))
-                    alone, _ = timed(lambda: pipeline.run(submission, lambda stage, fraction: None))
-                    if number:
-                        requests.append(seconds)
-                        bare.append(alone)
-                        stages.append(server_timing(headers))
+                yield server, client, time.perf_counter() - started
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(60)
-    median = {name: round(statistics.median(stage[name] for stage in stages), 3) for name in stages[0]}
-    return {
-        "seconds_to_ready": [round(value, 2) for value in ready],
-        "idle_bytes": idle,
-        "request_seconds": [round(value, 2) for value in requests],
-        "bare_pipeline_seconds": [round(value, 2) for value in bare],
-        "request_over_bare": round(statistics.median(a / b for a, b in zip(requests, bare, strict=True)), 3),
-        "median_stage_seconds": median,
-    }
 
 
 def wait_until_ready(client: httpx.Client) -> None:
@@ -122,12 +133,6 @@ def post(client: httpx.Client, photo: bytes) -> httpx.Headers:
     answer = client.post("/api/inference", content=photo, params={"seed": "1"}, headers={"content-type": "image/png"})
     answer.raise_for_status()
     return answer.headers
-
-
-def timed(call: Any) -> tuple[float, Any]:
-    started = time.perf_counter()
-    value = call()
-    return time.perf_counter() - started, value
 
 
 def server_timing(headers: httpx.Headers) -> dict[str, float]:

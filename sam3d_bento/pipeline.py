@@ -15,9 +15,9 @@ from typing import Any
 from sam3d_bento import engines, export, images, masks
 from sam3d_bento.options import SEED_MAX
 from sam3d_bento.progress import Tick
-from sam3d_bento.reconstruction import Asset, Mask, Photo, Reconstruction
+from sam3d_bento.reconstruction import Mask, Photo, Reconstruction
 from sam3d_bento.settings import Settings
-from sam3d_bento.submission import MaskImage, Report, RunnerInfo, Stage, Submission
+from sam3d_bento.submission import Asset, MaskImage, Report, RunnerInfo, Stage, Submission
 
 
 class StageClock:
@@ -44,7 +44,7 @@ class Pipeline:
         self._engine = engine
         self._mask_model = mask_model
         self._max_pixels = settings.max_pixels
-        self.info = RunnerInfo(engine.name, engine.version, engine.device)
+        self.info = RunnerInfo(engine.name, engine.version, engine.device, images.FORMATS)
 
     @classmethod
     def load(cls, settings: Settings) -> Pipeline:
@@ -94,7 +94,7 @@ class MaskPreview:
     def __init__(self, mask_model: masks.MaskModel, settings: Settings) -> None:
         self._mask_model = mask_model
         self._max_pixels = settings.max_pixels
-        self.info = RunnerInfo("mask", settings.mask_model, "cpu")
+        self.info = RunnerInfo("mask", settings.mask_model, "cpu", images.FORMATS)
 
     @classmethod
     def load(cls, settings: Settings) -> MaskPreview:

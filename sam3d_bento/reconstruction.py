@@ -156,14 +156,3 @@ def _array(arrays: dict[str, npt.NDArray[Any]], name: str, dtype: type, shape: t
     ):
         raise BadRequest(f"The array '{name}' has dtype {array.dtype}; expected {np.dtype(dtype)}.")
     return np.ascontiguousarray(array, dtype=dtype)
-
-
-@dataclass(frozen=True)
-class Asset:
-    """The finished product.
-
-    glb: binary glTF 2.0. report: JSON values; what `asset.extras` holds, plus the figures of this run.
-    """
-
-    glb: bytes
-    report: dict[str, Any]

@@ -1,4 +1,7 @@
-"""What a run is asked, and how it tells of itself. The service process imports this, never the pipeline."""
+"""What a run is asked, what it gives, and how it tells of itself.
+
+The service process imports this, never the pipeline: nothing here needs an array library.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,17 @@ class Submission:
 
 
 @dataclass(frozen=True)
+class Asset:
+    """The finished product.
+
+    glb: binary glTF 2.0. report: JSON values; what `asset.extras` holds, plus the figures of this run.
+    """
+
+    glb: bytes
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class MaskImage:
     """The mask that would be used. png: 8-bit grey, 0 or 255, the size of the upright photo; report: JSON values."""
 
@@ -34,8 +48,9 @@ class MaskImage:
 
 @dataclass(frozen=True)
 class RunnerInfo:
-    """What answers: the engine's name and version, and the device that it computes on."""
+    """What answers: the engine's name and version, the device that it computes on, the image formats that it reads."""
 
     name: str
     version: str
     device: str
+    formats: tuple[str, ...]

@@ -1,7 +1,7 @@
 """The HTTP routes: what each takes and answers. The reading of requests, the work and the errors live beside it.
 
 `/api/inference` itself is BentoML's (service.py), so that its clients and its schema know it; it calls `inference`.
-The other routes are a FastAPI app that BentoML mounts. All of them find the one `Backend` in the service instance.
+The other routes are the ASGI app that BentoML mounts. All of them find the one `Backend` in the service instance.
 """
 
 from __future__ import annotations
@@ -13,25 +13,21 @@ from typing import Any
 
 import anyio.to_thread
 import bentoml
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
 
-from sam3d_bento import images
 from sam3d_bento.errors import Internal, Sam3DError
 from sam3d_bento.notices import Notice
 from sam3d_bento.options import Options
-from sam3d_bento.reconstruction import Asset
 from sam3d_bento.serving import inputs, problems
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.requests import note, request_id
 from sam3d_bento.serving.worker import Job
-from sam3d_bento.submission import STAGES, MaskImage
+from sam3d_bento.submission import STAGES, Asset, MaskImage
 
 Handler = Callable[[Request], Awaitable[Response]]
-
-# The interactive pages of FastAPI load scripts from another host; BentoML's /docs.json describes the service.
-app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
 
 def backend() -> Backend:
@@ -86,7 +82,6 @@ async def inference(request: Request) -> Response:
     return Response(asset.glb, headers=headers, media_type=inputs.GLB_MEDIA_TYPE)
 
 
-@app.post("/api/mask", include_in_schema=False)
 @answers_errors
 async def mask(request: Request) -> Response:
     """The mask that `inference` would use for this photo, as a PNG of the upright photo's size."""
@@ -100,7 +95,6 @@ async def mask(request: Request) -> Response:
     )
 
 
-@app.api_route("/api/assets/{name}", methods=["GET", "HEAD", "DELETE"], include_in_schema=False)
 @answers_errors
 async def asset(request: Request) -> Response:
     """A finished GLB: whole or a range of it; DELETE removes it."""
@@ -124,7 +118,6 @@ async def asset(request: Request) -> Response:
     )
 
 
-@app.get("/api/options", include_in_schema=False)
 async def options(request: Request) -> Response:
     """What may be asked for, and what is refused."""
     server = backend()
@@ -134,7 +127,7 @@ async def options(request: Request) -> Response:
         {
             "engine": {"name": info.name, "version": info.version, "device": info.device} if info else None,
             "options": fields | {"response": {"enum": ["file", "link"], "default": "file", "type": "string"}},
-            "formats": list(images.FORMATS),
+            "formats": info.formats if info else None,
             "limits": {
                 "max_upload_bytes": settings.max_upload_bytes,
                 "max_pixels": settings.max_pixels,
@@ -147,7 +140,6 @@ async def options(request: Request) -> Response:
     )
 
 
-@app.api_route("/health", methods=["GET", "HEAD"], include_in_schema=False)
 async def health(request: Request) -> Response:
     """200 when jobs are taken, 503 with the reason otherwise."""
     server = backend()
@@ -157,7 +149,6 @@ async def health(request: Request) -> Response:
     return JSONResponse(report, 200 if ready else 503, headers)
 
 
-@app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
 async def page(request: Request) -> Response:
     """A form to try the service with."""
     return HTMLResponse((resources.files(__package__) / "web" / "index.html").read_text("utf-8"))
@@ -197,3 +188,15 @@ def asset_url(request: Request, asset_id: str) -> str:
     """The absolute link to an asset: below SAM3D_PUBLIC_URL, else below the address that the client used."""
     base = backend().settings.public_url or str(request.base_url)
     return f"{base.rstrip('/')}/api/assets/{asset_id}.glb"
+
+
+# A GET route answers HEAD as well.
+app = Starlette(
+    routes=[
+        Route("/", page),
+        Route("/health", health),
+        Route("/api/options", options),
+        Route("/api/mask", mask, methods=["POST"]),
+        Route("/api/assets/{name}", asset, methods=["GET", "DELETE"]),
+    ]
+)

@@ -30,7 +30,10 @@ log = logging.getLogger("sam3d_bento.engine_process")
 def main(descriptor: int) -> None:
     """Serve the pipe at `descriptor` until it closes."""
     die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal group: the service decides
+    # Ctrl-C reaches the whole terminal group, and BentoML's supervisor passes SIGTERM on to grandchildren: it is the
+    # service that decides when this process ends, after the run that it still waits for.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     pipe: Any = Connection(descriptor)
     start = cast(Start, pipe.recv())
     logs.configure(start.settings.log_format)

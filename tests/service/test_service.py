@@ -275,6 +275,25 @@ def test_a_killed_service_leaves_no_engine_and_the_next_removes_its_files(start_
     assert list((tmp_path / "work").iterdir()) == []
 
 
+def test_a_request_that_runs_is_answered_before_sigterm_ends_the_service(start_server, coffee):
+    server = start_server()
+    server.wait_until(200)
+    answers = []
+
+    def ask():
+        with server.client() as client:
+            answers.append(client.post("/api/inference", files={"image": coffee.open("rb")}, data=SMALL))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    while not server.log_lines("engine start"):
+        threading.Event().wait(0.01)
+    assert server.stop() == 0
+    thread.join()
+    assert answers[0].status_code == 200
+    assert not server.log_lines(" ERROR ")
+
+
 def test_an_engine_that_is_not_here_is_never_replaced_by_another(start_server, disc):
     server = start_server(engine="sam3d")
     give_up = time.monotonic() + 30

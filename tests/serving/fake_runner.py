@@ -5,12 +5,11 @@ import time
 from pathlib import Path
 
 from sam3d_bento.errors import NoObject, NotReady
-from sam3d_bento.reconstruction import Asset
-from sam3d_bento.submission import RunnerInfo
+from sam3d_bento.submission import Asset, RunnerInfo
 
 
 class FakeRunner:
-    info = RunnerInfo("fake", "fake/1", "cpu")
+    info = RunnerInfo("fake", "fake/1", "cpu", ("JPEG",))
 
     def __init__(self, settings):
         self.runs = 0
