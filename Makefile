@@ -7,7 +7,7 @@ PORT ?= 8000
 # BentoML reads this when it is imported, and takes only the word "true" for a no.
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help demo serve test bench-service lint weights validator requirements clean
+.PHONY: help demo serve test bench-service lint weights requirements clean
 
 help:
 	@echo "make demo          set up, start the service, turn a sample photo into a GLB, check it, stop"
@@ -21,7 +21,7 @@ demo: weights
 serve: weights
 	$(BIN)/sam3d-bento serve --port $(PORT)
 
-test: weights lint validator
+test: weights lint
 	$(BIN)/python -m pytest
 
 bench-service: weights
@@ -32,10 +32,6 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-
-# The Khronos glTF validator, for the tests; Node comes from the system or from a wheel of requirements/dev.txt.
-validator: $(VENV)/.dev
-	$(BIN)/python tools/gltf-validator/install.py
 
 requirements: $(VENV)/.uv
 	$(BIN)/uv pip compile -q pyproject.toml -o requirements/core.txt $(COMPILE)
