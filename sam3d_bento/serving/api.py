@@ -99,7 +99,7 @@ async def mask(request: Request) -> Response:
 async def asset(request: Request) -> Response:
     """A finished GLB: whole or a range of it; DELETE removes it."""
     store = backend().assets
-    asset_id = request.path_params["name"].removesuffix(".glb")
+    asset_id = request.path_params["id"]
     if request.method == "DELETE":
         await anyio.to_thread.run_sync(store.delete, asset_id)
         return Response(status_code=204)
@@ -197,6 +197,6 @@ app = Starlette(
         Route("/health", health),
         Route("/api/options", options),
         Route("/api/mask", mask, methods=["POST"]),
-        Route("/api/assets/{name}", asset, methods=["GET", "DELETE"]),
+        Route("/api/assets/{id}.glb", asset, methods=["GET", "DELETE"]),
     ]
 )

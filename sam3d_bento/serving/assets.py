@@ -44,6 +44,13 @@ class AssetStore:
         self.max_bytes = max_bytes
         self._lock = threading.Lock()
 
+    def claim(self) -> None:
+        """Make the folder, and see that it takes files. Raises OSError when it does not."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        probe = self.root / f".{secrets.token_hex(16)}.part"
+        probe.touch(mode=0o600)
+        probe.unlink()
+
     def put(self, glb: bytes) -> str:
         """Keep the bytes; the new asset's id. Raises StorageFull when there is no room for them."""
         if len(glb) > self.max_bytes:

@@ -31,16 +31,25 @@ class Backend:
         for name in Settings.unknown_names():
             logs.event(log, "unknown setting", logging.WARNING, name=name)
         self.workdir = WorkDir(settings.work_dir)
-        # Whatever this process spools (large uploads) lies where the sweep of the next process finds it.
-        self._tempdir_before, tempfile.tempdir = tempfile.tempdir, str(self.workdir.path)
         self.assets = AssetStore(settings.output_dir, settings.output_ttl_seconds, settings.output_max_bytes)
-        self.sweep()
         self.worker = Worker("engine", engine_loader, settings, self.workdir)
-        self.worker.start()
         self._mask_worker: Worker | None = None
         self._mask_lock = threading.Lock()
         self._stopping = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep_regularly, name="sweeper", daemon=True)
+        self._tempdir_before = tempfile.tempdir
+        try:
+            self.workdir.claim()
+            self.assets.claim()
+            self.sweep()
+        except (
+            OSError
+        ) as exc:  # said by /health: an exception here would only make BentoML restart the process for ever
+            self.worker.fail(f"The folder {exc.filename} cannot be used: {exc.strerror}.")
+            return
+        # Whatever this process spools (large uploads) lies where the sweep of the next process finds it.
+        tempfile.tempdir = str(self.workdir.path)
+        self.worker.start()
         self._sweeper.start()
 
     @property
@@ -90,7 +99,8 @@ class Backend:
     def stop(self) -> None:
         """End the processes and remove this process's short-lived files. Results stay until they expire."""
         self._stopping.set()
-        self._sweeper.join()
+        if self._sweeper.is_alive():
+            self._sweeper.join()
         for worker in (self.worker, self._mask_worker):
             if worker is not None:
                 worker.stop()

@@ -25,22 +25,24 @@ log = logging.getLogger("sam3d_bento.workdir")
 
 
 class WorkDir:
-    """This process's own folder. Raises OSError when it cannot be made."""
+    """This process's own folder, from `claim` to `close`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.path, self._lock = self._claim()
+        self.path = root / f"boot-{secrets.token_hex(16)}"
+        self._lock: int | None = None
 
-    def _claim(self) -> tuple[Path, int]:
+    def claim(self) -> None:
+        """Make the folder and lock it. Raises OSError when it cannot be made."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        while True:
-            path = self.root / f"boot-{secrets.token_hex(16)}"
-            path.mkdir(mode=0o700)
-            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        while self._lock is None:
+            self.path.mkdir(mode=0o700)
+            lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if path.exists():
-                return path, lock
-            os.close(lock)  # another process's sweep came between mkdir and flock
+            if self.path.exists():
+                self._lock = lock
+            else:
+                os.close(lock)  # another process's sweep came between mkdir and flock
 
     @contextmanager
     def job_directory(self, job_id: str) -> Iterator[Path]:
@@ -65,8 +67,10 @@ class WorkDir:
 
     def close(self) -> None:
         """Remove the folder and release its lock."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._lock)
+        if self._lock is not None:
+            shutil.rmtree(self.path, ignore_errors=True)
+            os.close(self._lock)
+            self._lock = None
 
 
 def _abandoned(path: Path) -> bool:

@@ -155,6 +155,10 @@ class Worker:
         """Start the engine process; returns at once."""
         self._thread.start()
 
+    def fail(self, reason: str) -> None:
+        """Stay FAILED, instead of `start`: something else that every job needs is missing."""
+        self._give_up(NotReady(reason))
+
     def stop(self) -> None:
         """End the engine process. A job that runs or waits ends with NotReady."""
         with self._lock:

@@ -33,6 +33,7 @@ def find_fakes(monkeypatch):
 @pytest.fixture
 def workdir(settings):
     workdir = WorkDir(settings.work_dir)
+    workdir.claim()
     yield workdir
     workdir.close()
 

@@ -169,6 +169,16 @@ def test_a_failed_load_is_said_by_health_and_livez(serve):
     assert http.post("/api/inference", files=photo("nap:0")).json()["detail"] == "The weights are missing."
 
 
+@pytest.mark.parametrize("setting", ["work_dir", "output_dir"])
+def test_a_folder_that_cannot_be_used_is_said_by_health(serve, tmp_path, setting):
+    (tmp_path / "file").write_text("no folder")
+    http = serve(wait_for=(State.FAILED,), **{setting: tmp_path / "file" / "below"})
+    assert str(tmp_path / "file") in http.get("/health").json()["reason"]
+    answer = http.post("/api/inference", files=photo("nap:0"))
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+    assert http.post("/api/mask", files=photo("nap:0")).status_code in (503, 507)
+
+
 def test_a_full_queue_is_a_429_at_once(serve):
     http = serve(queue_limit=1)
     waiting = [threading.Thread(target=http.post, args=("/api/inference",), kwargs={"files": photo("nap:60")})]

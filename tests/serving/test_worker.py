@@ -214,7 +214,9 @@ from sam3d_bento.serving.workdir import WorkDir
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import Submission
 settings = Settings(work_dir=Path({str(tmp_path)!r}))
-worker = Worker("engine", "fake_runner:FakeRunner", settings, WorkDir(settings.work_dir), queue_while_loading=True)
+workdir = WorkDir(settings.work_dir)
+workdir.claim()
+worker = Worker("engine", "fake_runner:FakeRunner", settings, workdir, queue_while_loading=True)
 worker.start()
 print(worker.submit(Submission(b"nap:0"), "x").future.result().report["pid"], flush=True)
 worker.submit(Submission(b"hang"), "x")
