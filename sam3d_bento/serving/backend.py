@@ -38,15 +38,14 @@ class Backend:
         self._stopping = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep_regularly, name="sweeper", daemon=True)
         self._tempdir_before = tempfile.tempdir
-        try:
-            self.workdir.claim()
-            self.assets.claim()
-            self.sweep()
-        except (
-            OSError
-        ) as exc:  # said by /health: an exception here would only make BentoML restart the process for ever
-            self.worker.fail(f"The folder {exc.filename} cannot be used: {exc.strerror}.")
-            return
+        for setting, claim in (("SAM3D_WORK_DIR", self.workdir.claim), ("SAM3D_OUTPUT_DIR", self.assets.claim)):
+            try:
+                claim()
+            except OSError as exc:  # an exception here would make BentoML restart the process again and again
+                log.exception("a folder cannot be used")
+                self.worker.fail(f"The folder named by {setting} cannot be used ({exc.strerror}).")
+                return
+        self.sweep()
         # Whatever this process spools (large uploads) lies where the sweep of the next process finds it.
         tempfile.tempdir = str(self.workdir.path)
         self.worker.start()
