@@ -1,0 +1,68 @@
+"""A dense coloured mesh in, a small textured GLB out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from sam3d_bento.export import gltf
+from sam3d_bento.export.bake import bake
+from sam3d_bento.export.check import check
+from sam3d_bento.export.clean import clean
+from sam3d_bento.export.simplify import simplify
+from sam3d_bento.export.surface import vertex_normals
+from sam3d_bento.export.unwrap import unwrap
+from sam3d_bento.options import Options
+from sam3d_bento.progress import Tick, part, silent
+from sam3d_bento.reconstruction import Pose, Reconstruction
+
+__all__ = ["Export", "to_glb"]
+
+
+@dataclass(frozen=True)
+class Export:
+    """glb: binary glTF 2.0. extras: what its `asset.extras` holds, JSON values."""
+
+    glb: bytes
+    extras: dict[str, Any]
+
+
+def to_glb(reconstruction: Reconstruction, options: Options, extras: Mapping[str, Any], tick: Tick = silent) -> Export:
+    """Clean, simplify, unwrap, bake, write, check. Equal inputs give equal bytes.
+
+    extras: JSON values to keep in the file, beside the exporter's own. A reconstruction without colours
+    becomes grey. Raises BadResult when there is nothing to export, or the result fails its check.
+    """
+    dense = clean(reconstruction)
+    tick(0.1)
+    vertices, faces = simplify(dense.vertices, dense.faces, options.target_faces)
+    tick(0.2)
+    unwrapped = unwrap(vertices, faces, options.texture_size)
+    tick(0.7)
+    # Split along the seams after the normals are known, so that no seam shows in the shading.
+    positions = vertices[unwrapped.vertex_map]
+    normals = vertex_normals(vertices, faces)[unwrapped.vertex_map]
+    texture = bake(positions, normals, unwrapped.uv, unwrapped.faces, dense, options.texture_size, part(tick, 0.7, 0.9))
+    tick(0.9)
+    described = {
+        **extras,
+        "faces": len(unwrapped.faces),
+        "vertices": len(positions),
+        "texture_size": options.texture_size,
+        "colour_source": "mesh",
+    }
+    if reconstruction.pose is not None:
+        described["pose"] = _described(reconstruction.pose)
+    glb = gltf.write(positions, normals, unwrapped.uv, unwrapped.faces, texture, described)
+    tick(0.95)
+    check(glb)
+    tick(1.0)
+    return Export(glb, described)
+
+
+def _described(pose: Pose) -> dict[str, Any]:
+    """The pose as JSON values."""
+    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in asdict(pose).items()}

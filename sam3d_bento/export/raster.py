@@ -1,0 +1,178 @@
+"""Which texels a mesh covers in its texture, and which point of which face each of them shows.
+
+Texture coordinates become texels by `uv * size`; the texel in column x and row y has its centre at (x + 0.5, y + 0.5).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from sam3d_bento.export.surface import Floats, Indices
+from sam3d_bento.reconstruction import Bool, Float32, Int32
+
+BATCH_TEXELS = 1 << 17  # bounds the memory of a batch to some tens of megabytes, its time to a fraction of a second
+
+# Bilinear sampling inside a chart meets texels up to one column and one row outside of it.
+BORDER_REACH = 1.5
+
+ON_EDGE = 1e-9  # texels; a centre exactly on an edge is inside the faces on both sides
+
+
+@dataclass(frozen=True)
+class Texels:
+    """index (N,) int: row * size + column; faces (N,) int; weights (N, 3) float32: barycentric, of the corners."""
+
+    index: Indices
+    faces: Indices
+    weights: Float32
+
+
+def inside(uv: Float32, faces: Int32, size: int) -> Iterator[Texels]:
+    """In batches, the texels whose centre lies in a face. Where faces meet or overlap a texel comes several times."""
+    corners = uv[faces].astype(np.float64) * size
+    face, row = _rows(corners[:, :, 1].min(axis=1), corners[:, :, 1].max(axis=1), size)
+    left, right = np.full(len(row), np.inf), np.full(len(row), -np.inf)
+    for start, end in ((0, 1), (1, 2), (2, 0)):
+        crossing = _crossing(corners[face, start], corners[face, end], row + 0.5)
+        np.fmin(left, crossing, out=left)
+        np.fmax(right, crossing, out=right)
+    for span, x in _columns(left, right, size):
+        chosen = face[span]
+        weights = _barycentric(corners[chosen], x + 0.5, row[span] + 0.5)
+        yield Texels(row[span] * size + x, chosen, weights)
+
+
+def around(uv: Float32, faces: Int32, size: int, covered: Bool) -> Iterator[Texels]:
+    """In batches, the texels close to a chart's border that no face covers, with the nearest point of a border.
+
+    covered: (size * size,) bool. With these, a chart thinner than a texel is in the picture too, and sampling
+    along a seam meets nothing of another chart.
+    """
+    face, corner = _border_edges(faces)
+    start = uv[faces[face, corner]].astype(np.float64) * size
+    end = uv[faces[face, (corner + 1) % 3]].astype(np.float64) * size
+
+    nearest = np.full(size * size, BORDER_REACH**2, dtype=np.float32)
+    owner = np.full(size * size, -1, dtype=np.int32)
+    for edge, index, x, y in _near_edges(start, end, size):
+        along = _along(start[edge], end[edge], x + 0.5, y + 0.5)
+        foot = start[edge] + along[:, None] * (end[edge] - start[edge])
+        distance = ((x + 0.5 - foot[:, 0]) ** 2 + (y + 0.5 - foot[:, 1]) ** 2).astype(np.float32)
+        np.minimum.at(nearest, index, distance)
+        closest = distance <= nearest[index]
+        owner[index[closest]] = edge[closest]
+    owner[covered] = -1
+
+    border = np.flatnonzero(owner >= 0)
+    for first in range(0, len(border), BATCH_TEXELS):
+        index = border[first : first + BATCH_TEXELS]
+        edge = owner[index].astype(np.intp)
+        along = _along(start[edge], end[edge], index % size + 0.5, index // size + 0.5)
+        weights = np.zeros((len(index), 3), dtype=np.float32)
+        texel = np.arange(len(index))
+        weights[texel, corner[edge]] = 1 - along
+        weights[texel, (corner[edge] + 1) % 3] = along
+        yield Texels(index, face[edge], weights)
+
+
+def _rows(low: Floats, high: Floats, size: int) -> tuple[Indices, Indices]:
+    """(which shape, row) for every row whose centre is between the low and the high y of a shape."""
+    return _ranges(*_centres(low, high, size))
+
+
+def _centres(low: Floats, high: Floats, size: int) -> tuple[Indices, Indices]:
+    """The first and the last texel whose centre is between low and high; the first is larger where there is none."""
+    first = np.ceil(low - 0.5 - ON_EDGE).clip(0, size).astype(np.intp)
+    last = np.floor(high - 0.5 + ON_EDGE).clip(-1, size - 1).astype(np.intp)
+    return first, last
+
+
+def _ranges(first: Indices, last: Indices) -> tuple[Indices, Indices]:
+    """(which range, member) for every member of the ranges first..last, the last included; they may be empty."""
+    lengths = np.maximum(last - first + 1, 0)
+    which = np.repeat(np.arange(len(lengths)), lengths)
+    before = np.cumsum(lengths) - lengths
+    return which, np.arange(len(which)) - before[which] + first[which]
+
+
+def _columns(left: Floats, right: Floats, size: int) -> Iterator[tuple[Indices, Indices]]:
+    """In batches: (which span, column) for every texel whose centre is between left and right of a span."""
+    first, last = _centres(left, right, size)
+    batch = np.cumsum(np.maximum(last - first + 1, 0)) // BATCH_TEXELS
+    for begin, stop in _runs(batch):
+        which, column = _ranges(first[begin:stop], last[begin:stop])
+        if len(which):
+            yield which + begin, column
+
+
+def _runs(batch: Indices) -> Iterator[tuple[int, int]]:
+    """Begin and stop of each run of equal numbers."""
+    changes = np.flatnonzero(np.diff(batch)) + 1
+    bounds = [0, *changes.tolist(), len(batch)]
+    yield from itertools.pairwise(bounds)
+
+
+def _crossing(start: Floats, end: Floats, y: Floats) -> Floats:
+    """(N,) x where the edge meets the horizontal line at y; NaN where it does not, or lies in it."""
+    rise = end[:, 1] - start[:, 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        along = (y - start[:, 1]) / rise
+        x = start[:, 0] + along * (end[:, 0] - start[:, 0])
+    met: Floats = np.where((along >= -ON_EDGE) & (along <= 1 + ON_EDGE), x, np.nan)
+    return met
+
+
+def _barycentric(corners: Floats, x: Floats, y: Floats) -> Float32:
+    """(N, 3) weights of the points in their triangles (N, 3, 2), kept inside them."""
+    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+    to_x, to_y = x - a[:, 0], y - a[:, 1]
+    (bx, by), (cx, cy) = (b - a).T, (c - a).T
+    area = bx * cy - by * cx
+    with np.errstate(divide="ignore", invalid="ignore"):
+        second = (to_x * cy - to_y * cx) / area
+        third = (bx * to_y - by * to_x) / area
+    weights = np.stack([1 - second - third, second, third], axis=1)
+    weights = np.where(np.isfinite(weights), weights, 1.0).clip(0, 1)  # a face without area: its middle will do
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights.astype(np.float32)
+
+
+def _border_edges(faces: Int32) -> tuple[Indices, Indices]:
+    """(face, corner) of every edge that no other face shares; the edge runs from that corner to the next one."""
+    following = np.roll(faces, -1, axis=1)
+    low, high = np.minimum(faces, following).astype(np.int64), np.maximum(faces, following)
+    _, first, uses = np.unique((low << 32 | high).ravel(), return_index=True, return_counts=True)
+    edge = first[uses == 1]
+    return edge // 3, edge % 3
+
+
+def _near_edges(start: Floats, end: Floats, size: int) -> Iterator[tuple[Indices, Indices, Indices, Indices]]:
+    """In batches: (edge, texel index, column, row) of at least all texels within BORDER_REACH of an edge."""
+    low = np.minimum(start[:, 1], end[:, 1]) - BORDER_REACH
+    high = np.maximum(start[:, 1], end[:, 1]) + BORDER_REACH
+    edge, row = _rows(low, high, size)
+    # The part of the edge at most BORDER_REACH above or below the row.
+    x, rise = start[edge, 0], end[edge, 1] - start[edge, 1]
+    run = end[edge, 0] - x
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ends = (row + 0.5 - start[edge, 1] + np.array([[-BORDER_REACH], [BORDER_REACH]])) / rise
+    ends = np.where(np.isfinite(ends), ends, [[0.0], [1.0]]).clip(0, 1)
+    left = x + np.minimum(ends[0] * run, ends[1] * run) - BORDER_REACH
+    right = x + np.maximum(ends[0] * run, ends[1] * run) + BORDER_REACH
+    for span, column in _columns(left, right, size):
+        yield edge[span], row[span] * size + column, column, row[span]
+
+
+def _along(start: Floats, end: Floats, x: Floats, y: Floats) -> Floats:
+    """(N,) where on the edge its point nearest to (x, y) lies: 0 at the start, 1 at the end."""
+    run = end - start
+    length = np.einsum("ij,ij->i", run, run)
+    projection = run[:, 0] * (x - start[:, 0]) + run[:, 1] * (y - start[:, 1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        along = projection / length
+    inside_edge: Floats = np.where(length > 0, along, 0.0).clip(0, 1)
+    return inside_edge

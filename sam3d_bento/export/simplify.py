@@ -1,0 +1,121 @@
+"""Fewer faces for the same shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import fast_simplification
+import meshoptimizer
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from trimesh.grouping import unique_rows
+
+from sam3d_bento.errors import BadResult
+from sam3d_bento.export.clean import DEGENERATE_AREA
+from sam3d_bento.export.surface import face_areas, referenced
+from sam3d_bento.reconstruction import Bool, Float32, Int32
+
+Mesh = tuple[Float32, Int32]
+Stage = Callable[[Float32, Int32, int], Mesh]
+
+COARSE_FACTOR = 4  # the fast first stage stops at this multiple of the target, where its error is still small
+ACCURATE, EAGER = 3.0, 7.0  # `agg` of fast_simplification; the second is its default
+
+# Edges this short, as a share of the median and in scene units, shrink to a point. Marching cubes leaves them and
+# the libraries keep some; a face on such an edge is a needle, which is hard to unwrap and worth nothing.
+NEEDLE_SHARE, NEEDLE_LENGTH = 0.03, 1e-3
+
+# fast_simplification 0.2.0, meshoptimizer 0.2.30a0: where a thin tip collapses, two faces back to back are left,
+# joined to the surface by an edge of four faces; without them it is whole again. Only a few are such accidents:
+# a sheet that has two sides keeps them.
+FEW_FOLDS = 0.01
+
+
+def simplify(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
+    """At most `target_faces` faces; a mesh that small already is returned as it is.
+
+    vertices (V, 3) float32 and faces (F, 3) int32 in and out; the result has no degenerate face and
+    no unused vertex. Two stages: meshoptimizer is fast, fast_simplification places vertices better.
+    Raises BadResult when nothing is left.
+    """
+    if len(faces) <= target_faces:
+        return vertices, faces
+    for stage, goal in _stages(len(faces), target_faces):
+        if len(faces) > goal:
+            reduced = stage(vertices, faces, goal)
+            vertices, faces = reduced if len(reduced[1]) else (vertices, faces)
+    faces = _without_needles(vertices, faces)
+    folds = _folds(faces)
+    if folds.mean() < FEW_FOLDS:
+        faces = faces[~folds]
+    faces = faces[face_areas(vertices, faces) > DEGENERATE_AREA]
+    if not len(faces):
+        raise BadResult("Nothing is left of the surface after simplification.")
+    used, faces = referenced(len(vertices), faces)
+    return vertices[used], faces
+
+
+def _stages(count: int, target_faces: int) -> list[tuple[Stage, int]]:
+    """What to do, and until how many faces. A library may stop above its goal, or lose a tangle altogether:
+    then the next one takes over."""
+    stages: list[tuple[Stage, int]] = [
+        (partial(_quadric, aggressiveness=ACCURATE), target_faces),
+        (partial(_quadric, aggressiveness=EAGER), target_faces),
+        (_coarse, target_faces),
+        (_largest, target_faces),
+    ]
+    if count > (COARSE_FACTOR + 1) * target_faces:
+        stages.insert(0, (_coarse, COARSE_FACTOR * target_faces))
+    return stages
+
+
+def _coarse(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
+    """meshoptimizer: keeps a subset of the vertices."""
+    corners = np.ascontiguousarray(faces.ravel(), dtype=np.uint32)
+    left = np.empty_like(corners)
+    count = meshoptimizer.simplify(
+        left,
+        corners,
+        np.ascontiguousarray(vertices),
+        target_index_count=3 * target_faces,
+        target_error=1.0,  # relative to the extent: the count decides, not the default error of 1 %
+    )
+    used, faces = referenced(len(vertices), left[:count].reshape(-1, 3).astype(np.int32))
+    return vertices[used], faces
+
+
+def _quadric(vertices: Float32, faces: Int32, target_faces: int, *, aggressiveness: float) -> Mesh:
+    """fast_simplification: collapses edges to the point of least quadric error."""
+    points, faces = fast_simplification.simplify(vertices, faces, target_count=target_faces, agg=aggressiveness)
+    return points.astype(np.float32), faces.astype(np.int32)
+
+
+def _largest(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
+    """For a tangle that no library can reduce: the faces that cover most."""
+    order = np.argsort(-face_areas(vertices, faces), kind="stable")
+    return vertices, faces[np.sort(order[:target_faces])]
+
+
+def _without_needles(vertices: Float32, faces: Int32) -> Int32:
+    """The faces after every edge that is far shorter than the others has become a point; closed stays closed."""
+    start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
+    length = np.linalg.norm(vertices[end] - vertices[start], axis=1)
+    short = length < min(NEEDLE_SHARE * np.median(length), NEEDLE_LENGTH)
+    links = coo_array((np.ones(short.sum(), dtype=bool), (start[short], end[short])), shape=(len(vertices),) * 2)
+    _, group = connected_components(links, directed=False)
+    _, first = np.unique(group, return_index=True)
+    shrunk = first[group][faces].astype(np.int32)
+    kept: Int32 = shrunk[(shrunk != np.roll(shrunk, 1, axis=1)).all(axis=1)]
+    return kept if len(kept) else faces
+
+
+def _folds(faces: Int32) -> Bool:
+    """(F,) whether a face lies back to back on another one, with the same corners the other way round."""
+    # One of the three steps around a face goes down in index, or two when it runs the other way.
+    falling = (faces > np.roll(faces, -1, axis=1)).sum(axis=1)
+    first, group = unique_rows(np.sort(faces, axis=1))
+    balance = np.bincount(group, np.where(falling == 1, 1, -1), minlength=len(first))
+    folds: Bool = balance[group] == 0
+    return folds

@@ -1,0 +1,188 @@
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import trimesh
+from export_meshes import Mesh, blob, colour_at, document, joined, painted, read, sampled, soup, sphere, tangle
+
+from sam3d_bento.errors import BadResult, Cancelled
+from sam3d_bento.export import Export, to_glb
+from sam3d_bento.options import Options
+from sam3d_bento.reconstruction import Pose, Reconstruction
+
+OPTIONS = Options(texture_size=512, target_faces=3000)
+EXTRAS = {"engine": "preview", "seed": 7}
+
+
+@pytest.fixture(scope="module")
+def exported() -> Export:
+    """A blob of 50,000 faces with a speck beside it."""
+    return to_glb(painted(joined(blob(130), sphere(8, radius=0.01, centre=(0.5, 0.5, 0.5)))), OPTIONS, EXTRAS)
+
+
+def test_the_validator_has_nothing_to_say(exported: Export, assert_flawless: Callable[[bytes], None]) -> None:
+    assert_flawless(exported.glb)
+
+
+def test_faces_and_texture_are_as_asked(exported: Export) -> None:
+    model = read(exported.glb)
+    assert 0.95 * OPTIONS.target_faces < len(model.mesh.faces) <= OPTIONS.target_faces
+    assert model.texture.shape == (512, 512, 3)
+
+
+def test_the_file_says_how_it_was_made(exported: Export) -> None:
+    mesh = read(exported.glb).mesh
+    assert exported.extras == EXTRAS | {
+        "faces": len(mesh.faces),
+        "vertices": len(mesh.vertices),
+        "texture_size": 512,
+        "colour_source": "mesh",
+    }
+    assert document(exported.glb)["asset"]["extras"] == exported.extras
+
+
+def test_the_colours_are_those_of_the_reconstruction(exported: Export) -> None:
+    model = read(exported.glb)
+    points, uv = model.surface_points(100_000)
+    difference = sampled(model.texture, uv) - colour_at(points)
+    assert np.abs(difference).mean() < 0.6
+    assert np.abs(difference.mean(axis=0)).max() < 0.1
+
+
+def test_the_mean_colour_is_that_of_the_source(exported: Export) -> None:
+    vertices, faces = blob(130)
+    source = trimesh.Trimesh(vertices, faces, process=False)
+    weights = source.area_faces / source.area
+    expected = (colour_at(vertices)[faces].mean(axis=1) * weights[:, None]).sum(axis=0)
+    model = read(exported.glb)
+    _, uv = model.surface_points(200_000)
+    assert np.abs(sampled(model.texture, uv).mean(axis=0) - expected).max() < 1
+
+
+def test_merged_by_position_it_is_closed_and_looks_outwards(exported: Export) -> None:
+    model = read(exported.glb).mesh
+    mesh = trimesh.Trimesh(model.vertices, model.faces, process=True)
+    assert mesh.is_watertight
+    assert mesh.is_winding_consistent
+    assert mesh.volume > 0
+    face_normals = trimesh.Trimesh(model.vertices, model.faces, process=False).face_normals
+    agreement = np.einsum("ij,ikj->ik", face_normals, model.vertex_normals[model.faces])
+    assert (agreement > 0).mean() > 0.99
+
+
+def test_a_seam_does_not_show_in_the_shading(exported: Export) -> None:
+    mesh = read(exported.glb).mesh
+    _, vertex = np.unique(mesh.vertices, axis=0, return_inverse=True)
+    order = np.argsort(vertex)
+    same = vertex[order][1:] == vertex[order][:-1]
+    assert same.sum() > 100
+    np.testing.assert_array_equal(mesh.vertex_normals[order][1:][same], mesh.vertex_normals[order][:-1][same])
+
+
+def test_equal_inputs_give_equal_bytes(exported: Export) -> None:
+    code = (
+        "import hashlib, test_to_glb as t; reconstruction = t.painted(t.joined(t.blob(130),"
+        "t.sphere(8, radius=0.01, centre=(0.5, 0.5, 0.5))));"
+        "print(hashlib.sha256(t.to_glb(reconstruction, t.OPTIONS, t.EXTRAS).glb).hexdigest())"
+    )
+    elsewhere = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    again = to_glb(painted(joined(blob(130), sphere(8, radius=0.01, centre=(0.5, 0.5, 0.5)))), OPTIONS, EXTRAS)
+    assert again.glb == exported.glb
+    assert elsewhere.stdout.strip() == hashlib.sha256(exported.glb).hexdigest()
+
+
+def test_the_pose_is_kept_and_colours_may_be_missing(assert_flawless: Callable[[bytes], None]) -> None:
+    pose = Pose(
+        rotation=np.array([1, 0, 0, 0], np.float32),
+        translation=np.array([0.5, 0, 2], np.float32),
+        scale=np.array([0.25, 0.25, 0.25], np.float32),
+        frame="camera",
+    )
+    result = to_glb(Reconstruction(*sphere(20), pose=pose), OPTIONS, {})
+    assert result.extras["pose"] == {
+        "rotation": [1, 0, 0, 0],
+        "translation": [0.5, 0, 2],
+        "scale": [0.25, 0.25, 0.25],
+        "frame": "camera",
+    }
+    assert (read(result.glb).texture == 128).all()
+    assert_flawless(result.glb)
+
+
+def test_progress_rises_to_one_and_cancellation_passes() -> None:
+    fractions: list[float] = []
+    to_glb(painted(sphere(20)), OPTIONS, {}, fractions.append)
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
+
+    def cancel(fraction: float) -> None:
+        raise Cancelled("Nobody waits for it.")
+
+    with pytest.raises(Cancelled):
+        to_glb(painted(sphere(20)), OPTIONS, {}, cancel)
+
+
+BALL = sphere(12)
+TRIANGLE = np.array([[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]], np.float32)
+
+
+@pytest.mark.parametrize(
+    "mesh",
+    [
+        (TRIANGLE, np.array([[0, 1, 2]], np.int32)),
+        (TRIANGLE, np.array([[0, 1, 2], [0, 2, 1]], np.int32)),
+        (TRIANGLE, np.array([[0, 1, 2], [0, 1, 3], [0, 2, 3]], np.int32)),
+        (BALL[0], BALL[1][:, ::-1].copy()),
+        (BALL[0], np.vstack([BALL[1], BALL[1][:, ::-1]])),
+        (BALL[0] * np.float32(1e-3), BALL[1]),
+        (BALL[0] * np.float32(100), BALL[1]),
+        (BALL[0] * np.array([1, 1, 1e-6], np.float32), BALL[1]),
+        soup(3, 0.2),
+        soup(300, 0.05),
+        tangle(60, 20),
+    ],
+    ids=[
+        "one face",
+        "one face from both sides",
+        "three faces on an edge",
+        "inside out",
+        "both sides",
+        "tiny",
+        "huge",
+        "flattened",
+        "three loose faces",
+        "loose faces",
+        "tangle",
+    ],
+)
+def test_odd_meshes_become_flawless_files(mesh: Mesh, assert_flawless: Callable[[bytes], None]) -> None:
+    result = to_glb(painted(mesh), OPTIONS, {})
+    assert result.extras["faces"] > 0
+    assert_flawless(result.glb)
+
+
+@pytest.mark.parametrize(
+    "mesh",
+    [
+        (np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32)),
+        (np.zeros(0, np.float32), np.zeros(0, np.int32)),
+        (BALL[0], np.zeros((0, 3), np.int32)),
+        (np.full((9, 3), np.nan, np.float32), np.array([[0, 1, 2]], np.int32)),
+        (np.zeros((9, 3), np.float32), np.array([[0, 1, 2]], np.int32)),
+        (TRIANGLE, np.array([[7, 8, 9]], np.int32)),
+    ],
+    ids=["empty", "flat arrays", "no faces", "nan", "one point", "no such vertices"],
+)
+def test_what_cannot_be_exported_is_a_bad_result(mesh: Mesh) -> None:
+    with pytest.raises(BadResult):
+        to_glb(Reconstruction(*mesh), OPTIONS, {})
