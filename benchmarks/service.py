@@ -1,7 +1,8 @@
 """How long the service takes to be ready, what it holds when idle, and what a warm request costs.
 
-Prints a table and writes benchmarks/results/service.json. The peer in the same run is the pipeline without the service:
-requests and bare runs take turns over the same photo, so that their ratio holds when the machine's speed drifts.
+Prints a table and writes benchmarks/results/service.json. The peers in the same run are an empty BentoML service, for
+the start, and the pipeline without the service, for a request. They take turns with ours, so that the ratios hold when
+the machine's speed drifts.
 Usage: python benchmarks/service.py [--runs 5]
 """
 
@@ -38,6 +39,15 @@ from sam3d_bento.submission import Submission
 FOLDER = Path(__file__).parents[1]
 COFFEE = Path(skimage.__file__).parent / "data" / "coffee.png"
 LONG_SIDE = 1024
+EMPTY_SERVICE = """
+import bentoml
+
+@bentoml.service
+class Empty:
+    @bentoml.api
+    def ask(self) -> int:
+        return 1
+"""
 
 
 def main() -> None:
@@ -63,15 +73,17 @@ def sample_photo() -> bytes:
 
 
 def measure(photo: bytes, runs: int, folder: str) -> dict[str, Any]:
-    ready = []
-    for _ in range(2):
+    Path(f"{folder}/empty.py").write_text(EMPTY_SERVICE)
+    ready, empty = [], []
+    for _ in range(3):
+        with running_server(folder, "empty:Empty", Path(folder), "/readyz") as (_, _, seconds):
+            empty.append(seconds)
         with running_server(folder) as (_, _, seconds):
             ready.append(seconds)
     pipeline = Pipeline.load(Settings.from_environ({"SAM3D_ENGINE": "preview"}))
     submission = Submission(photo, options=Options(seed=1))
     requests, bare, stages = [], [], []
-    with running_server(folder) as (server, client, seconds):
-        ready.append(seconds)
+    with running_server(folder) as (server, client, _):
         idle = memory(server.pid)
         for number in range(runs + 1):
             started = time.perf_counter()
@@ -86,6 +98,8 @@ def measure(photo: bytes, runs: int, folder: str) -> dict[str, Any]:
     median = {name: round(statistics.median(stage[name] for stage in stages), 3) for name in stages[0]}
     return {
         "seconds_to_ready": [round(value, 2) for value in ready],
+        "seconds_to_ready_of_an_empty_service": [round(value, 2) for value in empty],
+        "ready_over_empty": round(statistics.median(a / b for a, b in zip(ready, empty, strict=True)), 3),
         "idle_bytes": idle,
         "request_seconds": [round(value, 2) for value in requests],
         "bare_pipeline_seconds": [round(value, 2) for value in bare],
@@ -95,7 +109,9 @@ def measure(photo: bytes, runs: int, folder: str) -> dict[str, Any]:
 
 
 @contextmanager
-def running_server(folder: str) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client, float]]:
+def running_server(
+    folder: str, service: str = "service:Sam3D", cwd: Path = FOLDER, probe_path: str = "/health"
+) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client, float]]:
     """A ready server, a client of it, and the seconds from its start until it was ready."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -106,23 +122,23 @@ def running_server(folder: str) -> Iterator[tuple[subprocess.Popen[bytes], httpx
         "SAM3D_WORK_DIR": f"{folder}/work",
         "SAM3D_OUTPUT_DIR": f"{folder}/outputs",
     }
-    command = [sys.executable, "-m", "bentoml", "serve", "service:Sam3D", "--port", str(port), "--host", "127.0.0.1"]
+    command = [sys.executable, "-m", "bentoml", "serve", service, "--port", str(port), "--host", "127.0.0.1"]
     with Path(f"{folder}/log").open("a") as log:
         started = time.perf_counter()
-        server = subprocess.Popen(command, cwd=FOLDER, env=environment, stdout=log, stderr=log)
+        server = subprocess.Popen(command, cwd=cwd, env=environment, stdout=log, stderr=log)
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
-                wait_until_ready(client)
+                wait_until_ready(client, probe_path)
                 yield server, client, time.perf_counter() - started
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(60)
 
 
-def wait_until_ready(client: httpx.Client) -> None:
+def wait_until_ready(client: httpx.Client, probe_path: str) -> None:
     while True:
         try:
-            if client.get("/health").status_code == 200:
+            if client.get(probe_path).status_code == 200:
                 return
         except httpx.TransportError:
             pass
@@ -162,6 +178,11 @@ def machine() -> dict[str, Any]:
 def print_table(figures: dict[str, Any]) -> None:
     rows = [
         ("from start to ready", f"{statistics.median(figures['seconds_to_ready']):.1f} s"),
+        (
+            "the same of an empty BentoML service",
+            f"{statistics.median(figures['seconds_to_ready_of_an_empty_service']):.1f} s",
+        ),
+        ("ready / empty", f"{figures['ready_over_empty']:.2f}"),
         ("idle memory, all processes", f"{figures['idle_bytes'] / 1e6:.0f} MB"),
         ("warm request", f"{statistics.median(figures['request_seconds']):.1f} s"),
         ("the bare pipeline, in turn", f"{statistics.median(figures['bare_pipeline_seconds']):.1f} s"),

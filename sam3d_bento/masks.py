@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import math
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -54,6 +56,12 @@ HOLE_SHARE = 0.002  # of the object; a smaller hole is a flaw of the mask, a lar
 RIVAL_SHARE = 0.1  # of the largest part; a smaller part is debris
 NEAR = 0.02  # of the photo's long side; a rival as near as this belongs to the object
 CUT_SHARE = 0.15  # of the object's own size (the root of its area) on one side of the frame; a mere touch is less
+
+PYMATTING = {  # what rembg/bg.py imports
+    "pymatting.alpha.estimate_alpha_cf": "estimate_alpha_cf",
+    "pymatting.foreground.estimate_foreground_ml": "estimate_foreground_ml",
+    "pymatting.util.util": "stack_images",
+}
 
 _EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 
@@ -216,7 +224,7 @@ def _session(name: str, path: Path) -> Any:
     """A session of rembg with the model file at `path`. Raises NotReady when it cannot be loaded."""
     import onnxruntime
 
-    with _numba_not_compiling():
+    with _without_pymatting():
         from rembg.sessions import sessions
 
     def local_file(cls: type, *args: Any, **kwargs: Any) -> str:
@@ -239,16 +247,24 @@ def _session(name: str, path: Path) -> Any:
 
 
 @contextmanager
-def _numba_not_compiling() -> Iterator[None]:
-    """rembg 2.0.86 imports pymatting, which compiles for 90 s on first import; of it nothing is used here.
+def _without_pymatting() -> Iterator[None]:
+    """While rembg is imported, stand-ins for what it takes of pymatting; their functions refuse to be called.
 
-    numba keeps the result beside the package, for this CPU: a read-only or freshly started container never has it.
+    rembg 2.0.86 imports pymatting for alpha matting, which is not used here. pymatting 1.1.16 compiles with numba on
+    its first import, for 90 s, and keeps the result beside the package, for this CPU: a read-only or freshly started
+    container never has it. Once compiled, it still takes over a second.
     """
-    import numba
-
-    before = numba.config.DISABLE_JIT
-    numba.config.DISABLE_JIT = 1
+    standing_in = {}
+    for module, function in PYMATTING.items():
+        if module not in sys.modules:
+            standing_in[module] = sys.modules[module] = ModuleType(module)
+            setattr(standing_in[module], function, _no_matting)
     try:
         yield
     finally:
-        numba.config.DISABLE_JIT = before
+        for module in standing_in:
+            del sys.modules[module]
+
+
+def _no_matting(*args: object, **kwargs: object) -> None:
+    raise NotImplementedError("pymatting was left out when rembg was imported.")

@@ -6,7 +6,6 @@ from math import atan, degrees
 
 import numpy as np
 import numpy.typing as npt
-import trimesh
 
 from sam3d_bento.engines.preview.canvas import cut_out
 from sam3d_bento.engines.preview.colour import paint
@@ -81,7 +80,7 @@ def _in_unit_cube(vertices: npt.NDArray[np.float64]) -> Float32:
 def _observed_fraction(vertices: npt.NDArray[np.float64], faces: Int32, focal_length: float) -> float:
     """Share of the surface's area that faces a camera at (0, 0, focal_length)."""
     corners = vertices[faces]
-    normals = trimesh.triangles.cross(corners)  # twice the area long
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])  # twice the area long
     to_camera = np.array([0, 0, focal_length]) - corners[:, 0]
     areas = np.linalg.norm(normals, axis=1)
     return float(areas[np.einsum("fk,fk->f", normals, to_camera) > 0].sum() / areas.sum())
