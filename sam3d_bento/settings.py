@@ -62,7 +62,8 @@ class Settings(BaseModel):
         "/tmp/sam3d-bento"  # noqa: S108  # every process works in a locked 0700 folder of its own below it
     )
     max_upload_bytes: Annotated[Count, Field(description="Largest request body")] = 20_000_000
-    max_pixels: Annotated[Count, Field(description="Largest image, width × height")] = 64_000_000
+    # Pillow refuses what is larger than this before anyone else is asked.
+    max_pixels: Annotated[Count, Field(le=178_956_970, description="Largest image, width × height")] = 64_000_000
     queue_limit: Annotated[Count, Field(description="Jobs that may wait; one more is refused with 429")] = 8
     deadline_seconds: Annotated[Seconds, Field(description="A run that takes longer is stopped")] = 120
     public_url: Annotated[

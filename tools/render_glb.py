@@ -104,7 +104,14 @@ def main(glb: Path, output: Path, views: str, elevation: float, size: int, photo
     row = [render(vertices, faces, colour_at, float(view), elevation, size) for view in views.split(",")]
     if photo is not None:
         with Image.open(photo) as picture:
-            row.insert(0, np.asarray(ImageOps.pad(ImageOps.exif_transpose(picture).convert("RGB"), (size, size))))
+            row.insert(
+                0,
+                np.asarray(
+                    ImageOps.pad(
+                        ImageOps.exif_transpose(picture).convert("RGB"), (size, size), color=(int(BACKGROUND),) * 3
+                    )
+                ),
+            )
     Image.fromarray(np.concatenate(row, axis=1)).save(output)
 
 

@@ -23,8 +23,8 @@ from sam3d_bento.notices import Notice
 from sam3d_bento.options import Options
 from sam3d_bento.serving import inputs, problems
 from sam3d_bento.serving.backend import Backend
+from sam3d_bento.serving.job import Job
 from sam3d_bento.serving.requests import note, request_id
-from sam3d_bento.serving.worker import Job
 from sam3d_bento.submission import STAGES, Asset, MaskImage
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -66,7 +66,7 @@ async def inference(request: Request) -> Response:
     url = asset_url(request, asset_id)
     seconds = {"queue": round(job.queue_seconds, 4), **asset.report["seconds"]}
     report = {**asset.report, "id": asset_id, "url": url, "request_id": request_id(request), "seconds": seconds}
-    note(request, outcome="done", engine=report["engine"], asset=asset_id, stages=seconds)
+    note(request, outcome="done", engine=report["engine"], asset=asset_id, **by_stage(seconds))
     headers = {
         "X-Asset-Id": asset_id,
         "X-Engine": report["engine"],
@@ -89,7 +89,7 @@ async def mask(request: Request) -> Response:
     worker.admit()
     given = await inputs.read(request, options=False)
     image: MaskImage = await result(worker.submit(given.submission, request_id(request)), request)
-    note(request, outcome="done", stages=image.report["seconds"])
+    note(request, outcome="done", **by_stage(image.report["seconds"]))
     return Response(
         image.png, headers={**mask_headers(image.report), "Cache-Control": "no-store"}, media_type="image/png"
     )
@@ -173,6 +173,11 @@ async def result(job: Job, request: Request) -> Any:
 async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def by_stage(seconds: dict[str, float]) -> dict[str, float]:
+    """Stage seconds as fields of a log line."""
+    return {f"{stage}_seconds": spent for stage, spent in seconds.items()}
 
 
 def mask_headers(report: dict[str, Any]) -> dict[str, str]:

@@ -75,6 +75,8 @@ class Backend:
         worker = self.worker
         info = worker.info
         memory = gpu.memory()
+        job = worker.running
+        stage, fraction = job.progress if job and job.progress else (None, None)
         return {
             "status": "ready" if worker.ready else str(worker.state),
             "reason": worker.reason or None,
@@ -84,7 +86,8 @@ class Backend:
             "gpu_memory": {"name": memory.name, "used_bytes": memory.used_bytes, "total_bytes": memory.total_bytes}
             if memory
             else None,
-            "queue": {"running": int(worker.busy), "waiting": worker.waiting, "limit": self.settings.queue_limit},
+            "queue": {"running": int(job is not None), "waiting": worker.waiting, "limit": self.settings.queue_limit},
+            "run": {"stage": stage, "fraction": fraction} if stage else None,
             "loads": worker.loads,
         }
 

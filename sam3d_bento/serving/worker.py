@@ -22,23 +22,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import os
-import secrets
 import socket
-import struct
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future
 from enum import StrEnum
-from multiprocessing.connection import Connection, wait
-from pathlib import Path
+from multiprocessing.connection import wait
 from typing import Any
 
-import sam3d_bento
 from sam3d_bento.errors import (
     Busy,
     Cancelled,
@@ -50,21 +41,19 @@ from sam3d_bento.errors import (
     StorageFull,
 )
 from sam3d_bento.serving import gpu, logs
+from sam3d_bento.serving.child import EngineProcess
+from sam3d_bento.serving.job import Job
 from sam3d_bento.serving.messages import Cancel, Done, Failed, LoadFailed, Progress, Ready, Start, Task
 from sam3d_bento.serving.workdir import WorkDir
 from sam3d_bento.settings import Settings
-from sam3d_bento.submission import RunnerInfo, Stage, Submission
+from sam3d_bento.submission import RunnerInfo, Submission
 
-# A message takes milliseconds; a peer that does not take or finish one for so long is stuck.
-PIPE_TIMEOUT_SECONDS = 20
 STOP_GRACE_SECONDS = 3.0
 # The share of a new run in the running mean of run times, from which Retry-After is guessed.
 MEAN_WEIGHT = 0.3
 FIRST_GUESS_SECONDS = 10.0
 
 log = logging.getLogger("sam3d_bento.worker")
-
-OnProgress = Callable[[Stage, float], None]
 
 
 class State(StrEnum):
@@ -76,51 +65,6 @@ class State(StrEnum):
     RESTARTING = "restarting"
     FAILED = "failed"
     STOPPED = "stopped"
-
-
-class Job:
-    """One submission on its way. `future` resolves to the runner's result, or raises from the error tree."""
-
-    def __init__(self, worker: Worker, submission: Submission, label: str, on_progress: OnProgress | None) -> None:
-        self.id = secrets.token_hex(16)
-        self.label = label
-        self.submission: Submission | None = submission
-        self.future: Future[Any] = Future()
-        # A running future cannot be cancelled from outside: an awaiting task that is cancelled leaves it alone.
-        self.future.set_running_or_notify_cancel()
-        self.on_progress = on_progress
-        self.submitted = time.monotonic()
-        self.queue_seconds = 0.0
-        self.cancelled = threading.Event()
-        self._worker = worker
-
-    def cancel(self) -> None:
-        """Drop the job when it still waits; when it runs, end it at its next step. Without effect on a finished job."""
-        self._worker.cancel(self)
-
-
-class EngineProcess:
-    """A running `engine_process` and our end of its pipe."""
-
-    def __init__(self, environment: dict[str, str]) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
-                ours.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", PIPE_TIMEOUT_SECONDS, 0))
-            command = [sys.executable, "-m", "sam3d_bento.serving.engine_process", str(theirs.fileno())]
-            self.process = subprocess.Popen(  # noqa: S603  # our own module, no shell
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environment
-            )
-        self.pipe: Any = Connection(ours.detach())
-
-    def end(self, grace_seconds: float) -> int:
-        """Close the pipe, wait, kill; the exit status."""
-        self.pipe.close()
-        try:
-            return self.process.wait(grace_seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return self.process.wait()
 
 
 class Worker:
@@ -182,9 +126,9 @@ class Worker:
         return self._state in (State.READY, State.BUSY)
 
     @property
-    def busy(self) -> bool:
-        """Whether a job runs."""
-        return self._running is not None
+    def running(self) -> Job | None:
+        """The job that runs now."""
+        return self._running
 
     @property
     def waiting(self) -> int:
@@ -209,9 +153,9 @@ class Worker:
             seconds = math.ceil(self._mean_seconds * (len(self._queue) + 1))
             raise Busy("All places in the queue are taken. Try again later.", retry_after_seconds=seconds)
 
-    def submit(self, submission: Submission, label: str, on_progress: OnProgress | None = None) -> Job:
-        """Queue a job. label: the request id, for logs. Raises like `admit`, at once."""
-        job = Job(self, submission, label, on_progress)
+    def submit(self, submission: Submission, label: str) -> Job:
+        """Queue a job. label: as in `Job`. Raises like `admit`, at once."""
+        job = Job(submission, label, self.cancel)
         with self._lock:
             self.admit()
             self._queue.append(job)
@@ -235,7 +179,7 @@ class Worker:
     def _supervise(self) -> None:
         while not self._stopped():
             try:
-                engine = EngineProcess(self._environment())
+                engine = EngineProcess()
             except OSError as exc:
                 self._give_up(NotReady(f"The engine process cannot be started ({exc.strerror})."))
                 return
@@ -249,12 +193,6 @@ class Worker:
             finally:
                 self._enter(State.RESTARTING, "The engine process was lost; a new one is loading.")
                 engine.end(STOP_GRACE_SECONDS if self._stopped() else 0.0)
-
-    def _environment(self) -> dict[str, str]:
-        """The child finds this very package, also when it lies in a bento and is not installed."""
-        source = str(Path(sam3d_bento.__file__).parents[1])
-        inherited = os.environ.get("PYTHONPATH")
-        return {**os.environ, "PYTHONPATH": f"{source}{os.pathsep}{inherited}" if inherited else source}
 
     def _load(self, engine: EngineProcess) -> bool:
         """Wait for the load to end; whether it succeeded. A failed load ends the supervision."""
@@ -369,8 +307,7 @@ class Worker:
                 if message.job_id != job.id:
                     return EngineLost("The engine answered for another job; it was restarted. Try again.")
                 if isinstance(message, Progress):
-                    if job.on_progress is not None:
-                        job.on_progress(message.stage, message.fraction)
+                    job.progress = (message.stage, message.fraction)
                 elif isinstance(message, Failed):
                     return message.error
                 else:

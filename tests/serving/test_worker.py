@@ -79,12 +79,14 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(start_worker):
     assert finish(submit(worker, "nap:0")).glb == b"glTFnap:0"
 
 
-def test_progress_is_reported_in_order(start_worker):
-    seen = []
+def test_a_running_job_tells_how_far_it_is(start_worker):
     worker = ready(start_worker())
-    job = worker.submit(Submission(b"nap:0"), "test", lambda stage, fraction: seen.append(stage))
-    finish(job)
-    assert seen == ["decode", "export"]
+    job = submit(worker, "nap:60")
+    until(lambda: job.progress == ("reconstruct", 0.5))
+    job.cancel()
+    waiting = submit(worker, "nap:0")
+    assert finish(waiting)
+    assert waiting.progress == ("export", 1.0)
 
 
 def test_a_waiting_job_is_cancelled_at_once_and_never_runs(start_worker):
@@ -102,7 +104,7 @@ def test_a_running_job_is_cancelled_at_its_next_step_and_the_process_is_kept(sta
     worker = ready(start_worker())
     before = finish(submit(worker, "nap:0")).report["pid"]
     job = submit(worker, "nap:60")
-    until(lambda: worker.busy)
+    until(lambda: worker.running)
     job.cancel()
     with pytest.raises(Cancelled):
         finish(job)
@@ -196,7 +198,7 @@ def test_stopping_ends_the_process_and_every_job(start_worker):
     worker = ready(start_worker())
     pid = finish(submit(worker, "nap:0")).report["pid"]
     jobs = [submit(worker, "nap:60"), submit(worker, "nap:60")]
-    until(lambda: worker.busy)
+    until(lambda: worker.running)
     worker.stop()
     for job in jobs:
         with pytest.raises(NotReady):
