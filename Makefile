@@ -42,7 +42,8 @@ clean:
 	rm -rf $(VENV) demo-output tools/gltf-validator/node_modules
 
 # uv installs in a fifth of pip's time; pip is the fallback where only pip is set up to reach the package registry.
-INSTALL = $(BIN)/uv pip install -q --python $(BIN)/python $(1) || $(BIN)/pip install -q $(1)
+# Bytecode is compiled at once, as pip does: where PYTHONDONTWRITEBYTECODE is set, every start would compile it anew.
+INSTALL = $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python $(1) || $(BIN)/pip install -q $(1)
 
 $(VENV)/.uv:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=...")'
