@@ -6,9 +6,7 @@ when the report says so; neither keeps anything of a run, whether it succeeds or
 
 from __future__ import annotations
 
-import importlib
 import secrets
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -54,8 +52,6 @@ class Pipeline:
         engine = engines.choose(settings)
         mask_model = masks.MaskModel(settings.mask_model, settings.mask_dir)
         engine.load()
-        # Only the last look at a result needs it, and it takes over a second to import: nobody has to wait for that.
-        threading.Thread(target=importlib.import_module, args=("trimesh",), daemon=True).start()
         return cls(engine, mask_model, settings)
 
     def run(

@@ -7,6 +7,8 @@ import struct
 from typing import Any
 
 import numpy as np
+import trimesh
+from trimesh.visual.material import PBRMaterial
 
 from sam3d_bento.errors import BadResult
 
@@ -17,8 +19,6 @@ UNREADABLE = (ValueError, KeyError, IndexError, TypeError, AttributeError, NotIm
 def check(glb: bytes) -> None:
     """Read the file as a stranger would. Raises BadResult unless it has faces, a base-colour texture that can be
     decoded, finite numbers throughout, and texture coordinates within [0, 1]."""
-    import trimesh  # over a second of imports: whoever serves does not wait for them before being ready
-
     try:
         scene = trimesh.load_scene(io.BytesIO(glb), file_type="glb", process=False)
         meshes = [mesh for mesh in scene.geometry.values() if isinstance(mesh, trimesh.Trimesh)]
@@ -41,8 +41,6 @@ def check(glb: bytes) -> None:
             raise BadResult("The model has texture coordinates outside of its texture.")
 
 
-def _base_colour(mesh: Any) -> Any:
-    from trimesh.visual.material import PBRMaterial
-
+def _base_colour(mesh: trimesh.Trimesh) -> Any:
     material = getattr(mesh.visual, "material", None)
     return material.baseColorTexture if isinstance(material, PBRMaterial) else None

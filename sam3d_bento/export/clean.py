@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from trimesh.grouping import unique_rows
 
 from sam3d_bento.errors import BadResult
-from sam3d_bento.export.surface import Surface, distinct_rows, face_areas, referenced
+from sam3d_bento.export.surface import Surface, face_areas, referenced
 from sam3d_bento.reconstruction import Bool, Float32, Int32, Reconstruction, UInt8
 
 NEUTRAL_GREY = 128  # sRGB, for a reconstruction without colours
@@ -88,7 +89,7 @@ def _without_duplicates(faces: Int32) -> Int32:
     """One of each set of faces with the same corners in the same cyclic order; a sheet's two sides both stay."""
     start = faces.argmin(axis=1)[:, None]
     rotated = np.take_along_axis(faces, (start + np.arange(3)) % 3, axis=1)
-    kept, _ = distinct_rows(rotated)
+    kept, _ = unique_rows(rotated)
     unique: Int32 = faces[np.sort(kept)]
     return unique
 

@@ -10,10 +10,11 @@ import meshoptimizer
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from trimesh.grouping import unique_rows
 
 from sam3d_bento.errors import BadResult
 from sam3d_bento.export.clean import DEGENERATE_AREA
-from sam3d_bento.export.surface import distinct_rows, face_areas, referenced
+from sam3d_bento.export.surface import face_areas, referenced
 from sam3d_bento.reconstruction import Bool, Float32, Int32
 
 Mesh = tuple[Float32, Int32]
@@ -114,7 +115,7 @@ def _folds(faces: Int32) -> Bool:
     """(F,) whether a face lies back to back on another one, with the same corners the other way round."""
     # One of the three steps around a face goes down in index, or two when it runs the other way.
     falling = (faces > np.roll(faces, -1, axis=1)).sum(axis=1)
-    first, group = distinct_rows(np.sort(faces, axis=1))
+    first, group = unique_rows(np.sort(faces, axis=1))
     balance = np.bincount(group, np.where(falling == 1, 1, -1), minlength=len(first))
     folds: Bool = balance[group] == 0
     return folds

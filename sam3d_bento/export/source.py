@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
+from scipy.spatial import KDTree
 
 from sam3d_bento.export.surface import Surface, mix
 from sam3d_bento.reconstruction import Float32, UInt8
@@ -59,7 +59,5 @@ class ColourSource:
         return colours
 
     @cached_property
-    def _vertices(self) -> Any:
-        from scipy.spatial import KDTree  # half a second of imports, for the few points that no ray serves
-
+    def _vertices(self) -> KDTree:
         return KDTree(self._surface.vertices)

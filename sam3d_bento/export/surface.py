@@ -75,16 +75,6 @@ def _angle(a: Floats, b: Floats) -> Floats:
     return angle
 
 
-def distinct_rows(rows: Int32) -> tuple[Indices, Indices]:
-    """Of rows (N, 3) of indices: where each distinct row first stands, and (N,) which of them each row is."""
-    base = int(rows.max(initial=0)) + 1
-    pairs = rows[:, 0].astype(np.int64) * base + rows[:, 1]
-    if base > 1 << 21:  # three such indices do not fit into 64 bits: number the pairs anew
-        _, pairs = np.unique(pairs, return_inverse=True)
-    _, first, group = np.unique(pairs * base + rows[:, 2], return_index=True, return_inverse=True)
-    return first, group
-
-
 def referenced(count: int, faces: Int32) -> tuple[Indices, Int32]:
     """Which of `count` vertices the faces use, in order, and the faces renumbered to them."""
     used = np.zeros(count, dtype=bool)

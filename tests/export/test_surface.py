@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from export_meshes import blob, sphere
 
-from sam3d_bento.export.surface import distinct_rows, face_areas, mix, referenced, unit, vertex_normals
+from sam3d_bento.export.surface import face_areas, mix, referenced, unit, vertex_normals
 
 
 def test_areas_of_a_sphere_add_up() -> None:
@@ -41,11 +41,3 @@ def test_referenced_renumbers_in_order() -> None:
     used, faces = referenced(6, np.array([[5, 1, 3]], np.int32))
     np.testing.assert_array_equal(used, [1, 3, 5])
     np.testing.assert_array_equal(faces, [[2, 0, 1]])
-
-
-@pytest.mark.parametrize("largest", [5, 2**21 + 5, 2**31 - 1])
-def test_equal_rows_are_one_row_however_large_the_indices(largest: int) -> None:
-    rows = np.array([[1, 2, largest], [1, largest, 2], [1, 2, largest], [largest, largest, largest]], np.int32)
-    first, group = distinct_rows(rows)
-    assert sorted(first.tolist()) == [0, 1, 3]
-    np.testing.assert_array_equal(rows[first][group], rows)
