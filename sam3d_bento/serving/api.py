@@ -37,7 +37,7 @@ def backend() -> Backend:
 
 
 def answers_errors(handler: Handler) -> Handler:
-    """Turn an error of the tree into its problem document. BentoML and FastAPI would hide or log it as a fault."""
+    """Turn an error of the tree into its problem document. BentoML would hide its sentence, or log it as a fault."""
 
     async def guarded(request: Request) -> Response:
         try:

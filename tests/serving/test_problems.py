@@ -79,6 +79,15 @@ def test_unknown_routes_and_methods_too():
     assert refused.json()["request_id"] == refused.headers["x-request-id"]
 
 
+def test_a_fault_in_a_route_has_the_shape_and_keeps_its_secrets():
+    async def broken(request):
+        raise ZeroDivisionError("a secret detail")
+
+    answer = client(Route("/", broken)).get("/")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert "secret" not in answer.text
+
+
 def test_successes_pass_untouched():
     async def ok(request):
         return Response(b"\x00\x01", media_type="model/gltf-binary", headers={"X-Seed": "7"})
