@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import fast_simplification
-import meshoptimizer
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -18,33 +16,31 @@ from sam3d_bento.export.surface import face_areas, referenced
 from sam3d_bento.reconstruction import Bool, Float32, Int32
 
 Mesh = tuple[Float32, Int32]
-Stage = Callable[[Float32, Int32, int], Mesh]
 
-COARSE_FACTOR = 4  # the fast first stage stops at this multiple of the target, where its error is still small
 ACCURATE, EAGER = 3.0, 7.0  # `agg` of fast_simplification; the second is its default
 
 # Edges this short, as a share of the median and in scene units, shrink to a point. Marching cubes leaves them and
-# the libraries keep some; a face on such an edge is a needle, which is hard to unwrap and worth nothing.
+# simplification keeps some; a face on such an edge is a needle, which is hard to unwrap and worth nothing.
 NEEDLE_SHARE, NEEDLE_LENGTH = 0.03, 1e-3
 
-# fast_simplification 0.2.0, meshoptimizer 0.2.30a0: where a thin tip collapses, two faces back to back are left,
-# joined to the surface by an edge of four faces; without them it is whole again. Only a few are such accidents:
-# a sheet that has two sides keeps them.
+# fast_simplification 0.2.0: where a thin tip collapses, two faces back to back are left, joined to the surface by an
+# edge of four faces; without them it is whole again. Only a few are such accidents: a sheet that has two sides keeps
+# them.
 FEW_FOLDS = 0.01
 
 
 def simplify(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
     """At most `target_faces` faces; a mesh that small already is returned as it is.
 
-    vertices (V, 3) float32 and faces (F, 3) int32 in and out; the result has no degenerate face and
-    no unused vertex. Two stages: meshoptimizer is fast, fast_simplification places vertices better.
+    vertices (V, 3) float32 and faces (F, 3) int32 in and out; the result has no degenerate face and no unused vertex.
     Raises BadResult when nothing is left.
     """
     if len(faces) <= target_faces:
         return vertices, faces
-    for stage, goal in _stages(len(faces), target_faces):
-        if len(faces) > goal:
-            reduced = stage(vertices, faces, goal)
+    # fast_simplification 0.2.0 may stop above its goal, or lose a tangle altogether: then the next way takes over.
+    for way in (partial(_quadric, aggressiveness=ACCURATE), partial(_quadric, aggressiveness=EAGER), _largest):
+        if len(faces) > target_faces:
+            reduced = way(vertices, faces, target_faces)
             vertices, faces = reduced if len(reduced[1]) else (vertices, faces)
     faces = _without_needles(vertices, faces)
     folds = _folds(faces)
@@ -54,35 +50,6 @@ def simplify(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
     if not len(faces):
         raise BadResult("Nothing is left of the surface after simplification.")
     used, faces = referenced(len(vertices), faces)
-    return vertices[used], faces
-
-
-def _stages(count: int, target_faces: int) -> list[tuple[Stage, int]]:
-    """What to do, and until how many faces. A library may stop above its goal, or lose a tangle altogether:
-    then the next one takes over."""
-    stages: list[tuple[Stage, int]] = [
-        (partial(_quadric, aggressiveness=ACCURATE), target_faces),
-        (partial(_quadric, aggressiveness=EAGER), target_faces),
-        (_coarse, target_faces),
-        (_largest, target_faces),
-    ]
-    if count > (COARSE_FACTOR + 1) * target_faces:
-        stages.insert(0, (_coarse, COARSE_FACTOR * target_faces))
-    return stages
-
-
-def _coarse(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
-    """meshoptimizer: keeps a subset of the vertices."""
-    corners = np.ascontiguousarray(faces.ravel(), dtype=np.uint32)
-    left = np.empty_like(corners)
-    count = meshoptimizer.simplify(
-        left,
-        corners,
-        np.ascontiguousarray(vertices),
-        target_index_count=3 * target_faces,
-        target_error=1.0,  # relative to the extent: the count decides, not the default error of 1 %
-    )
-    used, faces = referenced(len(vertices), left[:count].reshape(-1, 3).astype(np.int32))
     return vertices[used], faces
 
 
