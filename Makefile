@@ -52,12 +52,12 @@ $(VENV)/.uv:
 	touch $@
 
 $(VENV)/.core: requirements/core.txt pyproject.toml $(VENV)/.uv
-	$(call INSTALL,-r requirements/core.txt)
+	$(call INSTALL,--only-binary :all: -r requirements/core.txt)
 	$(call INSTALL,--no-deps -e .)
 	touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.core
-	$(call INSTALL,-r requirements/dev.txt)
+	$(call INSTALL,--only-binary :all: -r requirements/dev.txt)
 	touch $@
 
 weights: $(VENV)/.core
