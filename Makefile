@@ -13,6 +13,7 @@ help:
 	@echo "make demo          set up, start the service, turn a sample photo into a GLB, check it, stop"
 	@echo "make serve         set up, start the service on port $(PORT) and leave it running"
 	@echo "make test          set up, lint, type-check and test"
+	@echo "make bench-service measure the service; writes benchmarks/results/service.json"
 	@echo "make requirements  compile requirements/*.txt from pyproject.toml anew"
 
 demo: weights

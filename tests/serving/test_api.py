@@ -253,8 +253,9 @@ def test_the_docs_name_the_fields(serve):
 
 
 def test_stale_files_vanish_while_the_server_runs(serve, settings):
-    http = serve(output_ttl_seconds=2.0)
+    http = serve(output_ttl_seconds=4.0)
     kept = http.post("/api/inference", files=photo("nap:0")).headers["x-asset-id"]
+    assert http.get(f"/api/assets/{kept}.glb").status_code == 200
     stale = settings.output_dir / f"{'a' * 32}.glb"
     dead = settings.work_dir / f"boot-{'b' * 32}"
     stranger = settings.output_dir / "stranger.glb"
@@ -262,7 +263,6 @@ def test_stale_files_vanish_while_the_server_runs(serve, settings):
         file.write_bytes(b"x")
         os.utime(file, (1, 1))
     dead.mkdir()
-    assert http.get(f"/api/assets/{kept}.glb").status_code == 200
     give_up = time.monotonic() + PATIENCE
     while stale.exists() or dead.exists() or (settings.output_dir / f"{kept}.glb").exists():
         assert time.monotonic() < give_up
