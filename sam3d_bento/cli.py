@@ -209,7 +209,7 @@ def verify(set_name: str, to: Path | None) -> None:
 
     faults = weights.verify(set_name, to or Settings.from_environ().mask_dir)
     if faults:
-        raise click.ClickException("\n".join(str(fault) for fault in faults))
+        raise click.ClickException("\n".join(fault.sentence for fault in faults))
     click.echo(f"The set '{set_name}' is complete.")
 
 

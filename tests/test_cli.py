@@ -100,7 +100,9 @@ def test_an_unreadable_scan_is_a_sentence_not_a_traceback(run, tmp_path):
 
 def test_weights_are_verified_and_a_wrong_byte_is_named(run, tmp_path):
     assert "complete" in run("weights", "verify")
-    assert "u2netp.onnx" in run("weights", "verify", "--to", tmp_path, status=1)
+    output = run("weights", "verify", "--to", tmp_path, status=1)
+    assert "u2netp.onnx" in output
+    assert output == "Error: u2netp.onnx is missing.\n", "a sentence, nothing else"
     right = next(iter(weights.fetch("mask", tmp_path / "copy", lambda line: None)))
     damaged = bytearray(right.read_bytes())
     damaged[1000] ^= 1

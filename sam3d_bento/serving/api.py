@@ -7,6 +7,7 @@ The other routes are the ASGI app that BentoML mounts. All of them find the one 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from importlib import resources
 from typing import Any
@@ -26,6 +27,8 @@ from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.job import Job
 from sam3d_bento.serving.requests import note, request_id
 from sam3d_bento.submission import STAGES, Asset, MaskImage
+
+log = logging.getLogger("sam3d_bento.api")
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -62,7 +65,8 @@ async def inference(request: Request) -> Response:
     try:
         asset_id = await anyio.to_thread.run_sync(server.assets.put, asset.glb)
     except OSError as exc:
-        raise Internal("The result could not be stored.") from exc
+        log.exception("request %s: the result could not be stored", request_id(request))
+        raise Internal("The result could not be stored; the server's log says why.") from exc
     url = asset_url(request, asset_id)
     seconds = {"queue": round(job.queue_seconds, 4), **asset.report["seconds"]}
     report = {**asset.report, "id": asset_id, "url": url, "request_id": request_id(request), "seconds": seconds}

@@ -101,7 +101,7 @@ def test_the_same_request_twice_gives_the_same_bytes(server, disc):
 def test_an_uploaded_mask_decides_what_is_reconstructed(server, coffee):
     width, height = Image.open(coffee).size
     mask = Image.new("L", (width, height))
-    mask.paste(255, (50, 50, 200, 150))  # three times as wide as high: nothing like the cup
+    mask.paste(255, (50, 50, 200, 150))  # half as wide again as high: nothing like the cup
     file = io.BytesIO()
     mask.save(file, "PNG")
     with server.client() as client:
