@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn, ParamSpec, TypeVar, get_args
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
 from pydantic import ValidationError
@@ -16,10 +16,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 import sam3d_bento
 from sam3d_bento.errors import Sam3DError
-from sam3d_bento.options import TEXTURE_SIZES, Options, Quality
+from sam3d_bento.options import QUALITIES, TEXTURE_SIZES, Options
 from sam3d_bento.serving import logs
 from sam3d_bento.settings import Settings, SettingsError
 from sam3d_bento.submission import STAGES, Stage, Submission
+from sam3d_bento.weights import SETS, WeightsError
+from sam3d_bento.weights import fetch as fetch_set
+from sam3d_bento.weights import verify as verify_set
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,8 +38,6 @@ def speaks_plainly(command: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        from sam3d_bento.weights import WeightsError
-
         try:
             return command(*args, **kwargs)
         except (Sam3DError, SettingsError, WeightsError) as exc:
@@ -84,7 +85,7 @@ def _options(**values: Any) -> Options:
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path(), show_default=True)
 @click.option("--mask", type=existing_file, help="White where the object is; for a single photo.")
 @click.option("--seed", type=int, help="Absent: drawn, and printed.")
-@click.option("--quality", type=click.Choice(get_args(Quality)), default="standard", show_default=True)
+@click.option("--quality", type=click.Choice(QUALITIES), default="standard", show_default=True)
 @export_options
 @click.option(
     "--save-reconstruction", type=output_file, metavar="X.npz", help="Also keep the dense mesh, for `export`."
@@ -131,8 +132,7 @@ def generate(
         seconds = sum(report["seconds"].values())
         facts = f"{report['faces']} faces, {report['texture_size']} px, seed {report['seed']}, {seconds:.1f} s"
         click.echo(f"{target}  ({report['engine']}: {facts})")
-        for code in report["warnings"]:
-            console.print(f"  warning: {code}", style="yellow")
+        _print_warnings(report)
     if failed:
         sys.exit(1)
 
@@ -167,7 +167,11 @@ def mask(photo: Path, output: Path) -> None:
     output.write_bytes(image.png)
     facts = image.report["mask"]
     click.echo(f"{output}  (from {facts['source']}, covers {facts['coverage']:.1%})")
-    for code in image.report["warnings"]:
+    _print_warnings(image.report)
+
+
+def _print_warnings(report: dict[str, Any]) -> None:
+    for code in report["warnings"]:
         console.print(f"  warning: {code}", style="yellow")
 
 
@@ -177,8 +181,6 @@ def weights() -> None:
 
 
 def _weights_options(command: Callable[P, R]) -> Callable[P, R]:
-    from sam3d_bento.weights import SETS
-
     for option in (
         click.option(
             "--to", type=click.Path(file_okay=False, path_type=Path), help="Default: where the service looks."
@@ -194,9 +196,7 @@ def _weights_options(command: Callable[P, R]) -> Callable[P, R]:
 @speaks_plainly
 def fetch(set_name: str, to: Path | None) -> None:
     """Download what is missing; every file is checked against its SHA-256."""
-    from sam3d_bento import weights
-
-    for path in weights.fetch(set_name, to or Settings.from_environ().mask_dir, click.echo):
+    for path in fetch_set(set_name, to or Settings.from_environ().mask_dir, click.echo):
         click.echo(f"{path}  verified")
 
 
@@ -205,9 +205,7 @@ def fetch(set_name: str, to: Path | None) -> None:
 @speaks_plainly
 def verify(set_name: str, to: Path | None) -> None:
     """Check the files' sizes and SHA-256; a missing or wrong one is named, and the status is 1."""
-    from sam3d_bento import weights
-
-    faults = weights.verify(set_name, to or Settings.from_environ().mask_dir)
+    faults = verify_set(set_name, to or Settings.from_environ().mask_dir)
     if faults:
         raise click.ClickException("\n".join(fault.sentence for fault in faults))
     click.echo(f"The set '{set_name}' is complete.")

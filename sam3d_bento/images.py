@@ -11,6 +11,7 @@ from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
 from sam3d_bento.errors import BadRequest, RequestError, TooLarge, UnsupportedMedia
 from sam3d_bento.notices import Notice
 from sam3d_bento.reconstruction import Photo
+from sam3d_bento.settings import PILLOW_MAX_PIXELS
 
 try:
     from pillow_heif import register_heif_opener
@@ -29,9 +30,6 @@ MIN_SIDE = 16  # pixels of the reduced picture; an object cannot be told from it
 # An encoder writes some 10 passes over a progressive JPEG. A hostile file holds 200,000 in 20 MB, and each takes 0.1 s
 # at 64 million pixels: hours, inside one call of the decoder.
 MAX_JPEG_SCANS = 100
-
-# Pillow's own limit stays as it is: it is global, and it also guards what decoders allocate while they open a file.
-PILLOW_MAX_PIXELS = 178_956_970
 
 MAX_PROFILE_BYTES = 4_000_000  # the largest common profiles, for printing presses, have 3 MB
 

@@ -1,14 +1,21 @@
 """What a caller may choose for one reconstruction. HTTP, CLI and docs all read this one description."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 SEED_MAX = 2**31 - 1  # the range of a signed 32-bit integer, which every random generator we meet accepts
-TEXTURE_SIZES = (512, 1024, 2048, 4096)
 
-TextureSize = Literal[512, 1024, 2048, 4096]
-Quality = Literal["draft", "standard", "high"]
+_Size = Literal[512, 1024, 2048, 4096]
+_Effort = Literal["draft", "standard", "high"]
+
+TEXTURE_SIZES: tuple[int, ...] = get_args(_Size)
+QUALITIES: tuple[str, ...] = get_args(_Effort)
+
+Seed = Annotated[int | None, Field(ge=0, le=SEED_MAX, description="Random seed; absent: drawn, and reported.")]
+TextureSize = Annotated[_Size, Field(description="Edge of the square base-colour texture, in pixels.")]
+TargetFaces = Annotated[int, Field(ge=1_000, le=200_000, description="The mesh has at most this many faces.")]
+Quality = Annotated[_Effort, Field(description="Effort of the engine; the preview engine ignores it.")]
 
 
 class Options(BaseModel):
@@ -16,11 +23,7 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    seed: Annotated[int | None, Field(ge=0, le=SEED_MAX, description="Random seed; absent: drawn, and reported.")] = (
-        None
-    )
-    texture_size: Annotated[TextureSize, Field(description="Edge of the square base-colour texture, in pixels.")] = 1024
-    target_faces: Annotated[int, Field(ge=1_000, le=200_000, description="The mesh has at most this many faces.")] = (
-        40_000
-    )
-    quality: Annotated[Quality, Field(description="Effort of the engine; the preview engine ignores it.")] = "standard"
+    seed: Seed = None
+    texture_size: TextureSize = 1024
+    target_faces: TargetFaces = 40_000
+    quality: Quality = "standard"

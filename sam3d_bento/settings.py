@@ -11,6 +11,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 PREFIX = "SAM3D_"
 
+# Pillow's own limit stays as it is: it is global, and it also guards what decoders allocate while they open a file.
+PILLOW_MAX_PIXELS = 178_956_970
+
 
 def _whole(value: Any) -> Any:
     """Accept `5e9` and `20_000_000` for a whole number, as people write sizes."""
@@ -62,8 +65,7 @@ class Settings(BaseModel):
         "/tmp/sam3d-bento"  # noqa: S108  # every process works in a locked 0700 folder of its own below it
     )
     max_upload_bytes: Annotated[Count, Field(description="Largest request body")] = 20_000_000
-    # Pillow refuses what is larger than this before anyone else is asked.
-    max_pixels: Annotated[Count, Field(le=178_956_970, description="Largest image, width × height")] = 64_000_000
+    max_pixels: Annotated[Count, Field(le=PILLOW_MAX_PIXELS, description="Largest image, width × height")] = 64_000_000
     queue_limit: Annotated[Count, Field(description="Jobs that may wait; one more is refused with 429")] = 8
     deadline_seconds: Annotated[Seconds, Field(description="A run that takes longer is stopped")] = 120
     public_url: Annotated[

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from sam3d_bento.options import Options
 
 Stage = Literal["decode", "mask", "reconstruct", "export"]
-STAGES: tuple[Stage, ...] = ("decode", "mask", "reconstruct", "export")
+STAGES: tuple[Stage, ...] = get_args(Stage)
 
 # Told the stage and its finished share, 0..1. Raises `errors.Cancelled` to end the run.
 Report = Callable[[Stage, float], None]

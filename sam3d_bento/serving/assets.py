@@ -100,11 +100,6 @@ class AssetStore:
             self._make_room(0)
         return removed
 
-    def usage(self) -> tuple[int, int]:
-        """Number of files held, and their bytes."""
-        sizes = [stat.st_size for _, stat in self._files()]
-        return len(sizes), sum(sizes)
-
     def _make_room(self, size: int) -> None:
         """Remove the oldest assets until `size` more bytes fit into the quota."""
         files = sorted(self._files(), key=lambda entry: entry[1].st_mtime)

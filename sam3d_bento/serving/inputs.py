@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from sam3d_bento.errors import BadRequest, Cancelled, Sam3DError, UnsupportedMedia
-from sam3d_bento.options import SEED_MAX, Options, Quality, TextureSize
+from sam3d_bento.options import Options, Quality, Seed, TargetFaces, TextureSize
 from sam3d_bento.submission import Submission
 
 Delivery = Literal["file", "link"]
@@ -48,12 +48,10 @@ class InferenceInput(bentoml.IODescriptor):  # type: ignore[misc]  # bentoml is 
     mask: Annotated[
         Path, ContentType("*/*"), Field(description="White where the object is; the size of the upright photo.")
     ] = None  # type: ignore[assignment]
-    seed: Annotated[int | None, Field(ge=0, le=SEED_MAX, description=Options.model_fields["seed"].description)] = None
-    texture_size: Annotated[TextureSize, Field(description=Options.model_fields["texture_size"].description)] = 1024
-    target_faces: Annotated[
-        int, Field(ge=1_000, le=200_000, description=Options.model_fields["target_faces"].description)
-    ] = 40_000
-    quality: Annotated[Quality, Field(description=Options.model_fields["quality"].description)] = "standard"
+    seed: Seed = None
+    texture_size: TextureSize = 1024
+    target_faces: TargetFaces = 40_000
+    quality: Quality = "standard"
     response: Annotated[Delivery, Field(description="`link`: a JSON report with a download link.")] = "file"
 
     @classmethod

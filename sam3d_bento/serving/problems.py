@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,6 +26,7 @@ from sam3d_bento.errors import (
     Unauthorized,
     UnsupportedMedia,
 )
+from sam3d_bento.serving.requests import request_id
 
 MEDIA_TYPE = "application/problem+json"
 KEPT_HEADERS = {"allow", "content-range", "www-authenticate"}  # part of what their status means
@@ -48,8 +50,11 @@ FOREIGN: dict[int, Sam3DError] = {
 }
 
 
-def response(error: Sam3DError, request_id: str, status: int | None = None) -> JSONResponse:
-    """The error as a response, Retry-After included. status: where the tree has no leaf for it (416, say)."""
+def response(error: Sam3DError, identity: str, status: int | None = None) -> JSONResponse:
+    """The error as a response, Retry-After included.
+
+    identity: the request id. status: where the tree has no leaf for it (416, say).
+    """
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": error.title,
@@ -57,7 +62,7 @@ def response(error: Sam3DError, request_id: str, status: int | None = None) -> J
         "detail": error.detail,
         "code": error.code,
         "retryable": error.retryable,
-        "request_id": request_id,
+        "request_id": identity,
     }
     headers = {"Cache-Control": "no-store"}
     if error.retry_after_seconds is not None:
@@ -90,7 +95,7 @@ class Problems:
     async def _replace(self, message: Message, scope: Scope, receive: Receive, send: Send) -> None:
         status = message["status"]
         error = FOREIGN.get(status) or FOREIGN[400 if status < 500 else 500]
-        replacement = response(error, scope["state"]["request_id"], status)
+        replacement = response(error, request_id(Request(scope)), status)
         original = Headers(raw=message["headers"])
         for name in KEPT_HEADERS & set(original):
             replacement.headers[name] = original[name]
