@@ -2,17 +2,19 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+UPSTREAM := .venv-upstream
 PORT ?= 8000
 
 # BentoML reads this when it is imported, and takes only the word "true" for a no.
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help demo serve test bench-service lint weights requirements clean
+.PHONY: help demo serve test test-upstream bench-service lint weights requirements clean
 
 help:
 	@echo "make demo          set up, start the service, turn a sample photo into a GLB, check it, stop"
 	@echo "make serve         set up, start the service on port $(PORT) and leave it running"
 	@echo "make test          set up, lint, type-check and test"
+	@echo "make test-upstream set up another environment with torch, and run Meta's real code with tiny random weights"
 	@echo "make bench-service measure the service; writes benchmarks/results/service.json"
 	@echo "make requirements  compile requirements/*.txt from pyproject.toml anew"
 
@@ -24,6 +26,13 @@ serve: weights
 
 test: weights lint
 	$(BIN)/python -m pytest
+
+# Skips, saying so, where the wheel with Meta's code cannot be had.
+test-upstream: weights
+	@$(MAKE) --no-print-directory $(UPSTREAM)/.wheels || { \
+	  echo "SKIPPED: the wheels of requirements/upstream-wheels.txt cannot be had here; Meta's code was not run"; exit 0; }; \
+	test ! -e $(UPSTREAM)/.wheels || { $(MAKE) --no-print-directory $(UPSTREAM)/.done && \
+	  $(UPSTREAM)/bin/python -m pytest -m upstream tests/upstream; }
 
 bench-service: weights
 	$(BIN)/python benchmarks/service.py
@@ -37,14 +46,16 @@ lint: $(VENV)/.dev
 requirements: $(VENV)/.uv
 	$(BIN)/uv pip compile -q pyproject.toml -o requirements/core.txt $(COMPILE)
 	$(BIN)/uv pip compile -q pyproject.toml --extra dev -c requirements/core.txt -o requirements/dev.txt $(COMPILE)
+	$(BIN)/uv pip compile -q pyproject.toml --extra upstream -c requirements/core.txt -o requirements/upstream.txt $(COMPILE)
 COMPILE := --universal --python-version 3.11 --no-emit-index-url --upgrade --custom-compile-command "make requirements"
 
 clean:
-	rm -rf $(VENV) demo-output tools/gltf-validator/node_modules
+	rm -rf $(VENV) $(UPSTREAM) demo-output tools/gltf-validator/node_modules
 
 # uv installs in a fifth of pip's time; pip is the fallback where only pip is set up to reach the package registry.
 # Bytecode is compiled at once, as pip does: where PYTHONDONTWRITEBYTECODE is set, every start would compile it anew.
-INSTALL = $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python $(1) || $(BIN)/pip install -q $(1)
+INSTALL_IN = $(BIN)/uv pip install -q --compile-bytecode --python $(1)/bin/python $(2) || $(1)/bin/pip install -q $(2)
+INSTALL = $(call INSTALL_IN,$(VENV),$(1))
 
 $(VENV)/.uv:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=...")'
@@ -59,6 +70,18 @@ $(VENV)/.core: requirements/core.txt pyproject.toml $(VENV)/.uv
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.core
 	$(call INSTALL,--only-binary :all: -r requirements/dev.txt)
+	touch $@
+
+# The environment of `make test-upstream`. torch is pinned but not hashed: its build is the machine's (CPU or CUDA).
+$(UPSTREAM)/.wheels: requirements/upstream-wheels.txt
+	$(PYTHON) -m venv $(UPSTREAM)
+	$(UPSTREAM)/bin/pip download -q --no-deps --require-hashes -d $(UPSTREAM)/wheels -r requirements/upstream-wheels.txt
+	touch $@
+
+$(UPSTREAM)/.done: requirements/upstream.txt requirements/dev.txt $(UPSTREAM)/.wheels $(VENV)/.uv
+	$(call INSTALL_IN,$(UPSTREAM),-c requirements/dev.txt -r requirements/upstream.txt pytest httpx httpx2)
+	$(UPSTREAM)/bin/pip install -q torch==2.13.0
+	$(UPSTREAM)/bin/pip install -q --no-deps $(UPSTREAM)/wheels/*.whl
 	touch $@
 
 weights: $(VENV)/.core

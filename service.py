@@ -55,7 +55,10 @@ class Sam3D:
     @bentoml.api(route="/api/inference", input_spec=InferenceInput)
     async def inference(self, **fields: object) -> Annotated[Path, ContentType(GLB_MEDIA_TYPE)]:
         """Reconstruct the object in a photo. The answer is a binary glTF file, or a report with a link to it."""
-        response: Response = await api.inference(incoming.get())
+        request = incoming.get(None)
+        if request is None:  # called as a method, in this process
+            return await api.called_directly(self.backend, **fields)
+        response: Response = await api.inference(request)
         return response  # type: ignore[return-value]  # the annotation is what clients receive
 
 

@@ -20,7 +20,8 @@ from sam3d_bento.options import QUALITIES, TEXTURE_SIZES, Options
 from sam3d_bento.serving import logs
 from sam3d_bento.settings import Settings, SettingsError
 from sam3d_bento.submission import STAGES, Stage, Submission
-from sam3d_bento.weights import SETS, WeightsError
+from sam3d_bento.weight_sets import SETS
+from sam3d_bento.weight_sources import WeightsError
 from sam3d_bento.weights import fetch as fetch_set
 from sam3d_bento.weights import verify as verify_set
 
@@ -191,12 +192,16 @@ def _weights_options(command: Callable[P, R]) -> Callable[P, R]:
     return command
 
 
+def _where_the_service_looks(set_name: str) -> Path:
+    return SETS[set_name].folder(Settings.from_environ())
+
+
 @weights.command()
 @_weights_options
 @speaks_plainly
 def fetch(set_name: str, to: Path | None) -> None:
     """Download what is missing; every file is checked against its SHA-256."""
-    for path in fetch_set(set_name, to or Settings.from_environ().mask_dir, click.echo):
+    for path in fetch_set(set_name, to or _where_the_service_looks(set_name), click.echo):
         click.echo(f"{path}  verified")
 
 
@@ -205,7 +210,7 @@ def fetch(set_name: str, to: Path | None) -> None:
 @speaks_plainly
 def verify(set_name: str, to: Path | None) -> None:
     """Check the files' sizes and SHA-256; a missing or wrong one is named, and the status is 1."""
-    faults = verify_set(set_name, to or Settings.from_environ().mask_dir)
+    faults = verify_set(set_name, to or _where_the_service_looks(set_name))
     if faults:
         raise click.ClickException("\n".join(fault.sentence for fault in faults))
     click.echo(f"The set '{set_name}' is complete.")

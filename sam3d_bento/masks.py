@@ -17,7 +17,7 @@ from PIL import Image
 from scipy import ndimage
 from skimage.morphology import remove_small_holes
 
-from sam3d_bento import weights
+from sam3d_bento import weight_sets, weights
 from sam3d_bento.errors import BadRequest, NoObject, NotReady
 from sam3d_bento.notices import Notice
 from sam3d_bento.reconstruction import Bool, Mask, MaskSource, Photo, UInt8
@@ -77,7 +77,7 @@ class MaskModel:
         if name not in MODELS:
             raise NotReady(f"There is no mask model '{name}'. These can be used: {', '.join(MODELS)}.")
         path = directory / f"{name}.onnx"
-        known = next((file for file in weights.SETS["mask"] if file.name == path.name), None)
+        known = next((file for file in weight_sets.SETS["mask"].files if file.name == path.name), None)
         if known is not None:
             if fault := weights.check(known, path):
                 raise NotReady(f"The mask model cannot be used: {fault.sentence} Run `{FETCH_COMMAND}`.")

@@ -44,7 +44,7 @@ class Pipeline:
         self._engine = engine
         self._mask_model = mask_model
         self._max_pixels = settings.max_pixels
-        self.info = RunnerInfo(engine.name, engine.version, engine.device, images.FORMATS)
+        self.info = RunnerInfo(engine.name, engine.version, engine.device, images.FORMATS, engine.facts)
 
     @classmethod
     def load(cls, settings: Settings) -> Pipeline:
@@ -60,7 +60,7 @@ class Pipeline:
         report: Report,
         keep: Callable[[Reconstruction], None] | None = None,
     ) -> Asset:
-        """Photo in, GLB out. `keep` is handed the reconstruction before it is exported.
+        """Photo in, GLB out. `keep` is handed the reconstruction, splats included, before it is exported.
 
         Raises what the steps raise (all from the tree in `errors`), and Cancelled from `report`.
         """
@@ -69,7 +69,8 @@ class Pipeline:
         clock = StageClock(report)
         photo, mask = _isolate(submission, self._mask_model, self._max_pixels, clock)
         with clock.stage("reconstruct") as tick:
-            reconstruction = self._engine.reconstruct(photo, mask, options, seed, tick)
+            # Nothing in a GLB shows the splats: they are decoded only for who keeps them.
+            reconstruction = self._engine.reconstruct(photo, mask, options, seed, tick, splats=keep is not None)
         if keep is not None:
             keep(reconstruction)
         extras = {
@@ -83,8 +84,12 @@ class Pipeline:
         }
         with clock.stage("export") as tick:
             exported = export.to_glb(reconstruction, options, extras, tick)
-        # The peak is what the engine allocated on the GPU; the preview engine allocates nothing there.
-        figures = {"seconds": clock.seconds, "gpu_peak_bytes": None, "bytes": len(exported.glb)}
+        figures = {
+            "engine_facts": self.info.facts,
+            "seconds": clock.seconds,
+            "gpu_peak_bytes": self._engine.gpu_peak_bytes,
+            "bytes": len(exported.glb),
+        }
         return Asset(glb=exported.glb, report={**exported.extras, **figures})
 
 

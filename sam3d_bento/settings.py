@@ -48,6 +48,13 @@ class Settings(BaseModel):
         Literal["auto", "sam3d", "preview"],
         Field(description="`auto`: SAM 3D when CUDA and all weights are there, else preview, said loudly"),
     ] = "auto"
+    checkpoint_dir: Annotated[Folder, Field(description="Where SAM 3D's `pipeline.yaml` and weights lie")] = Field(
+        default_factory=lambda: (_cache_dir() / "checkpoints").expanduser().absolute()
+    )
+    memory_profile: Annotated[
+        Literal["auto", "24gb", "16gb", "12gb"],
+        Field(description="What SAM 3D keeps on the GPU; `auto` chooses by the GPU's memory"),
+    ] = "auto"
     mask_model: Annotated[
         str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="The rembg model that finds the object")
     ] = "u2netp"

@@ -48,9 +48,13 @@ class MaskImage:
 
 @dataclass(frozen=True)
 class RunnerInfo:
-    """What answers: the engine's name and version, the device that it computes on, the image formats that it reads."""
+    """What answers: the engine's name and version, the device that it computes on, the image formats that it reads.
+
+    facts: JSON values, what else a user of /health should know of it.
+    """
 
     name: str
     version: str
     device: str
     formats: tuple[str, ...]
+    facts: dict[str, Any] = field(default_factory=dict)

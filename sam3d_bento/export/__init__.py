@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from sam3d_bento.export import gltf
 from sam3d_bento.export.bake import bake
@@ -17,7 +15,7 @@ from sam3d_bento.export.surface import vertex_normals
 from sam3d_bento.export.unwrap import unwrap
 from sam3d_bento.options import Options
 from sam3d_bento.progress import Tick, part, silent
-from sam3d_bento.reconstruction import Pose, Reconstruction
+from sam3d_bento.reconstruction import Float32, Pose, Reconstruction
 
 __all__ = ["Export", "to_glb"]
 
@@ -64,5 +62,14 @@ def to_glb(reconstruction: Reconstruction, options: Options, extras: Mapping[str
 
 
 def _described(pose: Pose) -> dict[str, Any]:
-    """The pose as JSON values."""
-    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in asdict(pose).items()}
+    """The pose as JSON values, to six digits: float32 holds hardly more."""
+
+    def plain(vector: Float32) -> list[float]:
+        return [round(float(number), 6) for number in vector]
+
+    return {
+        "rotation": plain(pose.rotation),
+        "translation": plain(pose.translation),
+        "scale": plain(pose.scale),
+        "frame": pose.frame,
+    }

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
@@ -19,14 +20,14 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from sam3d_bento.errors import Internal, Sam3DError
+from sam3d_bento.errors import BadRequest, Internal, Sam3DError
 from sam3d_bento.notices import Notice
 from sam3d_bento.options import Options
 from sam3d_bento.serving import inputs, problems
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.job import Job
 from sam3d_bento.serving.requests import note, request_id
-from sam3d_bento.submission import STAGES, Asset, MaskImage
+from sam3d_bento.submission import STAGES, Asset, MaskImage, Submission
 
 log = logging.getLogger("sam3d_bento.api")
 
@@ -70,7 +71,8 @@ async def inference(request: Request) -> Response:
     url = asset_url(request, asset_id)
     seconds = {"queue": round(job.queue_seconds, 4), **asset.report["seconds"]}
     report = {**asset.report, "id": asset_id, "url": url, "request_id": request_id(request), "seconds": seconds}
-    note(request, outcome="done", engine=report["engine"], asset=asset_id, **by_stage(seconds))
+    figures = by_stage(seconds) | {"gpu_peak_bytes": report["gpu_peak_bytes"]}  # None, without a GPU, is not logged
+    note(request, outcome="done", engine=report["engine"], asset=asset_id, **figures)
     headers = {
         "X-Asset-Id": asset_id,
         "X-Engine": report["engine"],
@@ -84,6 +86,25 @@ async def inference(request: Request) -> Response:
         return JSONResponse(report, headers=headers)
     headers["Content-Disposition"] = f'attachment; filename="{asset_id}.glb"'
     return Response(asset.glb, headers=headers, media_type=inputs.GLB_MEDIA_TYPE)
+
+
+async def called_directly(server: Backend, **fields: Any) -> Path:
+    """`Sam3D().inference(image=path, ...)` without HTTP: waits for the load, and gives the stored GLB's path.
+
+    image, mask: paths or bytes; the others as in `Options`. Raises the tree's errors; NotReady when the load fails.
+    """
+    files = {name: fields.pop(name, None) for name in ("image", "mask")}
+    photo, uploaded = (Path(file).read_bytes() if isinstance(file, (str, Path)) else file for file in files.values())
+    if photo is None:
+        raise BadRequest("The argument 'image' is missing: it takes the photo's file.")
+    options = inputs.checked_options({name: value for name, value in fields.items() if value is not None})
+    job = server.worker.submit(Submission(photo, uploaded, options), "direct", may_wait=True)
+    try:
+        asset: Asset = await asyncio.wrap_future(job.future)
+    except asyncio.CancelledError:
+        job.cancel()
+        raise
+    return server.assets.get(await anyio.to_thread.run_sync(server.assets.put, asset.glb)).path
 
 
 @answers_errors
@@ -127,9 +148,10 @@ async def options(request: Request) -> Response:
     server = backend()
     settings, info = server.settings, server.worker.info
     fields = Options.model_json_schema()["properties"]
+    engine = {"name": info.name, "version": info.version, "device": info.device, "facts": info.facts} if info else None
     return JSONResponse(
         {
-            "engine": {"name": info.name, "version": info.version, "device": info.device} if info else None,
+            "engine": engine,
             "options": fields | {"response": {"enum": ["file", "link"], "default": "file", "type": "string"}},
             "formats": info.formats if info else None,
             "limits": {

@@ -16,6 +16,10 @@ from sam3d_bento.settings import Settings
 ENGINE_LOADER = "sam3d_bento.pipeline:Pipeline.load"
 MASK_LOADER = "sam3d_bento.pipeline:MaskPreview.load"
 
+# One loss may be a photo's fault, and so may two, when its sender tries again. The third in a row is the machine's: a
+# GPU or driver that a new process does not mend, where a new container, perhaps on another machine, may.
+MOST_LOSSES = 3
+
 log = logging.getLogger("sam3d_bento.backend")
 
 
@@ -58,8 +62,11 @@ class Backend:
 
     @property
     def alive(self) -> bool:
-        """False after a load that failed: only a restart of the service can help."""
-        return self.worker.state is not State.FAILED
+        """False when a restart of the service is what helps: after a failed load, and after MOST_LOSSES in a row.
+
+        In the second case the worker goes on, and a job that does not cost the engine makes it True again.
+        """
+        return self.worker.state is not State.FAILED and self.worker.losses < MOST_LOSSES
 
     @property
     def mask_worker(self) -> Worker:
@@ -77,18 +84,23 @@ class Backend:
         memory = gpu.memory()
         job = worker.running
         stage, fraction = job.progress if job and job.progress else (None, None)
+        reason = worker.reason
+        if not reason and not self.alive:
+            reason = f"The engine process was lost {worker.losses} times in a row; the service should be restarted."
         return {
             "status": "ready" if worker.ready else str(worker.state),
-            "reason": worker.reason or None,
+            "reason": reason or None,
             "engine": info.name if info else None,
             "engine_version": info.version if info else None,
             "device": info.device if info else None,
+            "engine_facts": info.facts if info else None,
             "gpu_memory": {"name": memory.name, "used_bytes": memory.used_bytes, "total_bytes": memory.total_bytes}
             if memory
             else None,
             "queue": {"running": int(job is not None), "waiting": worker.waiting, "limit": self.settings.queue_limit},
             "run": {"stage": stage, "fraction": fraction} if stage else None,
             "loads": worker.loads,
+            "losses": worker.losses,
         }
 
     def sweep(self) -> None:

@@ -163,18 +163,28 @@ def _unquoted(value: str) -> str:
 
 
 def _options(fields: dict[str, str]) -> Options:
-    unknown = next((name for name in fields if name not in Options.model_fields), None)
-    if unknown is not None:
-        known = ", ".join([*PHOTO_FIELDS, "mask", *Options.model_fields, "response"])
-        raise BadRequest(f"There is no field '{_shown(unknown)}'. The fields are: {known}.")
     values: dict[str, Any] = {name: value for name, value in fields.items() if value != ""}
     if "texture_size" in values and values["texture_size"].isascii() and values["texture_size"].isdigit():
         values["texture_size"] = int(values["texture_size"])  # pydantic does not turn texts into literals
+    _refuse_unknown(fields)
+    return checked_options(values)
+
+
+def checked_options(values: dict[str, Any]) -> Options:
+    """The options in these values. Raises BadRequest that names what is wrong."""
+    _refuse_unknown(values)
     try:
         return Options.model_validate(values)
     except ValidationError as exc:
         faults = "; ".join(f"'{fault['loc'][0]}': {fault['msg']}" for fault in exc.errors(include_context=False))
         raise BadRequest(f"A field has a value that it does not take. {faults}.") from exc
+
+
+def _refuse_unknown(fields: Iterable[str]) -> None:
+    unknown = next((name for name in fields if name not in Options.model_fields), None)
+    if unknown is not None:
+        known = ", ".join([*PHOTO_FIELDS, "mask", *Options.model_fields, "response"])
+        raise BadRequest(f"There is no field '{_shown(unknown)}'. The fields are: {known}.")
 
 
 def _no_options(fields: dict[str, str]) -> Options:

@@ -4,7 +4,9 @@ A `Worker` owns
   * the engine process: starts it, waits for its load, replaces it when it dies or must be killed, ends it on `stop`;
   * the queue: at most `queue_limit` jobs wait, one runs; one more is refused at once;
   * each job's directory, which is removed before the job's future resolves;
-  * the deadline: a run that exceeds it costs the engine process, never the service.
+  * the deadline: a run that exceeds it costs the engine process, never the service;
+  * the count of losses in a row: engine processes that died, hung or gave themselves up, with no job between them
+    that ended in another way. It only counts: a process is replaced however often that happens.
 It promises that every job's future resolves, with the job's own result or with an error from the tree.
 
 States:
@@ -19,16 +21,12 @@ A thread supervises the process; `submit` and `Job.cancel` may be called from an
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
-import socket
 import threading
 import time
 from collections import deque
 from enum import StrEnum
-from multiprocessing.connection import wait
-from typing import Any
 
 from sam3d_bento.errors import (
     Busy,
@@ -42,8 +40,10 @@ from sam3d_bento.errors import (
 )
 from sam3d_bento.serving import gpu, logs
 from sam3d_bento.serving.child import EngineProcess
+from sam3d_bento.serving.conversation import converse
 from sam3d_bento.serving.job import Job
-from sam3d_bento.serving.messages import Cancel, Done, Failed, LoadFailed, Progress, Ready, Start, Task
+from sam3d_bento.serving.messages import Done, LoadFailed, Ready, Start, Task
+from sam3d_bento.serving.waker import Waker
 from sam3d_bento.serving.workdir import WorkDir
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import RunnerInfo, Submission
@@ -52,6 +52,8 @@ STOP_GRACE_SECONDS = 3.0
 # The share of a new run in the running mean of run times, from which Retry-After is guessed.
 MEAN_WEIGHT = 0.3
 FIRST_GUESS_SECONDS = 10.0
+# Outcomes that cost the process: it hangs, is dead, or said itself that it can no longer be trusted.
+LOSSES = (DeadlineExceeded, EngineLost)
 
 log = logging.getLogger("sam3d_bento.worker")
 
@@ -80,6 +82,7 @@ class Worker:
         self.reason = "The engine is loading."
         self.info: RunnerInfo | None = None
         self.loads = 0
+        self.losses = 0
         self._loader = loader
         self._settings = settings
         self._workdir = workdir
@@ -89,8 +92,7 @@ class Worker:
         self._queue: deque[Job] = deque()
         self._running: Job | None = None
         self._mean_seconds = FIRST_GUESS_SECONDS
-        self._wake_receiver, self._wake_sender = socket.socketpair()
-        self._wake_sender.setblocking(False)
+        self._waker = Waker()
         self._thread = threading.Thread(target=self._supervise, name=f"{name}-worker", daemon=True)
 
     # -- for callers -------------------------------------------------------------------------------------------------
@@ -110,7 +112,7 @@ class Worker:
                 return
             self._state = State.STOPPED
             self.reason = "The service is shutting down."
-        self._wake()
+        self._waker.wake()
         if self._thread.is_alive():
             self._thread.join()
         self._fail_queue(NotReady(self.reason))
@@ -141,25 +143,25 @@ class Worker:
         outstanding = len(self._queue) + (self._running is not None)
         return outstanding > self._settings.queue_limit
 
-    def admit(self) -> None:
+    def admit(self, *, may_wait: bool = False) -> None:
         """Raise what `submit` would raise now: NotReady while loading or after a failed load, Busy when full.
 
-        Lets a caller refuse before it reads an upload.
+        may_wait: a job may wait for the first load. Lets a caller refuse before it reads an upload.
         """
-        loading = self._state is State.STARTING and not self._queue_while_loading
+        loading = self._state is State.STARTING and not (may_wait or self._queue_while_loading)
         if loading or self._state in (State.FAILED, State.STOPPED):
             raise NotReady(self.reason, retry_after_seconds=5)
         if self.full:
             seconds = math.ceil(self._mean_seconds * (len(self._queue) + 1))
             raise Busy("All places in the queue are taken. Try again later.", retry_after_seconds=seconds)
 
-    def submit(self, submission: Submission, label: str) -> Job:
+    def submit(self, submission: Submission, label: str, *, may_wait: bool = False) -> Job:
         """Queue a job. label: as in `Job`. Raises like `admit`, at once."""
         job = Job(submission, label, self.cancel)
         with self._lock:
-            self.admit()
+            self.admit(may_wait=may_wait)
             self._queue.append(job)
-        self._wake()
+        self._waker.wake()
         return job
 
     def cancel(self, job: Job) -> None:
@@ -172,7 +174,7 @@ class Worker:
         if waits:
             job.future.set_exception(Cancelled("The job was cancelled before it started."))
         else:
-            self._wake()
+            self._waker.wake()
 
     # -- the supervising thread --------------------------------------------------------------------------------------
 
@@ -188,10 +190,10 @@ class Worker:
                     return
                 self._serve(engine)
             except Exception:  # a fault here must not leave a job that never ends
-                log.exception("the supervisor of the %s process failed; the process is replaced", self.name)
+                log.exception("the supervisor of the %s process failed", self.name)
+                self._lose("its supervisor failed")
                 self._finish(Internal("The run failed; the server's log says why."))
             finally:
-                self._enter(State.RESTARTING, "The engine process was lost; a new one is loading.")
                 engine.end(STOP_GRACE_SECONDS if self._stopped() else 0.0)
 
     def _load(self, engine: EngineProcess) -> bool:
@@ -200,8 +202,8 @@ class Worker:
         try:
             engine.pipe.send(Start(self._loader, self._settings))
             while not engine.pipe.poll(0):
-                self._wait([engine.pipe], None)
-                if self._state is State.STOPPED:
+                self._waker.wait(engine.pipe)
+                if self._stopped():
                     return False
             message = engine.pipe.recv()
         except (EOFError, OSError):
@@ -235,12 +237,13 @@ class Worker:
             logs.event(log, f"{self.name} start", request_id=job.label, job=job.id, gpu_memory=used)
             outcome = self._run(engine, job)
             self._mean_seconds += MEAN_WEIGHT * (time.monotonic() - started - self._mean_seconds)
-            lost = isinstance(outcome, (DeadlineExceeded, EngineLost))
-            if lost:  # before the answer: who asks for /health after it must not see "ready"
-                self._enter(State.RESTARTING, "The engine process was lost; a new one is loading.")
-            self._finish(outcome)
-            if lost:
+            # State and count change before the answer: who asks for /health after it must see them.
+            if isinstance(outcome, LOSSES):
+                self._lose(outcome.detail, job)
+                self._finish(outcome)
                 return
+            self.losses = 0
+            self._finish(outcome)
 
     def _finish(self, outcome: Done | Sam3DError) -> None:
         """Resolve the running job."""
@@ -265,9 +268,9 @@ class Worker:
                     self._running = self._queue.popleft()
                     self._state = State.BUSY
                     return self._running
-            self._wait([engine.pipe], None)
+            self._waker.wait(engine.pipe)
             if engine.pipe.poll(0):  # an idle engine has nothing to say: its end of the pipe is closed
-                logs.event(log, f"{self.name} process died while idle", logging.ERROR)
+                self._lose("it died while idle")
                 return None
 
     def _run(self, engine: EngineProcess, job: Job) -> Done | Sam3DError:
@@ -275,8 +278,11 @@ class Worker:
         assert job.submission is not None
         try:
             with self._workdir.job_directory(job.id) as directory:
-                outcome = self._converse(engine, Task(job.id, job.submission, directory), job)
-                if isinstance(outcome, (DeadlineExceeded, EngineLost)):
+                task = Task(job.id, job.submission, directory)
+                outcome = converse(
+                    engine.pipe, task, job, self._settings.deadline_seconds, self._waker, self._interruption
+                )
+                if isinstance(outcome, LOSSES):
                     engine.process.kill()  # it may still write: it ends before its directory goes
                     engine.process.wait()
                 return outcome
@@ -286,45 +292,15 @@ class Worker:
         finally:
             job.submission = None  # an upload never outlives its processing
 
-    def _converse(self, engine: EngineProcess, task: Task, job: Job) -> Done | Sam3DError:
-        told = False
-        until = time.monotonic() + self._settings.deadline_seconds
-        try:
-            engine.pipe.send(task)
-            while True:
-                left = until - time.monotonic()
-                if left <= 0:
-                    return DeadlineExceeded(f"The run was stopped after {self._settings.deadline_seconds:g} seconds.")
-                self._wait([engine.pipe], left)
-                if self._state is State.STOPPED:
-                    return NotReady(self.reason)
-                if job.cancelled.is_set() and not told:
-                    engine.pipe.send(Cancel(job.id))
-                    told = True
-                if not engine.pipe.poll(0):
-                    continue
-                message = engine.pipe.recv()
-                if message.job_id != job.id:
-                    return EngineLost("The engine answered for another job; it was restarted. Try again.")
-                if isinstance(message, Progress):
-                    job.progress = (message.stage, message.fraction)
-                elif isinstance(message, Failed):
-                    return message.error
-                else:
-                    assert isinstance(message, Done)
-                    return message
-        except (EOFError, OSError):
-            logs.event(log, f"{self.name} process died in job {job.id}", logging.ERROR, request_id=job.label)
-            return EngineLost("The engine process died during the run and was restarted. Try again.")
+    def _lose(self, reason: str, job: Job | None = None) -> None:
+        """Count the engine process as lost; a new one is to follow. job: the one that it was lost in."""
+        self.losses += 1
+        self._enter(State.RESTARTING, "The engine process was lost; a new one is loading.")
+        where = {"request_id": job.label, "job": job.id} if job else {}
+        logs.event(log, f"{self.name} process lost", logging.ERROR, **where, reason=reason, in_a_row=self.losses)
 
-    def _wait(self, pipes: list[Any], seconds: float | None) -> None:
-        """Wait until a pipe has something, somebody calls `_wake`, or the time is over."""
-        if self._wake_receiver in wait([*pipes, self._wake_receiver], seconds):
-            self._wake_receiver.recv(4096)
-
-    def _wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # a full buffer wakes as well
-            self._wake_sender.send(b"!")
+    def _interruption(self) -> NotReady | None:
+        return NotReady(self.reason) if self._stopped() else None
 
     def _stopped(self) -> bool:
         return self._state is State.STOPPED

@@ -104,14 +104,14 @@ def test_equal_inputs_give_equal_bytes(exported: Export) -> None:
 def test_the_pose_is_kept_and_colours_may_be_missing(assert_flawless: Callable[[bytes], None]) -> None:
     pose = Pose(
         rotation=np.array([1, 0, 0, 0], np.float32),
-        translation=np.array([0.5, 0, 2], np.float32),
+        translation=np.array([0.1, 0, -2 / 3], np.float32),
         scale=np.array([0.25, 0.25, 0.25], np.float32),
         frame="camera",
     )
     result = to_glb(Reconstruction(*sphere(20), pose=pose), OPTIONS, {})
     assert result.extras["pose"] == {
         "rotation": [1, 0, 0, 0],
-        "translation": [0.5, 0, 2],
+        "translation": [0.1, 0, -0.666667],
         "scale": [0.25, 0.25, 0.25],
         "frame": "camera",
     }

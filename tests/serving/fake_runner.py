@@ -4,12 +4,12 @@ import os
 import time
 from pathlib import Path
 
-from sam3d_bento.errors import NoObject, NotReady
+from sam3d_bento.errors import EngineLost, NoObject, NotReady
 from sam3d_bento.submission import Asset, RunnerInfo
 
 
 class FakeRunner:
-    info = RunnerInfo("fake", "fake/1", "cpu", ("JPEG",))
+    info = RunnerInfo("fake", "fake/1", "cpu", ("JPEG",), facts={"attention": "none"})
 
     def __init__(self, settings):
         self.runs = 0
@@ -28,6 +28,8 @@ class FakeRunner:
                 time.sleep(1)
         elif verb == "crash":
             os.kill(os.getpid(), 9)
+        elif verb == "poison":  # a CUDA error after which this process can compute nothing any more
+            raise EngineLost("The GPU failed in this run and the engine was restarted. Try again.")
         elif verb == "refuse":
             raise NoObject("There is nothing here.")
         elif verb == "bug":
@@ -45,6 +47,7 @@ class FakeRunner:
             "seed": submission.options.seed if submission.options.seed is not None else 7,
             "mask": {"source": "rembg", "coverage": 0.25},
             "warnings": [],
+            "gpu_peak_bytes": int(argument) if verb == "peak" else None,
             "seconds": {"decode": 0.0, "mask": 0.0, "reconstruct": 0.0, "export": 0.0},
             "pid": os.getpid(),
             "runs": self.runs,

@@ -1,5 +1,6 @@
 """The HTTP contract, over the real service class with the fake runner in its engine process."""
 
+import asyncio
 import functools
 import json
 import os
@@ -10,6 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 import service
+from sam3d_bento.errors import BadRequest, NotReady
 from sam3d_bento.serving import backend as backends
 from sam3d_bento.serving.worker import State
 
@@ -143,6 +145,7 @@ def test_health_tells_loading_from_ready_and_counts_one_load(serve):
     first = http.get("/health")
     assert first.status_code == 503
     assert first.json()["status"] == "starting"
+    assert first.json()["engine_facts"] is None
     assert http.get("/readyz").status_code == 503
     assert http.get("/livez").status_code == 200
     refused = http.post("/api/inference", files=photo("nap:0"))
@@ -157,6 +160,7 @@ def test_health_tells_loading_from_ready_and_counts_one_load(serve):
     report = http.get("/health").json()
     assert (report["status"], report["engine"], report["loads"]) == ("ready", "fake", 1)
     assert report["queue"] == {"running": 0, "waiting": 0, "limit": 2}
+    assert (report["engine_facts"], report["losses"]) == ({"attention": "none"}, 0)
 
 
 def test_a_failed_load_is_said_by_health_and_livez(serve):
@@ -206,6 +210,34 @@ def test_a_run_beyond_the_deadline_is_a_504_and_the_next_client_gets_its_own_mes
     assert http.post("/api/inference", files=photo("nap:0.01")).content == b"glTFnap:0.01"
 
 
+def test_an_engine_that_gives_itself_up_is_a_503_and_health_says_so_until_a_new_one_is_there(serve):
+    http = serve()
+    lost = http.post("/api/inference", files=photo("poison"))
+    assert (lost.status_code, lost.json()["code"], lost.json()["retryable"]) == (503, "engine_lost", True)
+    health = http.get("/health")
+    assert (health.status_code, health.json()["status"], health.json()["losses"]) == (503, "restarting", 1)
+    assert http.get("/livez").status_code == 200, "the service mends this by itself"
+    assert http.post("/api/inference", files=photo("nap:0.01")).content == b"glTFnap:0.01"
+    health = http.get("/health")
+    assert (health.status_code, health.json()["losses"], health.json()["loads"]) == (200, 0, 2)
+
+
+def test_after_losses_in_a_row_livez_asks_for_a_restart_until_a_job_ends_otherwise(serve):
+    http = serve()
+    for n in range(1, backends.MOST_LOSSES + 1):
+        assert http.get("/livez").status_code == 200, f"after {n - 1} losses"
+        assert http.post("/api/inference", files=photo("poison")).json()["code"] == "engine_lost"
+    assert http.get("/livez").status_code == 503
+    while (health := http.get("/health")).status_code != 200:
+        threading.Event().wait(0.02)
+    assert health.json()["losses"] == backends.MOST_LOSSES
+    assert "in a row; the service should be restarted" in health.json()["reason"]
+    assert http.get("/livez").status_code == 503, "a load alone proves nothing"
+    assert http.post("/api/inference", files=photo("nap:0.01")).status_code == 200, "it serves meanwhile"
+    assert http.get("/livez").status_code == 200
+    assert http.get("/health").json()["reason"] is None
+
+
 def test_two_clients_at_once_get_each_their_own(serve):
     http = serve(queue_limit=10)
     answers = {}
@@ -224,7 +256,7 @@ def test_two_clients_at_once_get_each_their_own(serve):
 
 def test_options_describe_what_may_be_asked(serve):
     report = serve().get("/api/options").json()
-    assert report["engine"]["name"] == "fake"
+    assert report["engine"] == {"name": "fake", "version": "fake/1", "device": "cpu", "facts": {"attention": "none"}}
     assert report["options"]["target_faces"]["maximum"] == 200_000
     assert report["options"]["texture_size"]["enum"] == [512, 1024, 2048, 4096]
     assert report["limits"]["queue_limit"] == 2
@@ -296,3 +328,45 @@ def test_log_lines_at_start_and_end_carry_the_request_id(serve, capfd):
     done = mine["request done"]
     assert (done["status"], done["outcome"], done["engine"]) == (200, "done", "fake")
     assert {f"{stage}_seconds" for stage in ("queue", "decode", "mask", "reconstruct", "export")} <= set(done)
+    assert "gpu_peak_bytes" not in done, "there was no GPU"
+
+
+def test_the_log_tells_the_most_that_a_run_had_on_the_gpu(serve, capfd):
+    serve(log_format="json").post("/api/inference", files=photo("peak:123456789"))
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+    assert [line["gpu_peak_bytes"] for line in lines if line["message"] == "request done"] == [123456789]
+
+
+@pytest.fixture
+def instance(settings, find_fakes, monkeypatch):
+    """A factory of service instances, as `Sam3D()` makes them in a program of one's own."""
+    made = []
+
+    def make(loader="fake_runner:FakeRunner"):
+        monkeypatch.setattr(service, "settings", settings)
+        monkeypatch.setattr(service, "Backend", functools.partial(backends.Backend, engine_loader=loader))
+        made.append(service.Sam3D())
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+def test_a_direct_call_waits_for_the_load_and_gives_a_file(instance, tmp_path):
+    one = instance()
+    (tmp_path / "photo.png").write_bytes(b"a photo")
+    assert one.backend.worker.state is State.STARTING
+    path = asyncio.run(one.inference(image=tmp_path / "photo.png", seed=3))
+    assert path.read_bytes() == b"glTF" + b"a photo"
+    assert asyncio.run(one.inference(image=b"other bytes")).read_bytes() == b"glTF" + b"other bytes"
+
+
+def test_a_direct_call_fails_with_the_loads_reason_or_the_arguments_fault(instance):
+    one = instance("fake_runner:missing")
+    with pytest.raises(NotReady, match="The weights are missing"):
+        asyncio.run(one.inference(image=b"a photo"))
+    with pytest.raises(BadRequest, match="no field 'colour'"):
+        asyncio.run(one.inference(image=b"a photo", colour="red"))
+    with pytest.raises(BadRequest, match="'image' is missing"):
+        asyncio.run(one.inference())

@@ -141,6 +141,52 @@ def test_a_process_that_dies_in_a_job_is_replaced(start_worker):
     assert finish(submit(worker, "nap:0")).glb == b"glTFnap:0"
 
 
+def test_an_engine_that_gives_itself_up_is_replaced_and_queued_jobs_survive(start_worker):
+    worker = ready(start_worker())
+    before = finish(submit(worker, "nap:0")).report["pid"]
+    poisoned, waiting = submit(worker, "poison"), submit(worker, "nap:0")
+    with pytest.raises(EngineLost, match="The GPU failed in this run"):
+        finish(poisoned)
+    assert not worker.ready, "unready from the moment that the loss is told"
+    after = finish(waiting)
+    assert after.glb == b"glTFnap:0"
+    assert after.report["pid"] != before
+    assert not alive(before), "it said so while it lived"
+    assert worker.loads == 2
+
+
+def lose(worker, photo):
+    with pytest.raises((EngineLost, DeadlineExceeded)):
+        finish(submit(worker, photo))
+
+
+def test_losses_in_a_row_are_counted_and_a_job_that_ends_otherwise_starts_anew(start_worker):
+    worker = ready(start_worker(deadline_seconds=1.0))
+    assert worker.losses == 0
+    for n, photo in enumerate(("poison", "crash", "hang"), start=1):
+        lose(worker, photo)
+        assert worker.losses == n, "counted before the job ends"
+    assert worker.loads <= 4
+    until(lambda: worker.ready)
+    assert worker.losses == 3, "a load alone proves nothing"
+    with pytest.raises(NoObject):
+        finish(submit(worker, "refuse"))
+    assert worker.losses == 0, "to refuse a photo, the engine must be well"
+    lose(worker, "crash")
+    assert worker.losses == 1
+
+
+def test_a_death_while_idle_is_a_loss_too(start_worker):
+    worker = ready(start_worker())
+    lose(worker, "crash")
+    until(lambda: worker.ready)
+    pid = finish(submit(worker, "nap:0")).report["pid"]
+    assert worker.losses == 0
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: worker.loads == 3)
+    assert worker.losses == 1
+
+
 def test_a_process_that_dies_while_idle_is_replaced(start_worker):
     worker = ready(start_worker())
     pid = finish(submit(worker, "nap:0")).report["pid"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import atan, degrees
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,12 @@ class PreviewEngine:
     name = "preview"
     version = "preview-puff/1"
     device = "cpu"
+    gpu_peak_bytes = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """See `Engine.facts`: there is nothing that its name does not say."""
+        return {}
 
     def load(self) -> None:
         """Run once over a small disc: libraries load parts of themselves on first use."""
@@ -32,8 +39,10 @@ class PreviewEngine:
         mask = Mask(pixels=disc, source="upload", coverage=float(disc.mean()))
         self.reconstruct(photo, mask, Options(), 0, silent)
 
-    def reconstruct(self, photo: Photo, mask: Mask, options: Options, seed: int, tick: Tick) -> Reconstruction:
-        """See `Engine.reconstruct`. `seed` is not used, as nothing here is drawn at random.
+    def reconstruct(
+        self, photo: Photo, mask: Mask, options: Options, seed: int, tick: Tick, *, splats: bool = False
+    ) -> Reconstruction:
+        """See `Engine.reconstruct`. `seed` is not used, as nothing here is drawn at random; there are no splats.
 
         All components of the mask are reconstructed, and its holes stay open. `details` tells the share of the
         surface that faces the camera, the field of view assumed for the photo's longer side, and the

@@ -1,0 +1,181 @@
+"""The SAM 3D engine: `Inference` behind the interface of all engines, with what a service owes its callers."""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import logging
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sam3d_bento.engines.sam3d import checkpoints, faults, upstream
+from sam3d_bento.engines.sam3d.inference import STANDARD, Inference, Steps
+from sam3d_bento.engines.sam3d.profiles import PROFILES, Profile
+from sam3d_bento.errors import EngineLost, GpuOutOfMemory, NotReady, Sam3DError
+from sam3d_bento.options import Options
+from sam3d_bento.progress import Tick, silent
+from sam3d_bento.reconstruction import Mask, Photo, Reconstruction
+
+# draft: four shortcut steps are 4 evaluations of the first network, where 25 with guidance are 44.
+STEPS = {"draft": Steps(4, 12, shortcut=True), "standard": STANDARD, "high": Steps(50, 50)}
+
+log = logging.getLogger("sam3d_bento.sam3d")
+
+
+def available(checkpoint_dir: Path) -> str | None:
+    """Why this engine cannot be used here, as a sentence; None when it can. Imports torch only if the rest is there."""
+    if importlib.util.find_spec("torch") is None:
+        return "PyTorch is not installed; the engine 'sam3d' cannot be used."
+    if upstream.locate() is None:
+        return "Meta's package sam3d_objects is not installed; the engine 'sam3d' cannot be used."
+    try:
+        checkpoints.check(checkpoint_dir)
+    except NotReady as exc:
+        return exc.detail
+    torch = upstream.import_torch()
+    return None if torch.cuda.is_available() else "There is no CUDA GPU; the engine 'sam3d' cannot be used."
+
+
+class Sam3dEngine:
+    """See `engines.Engine`. memory_profile: a name in PROFILES, or `auto`. device: `cuda`; `cpu` is for tests."""
+
+    name = "sam3d"
+
+    def __init__(self, checkpoint_dir: Path, memory_profile: str = "auto", *, device: str = "cuda") -> None:
+        self._checkpoint_dir = checkpoint_dir
+        self._profile = PROFILES.get(memory_profile)  # type: ignore[call-overload]  # a name from the settings
+        self._device = device
+        self._inference: Inference | None = None
+
+    @property
+    def version(self) -> str:
+        """Upstream's source; the weights are in the manifest."""
+        return f"sam3d-objects/{self._loaded.upstream.source}"
+
+    @property
+    def device(self) -> str:
+        """`cuda:0`, or `cpu` in tests."""
+        return str(self._loaded.device)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """See `engines.Engine`."""
+        loaded = self._loaded
+        return {
+            "memory_profile": loaded.profile.name,
+            "attention": loaded.upstream.attention,
+            "standins": list(loaded.upstream.standins),
+        }
+
+    @property
+    def gpu_peak_bytes(self) -> int | None:
+        """See `engines.Engine`."""
+        if self._loaded.device.type != "cuda":
+            return None
+        import torch
+
+        return int(torch.cuda.max_memory_allocated())
+
+    def load(self) -> None:
+        """Load the checkpoints and run once. Raises NotReady with the reason when that cannot be."""
+        if self._device == "cuda" and (reason := available(self._checkpoint_dir)) is not None:
+            raise NotReady(reason)
+        try:
+            self._inference = Inference(
+                str(self._checkpoint_dir / "pipeline.yaml"), device=self._device, profile=self._profile
+            )
+            self._warm_up()
+        except RuntimeError as exc:
+            if not faults.is_out_of_memory(exc):
+                raise
+            log.exception("out of memory while loading")
+            raise NotReady("The GPU's memory does not suffice to load the network.") from exc
+
+    def reconstruct(
+        self, photo: Photo, mask: Mask, options: Options, seed: int, tick: Tick, *, splats: bool = False
+    ) -> Reconstruction:
+        """See `engines.Engine`. Raises NoObject, BadResult, GpuOutOfMemory after one leaner attempt, and EngineLost when
+        this process can no longer use its GPU."""
+        self._reset_peak()
+        steps = STEPS[options.quality]
+        try:
+            result = self._in_two_attempts(
+                lambda inference: inference.generate_single_object(
+                    photo.rgb, mask.pixels, seed, steps=steps, splats=splats, tick=tick
+                )
+            )
+        except EngineLost:  # every further call to the GPU would fail
+            raise
+        except BaseException as exc:
+            traceback.clear_frames(exc.__traceback__)  # they hold tensors
+            self._free()
+            self._rest()
+            raise
+        self._rest()
+        return result
+
+    def _in_two_attempts(self, run: Callable[[Inference], Reconstruction]) -> Reconstruction:
+        inference = self._loaded
+        result = self._attempt(run)
+        cheaper = inference.profile.cheaper
+        if result is None and cheaper is not None:
+            self._free()
+            log.warning("out of GPU memory in the profile %s; tried again in %s", inference.profile.name, cheaper.name)
+            with inference.in_profile(cheaper):
+                result = self._attempt(run)
+        if result is None:
+            raise GpuOutOfMemory("The GPU's memory did not suffice for this object. Try again later.")
+        return result
+
+    def _attempt(self, run: Callable[[Inference], Reconstruction]) -> Reconstruction | None:
+        """None: out of memory. The exception is gone then, and with it the tensors that its frames held."""
+        try:
+            return run(self._loaded)
+        except RuntimeError as exc:
+            if faults.is_sticky(exc):
+                log.error("the GPU failed: %s", exc)
+                raise EngineLost("The GPU failed during the run; the engine is restarted. Try again.") from exc
+            if not faults.is_out_of_memory(exc):
+                raise
+            log.warning("%s", str(exc).splitlines()[0])
+            return None
+
+    def _rest(self) -> None:
+        try:
+            self._loaded.rest()
+        except RuntimeError as exc:
+            if not faults.is_out_of_memory(exc):
+                raise
+            self._loaded.release()  # another process took the room; the next run will tell
+
+    def _free(self) -> None:
+        gc.collect()
+        self._loaded.release()
+
+    def _reset_peak(self) -> None:
+        if self._loaded.device.type == "cuda":
+            import torch
+
+            torch.cuda.reset_peak_memory_stats()
+
+    def _warm_up(self) -> None:
+        """A small run of everything: kernels are compiled and chosen at first use, and a broken set-up shows here."""
+        row, column = np.ogrid[-32:32, -32:32]
+        ball = np.sqrt(np.clip(1 - (row**2 + column**2) / 24**2, 0, None))
+        rgb = np.repeat((40 + 200 * ball).astype(np.uint8)[:, :, None], 3, axis=2)
+        photo = Photo(rgb=rgb, alpha=None, original_size=(64, 64))
+        mask = Mask(pixels=ball > 0, source="upload", coverage=float((ball > 0).mean()))
+        try:
+            self.reconstruct(photo, mask, Options(quality="draft"), 0, silent, splats=True)
+        except Sam3DError as exc:
+            raise NotReady(f"The trial run after loading failed: {exc.detail}") from exc
+
+    @property
+    def _loaded(self) -> Inference:
+        if self._inference is None:
+            raise NotReady("The SAM 3D engine is not loaded yet.")
+        return self._inference

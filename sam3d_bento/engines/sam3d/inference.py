@@ -1,0 +1,221 @@
+"""SAM 3D Objects as a Python object: made from `pipeline.yaml`, called with a photo and a mask.
+
+It takes the place of `Inference` in upstream's notebook/inference.py, which needs conda, gradio and kaolin's renderer.
+Importing this module does not import torch; making an `Inference` does, once the checkpoints were found complete.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sam3d_bento.engines.sam3d import checkpoints, upstream
+from sam3d_bento.engines.sam3d.profiles import PROFILES, STAGES, Profile, Stage, fitting
+from sam3d_bento.errors import NoObject, NotReady
+from sam3d_bento.progress import Tick, silent
+from sam3d_bento.reconstruction import Bool, Float32, Reconstruction, UInt8
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How long the two generators sample. shortcut: stage 1 uses the step sizes that it was distilled for (no guidance)."""
+
+    stage1: int
+    stage2: int
+    shortcut: bool = False
+
+
+STANDARD = Steps(25, 25)  # upstream's defaults
+
+# Where each stage ends on the way from 0 to 1: its share of the run time that others report for an A800 at 25 + 25
+# steps (stage 1 4 s, stage 2 10 s, mesh 14 s of 31 s), with the extraction counted to the mesh.
+_END: dict[Stage, float] = {
+    "depth": 0.03,
+    "ss_condition": 0.05,
+    "ss_sample": 0.20,
+    "slat_condition": 0.22,
+    "slat_sample": 0.55,
+    "mesh": 0.96,
+    "gaussians": 1.0,
+}
+
+
+class Inference:
+    """Loaded once, called for one photo after the other, never for two at a time.
+
+    config_file: `pipeline.yaml` in the folder of the checkpoints. compile: only False; upstream's compilation warms up
+    through a method that is not public. device: `cuda` (the first visible GPU) or `cpu`, which is for tests.
+    profile: what stays on the GPU; None: by the size of its memory. cast: weights in
+    float16 beforehand (`precision`); None: on a GPU, where upstream runs under autocast.
+
+    Raises NotReady when a file or upstream itself is missing, and ValueError for compile=True.
+    """
+
+    def __init__(
+        self,
+        config_file: str,
+        compile: bool = False,
+        *,
+        device: str = "cuda",
+        profile: Profile | None = None,
+        cast: bool | None = None,
+    ) -> None:
+        if compile:
+            raise ValueError("compile=True cannot be had: upstream's warm-up calls a method that is not public.")
+        file = Path(config_file)
+        checkpoints.check(file.parent)
+        self.upstream = upstream.prepare(device)
+        # Only now: these need torch, and upstream already imported.
+        import torch
+        from hydra.errors import InstantiationException
+        from hydra.utils import instantiate
+
+        from sam3d_bento.engines.sam3d import loading
+
+        self._torch = torch
+        self.device = torch.device(device if device == "cpu" else "cuda:0")
+        if profile is None:
+            profile = fitting(torch.cuda.mem_get_info()[1]) if self.device.type == "cuda" else PROFILES["24gb"]
+        config = loading.pipeline_config(file)
+        config._target_ = "sam3d_bento.engines.sam3d.staged.StagedPipeline"
+        with upstream.computing_on(self.device), torch.no_grad():
+            try:
+                with loading.without_initialisation():
+                    self.pipeline = instantiate(config, compute_device=str(self.device))
+            except InstantiationException as exc:  # hydra wraps whatever a constructor raises
+                raise next((cause for cause in _causes(exc) if isinstance(cause, NotReady)), exc) from exc
+            self.pipeline.settle(profile, cast=self.device.type == "cuda" if cast is None else cast)
+        self.seconds: dict[Stage, float] = {}
+        self._forget()
+
+    @property
+    def profile(self) -> Profile:
+        """What is on the GPU when."""
+        found: Profile = self.pipeline.residency.profile
+        return found
+
+    @contextmanager
+    def in_profile(self, profile: Profile) -> Iterator[None]:
+        """Run leaner for the time."""
+        residency, before = self.pipeline.residency, self.profile
+        residency.profile = profile
+        try:
+            yield
+        finally:
+            residency.profile = before
+
+    def __call__(
+        self,
+        image: UInt8,
+        mask: Bool,
+        seed: int | None = None,
+        pointmap: Float32 | None = None,
+        *,
+        steps: Steps = STANDARD,
+        splats: bool = False,
+        tick: Tick = silent,
+    ) -> dict[str, Any]:
+        """Upstream's `run`: its dictionary of tensors, without a GLB. Arguments as in `generate_single_object`."""
+        started: dict[Stage, float] = {}
+
+        def watch(stage: Stage, fraction: float) -> None:
+            if stage not in started:
+                now = time.perf_counter()
+                for earlier in started.keys() - self.seconds.keys():
+                    self.seconds[earlier] = now - started[earlier]
+                started[stage] = now
+            begin = _END[STAGES[STAGES.index(stage) - 1]] if stage != "depth" else 0.0
+            tick(begin + (_END[stage] - begin) * fraction)
+
+        self.seconds = {}
+        self.pipeline.watch = watch
+        torch = self._torch
+        try:
+            with upstream.computing_on(self.device):
+                output: dict[str, Any] = self.pipeline.run(
+                    merge_mask_to_rgba(image, mask),
+                    None,
+                    seed,
+                    with_mesh_postprocess=False,
+                    with_texture_baking=False,
+                    with_layout_postprocess=False,
+                    stage1_inference_steps=steps.stage1,
+                    stage2_inference_steps=steps.stage2,
+                    use_stage1_distillation=steps.shortcut,
+                    pointmap=None if pointmap is None else torch.from_numpy(pointmap),
+                    decode_formats=["mesh", "gaussian"] if splats else ["mesh"],
+                )
+        finally:
+            self._forget()
+        for stage in started.keys() - self.seconds.keys():
+            self.seconds[stage] = time.perf_counter() - started[stage]
+        return output
+
+    def generate_single_object(
+        self,
+        image: UInt8,
+        mask: Bool,
+        seed: int | None = None,
+        pointmap: Float32 | None = None,
+        *,
+        steps: Steps = STANDARD,
+        splats: bool = False,
+        tick: Tick = silent,
+    ) -> Reconstruction:
+        """The masked object as a coloured mesh, with its pose, and with gaussians if `splats`.
+
+        image: (H, W, 3) uint8 sRGB, upright, its background untouched. mask: (H, W) bool. seed: None for a random one.
+        pointmap: (H, W, 3) float32, a point per pixel in PyTorch3D's camera frame (x left, y up, z forward), instead
+        of the depth model's. Equal arguments give equal results in one process.
+
+        Raises NoObject, BadResult, whatever `tick` raises, and the GPU's own errors.
+        """
+        # Only now: it would import torch before the checkpoints were looked at.
+        from sam3d_bento.engines.sam3d.result import to_reconstruction
+
+        output = self(image, mask, seed, pointmap, steps=steps, splats=splats, tick=tick)
+        details = {
+            "voxels": len(output["coords"]),
+            "voxels_before_pruning": len(output["coords_original"]),
+            "downsample_factor": output["downsample_factor"],
+            "steps": [steps.stage1, steps.stage2],
+            "shortcut": steps.shortcut,
+        }
+        return to_reconstruction(output, details)
+
+    def rest(self) -> None:
+        """Have in place what the next run begins with. The copies run while the caller does something else."""
+        self.pipeline.residency.enter("depth")
+
+    def release(self) -> None:
+        """Give back everything that is on the GPU."""
+        self.pipeline.residency.release()
+        if self.device.type == "cuda":
+            self._torch.cuda.empty_cache()
+
+    def _forget(self) -> None:
+        self.pipeline.watch = lambda stage, fraction: None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    while error.__cause__ is not None:
+        error = error.__cause__
+        yield error
+
+
+def merge_mask_to_rgba(image: UInt8, mask: Bool) -> UInt8:
+    """The photo with the mask as alpha, 0 or 255: what upstream's `run` takes. Raises NoObject below 2 x 2 pixels.
+
+    Upstream crops to the mask's box and refuses a smaller one.
+    """
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if len(rows) == 0 or rows[-1] == rows[0] or columns[-1] == columns[0]:
+        raise NoObject("The object in the mask is smaller than two by two pixels.")
+    alpha = np.where(mask, np.uint8(255), np.uint8(0))
+    return np.concatenate((image, alpha[:, :, None]), axis=2)

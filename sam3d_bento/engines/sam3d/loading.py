@@ -1,0 +1,140 @@
+"""From a checkpoint folder to modules in main memory: checked configuration, local sources, each file read once.
+
+Upstream initialises every weight at random before it loads it, reads each generator's file twice, whole, and asks
+GitHub for DINOv2. The configuration files stay as Meta gives them out; what must differ here is set in memory.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import get_object
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from sam3d_bento.engines.sam3d.upstream import rebound
+from sam3d_bento.errors import NotReady
+
+# What a configuration may name, as notebook/inference.py of upstream has it, and where it must really come from:
+# `torch.os.system` begins with an allowed name, too.
+ALLOWED = frozenset({"sam3d_objects", "torch", "torchvision", "moge"})
+# Allowed by their names, but they fetch code, run what they load, or compile.
+REFUSED = ("torch.hub", "torch.load", "torch.package", "torch.utils.cpp_extension", "torch.multiprocessing")
+
+MOGE_FILE = "moge/model.pt"
+DINO_FOLDER = "dinov2"
+
+log = logging.getLogger("sam3d_bento.sam3d")
+
+
+def pipeline_config(file: Path) -> DictConfig:
+    """`pipeline.yaml`, checked, its sources local, compilation off, everything in main memory first.
+
+    Raises NotReady when a configuration names something that it may not.
+    """
+    folder = file.parent
+    config: Any = OmegaConf.load(file)
+    # The decoder of 4 gaussians per voxel; nothing asks for it.
+    config.slat_decoder_gs_4_config_path = config.slat_decoder_gs_4_ckpt_path = None
+    for other in [file, *(folder / config[key] for key in config if key.endswith("_config_path") and config[key])]:
+        check_targets(OmegaConf.load(other), other.name)
+    config.workspace_dir = str(folder)
+    config.device = "cpu"
+    config.rendering_engine = "pytorch3d"  # the other one, nvdiffrast, is not for commercial use
+    # The released file says true; upstream's warm-up then calls `run_layout_model`, which is not public.
+    config.compile_model = False
+    config.depth_model.device = "cpu"
+    model = config.depth_model.model
+    if "pretrained_model_name_or_path" in model and not Path(model.pretrained_model_name_or_path).is_file():
+        model.pretrained_model_name_or_path = str(folder / MOGE_FILE)
+    return config
+
+
+def check_targets(config: Any, name: str) -> None:
+    """Refuse a configuration that would call something else than model code. Raises NotReady."""
+    for target in _targets(config):
+        allowed = target.partition(".")[0] in ALLOWED and not target.startswith(REFUSED)
+        if not allowed or _origin(target).partition(".")[0] not in ALLOWED:
+            raise NotReady(f"The configuration {name} names '{target}', which is no part of the model.")
+
+
+def _targets(node: Any) -> Iterator[str]:
+    if isinstance(node, DictConfig):
+        if "_target_" in node:
+            yield str(node["_target_"])
+        for key in node:
+            yield from _targets(node[key])
+    elif isinstance(node, ListConfig):
+        for child in node:
+            yield from _targets(child)
+
+
+def _origin(target: str) -> str:
+    """The module that the target is defined in; empty when there is no such target."""
+    try:
+        return getattr(get_object(target), "__module__", None) or ""
+    except (ImportError, ValueError):  # hydra: HydraException is a ValueError's sibling in name only
+        return ""
+
+
+def local_backbones(config: Any, folder: Path) -> None:
+    """Let every DINOv2 in the configuration come from the checkpoint folder, without weights of its own.
+
+    `Dino` (backbone/dit/embedder/dino.py) asks torch.hub for code and weights; its weights are in the checkpoints.
+    """
+    if isinstance(config, DictConfig):
+        if str(config.get("_target_", "")).endswith(".dino.Dino"):
+            if config.get("source", "github") != "local":
+                config.source = "local"
+                config.repo_or_dir = DINO_FOLDER
+                config.backbone_kwargs = {**(config.get("backbone_kwargs") or {}), "pretrained": False}
+            config.repo_or_dir = str(folder / config.repo_or_dir)
+        for key in config:
+            local_backbones(config[key], folder)
+    elif isinstance(config, ListConfig):
+        for child in config:
+            local_backbones(child, folder)
+
+
+@contextmanager
+def without_initialisation() -> Iterator[None]:
+    """Modules are built without filling their weights: a strict load overwrites every one of them."""
+    init = torch.nn.init
+    names = [name for name in vars(init) if name.endswith("_") and not name.startswith("__")]
+    with ExitStack() as stack:
+        for name in names:
+            stack.enter_context(rebound(init, name, lambda tensor, *_, **__: tensor))
+        yield
+
+
+def read_state(file: Path, key: str | None) -> dict[str, Any]:
+    """A state dictionary, mapped from its file: only what is used is ever read, and only once.
+
+    key: where it lies in what the file holds; None: it is all of it.
+    """
+    try:
+        content = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+    except pickle.UnpicklingError:
+        # A training checkpoint may carry more than tensors. Upstream reads it all; its hash is in the manifest.
+        log.warning("%s holds more than tensors; it is unpickled as upstream does", file.name)
+        content = torch.load(file, map_location="cpu", mmap=True, weights_only=False)
+    state: dict[str, Any] = content if key is None else content[key]
+    return state
+
+
+def load_strictly(module: Any, state: Mapping[str, Any], name: str) -> None:
+    """Put a state dictionary into the module, in the module's precision, frozen. Raises NotReady if they do not fit."""
+    wanted = module.state_dict()
+    # In the module's dtype, as copying would: a file may hold float16 for a module that computes in float32.
+    cast = {key: value.to(wanted[key].dtype) if key in wanted else value for key, value in state.items()}
+    try:
+        module.load_state_dict(cast, strict=True, assign=True)
+    except RuntimeError as exc:
+        raise NotReady(f"The checkpoint {name} does not fit its configuration.") from exc
+    module.requires_grad_(False)
+    module.eval()

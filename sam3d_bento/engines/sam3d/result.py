@@ -1,0 +1,104 @@
+"""From upstream's tensors to this project's `Reconstruction`: the one place where z-up becomes y-up.
+
+Upstream's object frame is z-up. Turned by -90 degrees about x, (x, y, z) becomes (x, z, -y): y-up, right-handed, the
+same numbers. Its pose says how row vectors go to the camera, `(points * scale) @ matrix(rotation) + translation`;
+ours says the same of our vertices for column vectors, as everybody expects of a quaternion.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sam3d_bento.reconstruction import Float32, Pose, Reconstruction, Splats, UInt8
+
+# Half of the turn by -90 degrees about x: cos 45°, -sin 45°.
+TURN = np.array([np.sqrt(0.5), -np.sqrt(0.5), 0.0, 0.0])
+
+# PyTorch3D's camera: x to the left, y up, z forward; in the scene units of the depth model (MoGe: metres, roughly).
+CAMERA_FRAME = "pytorch3d"
+
+# The first coefficient of the spherical harmonics, 1 / (2 sqrt(pi)): a splat's colour is 0.5 + SH_C0 * its DC term.
+SH_C0 = 0.28209479177387814
+
+
+def to_reconstruction(output: dict[str, Any], details: dict[str, Any]) -> Reconstruction:
+    """What upstream's `run` returned, in main memory. details: as in `Reconstruction`.
+
+    Colours are the network's, in sRGB (upstream writes them into its GLB unchanged). A pose that is not finite (no
+    depth was found inside the mask) is left out, and so are splats that are not finite.
+    """
+    mesh = output["mesh"][0]
+    return Reconstruction(
+        vertices=y_up(_numpy(mesh.vertices)),
+        faces=np.ascontiguousarray(_numpy(mesh.faces), dtype=np.int32),
+        colours=_to_8_bit(_numpy(mesh.vertex_attrs[:, :3])),
+        splats=_splats(output["gaussian"][0]) if "gaussian" in output else None,
+        pose=_pose(output),
+        details=details,
+    )
+
+
+def y_up(points: npt.NDArray[Any]) -> Float32:
+    """(N, 3) from upstream's z-up frame."""
+    turned: Float32 = np.stack((points[:, 0], points[:, 2], -points[:, 1]), axis=1).astype(np.float32)
+    return turned
+
+
+def multiply(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The Hamilton product of quaternions (..., 4), real part first: `other`'s rotation, then `one`'s."""
+    w, x, y, z = np.moveaxis(one, -1, 0)
+    a, b, c, d = np.moveaxis(other, -1, 0)
+    return np.stack(
+        (
+            w * a - x * b - y * c - z * d,
+            w * b + x * a + y * d - z * c,
+            w * c - x * d + y * a + z * b,
+            w * d + x * c - y * b + z * a,
+        ),
+        axis=-1,
+    )
+
+
+def _splats(gaussian: Any) -> Splats:
+    positions = _numpy(gaussian.get_xyz)
+    colours = 0.5 + SH_C0 * _numpy(gaussian.get_features)[:, 0]
+    opacity = _numpy(gaussian.get_opacity)[:, 0]
+    scale = _numpy(gaussian.get_scaling)
+    rotation = _numpy(gaussian.get_rotation)
+    finite = np.isfinite(np.concatenate((positions, colours, opacity[:, None], scale, rotation), axis=1)).all(1)
+    turned = multiply(TURN, rotation[finite])
+    return Splats(
+        positions=y_up(positions[finite]),
+        colours=_to_8_bit(colours[finite]),
+        opacity=opacity[finite].astype(np.float32),
+        # Along the splat's own axes, which the rotation carries: they do not turn.
+        scale=scale[finite].astype(np.float32),
+        rotation=turned.astype(np.float32),
+    )
+
+
+def _pose(output: dict[str, Any]) -> Pose | None:
+    rotation, translation, scale = (_numpy(output[name])[0] for name in ("rotation", "translation", "scale"))
+    if not np.isfinite(np.concatenate((rotation, translation, scale))).all():
+        return None
+    # As column vectors the rotation is the inverse; our vertices are first turned back to z-up, by the turn's inverse.
+    rotation = multiply(rotation * (1, -1, -1, -1), TURN * (1, -1, -1, -1))
+    return Pose(
+        rotation=rotation.astype(np.float32),
+        translation=translation.astype(np.float32),
+        scale=scale[[0, 2, 1]].astype(np.float32),  # along our axes
+        frame=CAMERA_FRAME,
+    )
+
+
+def _to_8_bit(colours: npt.NDArray[Any]) -> UInt8:
+    rounded: UInt8 = np.rint(np.clip(colours, 0, 1) * 255).astype(np.uint8)
+    return rounded
+
+
+def _numpy(tensor: Any) -> npt.NDArray[Any]:
+    array: npt.NDArray[Any] = tensor.detach().float().cpu().numpy() if tensor.is_floating_point() else tensor.cpu().numpy()
+    return array

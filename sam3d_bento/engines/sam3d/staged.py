@@ -1,0 +1,213 @@
+"""Upstream's pipeline, its own `run` and its own arithmetic, with a hand on what happens between the stages.
+
+`StagedPipeline` overrides only methods that `InferencePipelinePointMap.run` calls: to load without waste, to have each
+stage's weights in place, to report every step, and to end before upstream's own GLB.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from sam3d_objects.pipeline.inference_pipeline_pointmap import InferencePipelinePointMap
+
+from sam3d_bento.engines.sam3d import attention, loading, mesh_extraction, precision
+from sam3d_bento.engines.sam3d.profiles import Part, Profile, Stage
+from sam3d_bento.engines.sam3d.residency import Residency
+from sam3d_bento.errors import BadResult, NoObject
+
+# Told the stage and its finished share, 0..1; may raise to end the run.
+Watch = Callable[[Stage, float], None]
+
+log = logging.getLogger("sam3d_bento.sam3d")
+
+
+class StagedPipeline(InferencePipelinePointMap):
+    """See the module's docstring. Made by `hydra.utils.instantiate` from `loading.pipeline_config`.
+
+    compute_device: where it runs; all modules are built in main memory, and `settle` makes it ready to run.
+    """
+
+    residency: Residency
+    watch: Watch
+
+    def __init__(self, *, compute_device: str, **kwargs: Any) -> None:
+        self.compute_device = torch.device(compute_device)
+        with loading.without_initialisation():
+            super().__init__(**kwargs)
+
+    # -- loading -----------------------------------------------------------------------------------------------------
+
+    def instantiate_and_load_from_pretrained(
+        self,
+        config: Any,
+        ckpt_path: str,
+        state_dict_fn: Any = None,
+        state_dict_key: str | None = "state_dict",
+        device: Any = "cpu",
+    ) -> Any:
+        """As upstream's, strictly. `state_dict_fn` is upstream's filter by prefix; `device` stays main memory."""
+        folder = Path(self.workspace_dir)
+        loading.local_backbones(config, folder)
+        if "representation_config" in config and str(config.get("_target_", "")).endswith("MeshDecoderTdfyWrapper"):
+            config.device = str(self.compute_device)  # FlexiCubes' tables are no buffers: `.to` would not move them
+        with mesh_extraction.without_dense_grid():
+            module = instantiate(config)
+        state = loading.read_state(Path(ckpt_path), state_dict_key)
+        loading.load_strictly(module, state if state_dict_fn is None else state_dict_fn(state), Path(ckpt_path).name)
+        return module
+
+    def settle(self, profile: Profile, *, cast: bool) -> None:
+        """After loading: share, cast and place the weights, and put the watches in. cast: see `precision`."""
+        self.device = self.compute_device
+        self.depth_model.device = self.compute_device
+        decoder = self.models["slat_decoder_mesh"]
+        decoder.mesh_extractor = mesh_extraction.SparseMeshExtractor(decoder.mesh_extractor)
+        parts: dict[Part, Any] = {
+            "depth_model": self.depth_model.model,
+            "ss_condition_embedder": self.condition_embedders["ss_condition_embedder"],
+            "ss_generator": self.models["ss_generator"],
+            "ss_decoder": self.models["ss_decoder"],
+            "slat_condition_embedder": self.condition_embedders["slat_condition_embedder"],
+            "slat_generator": self.models["slat_generator"],
+            "slat_decoder_mesh": decoder,
+            "slat_decoder_gs": self.models["slat_decoder_gs"],
+        }
+        if cast:
+            # MoGe's `infer` runs under an autocast of its own, always float16.
+            precision.cast_beforehand(parts["depth_model"], torch.float16)
+            for part in ("ss_condition_embedder", "ss_generator", "ss_decoder"):
+                precision.cast_beforehand(parts[part], self.shape_model_dtype)
+            precision.cast_beforehand(parts["slat_condition_embedder"], self.dtype)
+        precision.share_backbones([parts["ss_condition_embedder"], parts["slat_condition_embedder"]])
+        self._watch_steps(parts)
+        self.residency = Residency(parts, self.compute_device, profile)
+
+    def _watch_steps(self, parts: Mapping[Part, Any]) -> None:
+        samplers: dict[Part, Stage] = {"ss_generator": "ss_sample", "slat_generator": "slat_sample"}
+        for part, stage in samplers.items():
+            parts[part]._solver = WatchedSolver(parts[part]._solver, lambda done, stage=stage: self.watch(stage, done))
+        parts["ss_decoder"].register_forward_hook(_refuse_nothing)
+        decoders: dict[Part, Stage] = {"slat_decoder_mesh": "mesh", "slat_decoder_gs": "gaussians"}
+        for part, stage in decoders.items():
+            layers = [*parts[part].blocks, *getattr(parts[part], "upsample", ())]
+            for index, layer in enumerate(layers):
+                done = (index + 1) / (len(layers) + 1)  # the extraction is one more step
+                layer.register_forward_hook(lambda *_, stage=stage, done=done: self.watch(stage, done))
+
+    # -- the stages, in the order of `run` ---------------------------------------------------------------------------
+
+    def compute_pointmap(self, image: Any, pointmap: Any = None) -> Any:
+        """Depth from the photo, or the caller's own point map."""
+        if pointmap is None:
+            self._enter("depth")
+        return super().compute_pointmap(image, pointmap)
+
+    def get_condition_input(self, condition_embedder: Any, input_dict: Any, input_mapping: Any) -> Any:
+        """The photo's tokens; then the generator that reads them takes the embedder's place."""
+        first = condition_embedder is self.condition_embedders["ss_condition_embedder"]
+        self._enter("ss_condition" if first else "slat_condition")
+        condition = super().get_condition_input(condition_embedder, input_dict, input_mapping)
+        self._enter("ss_sample" if first else "slat_sample")
+        return condition
+
+    def sample_sparse_structure(self, *args: Any, **kwargs: Any) -> Any:
+        """Which voxels are the object. The generator's own step count is as before, also after a failure."""
+        return self._with_steps_restored("ss_generator", super().sample_sparse_structure, *args, **kwargs)
+
+    def sample_slat(self, *args: Any, **kwargs: Any) -> Any:
+        """What is in each voxel. As `sample_sparse_structure`."""
+        return self._with_steps_restored("slat_generator", super().sample_slat, *args, **kwargs)
+
+    def decode_slat(self, slat: Any, formats: Sequence[str] = ("mesh", "gaussian")) -> dict[str, Any]:
+        """Voxels to a mesh, then to gaussians if asked for. Raises BadResult for a mesh that is empty or not finite."""
+        decoded: dict[str, Any] = {}
+        with torch.no_grad():
+            self._enter("mesh")
+            decoded["mesh"] = self._decode_mesh(slat)
+            if "gaussian" in formats:
+                self._enter("gaussians")
+                decoded["gaussian"] = self.models["slat_decoder_gs"](slat)
+        return decoded
+
+    def postprocess_slat_output(self, outputs: dict[str, Any], *args: Any) -> dict[str, Any]:
+        """Nothing: the exporter of this project takes over. Upstream would write vertex colours, or bake with
+        packages that are not for commercial use."""
+        return outputs
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _enter(self, stage: Stage) -> None:
+        self.watch(stage, 0.0)
+        self.residency.enter(stage)
+
+    def _with_steps_restored(self, name: str, method: Any, *args: Any, **kwargs: Any) -> Any:
+        # Upstream restores the count only after a success; the next run would silently take an aborted run's steps.
+        generator = self.models[name]
+        steps = generator.inference_steps
+        try:
+            return method(*args, **kwargs)
+        finally:
+            generator.inference_steps = steps
+
+    def _decode_mesh(self, slat: Any) -> Any:
+        decoder = self.models["slat_decoder_mesh"]
+        meshes = self._run_decoder(decoder, slat)
+        if not _usable(meshes) and decoder.dtype != torch.float32:
+            # float16 can overflow in the decoder (upstream issue 166).
+            log.warning("the mesh is empty or not finite in %s; it is decoded again in float32", decoder.dtype)
+            del meshes
+            meshes = self._decode_in_float32(decoder, slat)
+        if not _usable(meshes):
+            raise BadResult("The network's surface is empty or not finite. Another seed may succeed.")
+        return meshes
+
+    def _decode_in_float32(self, decoder: Any, slat: Any) -> Any:
+        before = decoder.dtype
+        decoder.convert_to_fp32()
+        decoder.dtype = torch.float32
+        try:
+            with attention.packed():
+                return self._run_decoder(decoder, slat)
+        finally:
+            decoder.convert_to_fp16()
+            decoder.dtype = before
+            self.residency.refresh("slat_decoder_mesh")
+
+    def _run_decoder(self, decoder: Any, slat: Any) -> Any:
+        rows = self.residency.profile.decode_rows
+        with nullcontext() if rows is None else mesh_extraction.in_chunks(decoder, rows):
+            return decoder(slat)
+
+
+class WatchedSolver:
+    """An ODE solver of upstream's that tells of each step. report: told the finished share."""
+
+    def __init__(self, solver: Any, report: Callable[[float], None]) -> None:
+        self._solver = solver
+        self._report = report
+
+    def solve_iter(self, dynamics: Any, start: Any, times: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """As upstream's: yields each state with its time."""
+        steps = len(times) - 1
+        for index, state in enumerate(self._solver.solve_iter(dynamics, start, times, *args, **kwargs)):
+            self._report((index + 1) / steps)
+            yield state
+
+
+def _refuse_nothing(module: Any, inputs: Any, occupancy: Any) -> None:
+    """A forward hook: upstream fails on an empty grid in places that do not say so (`min(): … numel() == 0`)."""
+    if not bool((occupancy > 0).any()):
+        raise NoObject("The network sees no object in the masked part of the photo. Another seed or mask may succeed.")
+
+
+def _usable(meshes: Any) -> bool:
+    return all(
+        mesh.success and bool(mesh.vertices.isfinite().all()) and bool(mesh.vertex_attrs.isfinite().all())
+        for mesh in meshes
+    )

@@ -1,0 +1,152 @@
+"""What upstream executes of spconv 2.3: `SparseConvTensor` and the submanifold `SubMConv3d`, in plain torch.
+
+Parameters are laid out as spconv's (weight (out, k, k, k, in)), so its checkpoints load. Any device, any dtype,
+deterministic on CPU. Rows are gathered by neighbour, a block of rows at a time, and multiplied as one matrix.
+"""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import nn
+
+from sam3d_bento.engines.sam3d import standins
+
+# Values in one gathered block: 64 Mi of float16 are 128 MiB, large enough to keep a GPU busy in the matrix product.
+BLOCK_VALUES = 1 << 26
+
+
+class SparseConvTensor:
+    """Features (N, C) at integer coordinates `indices` (N, 4), batch index first.
+
+    Attributes and constructor as spconv's, because upstream reads and copies them one by one (SparseTensor.replace).
+    """
+
+    def __init__(
+        self,
+        features: Any,
+        indices: Any,
+        spatial_shape: Any,
+        batch_size: int,
+        grid: Any = None,
+        voxel_num: Any = None,
+        indice_dict: dict[Any, Any] | None = None,
+        benchmark: bool = False,
+    ) -> None:
+        self._features = features
+        self.indices = indices
+        self.spatial_shape = spatial_shape
+        self.batch_size = batch_size
+        self.grid = grid
+        self.voxel_num = voxel_num
+        self.indice_dict = {} if indice_dict is None else indice_dict
+        self.benchmark = benchmark
+        self.benchmark_record: dict[Any, Any] = {}
+        self.thrust_allocator = self._timer = self.force_algo = self.int8_scale = None
+
+    @property
+    def features(self) -> Any:
+        return self._features
+
+    def replace_feature(self, features: Any) -> SparseConvTensor:
+        """Other features at the same places, with the same neighbour tables."""
+        return SparseConvTensor(
+            features,
+            self.indices,
+            self.spatial_shape,
+            self.batch_size,
+            self.grid,
+            self.voxel_num,
+            self.indice_dict,
+            self.benchmark,
+        )
+
+
+class SubMConv3d(nn.Module):
+    """A convolution whose output exists exactly where its input does (Graham & van der Maaten 2017). Stride 1."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        dilation: int = 1,
+        bias: bool = True,
+        indice_key: str | None = None,
+        algo: Any = None,
+    ) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.kernel_size = kernel_size
+        self.dilation = dilation
+        self.indice_key = indice_key
+        self.weight = nn.Parameter(torch.empty(out_channels, kernel_size, kernel_size, kernel_size, in_channels))
+        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
+        bound = 1 / math.sqrt(in_channels * kernel_size**3)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def forward(self, x: SparseConvTensor) -> SparseConvTensor:
+        features = x.features
+        weight = self.weight.to(features.dtype)
+        if self.kernel_size == 1:
+            # spconv 2.3 multiplies a 1x1x1 kernel as weight.view(in, out), although it is stored (out, 1, 1, 1, in);
+            # the trained skip connections of upstream's mesh decoder rely on that.
+            result = features @ weight.reshape(self.in_channels, self.out_channels)
+        else:
+            result = self._convolve(features, self._neighbours(x), weight.reshape(self.out_channels, -1).T)
+        if self.bias is not None:
+            result += self.bias.to(features.dtype)
+        return x.replace_feature(result)
+
+    def _convolve(self, features: Any, neighbours: Any, matrix: Any) -> Any:
+        """features (N, in), neighbours (N, k³) rows or N for none, matrix (k³·in, out) ► (N, out)."""
+        padded = torch.cat((features, features.new_zeros(1, self.in_channels)))
+        result = features.new_empty(len(features), self.out_channels)
+        rows = max(1, BLOCK_VALUES // matrix.shape[0])
+        for start in range(0, len(features), rows):
+            block = neighbours[start : start + rows]
+            torch.mm(padded[block].flatten(1), matrix, out=result[start : start + rows])
+        return result
+
+    def _neighbours(self, x: SparseConvTensor) -> Any:
+        """(N, k³) int32: the row at each kernel offset, in the order of the kernel's own axes; N where there is none.
+
+        Kept under `indice_key`, as spconv does: layers at one resolution share it.
+        """
+        key = (self.indice_key, self.kernel_size, self.dilation)
+        if self.indice_key is not None and key in x.indice_dict:
+            return x.indice_dict[key]
+        reach = self.dilation * (self.kernel_size // 2)
+        places = x.indices.long()
+        count = len(places)
+        if count == 0:
+            return places.new_zeros((0, self.kernel_size**3), dtype=torch.int32)
+        lowest = places[:, 1:].amin(0)
+        extent = places[:, 1:].amax(0) - lowest + 1 + 2 * reach  # room for the reach: a neighbour never wraps around
+        stride = torch.stack((extent[1] * extent[2], extent[2], torch.ones_like(extent[2])))
+        code = ((places[:, 1:] - lowest + reach) * stride).sum(1) + places[:, 0] * extent.prod()
+        in_order, row = code.sort()
+        steps = torch.arange(-reach, reach + 1, self.dilation, device=places.device)
+        table = torch.empty((count, self.kernel_size**3), dtype=torch.int32, device=places.device)
+        for column, offset in enumerate(torch.cartesian_prod(steps, steps, steps)):
+            wanted = code + (offset * stride).sum()
+            place = torch.searchsorted(in_order, wanted).clamp_(max=count - 1)
+            table[:, column] = torch.where(in_order[place] == wanted, row[place], count)
+        if self.indice_key is not None:
+            x.indice_dict[key] = table
+        return table
+
+
+def install() -> None:
+    """Take the package's place."""
+    standins.module(
+        "spconv.pytorch",
+        SparseConvTensor=SparseConvTensor,
+        SubMConv3d=SubMConv3d,
+        ConvAlgo=SimpleNamespace(Native=None, MaskImplicitGemm=None),
+    )

@@ -1,0 +1,182 @@
+"""Import Meta's `sam3d_objects` as it is, on a GPU machine or on a CPU, without its notebook and without conda.
+
+Where it comes from: the package `sam3d_objects` (from its repository, at the commit that Dockerfile.base pins), or the
+same source inside the PyPI wheel `sam3d`. What stands in its way is cleared from outside, each piece named here with
+the upstream file that it is about.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sam3d_bento.engines.sam3d import standins
+from sam3d_bento.errors import NotReady
+
+ENVIRONMENT = {
+    "LIDRA_SKIP_INIT": "true",  # sam3d_objects/__init__.py imports a module that is not public otherwise
+    "SPARSE_BACKEND": "spconv",
+    "LOGURU_LEVEL": "ERROR",  # upstream tells every tensor's fate at INFO, and warns about its own defaults
+    # Nothing is downloaded at run time: huggingface_hub then fails at once instead of asking the network.
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+}
+
+log = logging.getLogger("sam3d_bento.sam3d")
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """What was imported. source: `sam3d_objects` or `sam3d <version>`; attention: the kernel for sparse attention;
+    standins: packages that small replacements of ours stand in for."""
+
+    source: str
+    attention: str
+    standins: tuple[str, ...]
+
+
+_imported: Upstream | None = None
+
+
+def locate() -> str | None:
+    """`sam3d_objects` or `sam3d`, whichever is installed, the former first; None without either. Imports neither."""
+    return next((name for name in ("sam3d_objects", "sam3d") if importlib.util.find_spec(name) is not None), None)
+
+
+def import_torch() -> Any:
+    """torch, without its complaint that pynvml is the old name of nvidia-ml-py, which this project asks for."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return importlib.import_module("torch")
+
+
+def prepare(device_type: str) -> Upstream:
+    """Make `import sam3d_objects.…` work in this process; the first call decides for all.
+
+    device_type: `cuda` or `cpu`. Raises NotReady when upstream is not installed.
+    """
+    global _imported
+    if _imported is None:
+        _imported = _prepare(device_type)
+    return _imported
+
+
+def _prepare(device_type: str) -> Upstream:
+    found = locate()
+    if found is None:
+        raise NotReady("Meta's package sam3d_objects is not installed; the engine 'sam3d' cannot be used.")
+    if found == "sam3d":
+        spec = importlib.util.find_spec("sam3d")
+        assert spec is not None
+        assert spec.submodule_search_locations is not None
+        # The wheel carries the repository below this folder; its modules import each other as `sam3d_objects`.
+        sys.path.append(str(Path(spec.submodule_search_locations[0]) / "third_party" / "meta"))
+    attention = _attention(device_type)
+    import_torch()
+    os.environ |= ENVIRONMENT | {"ATTN_BACKEND": attention, "SPARSE_ATTN_BACKEND": attention}
+    _import_torchvision()
+    missing = standins.install(device_type)
+    # modules/sparse/conv/__init__.py prints; standard output belongs to whoever runs us.
+    with standins.placeholders(), _named_gpu(), redirect_stdout(sys.stderr):
+        importlib.import_module("sam3d_objects.pipeline.inference_pipeline_pointmap")
+    if attention == "sdpa":
+        from sam3d_bento.engines.sam3d.attention import use_packed
+
+        use_packed()
+        attention = "packed"
+    source = found if found == "sam3d_objects" else f"sam3d {importlib.metadata.version('sam3d')}"
+    return Upstream(source, attention, tuple(missing))
+
+
+def _attention(device_type: str) -> str:
+    """The backend that upstream reads from the environment when it is imported: a packed kernel, or its `sdpa`."""
+    if device_type == "cuda":
+        for backend in ("flash_attn", "xformers"):
+            if standins.installed(backend):
+                return backend
+    return "sdpa"
+
+
+@contextmanager
+def _named_gpu() -> Iterator[None]:
+    """Keep set_attention_backend() of pipeline/inference_pipeline.py, which runs at import, from choosing itself.
+
+    Without CUDA its `gpu_name` is unbound (UnboundLocalError); on an A100, H100 or H200 it overwrites our choice with
+    flash_attn, installed or not. It sees a GPU of another name instead.
+    """
+    import torch
+
+    real = torch.cuda.is_available
+
+    def is_available() -> bool:
+        return sys._getframe(1).f_code.co_name == "set_attention_backend" or real()
+
+    with (
+        rebound(torch.cuda, "is_available", is_available),
+        rebound(torch.cuda, "get_device_name", lambda *_: "GPU"),
+    ):
+        yield
+
+
+@contextmanager
+def rebound(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """`owner.name` is `value` for the time."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+def _import_torchvision() -> None:
+    """Import torchvision, also PyPI's CUDA build beside a CPU build of torch.
+
+    Its compiled operators do not load then, and torchvision 0.28 fails on two names that it gives fake kernels to;
+    declared, they let it import. None of its operators is used: only transforms.
+    """
+    import torch
+
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        for operator in ("nms", "qnms"):
+            torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        importlib.import_module("torchvision")
+
+
+@contextmanager
+def computing_on(device: Any) -> Iterator[None]:
+    """Upstream names CUDA where it should name its device: on a CPU, let those places mean the CPU. For one run.
+
+    pipeline/inference_pipeline.py logs `torch.cuda.current_device()`; representations/gaussian/gaussian_model.py calls
+    `.cuda()` and has `device="cuda"` as a default. The autocasts for "cuda" disable themselves, with a warning each.
+    """
+    if device.type == "cuda":
+        yield
+        return
+    import torch
+    from sam3d_objects.model.backbone.tdfy_dit.representations.gaussian.gaussian_model import Gaussian
+
+    *others, _ = Gaussian.__init__.__defaults__
+    with (
+        rebound(torch.cuda, "current_device", lambda: -1),
+        rebound(torch.Tensor, "cuda", lambda tensor, *_, **__: tensor),
+        rebound(Gaussian.__init__, "__defaults__", (*others, device.type)),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", message=".*Disabling autocast.*")
+        warnings.filterwarnings("ignore", message=".*device_type of 'cuda'.*")
+        yield

@@ -1,0 +1,90 @@
+"""The service's side of the protocol, over a real pipe whose other end the test holds."""
+
+from multiprocessing import Pipe
+from pathlib import Path
+
+import pytest
+
+from sam3d_bento.errors import Cancelled, DeadlineExceeded, EngineLost, NoObject, NotReady
+from sam3d_bento.serving.conversation import converse
+from sam3d_bento.serving.job import Job
+from sam3d_bento.serving.messages import Cancel, Done, Failed, Progress, Task
+from sam3d_bento.serving.waker import Waker
+from sam3d_bento.submission import Submission
+
+
+@pytest.fixture
+def job():
+    return Job(Submission(b"photo"), "test", lambda job: None)
+
+
+@pytest.fixture
+def ends():
+    """Of one pipe: the engine's, then the service's."""
+    engine, service = Pipe()
+    yield engine, service
+    engine.close()
+    service.close()
+
+
+@pytest.fixture
+def engine(ends):
+    """The end that the engine process would hold."""
+    return ends[0]
+
+
+@pytest.fixture
+def hold(ends, job):
+    """Hold the conversation about `job`; its outcome."""
+
+    def hold(deadline_seconds=30.0, interruption=lambda: None):
+        task = Task(job.id, job.submission, Path())
+        return converse(ends[1], task, job, deadline_seconds, Waker(), interruption)
+
+    return hold
+
+
+def test_the_task_is_sent_its_progress_kept_and_its_end_returned(hold, job, engine):
+    engine.send(Progress(job.id, "mask", 0.5))
+    engine.send(Done(job.id, "the result"))
+    assert hold().result == "the result"
+    assert engine.recv().submission == job.submission
+    assert job.progress == ("mask", 0.5)
+
+
+def test_an_error_of_the_run_is_its_end(hold, job, engine):
+    engine.send(Failed(job.id, NoObject("Nothing.")))
+    assert isinstance(hold(), NoObject)
+
+
+def test_a_cancelled_job_is_told_to_the_engine_once_and_the_engine_has_the_last_word(hold, job, engine):
+    job.cancelled.set()
+    engine.send(Progress(job.id, "mask", 0.5))
+    engine.send(Progress(job.id, "mask", 0.6))
+    engine.send(Failed(job.id, Cancelled("It was.")))
+    assert isinstance(hold(), Cancelled)
+    assert isinstance(engine.recv(), Task)
+    assert engine.recv() == Cancel(job.id)
+    assert not engine.poll(0)
+
+
+def test_silence_ends_at_the_deadline(hold):
+    outcome = hold(deadline_seconds=0.05)
+    assert isinstance(outcome, DeadlineExceeded)
+    assert "0.05 seconds" in outcome.detail
+
+
+def test_a_closed_pipe_is_a_lost_engine(hold, engine):
+    engine.close()
+    assert isinstance(hold(), EngineLost)
+
+
+def test_an_answer_for_another_job_is_never_handed_out(hold, engine):
+    engine.send(Done("another", "somebody else's result"))
+    assert isinstance(hold(), EngineLost)
+
+
+def test_an_interruption_ends_it_whatever_the_engine_says(hold, job, engine):
+    engine.send(Done(job.id, "too late"))
+    outcome = hold(interruption=lambda: NotReady("The service is shutting down."))
+    assert outcome.detail == "The service is shutting down."

@@ -1,0 +1,86 @@
+"""What the pipeline itself adds to its steps; the steps have tests of their own."""
+
+import io
+import json
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sam3d_bento.options import Options
+from sam3d_bento.pipeline import Pipeline
+from sam3d_bento.reconstruction import Pose, Reconstruction, Splats
+from sam3d_bento.settings import Settings
+from sam3d_bento.submission import Submission
+
+TETRAHEDRON = (
+    np.float32([[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]]),
+    np.int32([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]),
+)
+
+
+class FakeEngine:
+    """The interface of an engine with a GPU; gives a tetrahedron with a pose."""
+
+    name, version, device = "fake", "fake/1", "cuda:0"
+
+    def __init__(self):
+        self.facts = {"attention": "none"}
+        self.gpu_peak_bytes = None
+
+    def load(self):
+        """Nothing to load."""
+
+    def reconstruct(self, photo, mask, options, seed, tick, *, splats=False):
+        self.gpu_peak_bytes = 1000 + seed
+        tick(1.0)
+        three = np.ones((1, 3), np.float32)
+        gaussians = Splats(three, np.zeros((1, 3), np.uint8), three[:, 0], three, np.float32([[1, 0, 0, 0]]))
+        pose = Pose(np.float32([1, 0, 0, 0]), np.float32([0.1, 0, 2]), np.float32([3, 3, 3]), "camera")
+        return Reconstruction(*TETRAHEDRON, splats=gaussians if splats else None, pose=pose)
+
+
+@pytest.fixture
+def pipeline(mask_model):
+    return Pipeline(FakeEngine(), mask_model, Settings())
+
+
+@pytest.fixture
+def submission():
+    pixels = np.full((40, 40, 4), (200, 60, 20, 0), np.uint8)
+    pixels[10:30, 10:30, 3] = 255
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return Submission(file.getvalue(), options=Options(seed=7, texture_size=512))
+
+
+def silent(stage, fraction):
+    pass
+
+
+def test_splats_are_decoded_only_for_who_keeps_them(pipeline, submission):
+    kept = []
+    assert pipeline.run(submission, silent, kept.append).glb == pipeline.run(submission, silent).glb
+    (reconstruction,) = kept
+    assert reconstruction.splats is not None
+
+
+def test_what_answers_tells_what_its_engine_tells(pipeline):
+    assert (pipeline.info.name, pipeline.info.device) == ("fake", "cuda:0")
+    assert pipeline.info.facts == {"attention": "none"}
+
+
+def test_the_report_has_the_peak_of_this_run_and_the_file_what_does_not_change(pipeline, submission):
+    asset = pipeline.run(submission, silent)
+    assert asset.report["gpu_peak_bytes"] == 1007
+    assert asset.report["pose"] == {
+        "rotation": [1, 0, 0, 0],
+        "translation": [0.1, 0, 2],
+        "scale": [3, 3, 3],
+        "frame": "camera",
+    }
+    length = struct.unpack_from("<I", asset.glb, 12)[0]
+    extras = json.loads(asset.glb[20 : 20 + length])["asset"]["extras"]
+    assert extras["pose"] == asset.report["pose"]
+    assert set(asset.report) - set(extras) == {"engine_facts", "seconds", "gpu_peak_bytes", "bytes"}

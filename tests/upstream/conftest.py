@@ -1,0 +1,54 @@
+"""Meta's real code on the CPU, with tiny random weights. `make test-upstream` runs this in an environment with torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+HERE = Path(__file__).parent
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.upstream)
+
+
+@pytest.fixture(scope="session")
+def upstream():
+    """Upstream, imported; from here on this process cannot reach another host."""
+    from no_network import forbid_other_hosts
+
+    from sam3d_bento.engines.sam3d import upstream
+
+    forbid_other_hosts()
+    return upstream.prepare("cpu")
+
+
+@pytest.fixture(scope="session")
+def checkpoints(upstream, tmp_path_factory):
+    """A folder with tiny checkpoints in float32, on a mesh grid of 64³ instead of 256³."""
+    import tiny
+
+    folder = tmp_path_factory.mktemp("checkpoints") / "float32"
+    tiny.build(folder, mesh_resolution=16)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def half_checkpoints(upstream, tmp_path_factory):
+    """The same with `use_fp16`, as Meta's files have it."""
+    import tiny
+
+    folder = tmp_path_factory.mktemp("checkpoints") / "float16"
+    tiny.build(folder, mesh_resolution=16, half=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photo():
+    """(96, 96, 3) uint8 noise and a disc as its mask."""
+    rgb = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    row, column = np.ogrid[-48:48, -48:48]
+    return rgb, row**2 + column**2 < 30**2
