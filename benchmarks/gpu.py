@@ -1,8 +1,8 @@
-"""Measure the SAM 3D engine on a GPU: seconds and memory of every stage, for each memory profile, beside stock upstream.
+"""Measure the SAM 3D engine on a GPU: seconds and memory of every stage, in each memory profile, beside stock upstream.
 
-The weights are random, the architecture is the released one at full size (`engines/sam3d/architecture.py`), the object is
-made up: a gyroid in a ball, of which a given number of voxels is occupied and whose surface the mesh has. So memory and
-time are those of the real network for that many voxels; what it would reconstruct is not shown.
+The weights are random, the architecture is the released one at full size (`engines/sam3d/architecture.py`), the object
+is made up: a gyroid in a ball, of which a given number of voxels is occupied and whose surface the mesh has. So memory
+and time are those of the real network for that many voxels; what it would reconstruct is not shown.
 
     python benchmarks/gpu.py checkpoints DIR          write the random checkpoints (12.6 GB)
     python benchmarks/gpu.py engine DIR [options]     our engine, one line of JSON a run
@@ -23,6 +23,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -73,7 +74,9 @@ def write_checkpoints(folder: Path) -> None:
                 tiny.fill_zeros(module)
                 if part == "condition_embedder":
                     if name == "ss_generator":
-                        backbone = {key: value.cpu() for key, value in module.module_list[0].backbone.state_dict().items()}
+                        backbone = {
+                            key: value.cpu() for key, value in module.module_list[0].backbone.state_dict().items()
+                        }
                     for dino in module.module_list[:2]:
                         dino.backbone.load_state_dict(backbone)
                 state |= {f"_base_models.{part}.{key}": value.cpu() for key, value in module.state_dict().items()}
@@ -82,7 +85,9 @@ def write_checkpoints(folder: Path) -> None:
         for name in tiny.DECODERS:
             module = instantiate(OmegaConf.load(folder / f"{name}.yaml"))
             tiny.fill_zeros(module)
-            torch.save({key: value.float().cpu() for key, value in module.state_dict().items()}, folder / f"{name}.ckpt")
+            torch.save(
+                {key: value.float().cpu() for key, value in module.state_dict().items()}, folder / f"{name}.ckpt"
+            )
             del module
         model = MoGeModel(**architecture.DEPTH_MODEL)
         points, valid = model.head.output_block
@@ -90,7 +95,9 @@ def write_checkpoints(folder: Path) -> None:
             points[-1].bias.copy_(torch.tensor([0.0, 0.0, 3.0]))
             valid[-1].bias.fill_(5.0)
     (folder / "moge").mkdir()
-    torch.save({"model_config": architecture.DEPTH_MODEL, "model": model.cpu().state_dict()}, folder / "moge" / "model.pt")
+    torch.save(
+        {"model_config": architecture.DEPTH_MODEL, "model": model.cpu().state_dict()}, folder / "moge" / "model.pt"
+    )
     files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
     sizes = {name: {"size": path.stat().st_size, "sha256": "0" * 64} for name, path in files.items()}
     (folder / "manifest.json").write_text(json.dumps({"files": sizes}))
@@ -122,9 +129,7 @@ class Gyroid:
 
     def _cut(self):
         inside = self.field(self.corners) < 0
-        count = sum(
-            inside[i : i + 64, j : j + 64, k : k + 64].int() for i in (0, 1) for j in (0, 1) for k in (0, 1)
-        )
+        count = sum(inside[i : i + 64, j : j + 64, k : k + 64].int() for i in (0, 1) for j in (0, 1) for k in (0, 1))
         return (count > 0) & (count < 8)
 
     def impose(self, models) -> None:
@@ -155,12 +160,15 @@ class Meter:
         self.stages: dict[str, dict[str, float]] = {}
         self._open: tuple[str, float] | None = None
 
-    def enter(self, stage: str) -> None:
+    def enter(self, stage: str, place: Callable[[], None] = lambda: None) -> None:
+        """Close the stage before, and begin this one. place: puts its weights in place; counts as its time."""
         import torch
 
         self.close()
+        started = time.perf_counter()
+        place()
         torch.cuda.reset_peak_memory_stats()
-        self._open = stage, time.perf_counter()
+        self._open = stage, started
 
     def close(self) -> None:
         import torch
@@ -203,11 +211,11 @@ def host_peak_bytes() -> int:
 
 
 def run_engine(options: argparse.Namespace) -> None:
+    import torch
+
     from sam3d_bento.engines.sam3d import faults
     from sam3d_bento.engines.sam3d.inference import Inference, Steps
     from sam3d_bento.engines.sam3d.profiles import PROFILES
-
-    import torch
 
     limit(options.cap)
     started = time.perf_counter()
@@ -231,7 +239,7 @@ def run_engine(options: argparse.Namespace) -> None:
         gyroid.impose(inference.pipeline.models)
         for name, steps in (("warm-up", Steps(2, 2)), *((f"{a}+{b}", Steps(a, b, a == 4)) for a, b in options.steps)):
             meter = Meter()
-            residency.enter = lambda stage, meter=meter: (meter.enter(stage), enter(stage))
+            residency.enter = lambda stage, meter=meter: meter.enter(stage, lambda: enter(stage))
             line = {"what": "engine", "profile": options.profile, "cap": options.cap, "steps": name}
             started = time.perf_counter()
             try:
@@ -258,7 +266,11 @@ def run_engine(options: argparse.Namespace) -> None:
 
         started = time.perf_counter()
         export.to_glb(result, Options(), {}, silent)
-        print(json.dumps({"what": "export", "faces": len(result.faces), "seconds": round(time.perf_counter() - started, 2)}))
+        print(
+            json.dumps(
+                {"what": "export", "faces": len(result.faces), "seconds": round(time.perf_counter() - started, 2)}
+            )
+        )
 
 
 def run_stock(options: argparse.Namespace) -> None:
@@ -266,6 +278,7 @@ def run_stock(options: argparse.Namespace) -> None:
     import importlib
 
     import torch
+    from hydra.errors import InstantiationException
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
@@ -298,7 +311,7 @@ def run_stock(options: argparse.Namespace) -> None:
     try:
         pipeline = instantiate(config)
         line["outcome"] = "done"
-    except Exception as exc:
+    except (RuntimeError, InstantiationException) as exc:
         line["outcome"] = str(exc).splitlines()[0]
         print(json.dumps(line), flush=True)
         return
@@ -379,7 +392,10 @@ def profile_kernels(run) -> None:
 def report(files: list[Path]) -> None:
     lines = [json.loads(line) for file in files for line in file.read_text().splitlines() if line.startswith("{")]
     stages = ("depth", "ss_condition", "ss_sample", "slat_condition", "slat_sample", "mesh", "gaussians")
-    print(f"{'':8} {'steps':>7} {'voxels':>7} {'faces':>9} {'seconds':>8} {'peak GB':>8}  seconds/GB of " + ", ".join(stages))
+    print(
+        f"{'':8} {'steps':>7} {'voxels':>7} {'faces':>9} {'seconds':>8} {'peak GB':>8}  seconds/GB of "
+        + ", ".join(stages)
+    )
     for line in lines:
         if line["what"] != "engine":
             print(json.dumps(line))

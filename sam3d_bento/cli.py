@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from collections.abc import Callable
@@ -214,6 +215,33 @@ def verify(set_name: str, to: Path | None) -> None:
     if faults:
         raise click.ClickException("\n".join(fault.sentence for fault in faults))
     click.echo(f"The set '{set_name}' is complete.")
+
+
+@main.command("memory-plan")
+@click.option(
+    "--voxels", type=click.IntRange(1, 42_000), default=41_000, show_default=True, help="Occupied cells of 64³."
+)
+@click.option("--parts", is_flag=True, help="Also what each part of the network weighs.")
+@speaks_plainly
+def memory_plan(voxels: int, parts: bool) -> None:
+    """Print how much GPU memory SAM 3D is planned to need, stage by stage, in each memory profile.
+
+    Needs torch and Meta's package, but neither weights nor a GPU. The configurations in SAM3D_CHECKPOINT_DIR are
+    used where they are there, else those of the released networks.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise click.ClickException("PyTorch is not installed; the plan is computed from the network's own modules.")
+    from sam3d_bento.engines.sam3d import upstream
+
+    upstream.prepare("cpu")
+    from sam3d_bento.engines.sam3d import architecture, memory_plan
+    from sam3d_bento.engines.sam3d.profiles import PROFILES
+
+    networks = architecture.from_checkpoints(Settings.from_environ().checkpoint_dir)
+    if parts:
+        click.echo(f"{memory_plan.parts_table(networks)}\n")
+    plans = [memory_plan.plan(profile, voxels, architecture=networks) for profile in PROFILES.values()]
+    click.echo(memory_plan.table(plans))
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

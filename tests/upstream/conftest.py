@@ -1,4 +1,4 @@
-"""Meta's real code on the CPU, with tiny random weights. `make test-upstream` runs this in an environment with torch."""
+"""Meta's real code on the CPU, with tiny random weights: `make test-upstream`, in an environment with torch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 HERE = Path(__file__).parent
+
 
 def pytest_collection_modifyitems(items):
     for item in items:

@@ -22,4 +22,4 @@ def a_ball(module, inputs, occupancy):
 
     steps = torch.arange(64) - 31.5
     squares = steps[:, None, None] ** 2 + steps[:, None] ** 2 + steps**2
-    return (squares < 7**2).float()[None, None] * 2 - 1
+    return (squares < 4**2).float()[None, None] * 2 - 1

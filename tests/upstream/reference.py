@@ -58,7 +58,7 @@ def run_stock(pipeline, image, mask, seed, steps, **more):
         )
 
 
-def in_the_corner(pipeline, voxels=100, edge=16):
+def in_the_corner(pipeline, voxels=30, edge=16):
     """Keep the strongest voxels inside the small mesh grid: the only departure from upstream in both pipelines."""
 
     def hook(module, inputs, occupancy):

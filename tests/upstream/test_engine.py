@@ -106,16 +106,19 @@ def test_out_of_memory_is_tried_once_again_in_the_next_profile(engine, shot, exp
     import torch
 
     profiles = fail(STAGES[stage], torch.OutOfMemoryError(OUT_OF_MEMORY[0]), times=1)
-    assert_equal(run(engine, shot), expected)
+    result = run(engine, shot)
     assert profiles[0] == "24gb"
-    assert set(profiles[1:]) == {"16gb"}
+    if stage == "mesh":  # as large in 16gb; in 12gb its norms add up in another order
+        assert set(profiles[1:]) == {"12gb"}
+        assert np.abs(result.vertices - expected.vertices).max() < 1e-4
+    else:
+        assert set(profiles[1:]) == {"16gb"}
+        assert_equal(result, expected)
     assert engine._inference.profile.name == "24gb"  # the next run has all its room again
 
 
 @pytest.mark.parametrize("message", OUT_OF_MEMORY)
-def test_a_second_out_of_memory_is_the_callers_to_know_and_the_next_run_is_right(
-    engine, shot, expected, fail, message
-):
+def test_a_second_out_of_memory_is_the_callers_to_know_and_the_next_run_is_right(engine, shot, expected, fail, message):
     profiles = fail("slat_generator", RuntimeError(message), times=2)
     with pytest.raises(GpuOutOfMemory) as caught:
         run(engine, shot)
@@ -228,5 +231,5 @@ def test_a_trial_run_that_fails_is_a_load_that_failed(checkpoints, monkeypatch):
         raise NoObject("The network sees no object.")
 
     monkeypatch.setattr(engine.Inference, "generate_single_object", spoiled)
-    with pytest.raises(NotReady, match="trial run.*sees no object"):
+    with pytest.raises(NotReady, match=r"trial run.*sees no object"):
         engine.Sam3dEngine(checkpoints, device="cpu").load()

@@ -114,13 +114,14 @@ def test_packed_attention_differs_from_the_masked_by_rounding_only(inference, st
     assert_close(inference(*photo, SEED, steps=steps, splats=True), stock_output, 1e-4)
 
 
-def test_weights_cast_beforehand_give_the_bits_of_autocast(
-    checkpoints, stock_output, tmp_path, photo, steps, monkeypatch
-):
+def test_weights_cast_beforehand_give_the_bits_of_autocast(checkpoints, stock_output, tmp_path, photo, monkeypatch):
     """On a CPU upstream's `autocast("cuda")` does nothing; here it means the CPU's, in the very same stages."""
     import torch
     from reference import in_the_corner, run_stock, stock
 
+    from sam3d_bento.engines.sam3d.inference import Steps
+
+    steps = Steps(1, 1)
     real = torch.autocast
     monkeypatch.setattr(torch, "autocast", lambda device_type, **how: real("cpu", **how))
     pipeline = stock(checkpoints, tmp_path / "stock")
@@ -260,7 +261,9 @@ def test_a_mesh_without_surface_is_a_bad_result(inference, own_output, photo, st
     from sam3d_bento.errors import BadResult
 
     layer = inference.pipeline.models["slat_decoder_mesh"].out_layer
-    hook = layer.register_forward_hook(lambda module, inputs, out: out.replace(out.feats.abs() + 1))  # outside everywhere
+    hook = layer.register_forward_hook(
+        lambda module, inputs, out: out.replace(out.feats.abs() + 1)
+    )  # outside everywhere
     try:
         with pytest.raises(BadResult, match="empty or not finite"):
             inference(*photo, SEED, steps=steps)

@@ -1,6 +1,5 @@
 """Loading: complete files, allowed configurations, local sources; the same weights as upstream's own loading."""
 
-import json
 import shutil
 import subprocess
 import sys

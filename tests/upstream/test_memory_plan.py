@@ -229,7 +229,7 @@ def test_an_unknown_backbone_or_a_target_that_is_no_model_is_refused(planned):
 
     embedder = copy.deepcopy(RELEASED["slat_condition_embedder"])
     embedder["embedder_list"][0][0]["dino_model"] = "dinov2_vitb14"
-    with pytest.raises(Exception, match="dinov2_vitl14_reg only, not dinov2_vitb14"):
+    with pytest.raises(ValueError, match="Only dinov2_vitl14_reg can be planned, not dinov2_vitb14"):
         planned("24gb", architecture=RELEASED | {"slat_condition_embedder": embedder})
     with pytest.raises(NotReady, match=r"os\.system"):
         planned("24gb", architecture=RELEASED | {"ss_decoder": {"_target_": "os.system", "command": "true"}})
@@ -351,12 +351,12 @@ def test_mesh_decoder(formula, monkeypatch, radius, decode_rows):
     import torch
     from sam3d_objects.model.backbone.tdfy_dit.modules.sparse import SparseTensor
 
-    from sam3d_bento.engines.sam3d import mesh_extraction, working_sets
+    from sam3d_bento.engines.sam3d import mesh_extraction
     from sam3d_bento.engines.sam3d.standins import spconv
 
-    # The block that is gathered at a time would be all of so small a convolution.
+    # So small an object's convolution would be all in one block, and larger than the rest.
     monkeypatch.setattr(spconv, "BLOCK_VALUES", 1 << 18)
-    monkeypatch.setattr(working_sets, "BLOCK_VALUES", 1 << 18)
+    monkeypatch.setattr(spconv, "ROWS_SEARCHED", 1 << 10)
     architecture, network = smaller("slat_decoder_mesh", 256)
     decoder, coords = made(network | {"device": "cpu"}), ball(radius)
     decoder.mesh_extractor = lambda cubes, training: None
@@ -374,7 +374,7 @@ def test_second_generator(formula, monkeypatch, radius):
     from sam3d_bento.engines.sam3d.standins import spconv
 
     monkeypatch.setattr(spconv, "BLOCK_VALUES", 1 << 20)
-    monkeypatch.setattr(working_sets, "BLOCK_VALUES", 1 << 20)
+    monkeypatch.setattr(spconv, "ROWS_SEARCHED", 1 << 10)
     architecture, network = smaller("slat_generator", 64)
     network |= {"io_block_channels": [8], "cond_channels": 32}
     embedder = copy.deepcopy(architecture["slat_condition_embedder"])

@@ -219,7 +219,7 @@ from sam3d_bento.engines.sam3d import upstream
 upstream.prepare("cpu")
 import xatlas
 from sam3d_bento.engines.sam3d import staged, inference, engine, result
-bad = {"gradio", "nvdiffrast", "diff_gaussian_rasterization", "open3d", "pyvista", "kaolin", "matplotlib", "cv2", "bentoml"}
+bad = {"gradio", "nvdiffrast", "diff_gaussian_rasterization", "open3d", "pyvista", "kaolin", "matplotlib", "cv2"}
 real = [n for n, m in sys.modules.items() if n.partition(".")[0] in bad and getattr(m.__spec__, "loader", None)]
 assert not real, real
 assert hasattr(xatlas, "Atlas"), "the exporter's xatlas is the real one"

@@ -1,8 +1,8 @@
 """Checkpoints of upstream's real architecture, as small as it allows, with random weights.
 
 The folder has the structure of Meta's: `pipeline.yaml` with the same keys, a configuration and a checkpoint per module
-in the same layout, MoGe's file, the DINOv2 hub folder. Floors that upstream's code sets: the shape latent is 16³ x 8, the
-decoder of the mesh has 256 channels (group norms of 32 at an eighth), PointPatchEmbed has 16 heads.
+in the same layout, MoGe's file, the DINOv2 hub folder. Floors that upstream's code sets: the shape latent is 16³ x 8,
+the decoder of the mesh has 256 channels (group norms of 32 at an eighth), PointPatchEmbed has 16 heads.
 """
 
 from __future__ import annotations
@@ -391,7 +391,9 @@ def pipeline(image: int = IMAGE) -> dict[str, Any]:
         "use_scene_scale": True,
     }
     same_size = {"_partial_": True, "_target_": transforms + "resize_all_to_same_size"}
-    config: dict[str, Any] = {"_target_": "sam3d_objects.pipeline.inference_pipeline_pointmap.InferencePipelinePointMap"}
+    config: dict[str, Any] = {
+        "_target_": "sam3d_objects.pipeline.inference_pipeline_pointmap.InferencePipelinePointMap"
+    }
     for name in (*GENERATORS, "ss_decoder", "slat_decoder_gs", "slat_decoder_gs_4", "slat_decoder_mesh"):
         config |= {f"{name}_config_path": f"{name}.yaml", f"{name}_ckpt_path": f"{name}.ckpt"}
     return config | {

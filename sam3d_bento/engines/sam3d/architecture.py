@@ -43,11 +43,11 @@ def from_checkpoints(directory: Path) -> Architecture:
             node: Any = OmegaConf.load(directory / name)
             for key in keys:
                 node = node[key]
-            found[part] = OmegaConf.to_container(node, resolve=True)  # type: ignore[assignment]  # a mapping, not a list
+            found[part] = OmegaConf.to_container(node, resolve=True)
     return found
 
 
-def _dino(**more: Any) -> Config:
+def _dino(**more: Any) -> dict[str, Any]:
     node = {"_target_": _BACKBONE + "dit.embedder.dino.Dino", "dino_model": "dinov2_vitl14_reg", "input_size": 518}
     return node | {"normalize_images": True} | more
 
@@ -77,7 +77,7 @@ _POINTMAPS = [["pointmap", "cropped"], ["rgb_pointmap", "full"]]
 _GUIDANCE = _BACKBONE + "generator.classifier_free_guidance.ClassifierFreeGuidance"
 
 # Both generators are transformers of 24 blocks.
-_TRANSFORMER: Config = {
+_TRANSFORMER: dict[str, Any] = {
     "cond_channels": 1024,
     "condition_embedder": None,
     "force_zeros_cond": True,
@@ -90,7 +90,7 @@ _TRANSFORMER: Config = {
     "pe_mode": "ape",
     "qk_rms_norm": True,
 }
-_SS_GENERATOR: Config = _TRANSFORMER | {
+_SS_GENERATOR: dict[str, Any] = _TRANSFORMER | {
     "_target_": _TDFY + "mot_sparse_structure_flow.SparseStructureFlowTdfyWrapper",
     "freeze_d_time_embedder": True,
     "freeze_shared_parameters": True,
@@ -110,7 +110,7 @@ _SS_GENERATOR: Config = _TRANSFORMER | {
     "use_checkpoint": False,
     "use_fp16": False,
 }
-_SLAT_GENERATOR: Config = _TRANSFORMER | {
+_SLAT_GENERATOR: dict[str, Any] = _TRANSFORMER | {
     "_target_": _TDFY + "structured_latent_flow.SLatFlowModelTdfyWrapper",
     "io_block_channels": [128],
     "num_io_res_blocks": 2,
@@ -119,7 +119,7 @@ _SLAT_GENERATOR: Config = _TRANSFORMER | {
     "use_fp16": True,
 }
 # Both decoders of the second stage: 12 blocks with windows of 8 voxels.
-_DECODER: Config = {
+_DECODER: dict[str, Any] = {
     "resolution": 64,
     "model_channels": 768,
     "latent_channels": 8,

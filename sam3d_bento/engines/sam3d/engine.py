@@ -14,7 +14,7 @@ import numpy as np
 
 from sam3d_bento.engines.sam3d import checkpoints, faults, upstream
 from sam3d_bento.engines.sam3d.inference import STANDARD, Inference, Steps
-from sam3d_bento.engines.sam3d.profiles import PROFILES, Profile
+from sam3d_bento.engines.sam3d.profiles import PROFILES
 from sam3d_bento.errors import EngineLost, GpuOutOfMemory, NotReady, Sam3DError
 from sam3d_bento.options import Options
 from sam3d_bento.progress import Tick, silent
@@ -98,8 +98,11 @@ class Sam3dEngine:
     def reconstruct(
         self, photo: Photo, mask: Mask, options: Options, seed: int, tick: Tick, *, splats: bool = False
     ) -> Reconstruction:
-        """See `engines.Engine`. Raises NoObject, BadResult, GpuOutOfMemory after one leaner attempt, and EngineLost when
-        this process can no longer use its GPU."""
+        """See `engines.Engine`.
+
+        Raises NoObject, BadResult, GpuOutOfMemory after one leaner attempt, and EngineLost when this process can no
+        longer use its GPU.
+        """
         self._reset_peak()
         steps = STEPS[options.quality]
         try:
@@ -121,7 +124,7 @@ class Sam3dEngine:
     def _in_two_attempts(self, run: Callable[[Inference], Reconstruction]) -> Reconstruction:
         inference = self._loaded
         result = self._attempt(run)
-        cheaper = inference.profile.cheaper
+        cheaper = inference.profile.cheaper(inference.stage)
         if result is None and cheaper is not None:
             self._free()
             log.warning("out of GPU memory in the profile %s; tried again in %s", inference.profile.name, cheaper.name)

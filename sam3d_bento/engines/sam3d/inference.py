@@ -24,7 +24,7 @@ from sam3d_bento.reconstruction import Bool, Float32, Reconstruction, UInt8
 
 @dataclass(frozen=True)
 class Steps:
-    """How long the two generators sample. shortcut: stage 1 uses the step sizes that it was distilled for (no guidance)."""
+    """How long the two generators sample. shortcut: stage 1 by the steps that it was distilled for, without guidance."""
 
     stage1: int
     stage2: int
@@ -91,6 +91,7 @@ class Inference:
             except InstantiationException as exc:  # hydra wraps whatever a constructor raises
                 raise next((cause for cause in _causes(exc) if isinstance(cause, NotReady)), exc) from exc
             self.pipeline.settle(profile, cast=self.device.type == "cuda" if cast is None else cast)
+        self.stage: Stage = "depth"  # the latest that a run entered
         self.seconds: dict[Stage, float] = {}
         self._forget()
 
@@ -130,6 +131,7 @@ class Inference:
                 for earlier in started.keys() - self.seconds.keys():
                     self.seconds[earlier] = now - started[earlier]
                 started[stage] = now
+                self.stage = stage
             begin = _END[STAGES[STAGES.index(stage) - 1]] if stage != "depth" else 0.0
             tick(begin + (_END[stage] - begin) * fraction)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -28,8 +28,8 @@ MAX_VOXELS = 42_000
 # Beside what the formulas tell: about 0.5 GB of CUDA context and loaded kernels, which torch does not count, and 0.3 GB
 # for what cuBLAS and cuDNN take inside of a call and for gaps between torch's blocks. Both estimated.
 OVERHEAD_BYTES = 800_000_000
-# Cast by the engine (StagedPipeline.settle); the others choose their own precision by `use_fp16`.
-CAST: tuple[Part, ...] = (
+# As StagedPipeline.settle casts them; the others choose their own precision by `use_fp16`.
+CAST_PARTS: tuple[Part, ...] = (
     "depth_model",
     "ss_condition_embedder",
     "ss_generator",
@@ -41,8 +41,8 @@ BACKBONE = "dinov2_vitl14_reg"
 
 @dataclass(frozen=True)
 class PartWeights:
-    """parameters: how many numbers the checkpoint has for it. tensors: the bytes of each parameter and buffer on the GPU,
-    by a key that parts which share a tensor have in common."""
+    """parameters: how many numbers the checkpoint has for it. tensors: the bytes of each parameter and buffer on the
+    GPU, by a key that parts which share a tensor have in common."""
 
     parameters: int
     tensors: Mapping[int, int]
@@ -118,14 +118,14 @@ def together(parts: Sequence[PartWeights]) -> int:
 
 
 def table(plans: Sequence[Plan]) -> str:
-    """Plans for one number of voxels beside each other, as text, in GB (10⁹ bytes): weights + working set = sum."""
+    """Plans for one number of voxels beside each other, as text, in GB (10⁹ bytes)."""
     rows = [["stage", *(plan.profile.name for plan in plans)]]
     for index, stage in enumerate(STAGES):
         rows.append([stage, *(_sum(plan.stages[index]) for plan in plans)])
-    rows.append(["peak", *(f"{plan.peak / 1e9:.2f}" for plan in plans)])
+    rows.append(["peak", *(_gb(plan.peak) for plan in plans)])
     rows.append(["in", *(plan.worst.stage for plan in plans)])
     return (
-        f"GB of GPU memory for {plans[0].voxels:,} voxels: weights + working set\n"
+        f"GB of GPU memory for {plans[0].voxels:,} voxels: weights + working set = both\n"
         f"{_aligned(rows)}\n"
         f"Planned, not measured. The peak has {OVERHEAD_BYTES / 1e9:.1f} GB more, for CUDA itself."
     )
@@ -135,25 +135,24 @@ def parts_table(architecture: Architecture | None = None) -> str:
     """What each part weighs, as text."""
     weights = part_weights(architecture)
     rows = [["part", "parameters", "GB on the GPU"]]
-    rows += [[part, f"{weights[part].parameters:,}", f"{weights[part].bytes / 1e9:.2f}"] for part in PARTS]
-    rows.append(
-        ["together", f"{sum(w.parameters for w in weights.values()):,}", f"{together([*weights.values()]) / 1e9:.2f}"]
-    )
+    rows += [[part, f"{weights[part].parameters:,}", _gb(weights[part].bytes)] for part in PARTS]
+    in_all = sum(of.parameters for of in weights.values())
+    rows.append(["together", f"{in_all:,}", _gb(together([*weights.values()]))])
     return f"{_aligned(rows)}\nThe condition embedders hold DINOv2 four times in their files and share one on the GPU."
 
 
 def _sum(stage: StagePlan) -> str:
-    return f"{stage.weights_bytes / 1e9:.2f} + {stage.working_bytes / 1e9:.2f} = {stage.bytes / 1e9:.2f}"
+    return f"{_gb(stage.weights_bytes)} + {_gb(stage.working_bytes)} = {_gb(stage.bytes)}"
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.2f}"
 
 
 def _aligned(rows: list[list[str]]) -> str:
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        )
-        for row in rows
-    )
+    lines = [[cell.rjust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    return "\n".join("  ".join([row[0].ljust(widths[0]), *line[1:]]) for row, line in zip(rows, lines, strict=True))
 
 
 # -- weights -----------------------------------------------------------------------------------------------------------
@@ -170,7 +169,7 @@ def part_weights(architecture: Architecture | None = None) -> Mapping[Part, Part
 @cache  # two seconds; a plan per profile asks for the same
 def _part_weights(architecture: str) -> Mapping[Part, PartWeights]:
     modules = build(json.loads(architecture))
-    for part in CAST:
+    for part in CAST_PARTS:
         precision.cast_beforehand(modules[part], torch.float16)
     return {part: _weigh(modules[part]) for part in PARTS}
 
@@ -185,18 +184,21 @@ def _weigh(module: Any) -> PartWeights:
 
 
 def build(architecture: Architecture) -> dict[Part, Any]:
-    """The modules on the `meta` device, as upstream builds them, one DINOv2 in all condition embedders."""
+    """The modules on the `meta` device, as upstream builds them, with one DINOv2 in all condition embedders."""
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
     built: dict[Part, Any] = {}
     with _on_meta():
         for part, config in architecture.items():
-            node = OmegaConf.create({key: value for key, value in config.items() if key != "pretrained_ckpt_path"})
-            loading.check_targets(node, part)
+            for node, _ in config.get("embedder_list", ()):
+                if node.get("dino_model", BACKBONE) != BACKBONE:
+                    raise ValueError(f"Only {BACKBONE} can be planned, not {node['dino_model']}.")
+            options: Any = OmegaConf.create({key: config[key] for key in config if key != "pretrained_ckpt_path"})
+            loading.check_targets(options, part)
             if part == "slat_decoder_mesh":
-                node.device = "meta"
-            built[part] = instantiate(node)
+                options.device = "meta"
+            built[part] = instantiate(options)
         built["depth_model"] = moge(DEPTH_MODEL)
     return built
 
@@ -205,22 +207,15 @@ def build(architecture: Architecture) -> dict[Part, Any]:
 def _on_meta() -> Iterator[None]:
     from sam3d_bento.engines.sam3d import mesh_extraction
 
-    backbones: list[Any] = []
-
-    def backbone(*, model: str, **_: Any) -> Any:
-        if model != BACKBONE:
-            raise ValueError(f"The plan knows the backbone {BACKBONE} only, not {model}.")
-        if not backbones:
-            backbones.append(vit_large(registers=4))
-        return backbones[0]
-
-    with ExitStack() as stack:
-        stack.enter_context(torch.device("meta"))
-        stack.enter_context(torch.no_grad())
-        stack.enter_context(loading.without_initialisation())
-        stack.enter_context(mesh_extraction.without_dense_grid())
-        stack.enter_context(rebound(torch.hub, "load", backbone))
-        yield
+    with (
+        torch.device("meta"),
+        torch.no_grad(),
+        loading.without_initialisation(),
+        mesh_extraction.without_dense_grid(),
+    ):
+        backbone = vit_large(registers=4)
+        with rebound(torch.hub, "load", lambda **_: backbone):
+            yield
 
 
 def vit_large(registers: int) -> Any:

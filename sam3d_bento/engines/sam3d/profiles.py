@@ -58,11 +58,17 @@ class Profile:
             return frozenset().union(*(NEEDS[other] for other in DIFFUSION))
         return NEEDS[stage]
 
-    @property
-    def cheaper(self) -> Profile | None:
-        """The next profile that needs less, which an out-of-memory is tried again in."""
+    def cheaper(self, stage: Stage) -> Profile | None:
+        """The next profile in which `stage` needs less; the next at all for a stage that needs the same in all.
+
+        None for the tightest.
+        """
         later = list(PROFILES.values())[list(PROFILES).index(self.name) + 1 :]
-        return later[0] if later else None
+        leaner = (profile for profile in later if profile._cost(stage) != self._cost(stage))
+        return next(leaner, later[0] if later else None)
+
+    def _cost(self, stage: Stage) -> object:
+        return self.residents(stage), self.decode_rows if stage == "mesh" else None
 
 
 # From the roomy to the tight. 262,144 rows of the mesh decoder's last layers (96 channels, float32) are 100 MB.

@@ -100,5 +100,7 @@ def _to_8_bit(colours: npt.NDArray[Any]) -> UInt8:
 
 
 def _numpy(tensor: Any) -> npt.NDArray[Any]:
-    array: npt.NDArray[Any] = tensor.detach().float().cpu().numpy() if tensor.is_floating_point() else tensor.cpu().numpy()
+    array: npt.NDArray[Any] = (
+        tensor.detach().float().cpu().numpy() if tensor.is_floating_point() else tensor.cpu().numpy()
+    )
     return array

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,14 +92,14 @@ class StagedPipeline(InferencePipelinePointMap):
     def _watch_steps(self, parts: Mapping[Part, Any]) -> None:
         samplers: dict[Part, Stage] = {"ss_generator": "ss_sample", "slat_generator": "slat_sample"}
         for part, stage in samplers.items():
-            parts[part]._solver = WatchedSolver(parts[part]._solver, lambda done, stage=stage: self.watch(stage, done))
+            parts[part]._solver = WatchedSolver(parts[part]._solver, partial(self._tell, stage))
         parts["ss_decoder"].register_forward_hook(_refuse_nothing)
         decoders: dict[Part, Stage] = {"slat_decoder_mesh": "mesh", "slat_decoder_gs": "gaussians"}
         for part, stage in decoders.items():
             layers = [*parts[part].blocks, *getattr(parts[part], "upsample", ())]
             for index, layer in enumerate(layers):
                 done = (index + 1) / (len(layers) + 1)  # the extraction is one more step
-                layer.register_forward_hook(lambda *_, stage=stage, done=done: self.watch(stage, done))
+                layer.register_forward_hook(partial(self._tell, stage, done))
 
     # -- the stages, in the order of `run` ---------------------------------------------------------------------------
 
@@ -141,6 +142,10 @@ class StagedPipeline(InferencePipelinePointMap):
         return outputs
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _tell(self, stage: Stage, done: float, *hooked: Any) -> None:
+        """Call the `watch` of the run. hooked: what torch hands to a forward hook."""
+        self.watch(stage, done)
 
     def _enter(self, stage: Stage) -> None:
         self.watch(stage, 0.0)

@@ -1,9 +1,13 @@
 """How much memory a stage works with besides its weights, as formulas. Nothing here runs a network.
 
 Each formula is the largest of a few moments of a stage; a moment is the sum of the tensors that are alive in it. They
-were read off upstream's code and compared with meters of the bytes alive in the real modules (tests/upstream/
-test_memory_plan.py has one, and says how close they are). Not in them: what cuDNN, cuBLAS and sorting take inside of
-one call, and the gaps that torch's allocator leaves (`memory_plan.OVERHEAD_BYTES`).
+were read off upstream's code and compared with the bytes alive in the real modules (tests/upstream/test_memory_plan.py
+has the meter, and says how close they are). The sparse parts are as this project runs them, with its `attention`,
+`standins.spconv` and `mesh_extraction`; flash_attn needs less, and the real spconv was not looked at.
+
+Not in the formulas: what cuDNN, cuBLAS and sorting take inside of one call, and the gaps that torch's allocator leaves
+(`memory_plan.OVERHEAD_BYTES`); the point map, which upstream's `run` keeps to its end (12 bytes a pixel); a mesh that
+is decoded again in float32 (StagedPipeline._decode_mesh).
 
 float16 is what autocast and `use_fp16` compute in; norms are in float32.
 """
@@ -16,7 +20,7 @@ from typing import Literal
 
 from sam3d_bento.engines.sam3d.architecture import DEPTH_MODEL, Architecture, Config
 from sam3d_bento.engines.sam3d.profiles import Stage
-from sam3d_bento.engines.sam3d.standins.spconv import BLOCK_VALUES
+from sam3d_bento.engines.sam3d.standins import spconv
 
 HALF, INT, FULL, LONG = 2, 4, 4, 8  # bytes of a float16, int32, float32, int64
 NEIGHBOURS = 27  # of a 3 x 3 x 3 kernel
@@ -66,7 +70,7 @@ def _depth(work: Work) -> float:
         # ResidualConvBlock: the skip and its double; the normed, padded (both float32) and cast hidden layer.
         block = 2 * channels * HALF + hidden * (FULL + FULL + HALF)
         widest = max(widest, tokens * 4**level * block)
-    return max(photos + features + widest, PHOTO_BYTES_PER_PIXEL * work.photo_pixels)
+    return float(max(photos + features + widest, PHOTO_BYTES_PER_PIXEL * work.photo_pixels))
 
 
 def _condition(part: Config) -> float:
@@ -79,12 +83,12 @@ def _embedder(node: Config) -> float:
     if not _is_point_map(node):
         # DINOv2's mlp: the residual, its sum with the attention and its norm (float32), the hidden layer before and
         # after its activation.
-        return _tokens(node) * DINO_CHANNELS * (3 * FULL + 2 * DINO_MLP * HALF)
+        return float(_tokens(node) * DINO_CHANNELS * (3 * FULL + 2 * DINO_MLP * HALF))
     # PointPatchEmbed.inner_forward, all windows at once: each point's features before and after they are put into
     # windows; then timm's Block with an mlp of twice the width, each window with a token more.
     points, channels = node["input_size"] ** 2, node["embed_dim"]
     with_tokens = points + _tokens(node)
-    return 2 * points * channels * HALF + with_tokens * channels * (3 * FULL + 2 * 2 * HALF)
+    return float(2 * points * channels * HALF + with_tokens * channels * (3 * FULL + 2 * 2 * HALF))
 
 
 def _ss_sample(work: Work) -> float:
@@ -102,7 +106,7 @@ def _ss_sample(work: Work) -> float:
     # input before and after the permutation, and two float32 copies of that.
     widths = work.architecture["ss_decoder"]["channels"]
     decoder = max((16 * 2**level) ** 3 * width * (3 * HALF + 2 * FULL) for level, width in enumerate(widths))
-    return max(condition + block, decoder)
+    return float(max(condition + block, decoder))
 
 
 def _slat_sample(work: Work) -> float:
@@ -111,15 +115,17 @@ def _slat_sample(work: Work) -> float:
     rows, channels, narrow = work.voxels, network["model_channels"], network["io_block_channels"][-1]
     tokens = rows / VOXELS_PER_TOKEN
     condition = 2 * _condition_of(work, "slat_condition_embedder") * network["cond_channels"] * HALF
-    held = condition + rows * (network["in_channels"] * FULL + narrow * HALF)  # the sample; the skip at full resolution
-    # ModulatedSparseTransformerCrossBlock at its normed queries: 12 halves a channel; beside the skip at half resolution.
-    block = tokens * channels * (12 + 1) * HALF
-    # The first of out_blocks takes the last block's output and the skip, side by side, to full resolution.
+    held = condition + rows * (network["in_channels"] * FULL + narrow * HALF)  # the sample; the skip of all voxels
+    # ModulatedSparseTransformerCrossBlock, halves a channel: its input and its norm; queries, keys and values (3), the
+    # queries normed, the keys on the way there in float32, three times (6). And the skip of the tokens.
+    block = tokens * channels * (2 + 3 + 1 + 6 + 1) * HALF
+    # The first of out_blocks takes the last block's output and the tokens' skip, side by side, to all voxels. At its
+    # norm (LayerNorm32) there are two float32 copies; at its convolution, the activated features.
     joined = tokens * channels * (2 + 2) * HALF
     wide = rows * 2 * channels
     norm = wide * (HALF + 2 * FULL)
     convolution = 2 * wide * HALF + _convolution(rows, 2 * channels, narrow)
-    return held + max(block, joined + norm, joined + convolution)
+    return float(held + max(block, joined + norm, joined + convolution))
 
 
 def _mesh(work: Work) -> float:
@@ -144,7 +150,7 @@ def _mesh(work: Work) -> float:
     cubes = rows * (copies * (fields * FULL + 4 * INT) + NEIGHBOURS * INT)
     codes = rows * 2 * LONG  # mesh_extraction._Grid: the cubes in order, and where they came from
     surface = work.voxels * SURFACE_CUBES_PER_VOXEL * EXTRACTION_BYTES_PER_CUBE
-    return max(*moments, cubes + codes + surface)
+    return float(max(*moments, cubes + codes + surface))
 
 
 def _gaussians(work: Work) -> float:
@@ -154,27 +160,33 @@ def _gaussians(work: Work) -> float:
     numbers = (3 + 3 + 3 + 4 + 1) * config["representation_config"]["num_gaussians"]  # SLatGaussianDecoder._calc_layout
     # The last block's output in float32 and its norm; the layer's output and, split up, the gaussians.
     output = work.voxels * FULL * (2 * config["model_channels"] + 2 * numbers)
-    return mesh + max(_windowed_blocks(work, config), output)
+    return float(mesh + max(_windowed_blocks(work, config), output))
 
 
 def _windowed_blocks(work: Work, config: Config) -> float:
     """SparseTransformerBlock at its attention (sparse/attention/windowed_attn.py, and our attention.py).
 
-    Thirteen halves a channel: the block's input and its norm; queries, keys and values (3), the same in the order of the
-    windows (3), the result (1), and once more queries, keys, values and result of the fullest group of windows (4).
+    Halves a channel: the block's input and its norm; queries, keys and values (3), the same in the order of the windows
+    (3), the result, and once more queries, keys, values and result of the fullest group of windows (4).
     """
-    return float(work.voxels * config["model_channels"] * 13 * HALF)
+    return float(work.voxels * config["model_channels"] * (2 + 3 + 3 + 1 + 4) * HALF)
 
 
 def _convolution(rows: int, wide: int, narrow: int) -> float:
-    """standins/spconv.py: the rows with a row of zeros, a block of gathered rows, the result, the neighbours' rows."""
-    gathered = min(BLOCK_VALUES, rows * NEIGHBOURS * wide)
-    return float((rows * wide + gathered + rows * narrow) * HALF + rows * NEIGHBOURS * INT)
+    """standins/spconv.py, its input not counted: the table of neighbours is looked up; then, beside it, there are the
+    rows with a row of zeros, a block of gathered rows, and the result."""
+    table = rows * NEIGHBOURS * INT
+    # Places (4), their codes, the codes in order, their rows; of the rows looked up at once, the wanted codes, where
+    # they would be, the row there and the outcome (int64), and whether it is the wanted one (a byte).
+    looked_up = min(spconv.ROWS_SEARCHED, rows) * NEIGHBOURS * (4 * LONG + 1)
+    look_up = rows * (4 + 3) * LONG + looked_up
+    gathered = min(spconv.BLOCK_VALUES, rows * NEIGHBOURS * wide)
+    return float(table + max(look_up, (rows * wide + gathered + rows * narrow) * HALF))
 
 
 def _group_norm(rows: int, channels: int, decode_rows: int | None) -> float:
-    """SparseGroupNorm32: float32 input, the same in another order, normed, and collected. Or mesh_extraction._group_norm:
-    the result in half precision, and two float32 copies of some rows."""
+    """SparseGroupNorm32: the input in float32, in another order, normed, and collected. With `decode_rows`,
+    mesh_extraction._group_norm: the result in half precision, and two float32 copies of so many rows."""
     if decode_rows is None:
         return float(4 * rows * channels * FULL)
     return float(rows * channels * HALF + 2 * min(decode_rows, rows) * channels * FULL)

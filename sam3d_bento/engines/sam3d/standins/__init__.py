@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
 
 # What upstream executes of each: the modules that it imports, of the real package or of its stand-in here.
 EXECUTED = {
@@ -52,7 +52,7 @@ NEVER_EXECUTED = (
 class Placeholder:
     """Takes the place of a name that is imported but not used on our path. Calling it is a fault."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> NoReturn:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise NotImplementedError("A package that this service leaves out was called: upstream took another path.")
 
 

@@ -17,6 +17,8 @@ from sam3d_bento.engines.sam3d import standins
 
 # Values in one gathered block: 64 Mi of float16 are 128 MiB, large enough to keep a GPU busy in the matrix product.
 BLOCK_VALUES = 1 << 26
+# Rows whose neighbours are looked up at once: 27 numbers of 8 bytes each make 57 MB a temporary.
+ROWS_SEARCHED = 1 << 18
 
 
 class SparseConvTensor:
@@ -132,11 +134,13 @@ class SubMConv3d(nn.Module):
         code = ((places[:, 1:] - lowest + reach) * stride).sum(1) + places[:, 0] * extent.prod()
         in_order, row = code.sort()
         steps = torch.arange(-reach, reach + 1, self.dilation, device=places.device)
-        table = torch.empty((count, self.kernel_size**3), dtype=torch.int32, device=places.device)
-        for column, offset in enumerate(torch.cartesian_prod(steps, steps, steps)):
-            wanted = code + (offset * stride).sum()
+        offsets = (torch.cartesian_prod(steps, steps, steps) * stride).sum(1)
+        table = torch.empty((count, len(offsets)), dtype=torch.int32, device=places.device)
+        for start in range(0, count, ROWS_SEARCHED):
+            block = slice(start, start + ROWS_SEARCHED)
+            wanted = code[block, None] + offsets
             place = torch.searchsorted(in_order, wanted).clamp_(max=count - 1)
-            table[:, column] = torch.where(in_order[place] == wanted, row[place], count)
+            table[block] = torch.where(in_order[place] == wanted, row[place], count)
         if self.indice_key is not None:
             x.indice_dict[key] = table
         return table
