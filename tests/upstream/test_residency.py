@@ -102,21 +102,6 @@ def test_refresh_undoes_a_change_in_place(parts):
     assert torch.equal(module.weight, before)
 
 
-def test_a_mapped_file_may_go_away_after_loading(tmp_path):
-    import torch
-    from torch import nn
-
-    file = tmp_path / "weights.ckpt"
-    torch.save(nn.Linear(4, 4).state_dict(), file)
-    module = nn.Linear(4, 4)
-    module.load_state_dict(torch.load(file, mmap=True, weights_only=True), assign=True)
-    expected = module.weight.clone()
-    residency = place({"slat_decoder_mesh": module})
-    file.write_bytes(bytes(file.stat().st_size))
-    residency.enter("mesh")
-    assert torch.equal(module.weight, expected)
-
-
 def test_release_leaves_nothing(parts):
     residency = place(parts)
     residency.enter("mesh")

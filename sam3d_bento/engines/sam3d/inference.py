@@ -24,7 +24,7 @@ from sam3d_bento.reconstruction import Bool, Float32, Reconstruction, UInt8
 
 @dataclass(frozen=True)
 class Steps:
-    """How long the two generators sample. shortcut: stage 1 by the steps that it was distilled for, without guidance."""
+    """How long the two generators sample. shortcut: stage 1 by the steps it was distilled for, without guidance."""
 
     stage1: int
     stage2: int
@@ -82,15 +82,17 @@ class Inference:
         self.device = torch.device(device if device == "cpu" else "cuda:0")
         if profile is None:
             profile = fitting(torch.cuda.mem_get_info()[1]) if self.device.type == "cuda" else PROFILES["24gb"]
+        if cast is None:
+            cast = self.device.type == "cuda"
         config = loading.pipeline_config(file)
         config._target_ = "sam3d_bento.engines.sam3d.staged.StagedPipeline"
         with upstream.computing_on(self.device), torch.no_grad():
             try:
                 with loading.without_initialisation():
-                    self.pipeline = instantiate(config, compute_device=str(self.device))
+                    self.pipeline = instantiate(config, compute_device=str(self.device), cast=cast)
             except InstantiationException as exc:  # hydra wraps whatever a constructor raises
                 raise next((cause for cause in _causes(exc) if isinstance(cause, NotReady)), exc) from exc
-            self.pipeline.settle(profile, cast=self.device.type == "cuda" if cast is None else cast)
+            self.pipeline.settle(profile)
         self.stage: Stage = "depth"  # the latest that a run entered
         self.seconds: dict[Stage, float] = {}
         self._forget()

@@ -138,3 +138,14 @@ def load_strictly(module: Any, state: Mapping[str, Any], name: str) -> None:
         raise NotReady(f"The checkpoint {name} does not fit its configuration.") from exc
     module.requires_grad_(False)
     module.eval()
+
+
+def let_go_of_file(module: Any, state: Mapping[str, Any]) -> None:
+    """Copy what of `state` still lies in the mapped file: its pages count as this process's memory while it is mapped,
+    and a file that goes away would end the process with a bus error."""
+    mapped = {tensor.untyped_storage().data_ptr() for tensor in state.values()}
+    for holder in module.modules():
+        for tensors in (holder._parameters, holder._buffers):
+            for tensor in tensors.values():
+                if tensor is not None and tensor.untyped_storage().data_ptr() in mapped:
+                    tensor.data = tensor.data.clone()

@@ -34,12 +34,13 @@ class Residency:
         self.profile = profile
         self._slots: dict[Part, list[Slot]] = {part: list(_slots(module)) for part, module in parts.items()}
         self._masters: dict[tuple[int, str], Any] = {}
-        self._resident: frozenset[Part] = frozenset(parts)
+        self._resident: frozenset[Part] = frozenset()
         for slots in self._slots.values():
             for slot in slots:
+                tensor = slot.holder[slot.name]
                 if _key(slot) not in self._masters:
-                    self._masters[_key(slot)] = self._master(slot.holder[slot.name])
-        self._place(frozenset())
+                    self._masters[_key(slot)] = self._master(tensor)
+                    slot.holder[slot.name] = _placeholder(tensor)  # now, so that main memory never holds both
 
     @property
     def resident(self) -> frozenset[Part]:
@@ -80,9 +81,8 @@ class Residency:
         slot.holder[slot.name] = _like(slot.holder[slot.name], copy)
 
     def _master(self, tensor: Any) -> Any:
-        # A copy in any case: a checkpoint is mapped from its file, which may go away.
         data = tensor.detach()
-        return data.pin_memory() if self.device.type == "cuda" else data.clone()
+        return data.pin_memory() if self.device.type == "cuda" else data
 
 
 def _slots(module: Any) -> Iterator[Slot]:

@@ -32,13 +32,19 @@ class StagedPipeline(InferencePipelinePointMap):
     """See the module's docstring. Made by `hydra.utils.instantiate` from `loading.pipeline_config`.
 
     compute_device: where it runs; all modules are built in main memory, and `settle` makes it ready to run.
+    cast: weights in half precision beforehand, see `precision`.
     """
+
+    # The classes whose forward runs under upstream's autocast from beginning to end: `sample_sparse_structure` and
+    # `get_condition_input`. The decoders of the second stage do not, and its generator has `use_fp16`.
+    UNDER_AUTOCAST = ("ShortCut", "EmbedderFuser", "SparseStructureDecoderTdfyWrapper")
 
     residency: Residency
     watch: Watch
 
-    def __init__(self, *, compute_device: str, **kwargs: Any) -> None:
+    def __init__(self, *, compute_device: str, cast: bool, **kwargs: Any) -> None:
         self.compute_device = torch.device(compute_device)
+        self._cast = cast
         with loading.without_initialisation():
             super().__init__(**kwargs)
 
@@ -60,11 +66,16 @@ class StagedPipeline(InferencePipelinePointMap):
         with mesh_extraction.without_dense_grid():
             module = instantiate(config)
         state = loading.read_state(Path(ckpt_path), state_dict_key)
-        loading.load_strictly(module, state if state_dict_fn is None else state_dict_fn(state), Path(ckpt_path).name)
+        if state_dict_fn is not None:
+            state = state_dict_fn(state)
+        loading.load_strictly(module, state, Path(ckpt_path).name)
+        if self._cast and config["_target_"].endswith(self.UNDER_AUTOCAST):
+            precision.cast_beforehand(module, self.shape_model_dtype)
+        loading.let_go_of_file(module, state)
         return module
 
-    def settle(self, profile: Profile, *, cast: bool) -> None:
-        """After loading: share, cast and place the weights, and put the watches in. cast: see `precision`."""
+    def settle(self, profile: Profile) -> None:
+        """After loading: share and place the weights, and put the watches in."""
         self.device = self.compute_device
         self.depth_model.device = self.compute_device
         decoder = self.models["slat_decoder_mesh"]
@@ -79,12 +90,9 @@ class StagedPipeline(InferencePipelinePointMap):
             "slat_decoder_mesh": decoder,
             "slat_decoder_gs": self.models["slat_decoder_gs"],
         }
-        if cast:
+        if self._cast:
             # MoGe's `infer` runs under an autocast of its own, always float16.
             precision.cast_beforehand(parts["depth_model"], torch.float16)
-            for part in ("ss_condition_embedder", "ss_generator", "ss_decoder"):
-                precision.cast_beforehand(parts[part], self.shape_model_dtype)
-            precision.cast_beforehand(parts["slat_condition_embedder"], self.dtype)
         precision.share_backbones([parts["ss_condition_embedder"], parts["slat_condition_embedder"]])
         self._watch_steps(parts)
         self.residency = Residency(parts, self.compute_device, profile)
