@@ -158,10 +158,12 @@ def test_more_voxels_need_more_in_the_stages_that_have_voxels(planned, name):
 
 
 def test_a_larger_photo_needs_more_for_its_depth_alone(planned):
+    from sam3d_bento.engines.sam3d.memory_plan import HELD_BYTES
+
     small, large = planned("12gb", photo_pixels=512**2), planned("12gb", photo_pixels=4096**2)
     grown = {a.stage for a, b in zip(small.stages, large.stages, strict=True) if b.bytes != a.bytes}
     assert grown == {"depth"}
-    assert large.stages[0].working_bytes == 72 * 4096**2 + memory_plan.HELD_BYTES
+    assert large.stages[0].working_bytes == 72 * 4096**2 + HELD_BYTES
 
 
 def test_fewer_rows_at_a_time_need_less_in_the_mesh_decoder_alone(planned):
