@@ -1,0 +1,106 @@
+"""Out of memory on a real GPU, over HTTP: the second attempt in a leaner profile, the refusal, the service goes on.
+
+    python benchmarks/gpu.py checkpoints DIR
+    python benchmarks/gpu_faults.py DIR
+
+Random weights, an object of 41,000 voxels (`gpu.Gyroid`), the real service with its engine in a process of its own;
+before each request that process is told how much of the GPU it may use, as if other processes had taken the rest.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+VOXELS = 41_000
+CAP_FILE = "SAM3D_BENCHMARK_CAP_FILE"
+
+
+class CappedPipeline:
+    """A Runner: the service's pipeline, which reads its share of the GPU before each run."""
+
+    def __init__(self, settings):
+        import gpu
+
+        from sam3d_bento import masks
+        from sam3d_bento.engines.sam3d.engine import Sam3dEngine
+        from sam3d_bento.pipeline import Pipeline
+
+        engine = Sam3dEngine(settings.checkpoint_dir, "24gb")
+        engine.load()
+        gpu.Gyroid(VOXELS).impose(engine._inference.pipeline.models)
+        self._pipeline = Pipeline(engine, masks.MaskModel(settings.mask_model, settings.mask_dir), settings)
+        self.info = self._pipeline.info
+
+    def run(self, submission, report):
+        """As `Pipeline.run`."""
+        import gpu
+        import torch
+
+        torch.cuda.set_per_process_memory_fraction(1.0)
+        if cap := Path(os.environ[CAP_FILE]).read_text():
+            gpu.limit(float(cap))
+        return self._pipeline.run(submission, report)
+
+
+def main() -> None:
+    os.environ["BENTOML_DO_NOT_TRACK"] = "True"  # read when bentoml is imported
+    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="prometheus-"))
+    work = Path(tempfile.mkdtemp(prefix="gpu-faults-"))
+    cap_file = work / "cap"
+    cap_file.write_text("")
+    os.environ[CAP_FILE] = str(cap_file)
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "benchmarks"), os.environ.get("PYTHONPATH", "")])
+    import gpu
+    from PIL import Image
+    from starlette.testclient import TestClient
+
+    import service
+    from sam3d_bento.serving import backend as backends
+    from sam3d_bento.settings import Settings
+
+    service.settings = Settings(
+        engine="sam3d", checkpoint_dir=Path(sys.argv[1]), work_dir=work / "work", output_dir=work / "outputs"
+    )
+    service.Backend = lambda settings: backends.Backend(settings, engine_loader="gpu_faults:CappedPipeline")
+    image, mask = gpu.photo()
+    png = io.BytesIO()
+    Image.fromarray(image).save(png, "PNG")
+    white = io.BytesIO()
+    Image.fromarray((mask * 255).astype("uint8")).save(white, "PNG")
+    with TestClient(service.Sam3D.to_asgi()) as client:
+        started = time.monotonic()
+        while (health := client.get("/health")).status_code != 200:
+            assert health.json()["status"] == "starting", health.json()
+            threading.Event().wait(0.5)
+        print(json.dumps({"ready_seconds": round(time.monotonic() - started, 1), **health.json()["engine_facts"]}))
+        for what, cap in (("all of it", None), ("7 GB", 7e9), ("3 GB", 3e9), ("all of it again", None)):
+            cap_file.write_text("" if cap is None else str(cap))
+            files = {"image": ("p.png", png.getvalue()), "mask": ("m.png", white.getvalue())}
+            options = {"seed": "1", "quality": "draft", "response": "link"}
+            started = time.monotonic()
+            answer = client.post("/api/inference", files=files, data=options)
+            report = answer.json()
+            line = {"may_use": what, "status": answer.status_code, "seconds": round(time.monotonic() - started, 1)}
+            line |= {
+                key: report[key] for key in ("code", "detail", "retryable", "faces", "gpu_peak_bytes") if key in report
+            }
+            after = client.get("/health")
+            line |= {
+                "health_after": after.status_code,
+                "loads": after.json()["loads"],
+                "losses": after.json()["losses"],
+            }
+            print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()
