@@ -27,9 +27,10 @@ serve: weights
 test: weights lint
 	$(BIN)/python -m pytest
 
-# Skips, saying so, where the wheel with Meta's code cannot be had.
+# Skips, saying so, where the wheel with Meta's code cannot be had. A wheel with another hash is no reason to skip.
 test-upstream: weights
 	@$(MAKE) --no-print-directory $(UPSTREAM)/.wheels || { \
+	  ! grep -q "DO NOT MATCH THE HASHES" $(UPSTREAM)/download.log || exit 1; \
 	  echo "SKIPPED: the wheels of requirements/upstream-wheels.txt cannot be had here; Meta's code was not run"; exit 0; }; \
 	test ! -e $(UPSTREAM)/.wheels || { $(MAKE) --no-print-directory $(UPSTREAM)/.done && \
 	  $(UPSTREAM)/bin/python -m pytest -m upstream tests/upstream; }
@@ -75,7 +76,8 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.core
 # The environment of `make test-upstream`. torch is pinned but not hashed: its build is the machine's (CPU or CUDA).
 $(UPSTREAM)/.wheels: requirements/upstream-wheels.txt
 	$(PYTHON) -m venv $(UPSTREAM)
-	$(UPSTREAM)/bin/pip download -q --no-deps --require-hashes -d $(UPSTREAM)/wheels -r requirements/upstream-wheels.txt
+	$(UPSTREAM)/bin/pip download -q --no-deps --require-hashes -d $(UPSTREAM)/wheels -r requirements/upstream-wheels.txt \
+	  > $(UPSTREAM)/download.log 2>&1 || { cat $(UPSTREAM)/download.log; exit 1; }
 	touch $@
 
 $(UPSTREAM)/.done: requirements/upstream.txt requirements/dev.txt $(UPSTREAM)/.wheels $(VENV)/.uv

@@ -30,14 +30,13 @@ class CappedPipeline:
     def __init__(self, settings):
         import gpu
 
-        from sam3d_bento import masks
         from sam3d_bento.engines.sam3d.engine import Sam3dEngine
         from sam3d_bento.pipeline import Pipeline
 
         engine = Sam3dEngine(settings.checkpoint_dir, "24gb")
         engine.load()
         gpu.Gyroid(VOXELS).impose(engine._inference.pipeline.models)
-        self._pipeline = Pipeline(engine, masks.MaskModel(settings.mask_model, settings.mask_dir), settings)
+        self._pipeline = Pipeline(engine, None, settings)  # each request brings its mask
         self.info = self._pipeline.info
 
     def run(self, submission, report):
@@ -67,9 +66,9 @@ def main() -> None:
     from sam3d_bento.serving import backend as backends
     from sam3d_bento.settings import Settings
 
-    service.settings = Settings(
-        engine="sam3d", checkpoint_dir=Path(sys.argv[1]), work_dir=work / "work", output_dir=work / "outputs"
-    )
+    changes = {"engine": "sam3d", "checkpoint_dir": Path(sys.argv[1])}
+    changes |= {"work_dir": work / "work", "output_dir": work / "outputs"}
+    service.settings = Settings.from_environ().model_copy(update=changes)
     service.Backend = lambda settings: backends.Backend(settings, engine_loader="gpu_faults:CappedPipeline")
     image, mask = gpu.photo()
     png = io.BytesIO()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import torch
 import yaml
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from scipy.spatial import cKDTree
 
 from sam3d_bento.engines.sam3d import upstream
 
@@ -69,3 +71,10 @@ def in_the_corner(pipeline, voxels=30, edge=16):
         return kept
 
     return pipeline.models["ss_decoder"].register_forward_hook(hook)
+
+
+def share_of_strangers(points, others, tolerance):
+    """Of the points of both clouds (N, 3), how many have none of the other cloud within the tolerance, 0..1."""
+    one, other = (cKDTree(np.asarray(cloud, dtype=float)) for cloud in (points, others))
+    far = np.concatenate((one.query(other.data)[0], other.query(one.data)[0])) > tolerance
+    return far.mean()
