@@ -120,21 +120,49 @@ def test_packed_attention_differs_from_the_masked_by_rounding_only(inference, st
     assert_close(inference(*photo, SEED, steps=steps, splats=True), stock_output, 1e-4)
 
 
-def test_weights_cast_beforehand_give_the_bits_of_autocast(checkpoints, stock_output, tmp_path, photo, monkeypatch):
-    """On a CPU upstream's `autocast("cuda")` does nothing; here it means the CPU's, in the very same stages."""
+def test_weights_cast_beforehand_give_the_bits_of_autocast(checkpoints, photo):
+    """Part by part, on the inputs of a real run: upstream's `autocast("cuda")` does nothing on a CPU, so here it is on."""
     import torch
-    from reference import in_the_corner, run_stock, stock
+    from torch.utils._pytree import tree_leaves
 
     from sam3d_bento.engines.sam3d.inference import Steps
 
-    steps = Steps(1, 1)
-    real = torch.autocast
-    monkeypatch.setattr(torch, "autocast", lambda device_type, **how: real("cpu", **how))
-    pipeline = stock(checkpoints, tmp_path / "stock")
-    in_the_corner(pipeline)
-    expected = run_stock(pipeline, *photo, SEED, steps)
-    assert_same(load(checkpoints, cast=True)(*photo, SEED, steps=steps, splats=True), expected)
-    assert not torch.equal(expected["rotation"], stock_output["rotation"])  # it did compute in float16
+    def parts(made):
+        pipeline = made.pipeline
+        return {
+            "ss_condition": pipeline.condition_embedders["ss_condition_embedder"],
+            "ss_sample": pipeline.models["ss_generator"].reverse_fn.backbone,
+            "slat_condition": pipeline.condition_embedders["slat_condition_embedder"],
+        }
+
+    plain, cast = load(checkpoints, cast=False), load(checkpoints, cast=True)
+    given = {}
+    for stage, module in parts(plain).items():
+        module.register_forward_pre_hook(
+            lambda module, args, kwargs, stage=stage: given.setdefault(stage, (args, dict(kwargs))), with_kwargs=True
+        )
+    plain(*photo, SEED, steps=Steps(1, 1))
+    for stage, (args, kwargs) in given.items():
+        outputs = []
+        for made in (plain, cast):
+            made.pipeline.residency.enter(stage)
+            with torch.no_grad(), torch.autocast("cpu", dtype=torch.float16):
+                outputs.append(tree_leaves(parts(made)[stage].forward(*args, **dict(kwargs))))
+        assert len(outputs[0]) > 0
+        assert all(map(torch.equal, *outputs)), stage
+    assert given.keys() == parts(plain).keys()
+
+    latent = torch.randn(1, 8, 4, 4, 4)  # a quarter of the real edge: float16 convolutions are slow on a CPU
+    image = torch.rand(3, 64, 64)  # MoGe switches autocast on itself
+    outputs = []
+    for made in (plain, cast):
+        made.pipeline.residency.enter("ss_sample")
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.float16):
+            occupancy = made.pipeline.models["ss_decoder"].forward(latent)
+        made.pipeline.residency.enter("depth")
+        outputs.append((occupancy, made.pipeline.depth_model(image)["points"]))
+    assert all(map(torch.equal, *outputs))
+    assert outputs[0][0].dtype == torch.float16
 
 
 def test_cast_weights_are_half_as_large_and_norms_stay(checkpoints):
