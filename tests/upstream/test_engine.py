@@ -219,10 +219,13 @@ def test_before_the_load_nothing_can_be_asked(tmp_path, shot):
 
 def test_without_a_gpu_it_does_not_load(checkpoints):
     from sam3d_bento.engines.sam3d.engine import Sam3dEngine, available
+    from sam3d_bento.engines.sam3d.inference import Inference
 
     assert "no CUDA GPU" in available(checkpoints)
     with pytest.raises(NotReady, match="no CUDA GPU"):
         Sam3dEngine(checkpoints).load()
+    with pytest.raises(NotReady, match="no CUDA GPU"):
+        Inference(str(checkpoints / "pipeline.yaml"))
 
 
 def test_a_trial_run_that_fails_is_a_load_that_failed(checkpoints, monkeypatch):

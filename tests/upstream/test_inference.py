@@ -121,7 +121,7 @@ def test_packed_attention_differs_from_the_masked_by_rounding_only(inference, st
 
 
 def test_weights_cast_beforehand_give_the_bits_of_autocast(checkpoints, photo):
-    """Part by part, on the inputs of a real run: upstream's `autocast("cuda")` does nothing on a CPU, so here it is on."""
+    """Part by part, on the inputs of a real run. Upstream's `autocast("cuda")` does nothing on a CPU; here it is on."""
     import torch
     from torch.utils._pytree import tree_leaves
 

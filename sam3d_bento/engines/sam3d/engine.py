@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sam3d_bento.engines.sam3d import checkpoints, faults, upstream
-from sam3d_bento.engines.sam3d.inference import STANDARD, Inference, Steps
+from sam3d_bento.engines.sam3d.inference import NO_GPU, STANDARD, Inference, Steps
 from sam3d_bento.engines.sam3d.profiles import PROFILES
 from sam3d_bento.errors import EngineLost, GpuOutOfMemory, NotReady, Sam3DError
 from sam3d_bento.options import Options
@@ -37,7 +37,7 @@ def available(checkpoint_dir: Path) -> str | None:
     except NotReady as exc:
         return exc.detail
     torch = upstream.import_torch()
-    return None if torch.cuda.is_available() else "There is no CUDA GPU; the engine 'sam3d' cannot be used."
+    return None if torch.cuda.is_available() else NO_GPU
 
 
 class Sam3dEngine:

@@ -31,6 +31,8 @@ class Steps:
     shortcut: bool = False
 
 
+NO_GPU = "There is no CUDA GPU; the engine 'sam3d' cannot be used."
+
 STANDARD = Steps(25, 25)  # upstream's defaults
 
 # Where each stage ends on the way from 0 to 1: its share of the run time that others report for an A800 at 25 + 25
@@ -51,10 +53,10 @@ class Inference:
 
     config_file: `pipeline.yaml` in the folder of the checkpoints. compile: only False; upstream's compilation warms up
     through a method that is not public. device: `cuda` (the first visible GPU) or `cpu`, which is for tests.
-    profile: what stays on the GPU; None: by the size of its memory. cast: weights in
-    float16 beforehand (`precision`); None: on a GPU, where upstream runs under autocast.
+    profile: what stays on the GPU; None: by the size of its memory. cast: weights in float16 beforehand (`precision`);
+    None: on a GPU, where upstream runs under autocast.
 
-    Raises NotReady when a file or upstream itself is missing, and ValueError for compile=True.
+    Raises NotReady when a file, upstream itself or the GPU is missing, and ValueError for compile=True.
     """
 
     def __init__(
@@ -78,6 +80,8 @@ class Inference:
 
         from sam3d_bento.engines.sam3d import loading
 
+        if device != "cpu" and not torch.cuda.is_available():
+            raise NotReady(NO_GPU)
         self._torch = torch
         self.device = torch.device(device if device == "cpu" else "cuda:0")
         if profile is None:
@@ -176,7 +180,8 @@ class Inference:
 
         image: (H, W, 3) uint8 sRGB, upright, its background untouched. mask: (H, W) bool. seed: None for a random one.
         pointmap: (H, W, 3) float32, a point per pixel in PyTorch3D's camera frame (x left, y up, z forward), instead
-        of the depth model's. Equal arguments give equal results in one process.
+        of the depth model's. Equal arguments give equal results: bit for bit on a CPU; on a GPU up to rounding, because
+        upstream's mesh extraction adds there in no fixed order.
 
         Raises NoObject, BadResult, whatever `tick` raises, and the GPU's own errors.
         """
