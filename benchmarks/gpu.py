@@ -22,6 +22,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -213,7 +214,6 @@ def host_peak_bytes() -> int:
 def run_engine(options: argparse.Namespace) -> None:
     import torch
 
-    from sam3d_bento.engines.sam3d import faults
     from sam3d_bento.engines.sam3d.inference import Inference, Steps
     from sam3d_bento.engines.sam3d.profiles import PROFILES
 
@@ -232,6 +232,7 @@ def run_engine(options: argparse.Namespace) -> None:
     print(json.dumps(loaded), flush=True)
     residency = inference.pipeline.residency
     enter = residency.enter
+    result = None
     image, mask = photo()
     for voxels in options.voxels:
         pipeline_hooks(inference.pipeline)
@@ -241,18 +242,14 @@ def run_engine(options: argparse.Namespace) -> None:
             meter = Meter()
             residency.enter = lambda stage, meter=meter: meter.enter(stage, lambda: enter(stage))
             line = {"what": "engine", "profile": options.profile, "cap": options.cap, "steps": name}
-            started = time.perf_counter()
-            try:
+
+            def run(steps=steps):
+                nonlocal result
                 result = inference.generate_single_object(image, mask, 0, steps=steps, splats=True)
-                line |= {"outcome": "done", "voxels": result.details["voxels"], "faces": len(result.faces)}
-            except RuntimeError as exc:
-                if not faults.is_out_of_memory(exc):
-                    raise
-                line |= {"outcome": f"out of memory: {str(exc).splitlines()[0]}", "voxels": int(gyroid.occupied.sum())}
-            finally:
-                meter.close()
-                residency.enter = enter
-            line |= {"seconds": round(time.perf_counter() - started, 2), "stages": meter.stages}
+                return result.details["voxels"], len(result.faces)
+
+            line |= measured(run, meter, gyroid)
+            residency.enter = enter
             residency.release()
             torch.cuda.empty_cache()
             if name != "warm-up":
@@ -277,84 +274,71 @@ def run_stock(options: argparse.Namespace) -> None:
     """Upstream's own class, loading, attention and dense extraction; its GLB is left out."""
     import importlib
 
+    import reference
     import torch
     from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
 
-    from sam3d_bento.engines.sam3d import faults, loading, upstream
+    from sam3d_bento.engines.sam3d.inference import Steps
 
     limit(options.cap)
-    upstream.prepare("cuda")
     package = "sam3d_objects.model.backbone.tdfy_dit.modules.sparse.attention"
+    masked_sdpa = importlib.import_module(f"{package}.masked_sdpa").masked_sdpa
     for name in ("full_attn", "windowed_attn"):
-        importlib.import_module(f"{package}.{name}").masked_sdpa = importlib.import_module(
-            f"{package}.masked_sdpa"
-        ).masked_sdpa
-    folder = Path(f"{options.folder}-stock")
-    if not folder.exists():
-        shutil.copytree(options.folder, folder, copy_function=os.link)
-        for name in ("ss_generator", "slat_generator"):
-            config = OmegaConf.load(folder / f"{name}.yaml")
-            loading.local_backbones(config, folder)
-            (folder / f"{name}.yaml").unlink()
-            OmegaConf.save(config, folder / f"{name}.yaml")
-    config = OmegaConf.load(folder / "pipeline.yaml")
-    config.slat_decoder_gs_4_config_path = config.slat_decoder_gs_4_ckpt_path = None
-    config.depth_model.model.pretrained_model_name_or_path = str(folder / "moge" / "model.pt")
-    config.compile_model = False
-    config.rendering_engine = "pytorch3d"
-    config.workspace_dir = str(folder)
+        importlib.import_module(f"{package}.{name}").masked_sdpa = masked_sdpa
+    # Beside the checkpoints: links do not leave their file system.
+    folder = Path(tempfile.mkdtemp(dir=options.folder.parent, prefix="stock-")) / "checkpoints"
     started = time.perf_counter()
     torch.cuda.reset_peak_memory_stats()
     line: dict = {"what": "load", "profile": "stock", "cap": options.cap}
     try:
-        pipeline = instantiate(config)
+        pipeline = reference.stock(options.folder, folder, "cuda")
         line["outcome"] = "done"
     except (RuntimeError, InstantiationException) as exc:
         line["outcome"] = str(exc).splitlines()[0]
         print(json.dumps(line), flush=True)
         return
+    finally:
+        shutil.rmtree(folder.parent)
     line |= {"seconds": round(time.perf_counter() - started, 1), "resident_bytes": torch.cuda.memory_allocated()}
     print(json.dumps(line | {"host_peak_bytes": host_peak_bytes()}), flush=True)
-    pipeline.postprocess_slat_output = lambda outputs, *_: outputs
     image, mask = photo()
     for voxels in options.voxels:
         pipeline_hooks(pipeline)
         gyroid = Gyroid(voxels)
         gyroid.impose(pipeline.models)
-        for name, (stage1, stage2) in (("warm-up", (2, 2)), *((f"{a}+{b}", (a, b)) for a, b in options.steps)):
+        for name, steps in (("warm-up", Steps(2, 2)), *((f"{a}+{b}", Steps(a, b)) for a, b in options.steps)):
             meter = Meter()
             watch_stock(pipeline, meter)
             line = {"what": "engine", "profile": "stock", "cap": options.cap, "steps": name}
-            started = time.perf_counter()
-            try:
+
+            def run(steps=steps, meter=meter):
                 meter.enter("depth")
-                output = pipeline.run(
-                    image,
-                    mask.astype("uint8") * 255,
-                    0,
-                    with_mesh_postprocess=False,
-                    with_texture_baking=False,
-                    with_layout_postprocess=False,
-                    use_vertex_color=True,
-                    stage1_inference_steps=stage1,
-                    stage2_inference_steps=stage2,
-                )
-                line |= {"outcome": "done", "voxels": len(output["coords"]), "faces": len(output["mesh"][0].faces)}
-                del output
-            except RuntimeError as exc:
-                if not faults.is_out_of_memory(exc):
-                    raise
-                line |= {"outcome": f"out of memory: {str(exc).splitlines()[0]}", "voxels": int(gyroid.occupied.sum())}
-            finally:
-                meter.close()
-            line |= {"seconds": round(time.perf_counter() - started, 2), "stages": meter.stages}
+                output = reference.run_stock(pipeline, image, mask, 0, steps)
+                return len(output["coords"]), len(output["mesh"][0].faces)
+
+            line |= measured(run, meter, gyroid)
             torch.cuda.empty_cache()
             if name != "warm-up" or line["outcome"] != "done":
                 print(json.dumps(line), flush=True)
             if line["outcome"] != "done":
                 break
+
+
+def measured(run: Callable[[], tuple[int, int]], meter: Meter, gyroid: Gyroid) -> dict:
+    """What came of a run, its seconds and its stages. run: gives the numbers of voxels and faces."""
+    from sam3d_bento.engines.sam3d import faults
+
+    started = time.perf_counter()
+    try:
+        voxels, faces = run()
+        outcome = {"outcome": "done", "voxels": voxels, "faces": faces}
+    except RuntimeError as exc:
+        if not faults.is_out_of_memory(exc):
+            raise
+        outcome = {"outcome": f"out of memory: {str(exc).splitlines()[0]}", "voxels": int(gyroid.occupied.sum())}
+    finally:
+        meter.close()
+    return outcome | {"seconds": round(time.perf_counter() - started, 2), "stages": meter.stages}
 
 
 def watch_stock(pipeline, meter: Meter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -14,12 +15,17 @@ from scipy.spatial import cKDTree
 
 from sam3d_bento.engines.sam3d import upstream
 
-CPU = torch.device("cpu")
 
+def stock(checkpoints: Path, folder: Path, device: str = "cpu"):
+    """Upstream's own pipeline, made from `folder`, whose configuration names local files and the device.
 
-def stock(checkpoints: Path, folder: Path):
-    """Upstream's own pipeline from a copy of the checkpoints whose configuration names local files and the CPU."""
-    shutil.copytree(checkpoints, folder)
+    The folder gets copies of the checkpoints' configurations, some rewritten, and links to the large files.
+    """
+
+    def take(source: str, target: str):
+        return (shutil.copy2 if source.endswith(".yaml") else os.link)(source, target)
+
+    shutil.copytree(checkpoints, folder, copy_function=take)
     for name in ("ss_generator", "slat_generator"):
         config = yaml.safe_load((folder / f"{name}.yaml").read_text())
         for node, _ in config["module"]["condition_embedder"]["backbone"]["embedder_list"]:
@@ -28,15 +34,15 @@ def stock(checkpoints: Path, folder: Path):
                 node["backbone_kwargs"] = {"pretrained": False}
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(config))
     mesh = yaml.safe_load((folder / "slat_decoder_mesh.yaml").read_text())
-    (folder / "slat_decoder_mesh.yaml").write_text(yaml.safe_dump(mesh | {"device": "cpu"}))
+    (folder / "slat_decoder_mesh.yaml").write_text(yaml.safe_dump(mesh | {"device": device}))
     config = OmegaConf.load(folder / "pipeline.yaml")
     config.slat_decoder_gs_4_config_path = config.slat_decoder_gs_4_ckpt_path = None
-    config.depth_model.device = config.device = "cpu"
+    config.depth_model.device = config.device = device
     config.depth_model.model.pretrained_model_name_or_path = str(folder / "moge" / "model.pt")
     config.compile_model = False
     config.rendering_engine = "pytorch3d"
     config.workspace_dir = str(folder)
-    with upstream.computing_on(CPU):
+    with upstream.computing_on(torch.device(device)):
         return instantiate(config)
 
 
@@ -44,7 +50,7 @@ def run_stock(pipeline, image, mask, seed, steps, **more):
     """`run` as upstream's notebook calls it, without its GLB."""
     alpha = mask.astype("uint8") * 255
     pipeline.postprocess_slat_output = lambda outputs, *_: outputs
-    with upstream.computing_on(CPU):
+    with upstream.computing_on(pipeline.device):
         return pipeline.run(
             image,
             alpha,
