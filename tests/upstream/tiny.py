@@ -12,6 +12,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from sam3d_bento.engines.sam3d.architecture import RELEASED
+
 DIM = 32  # channels of both generators and of their conditions
 IMAGE = 28  # pixels, instead of 518: two by two patches of DINOv2
 
@@ -341,17 +343,7 @@ def gaussian_decoder(half: bool) -> dict[str, Any]:
         "attn_mode": "swin",
         "window_size": 8,
         "use_fp16": half,
-        "representation_config": {
-            "lr": {"_xyz": 1.0, "_features_dc": 1.0, "_opacity": 1.0, "_scaling": 1.0, "_rotation": 0.1},
-            "perturb_offset": True,
-            "voxel_size": 1.5,
-            "num_gaussians": 32,
-            "2d_filter_kernel_size": 0.1,
-            "3d_filter_kernel_size": 0.0009,
-            "scaling_bias": 0.004,
-            "opacity_bias": 0.1,
-            "scaling_activation": "softplus",
-        },
+        "representation_config": RELEASED["slat_decoder_gs"]["representation_config"],
     }
 
 
