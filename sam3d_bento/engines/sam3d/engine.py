@@ -31,7 +31,7 @@ def available(checkpoint_dir: Path) -> str | None:
     if importlib.util.find_spec("torch") is None:
         return "PyTorch is not installed; the engine 'sam3d' cannot be used."
     if upstream.locate() is None:
-        return "Meta's package sam3d_objects is not installed; the engine 'sam3d' cannot be used."
+        return upstream.NOT_INSTALLED
     try:
         checkpoints.check(checkpoint_dir)
     except NotReady as exc:
@@ -119,6 +119,8 @@ class Sam3dEngine:
             self._rest()
             raise
         self._rest()
+        spent = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in self._loaded.seconds.items())
+        log.info("seconds of each stage: %s", spent)
         return result
 
     def _in_two_attempts(self, run: Callable[[Inference], Reconstruction]) -> Reconstruction:

@@ -98,7 +98,7 @@ class Inference:
                 raise next((cause for cause in _causes(exc) if isinstance(cause, NotReady)), exc) from exc
             self.pipeline.settle(profile)
         self.stage: Stage = "depth"  # the latest that a run entered
-        self.seconds: dict[Stage, float] = {}
+        self.seconds: dict[Stage, float] = {}  # of each stage of the last run that succeeded
         self._forget()
 
     @property
@@ -133,15 +133,11 @@ class Inference:
 
         def watch(stage: Stage, fraction: float) -> None:
             if stage not in started:
-                now = time.perf_counter()
-                for earlier in started.keys() - self.seconds.keys():
-                    self.seconds[earlier] = now - started[earlier]
-                started[stage] = now
+                started[stage] = time.perf_counter()
                 self.stage = stage
             begin = _END[STAGES[STAGES.index(stage) - 1]] if stage != "depth" else 0.0
             tick(begin + (_END[stage] - begin) * fraction)
 
-        self.seconds = {}
         self.pipeline.watch = watch
         torch = self._torch
         try:
@@ -161,8 +157,8 @@ class Inference:
                 )
         finally:
             self._forget()
-        for stage in started.keys() - self.seconds.keys():
-            self.seconds[stage] = time.perf_counter() - started[stage]
+        ends = [*started.values(), time.perf_counter()][1:]
+        self.seconds = {stage: end - began for (stage, began), end in zip(started.items(), ends, strict=True)}
         return output
 
     def generate_single_object(

@@ -29,20 +29,17 @@ def cast_beforehand(part: Any, dtype: Any) -> None:
                 parameter.data = parameter.data.to(dtype)
 
 
-def share_backbones(embedders: list[Any]) -> int:
-    """Let the DINOv2 wrappers inside `embedders` that hold equal backbones hold one; how many copies that saved."""
+def share_backbones(embedders: list[Any]) -> None:
+    """Let the DINOv2 wrappers inside `embedders` that hold equal backbones hold one."""
     from sam3d_objects.model.backbone.dit.embedder.dino import Dino
 
     kept: list[Any] = []
-    saved = 0
     for dino in (module for embedder in embedders for module in embedder.modules() if isinstance(module, Dino)):
         twin = next((backbone for backbone in kept if _equal(backbone, dino.backbone)), None)
         if twin is None:
             kept.append(dino.backbone)
-        elif twin is not dino.backbone:
+        else:
             dino.backbone = twin
-            saved += 1
-    return saved
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
-import logging
 import os
 import sys
 import warnings
@@ -32,7 +31,7 @@ ENVIRONMENT = {
     "TRANSFORMERS_OFFLINE": "1",
 }
 
-log = logging.getLogger("sam3d_bento.sam3d")
+NOT_INSTALLED = "Meta's package sam3d_objects is not installed; the engine 'sam3d' cannot be used."
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def prepare(device_type: str) -> Upstream:
 def _prepare(device_type: str) -> Upstream:
     found = locate()
     if found is None:
-        raise NotReady("Meta's package sam3d_objects is not installed; the engine 'sam3d' cannot be used.")
+        raise NotReady(NOT_INSTALLED)
     if found == "sam3d":
         spec = importlib.util.find_spec("sam3d")
         assert spec is not None
