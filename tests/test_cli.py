@@ -1,6 +1,4 @@
-import hashlib
 import io
-import json
 
 import numpy as np
 import pytest
@@ -8,7 +6,6 @@ import trimesh
 from click.testing import CliRunner
 from PIL import Image
 
-from sam3d_bento import weights
 from sam3d_bento.cli import main
 from sam3d_bento.reconstruction import Reconstruction
 
@@ -98,29 +95,6 @@ def test_an_unreadable_scan_is_a_sentence_not_a_traceback(run, tmp_path):
     output = run("export", tmp_path / "scan.npz", "-o", tmp_path / "x.glb", status=1)
     assert "not a readable" in output
     assert "Traceback" not in output
-
-
-def test_weights_are_verified_and_a_wrong_byte_is_named(run, tmp_path):
-    assert "complete" in run("weights", "verify")
-    output = run("weights", "verify", "--to", tmp_path, status=1)
-    assert "u2netp.onnx" in output
-    assert output == "Error: u2netp.onnx is missing (4,574,861 bytes).\n", "a sentence, nothing else"
-    right = next(iter(weights.fetch("mask", tmp_path / "copy", lambda line: None)))
-    damaged = bytearray(right.read_bytes())
-    damaged[1000] ^= 1
-    right.write_bytes(damaged)
-    assert "u2netp.onnx" in run("weights", "verify", "--to", tmp_path / "copy", status=1)
-
-
-def test_sam_3ds_checkpoints_are_looked_for_where_the_service_looks(run, tmp_path, monkeypatch):
-    monkeypatch.setenv("SAM3D_CHECKPOINT_DIR", str(tmp_path))
-    assert "ss_generator.ckpt is missing (6,690,136,964 bytes)." in run("weights", "verify", "--set", "sam3d", status=1)
-    tiny = {"size": 4, "sha256": hashlib.sha256(b"tiny").hexdigest()}
-    (tmp_path / "manifest.json").write_text(json.dumps({"files": {"pipeline.yaml": tiny}}))
-    (tmp_path / "pipeline.yaml").write_bytes(b"tinY")
-    assert "another content" in run("weights", "verify", "--set", "sam3d", status=1)
-    (tmp_path / "pipeline.yaml").write_bytes(b"tiny")
-    assert "complete" in run("weights", "verify", "--set", "sam3d")
 
 
 def test_a_missing_mask_model_says_how_to_get_it(run, photo, tmp_path, monkeypatch):

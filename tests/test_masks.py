@@ -330,6 +330,8 @@ def test_every_model_that_is_offered_is_known_to_rembg_and_runs_here(mask_model)
 def test_a_missing_model_is_refused_with_the_command_that_helps(tmp_path):
     with pytest.raises(NotReady, match="sam3d-bento weights fetch --set mask"):
         MaskModel("u2netp", tmp_path)
+    with pytest.raises(NotReady, match=r"isnet-general-use\.onnx is missing.*fetch --set mask-isnet-general-use"):
+        MaskModel("isnet-general-use", tmp_path)
     with pytest.raises(NotReady, match=r"silueta\.onnx.*SAM3D_MASK_DIR"):
         MaskModel("silueta", tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ from sam3d_bento.engines.sam3d import checkpoints
 from sam3d_bento.errors import NotReady
 from sam3d_bento.weight_sets import SETS
 
-FILES = SETS["sam3d"].files
+FILES = [file for file in SETS["sam3d"].files if not file.optional]
 
 
 @pytest.fixture
@@ -18,11 +18,9 @@ def complete(tmp_path: Path) -> Path:
     """A folder with files of the right names and sizes: holes, so that 13 GB take no room."""
     for file in FILES:
         path = tmp_path / file.name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as hole:
             hole.truncate(file.size)
-    (tmp_path / "dinov2").mkdir()
-    (tmp_path / "dinov2" / "hubconf.py").touch()
     return tmp_path
 
 
@@ -49,14 +47,20 @@ def test_what_is_missing_or_truncated_is_named_with_the_size_it_should_have(comp
 
 def test_the_code_of_dinov2_belongs_to_it(complete: Path) -> None:
     (complete / "dinov2" / "hubconf.py").unlink()
-    assert refusal(complete).endswith("are incomplete: dinov2/hubconf.py is missing.")
+    assert refusal(complete).endswith("are incomplete: dinov2/hubconf.py is missing (930 bytes).")
+
+
+def test_the_decoder_that_the_engine_never_loads_may_be_absent_or_wrong(complete: Path) -> None:
+    assert not (complete / "slat_decoder_gs_4.ckpt").exists()
+    (complete / "slat_decoder_gs_4.yaml").write_bytes(b"another")
+    checkpoints.check(complete)
 
 
 @pytest.mark.parametrize("name", ["", "nowhere"])
 def test_of_many_missing_files_the_first_are_named_and_the_others_counted(tmp_path: Path, name: str) -> None:
     said = refusal(tmp_path / name)
     assert [file.name for file in FILES if f"{file.name} is missing" in said] == [file.name for file in FILES[:3]]
-    assert f"and {len(FILES) + 1 - 3} more" in said
+    assert f"and {len(FILES) - 3} more" in said
 
 
 def test_a_folder_with_its_own_manifest_is_judged_by_it(tmp_path: Path) -> None:

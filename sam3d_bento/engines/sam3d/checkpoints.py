@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sam3d_bento import weights
 from sam3d_bento.errors import NotReady
-from sam3d_bento.weight_sources import WeightsError
+from sam3d_bento.weight_part import WeightsError
 
 NAMED_AT_MOST = 3  # faults in one sentence
 
@@ -14,10 +14,11 @@ NAMED_AT_MOST = 3  # faults in one sentence
 def check(directory: Path) -> None:
     """Raise NotReady, naming what is missing or truncated. By size only, because every start asks.
 
-    What must be there is the set `sam3d` of `weight_sets`, or what the folder's own manifest lists.
+    What must be there is the set `sam3d` of `weight_sets` without its optional files, or what the folder's own
+    manifest lists.
     """
     try:
-        faults = weights.verify("sam3d", directory, contents=False)
+        faults = weights.verify("sam3d", directory, contents=False, optional=False)
     except WeightsError as exc:
         raise NotReady(f"The SAM 3D checkpoints in SAM3D_CHECKPOINT_DIR cannot be checked. {exc}") from exc
     except OSError as exc:

@@ -1,0 +1,35 @@
+"""How the command `sam3d-bento` speaks to the person who runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import click
+from rich.console import Console
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+console = Console(stderr=True)
+
+
+def speaks_plainly(*errors: type[Exception]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """End a command that fails with one of these or an OSError with its sentence on standard error and status 1,
+    without a traceback."""
+
+    def decorate(command: Callable[P, R]) -> Callable[P, R]:
+        @wraps(command)
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return command(*args, **kwargs)
+            except errors as exc:
+                raise click.ClickException(str(exc)) from exc
+            except OSError as exc:
+                said = f"{exc.strerror or exc}: {exc.filename}" if exc.filename else str(exc)
+                raise click.ClickException(said) from exc
+
+        return wrapper
+
+    return decorate
