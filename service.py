@@ -9,9 +9,10 @@ import bentoml
 from bentoml.validators import ContentType
 from starlette.responses import Response
 
-from sam3d_bento.serving import api
+from sam3d_bento.serving import api, telemetry
+from sam3d_bento.serving.assets import GLB_MEDIA_TYPE
 from sam3d_bento.serving.backend import Backend
-from sam3d_bento.serving.inputs import GLB_MEDIA_TYPE, InferenceInput, incoming
+from sam3d_bento.serving.inputs import InferenceInput, incoming
 from sam3d_bento.serving.limits import UploadLimit
 from sam3d_bento.serving.problems import Problems
 from sam3d_bento.serving.requests import Requests
@@ -50,6 +51,9 @@ class Sam3D:
 
     def __is_alive__(self) -> bool:
         return self.backend.alive
+
+    def __metrics__(self, metrics: str) -> str:
+        return metrics + telemetry.exposition(self.backend.worker)
 
     # async: a plain `def` would be queued by BentoML's threads=1 before our queue sees it, and 429 could never fire.
     @bentoml.api(route="/api/inference", input_spec=InferenceInput)

@@ -17,7 +17,9 @@
     ├── Unavailable                       the service cannot work now
     │   ├── NotReady                 503  loading, or the load failed
     │   ├── GpuOutOfMemory           503  the GPU's memory did not suffice
-    │   └── EngineLost               503  the engine process died and was replaced
+    │   ├── EngineLost               503  the engine process died and was replaced
+    │   └── StorageUnavailable       503  the store of results does not do what it is asked
+    ├── TransferFailed               502  another host did not give a file, or did not take one
     ├── DeadlineExceeded             504  the run took longer than allowed
     └── StorageFull                  507  no room to keep the result
 
@@ -149,6 +151,18 @@ class EngineLost(Unavailable):
     status, code, title = 503, "engine_lost", "The engine was restarted"
 
 
+class StorageUnavailable(Unavailable):
+    """The store of results cannot be reached, or refuses what it is asked."""
+
+    status, code, title = 503, "storage_unavailable", "The store of results is unavailable"
+
+
+class TransferFailed(Sam3DError):
+    """Another host did not give the file that it was asked for, or did not take the result."""
+
+    status, code, title, retryable = 502, "transfer_failed", "A file could not be transferred", True
+
+
 class DeadlineExceeded(Sam3DError):
     """The run took longer than the deadline allows; it was stopped."""
 
@@ -159,3 +173,9 @@ class StorageFull(Sam3DError):
     """There is no room to keep the result."""
 
     status, code, title, retryable = 507, "storage_full", "Storage is full", True
+
+
+def shown(name: str) -> str:
+    """A name of the client's as it may stand in a sentence: printable, and not long."""
+    printable = "".join(character if character.isprintable() else "?" for character in name)
+    return printable if len(printable) <= 40 else f"{printable[:40]}…"

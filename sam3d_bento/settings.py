@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 PREFIX = "SAM3D_"
 
@@ -26,13 +26,29 @@ def _whole(value: Any) -> Any:
     return value
 
 
+def _listed(value: Any) -> Any:
+    """Accept `a.example.com, b.example.com` for a list of names."""
+    return tuple(name.strip().lower() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+
+def _with_s3(value: Any, info: ValidationInfo) -> Any:
+    """Refuse a setting that would be ignored: it belongs to an `s3://` address, and there is none."""
+    url = info.data.get("output_url", "s3://")  # absent when it was refused itself
+    if value is not None and not (url or "").startswith("s3://"):
+        raise ValueError("it goes with a SAM3D_OUTPUT_URL that begins with s3://")
+    return value
+
+
 def _cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "sam3d-bento"
 
 
 Count = Annotated[int, BeforeValidator(_whole), Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+HostName = Annotated[str, Field(pattern=r"^((\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:]*)$")]
+Hosts = Annotated[tuple[HostName, ...], BeforeValidator(_listed)]
 Folder = Annotated[Path, AfterValidator(Path.expanduser), AfterValidator(Path.absolute)]
+File = Annotated[Path, AfterValidator(Path.expanduser), AfterValidator(Path.absolute)]
 
 
 class SettingsError(ValueError):
@@ -68,6 +84,33 @@ class Settings(BaseModel):
     output_max_bytes: Annotated[Count, Field(description="The oldest results are removed above this many bytes")] = (
         5_000_000_000
     )
+    output_url: Annotated[
+        str | None,
+        Field(
+            pattern=r"^(s3|gs|az)://[^\s/@?#]+(/[^\s?#]*)?$",
+            description="Results go to this bucket and folder, `s3://bucket/folder`, instead of `SAM3D_OUTPUT_DIR`",
+        ),
+    ] = None
+    output_endpoint: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://[^\s/@?#]+(/[^\s?#]*)?$",
+            description="Address of an S3 store other than Amazon's; clients must reach it too",
+        ),
+        AfterValidator(_with_s3),
+    ] = None
+    output_region: Annotated[
+        str | None,
+        Field(pattern=r"^[a-z0-9-]+$", description="Region of the bucket; absent: `AWS_REGION`, else us-east-1"),
+        AfterValidator(_with_s3),
+    ] = None
+    output_credentials_file: Annotated[
+        File | None,
+        Field(
+            description="Keys of the bucket, in AWS's credentials format; absent: the identity of the machine or pod"
+        ),
+        AfterValidator(_with_s3),
+    ] = None
     work_dir: Annotated[Folder, Field(description="Short-lived files; swept at start and while running")] = Path(
         "/tmp/sam3d-bento"  # noqa: S108  # every process works in a locked 0700 folder of its own below it
     )
@@ -81,6 +124,12 @@ class Settings(BaseModel):
             pattern=r"^https?://[^\s/]+(/[^\s]*)?$", description="Base of download links; absent: the request's Host"
         ),
     ] = None
+    allowed_hosts: Annotated[
+        Hosts,
+        Field(
+            description="Hosts that URLs in serverless jobs may name, comma-separated; `*.example.com`: all below it"
+        ),
+    ] = ()
     log_format: Annotated[Literal["console", "json"], Field(description="One JSON object a line, or text")] = "console"
 
     @classmethod

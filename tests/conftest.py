@@ -1,4 +1,12 @@
+import os
+import tempfile
+
 import pytest
+from weight_site import Site
+
+# Both are read when bentoml is imported. Without the folder, /metrics hangs in TestClient (bentoml 1.4.39).
+os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="prometheus-"))
 
 from sam3d_bento import weights
 from sam3d_bento.masks import MaskModel
@@ -11,3 +19,20 @@ def mask_model():
     directory = Settings.from_environ().mask_dir
     weights.fetch("mask", directory, print)
     return MaskModel("u2netp", directory)
+
+
+@pytest.fixture
+def site():
+    site = Site()
+    yield site
+    site.close()
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory):
+    """An S3 server on loopback that checks signatures."""
+    from s3_server import S3Server  # with the object store's client, which most tests do without
+
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    yield server
+    server.stop()

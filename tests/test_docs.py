@@ -26,7 +26,7 @@ def rows(first_header):
 
 def shown(default):
     """As one may write it into the environment."""
-    if default is None:
+    if default in (None, ()):
         return "none"
     return f"{default:_}" if isinstance(default, int) and default > 9999 else str(default)
 

@@ -18,6 +18,11 @@ def test_an_empty_value_counts_as_absent():
     assert Settings.from_environ({"SAM3D_PUBLIC_URL": "", "SAM3D_QUEUE_LIMIT": ""}) == Settings()
 
 
+def test_hosts_are_listed_with_commas_and_know_no_capitals():
+    settings = Settings.from_environ({"SAM3D_ALLOWED_HOSTS": "Photos.example.com, *.s3.example.net,::1,"})
+    assert settings.allowed_hosts == ("photos.example.com", "*.s3.example.net", "::1")
+
+
 def test_folders_are_absolute_and_know_the_home_folder():
     assert Settings.from_environ({"SAM3D_WORK_DIR": "~/x"}).work_dir == Path.home() / "x"
     assert Settings.from_environ({"SAM3D_CHECKPOINT_DIR": "~/hf"}).checkpoint_dir == Path.home() / "hf"
@@ -37,11 +42,25 @@ def test_folders_are_absolute_and_know_the_home_folder():
         ("PUBLIC_URL", "ftp://x"),
         ("MASK_MODEL", "../../etc/passwd"),
         ("LOG_FORMAT", "xml"),
+        ("OUTPUT_URL", "/a/folder"),
+        ("OUTPUT_URL", "https://example.com/bucket"),
+        ("OUTPUT_URL", "s3://key:secret@bucket/folder"),
+        ("OUTPUT_ENDPOINT", "https://s3.example.com"),  # without an s3:// address it would be ignored
+        ("ALLOWED_HOSTS", "*"),
+        ("ALLOWED_HOSTS", "https://photos.example.com"),
+        ("ALLOWED_HOSTS", "photos.*.com"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(name, value):
     with pytest.raises(SettingsError, match=f"SAM3D_{name}"):
         Settings.from_environ({f"SAM3D_{name}": value})
+
+
+def test_what_belongs_to_s3_is_refused_with_another_kind_of_bucket():
+    s3 = {"SAM3D_OUTPUT_URL": "s3://bucket/folder", "SAM3D_OUTPUT_CREDENTIALS_FILE": "keys", "SAM3D_OUTPUT_REGION": "x"}
+    assert Settings.from_environ(s3).output_credentials_file == Path.cwd() / "keys"
+    with pytest.raises(SettingsError, match=r"SAM3D_OUTPUT_REGION.*SAM3D_OUTPUT_CREDENTIALS_FILE"):
+        Settings.from_environ(s3 | {"SAM3D_OUTPUT_URL": "gs://bucket/folder"})
 
 
 def test_all_bad_values_are_named_at_once():

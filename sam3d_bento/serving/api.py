@@ -17,13 +17,14 @@ import anyio.to_thread
 import bentoml
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from sam3d_bento.errors import BadRequest, Internal, Sam3DError
 from sam3d_bento.notices import Notice
 from sam3d_bento.options import Options
 from sam3d_bento.serving import inputs, problems
+from sam3d_bento.serving.assets import GLB_MEDIA_TYPE, StoredFile, StoredObject
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.job import Job
 from sam3d_bento.serving.requests import note, request_id
@@ -64,7 +65,7 @@ async def inference(request: Request) -> Response:
     job = server.worker.submit(given.submission, request_id(request))
     asset: Asset = await result(job, request)
     try:
-        asset_id = await anyio.to_thread.run_sync(server.assets.put, asset.glb)
+        asset_id = await server.assets.put(asset.glb)
     except OSError as exc:
         log.exception("request %s: the result could not be stored", request_id(request))
         raise Internal("The result could not be stored; the server's log says why.") from exc
@@ -85,7 +86,7 @@ async def inference(request: Request) -> Response:
     if inputs.wants_link(given, request.headers.get("accept", "")):
         return JSONResponse(report, headers=headers)
     headers["Content-Disposition"] = f'attachment; filename="{asset_id}.glb"'
-    return Response(asset.glb, headers=headers, media_type=inputs.GLB_MEDIA_TYPE)
+    return Response(asset.glb, headers=headers, media_type=GLB_MEDIA_TYPE)
 
 
 async def called_directly(server: Backend, **fields: Any) -> Path:
@@ -104,7 +105,14 @@ async def called_directly(server: Backend, **fields: Any) -> Path:
     except asyncio.CancelledError:
         job.cancel()
         raise
-    return server.assets.get(await anyio.to_thread.run_sync(server.assets.put, asset.glb)).path
+    stored = await server.assets.get(await server.assets.put(asset.glb))
+    if isinstance(stored, StoredFile):
+        return stored.path
+    path = (
+        server.workdir.path / f"{stored.id}.glb"
+    )  # what lies in a bucket has no path: a copy that goes with the service
+    await anyio.to_thread.run_sync(path.write_bytes, asset.glb)
+    return path
 
 
 @answers_errors
@@ -122,13 +130,15 @@ async def mask(request: Request) -> Response:
 
 @answers_errors
 async def asset(request: Request) -> Response:
-    """A finished GLB: whole or a range of it; DELETE removes it."""
+    """A finished GLB, or the way to it: whole or a range of it; DELETE removes it."""
     store = backend().assets
     asset_id = request.path_params["id"]
     if request.method == "DELETE":
-        await anyio.to_thread.run_sync(store.delete, asset_id)
+        await store.delete(asset_id)
         return Response(status_code=204)
-    stored = store.get(asset_id)
+    stored = await store.get(asset_id)
+    if isinstance(stored, StoredObject):  # ranges and validation are the object store's part
+        return RedirectResponse(stored.links[request.method], 307, {"Cache-Control": "no-store"})
     etag = f'"{stored.id}"'  # an asset never changes under its id
     headers = {"ETag": etag, "Cache-Control": f"private, max-age={int(stored.expires_in_seconds)}, immutable"}
     tags = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
@@ -137,7 +147,7 @@ async def asset(request: Request) -> Response:
     return FileResponse(
         stored.path,
         headers=headers,
-        media_type=inputs.GLB_MEDIA_TYPE,
+        media_type=GLB_MEDIA_TYPE,
         filename=f"{stored.id}.glb",
         stat_result=stored.stat,
     )

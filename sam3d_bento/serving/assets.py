@@ -1,7 +1,9 @@
 """Finished GLBs on disk, behind links that cannot be guessed and that expire.
 
-Owns `OUTPUT_DIR/<id>.glb` (id: 128 random bits in hex) and the `.part` files on their way there; nothing else in the
-folder is touched. A file appears under its name only when it is whole. A link works for the time to live, over
+`Assets` is what the service asks of any place for results; `AssetStore` is a folder, `bucket.Bucket` an object store.
+
+The folder owns `OUTPUT_DIR/<id>.glb` (id: 128 random bits in hex) and the `.part` files on their way there; nothing
+else in it is touched. A file appears under its name only when it is whole. A link works for the time to live, over
 restarts too; above the byte quota the oldest assets go first.
 """
 
@@ -16,9 +18,13 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+import anyio.to_thread
 
 from sam3d_bento.errors import NotFound, StorageFull
 
+GLB_MEDIA_TYPE = "model/gltf-binary"
 ASSET_ID = re.compile(r"[0-9a-f]{32}")
 ASSET_NAME = re.compile(r"[0-9a-f]{32}\.glb")
 PART_NAME = re.compile(r"\.[0-9a-f]{32}\.part")
@@ -26,8 +32,8 @@ PART_TTL_SECONDS = 600  # a write takes milliseconds; what is older was left by 
 
 
 @dataclass(frozen=True)
-class StoredAsset:
-    """An asset that can be fetched now."""
+class StoredFile:
+    """An asset that can be fetched now, as a file of this machine."""
 
     id: str
     path: Path
@@ -35,13 +41,49 @@ class StoredAsset:
     expires_in_seconds: float
 
 
+@dataclass(frozen=True)
+class StoredObject:
+    """An asset that can be fetched now, by whoever holds one of these links: one for GET, one for HEAD."""
+
+    id: str
+    links: dict[str, str]
+
+
+class Assets(Protocol):
+    """A place for results. `claim` and `sweep` block and are for threads; the others never hold up the event loop."""
+
+    setting: str
+    """The environment variable that names the place."""
+    sweep_seconds: float
+    """How long to wait from one sweep to the next."""
+
+    def claim(self) -> None:
+        """See that results can be kept here. Raises OSError or StorageUnavailable when they cannot."""
+
+    def sweep(self) -> int:
+        """Remove what has expired; the number removed. Raises OSError or StorageUnavailable."""
+
+    async def put(self, glb: bytes) -> str:
+        """Keep the bytes; the new asset's id. Raises StorageFull, StorageUnavailable or OSError."""
+
+    async def get(self, asset_id: str) -> StoredFile | StoredObject:
+        """The asset. Raises NotFound when there is none with this id, or its time is over, and StorageUnavailable."""
+
+    async def delete(self, asset_id: str) -> None:
+        """Remove the asset. Raises like `get`."""
+
+
 class AssetStore:
-    """The folder of results. All methods may be called from any thread."""
+    """The folder of results: of one process, or on a shared volume of several. For any thread and event loop."""
+
+    setting = "SAM3D_OUTPUT_DIR"
 
     def __init__(self, root: Path, ttl_seconds: float, max_bytes: int) -> None:
         self.root = root
         self.ttl_seconds = ttl_seconds
         self.max_bytes = max_bytes
+        # Often enough that an expired file does not lie for longer than a quarter of its time, but not idly.
+        self.sweep_seconds = min(60.0, max(0.5, ttl_seconds / 4))
         self._lock = threading.Lock()
 
     def claim(self) -> None:
@@ -51,8 +93,20 @@ class AssetStore:
         probe.touch(mode=0o600)
         probe.unlink()
 
-    def put(self, glb: bytes) -> str:
+    async def put(self, glb: bytes) -> str:
         """Keep the bytes; the new asset's id. Raises StorageFull when there is no room for them."""
+        return await anyio.to_thread.run_sync(self._write, glb)
+
+    async def get(self, asset_id: str) -> StoredFile:
+        """The asset's file. Raises NotFound when there is none with this id, or its time is over."""
+        return await anyio.to_thread.run_sync(self._find, asset_id)
+
+    async def delete(self, asset_id: str) -> None:
+        """Remove the asset. Raises NotFound like `get`."""
+        found = await self.get(asset_id)
+        await anyio.to_thread.run_sync(lambda: found.path.unlink(missing_ok=True))
+
+    def _write(self, glb: bytes) -> str:
         if len(glb) > self.max_bytes:
             raise StorageFull("The result is larger than all the room that is set aside for results.")
         asset_id = secrets.token_hex(16)
@@ -72,20 +126,15 @@ class AssetStore:
                 raise
         return asset_id
 
-    def get(self, asset_id: str) -> StoredAsset:
-        """The asset's file. Raises NotFound when there is none with this id, or its time is over."""
+    def _find(self, asset_id: str) -> StoredFile:
         if ASSET_ID.fullmatch(asset_id):
             path = self.root / f"{asset_id}.glb"
             with contextlib.suppress(FileNotFoundError):
                 stat = path.stat()
                 left = stat.st_mtime + self.ttl_seconds - time.time()
                 if left > 0:
-                    return StoredAsset(asset_id, path, stat, left)
+                    return StoredFile(asset_id, path, stat, left)
         raise NotFound("There is no such result, or its link has expired.")
-
-    def delete(self, asset_id: str) -> None:
-        """Remove the asset. Raises NotFound like `get`."""
-        self.get(asset_id).path.unlink(missing_ok=True)
 
     def sweep(self) -> int:
         """Remove expired assets and parts of dead writers; the number removed."""

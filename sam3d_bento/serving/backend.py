@@ -7,8 +7,10 @@ import tempfile
 import threading
 from typing import Any
 
+from sam3d_bento.errors import StorageUnavailable
 from sam3d_bento.serving import gpu, logs
-from sam3d_bento.serving.assets import AssetStore
+from sam3d_bento.serving.assets import Assets, AssetStore
+from sam3d_bento.serving.bucket import Bucket
 from sam3d_bento.serving.workdir import WorkDir
 from sam3d_bento.serving.worker import State, Worker
 from sam3d_bento.settings import Settings
@@ -35,21 +37,24 @@ class Backend:
         for name in Settings.unknown_names():
             logs.event(log, "unknown setting", logging.WARNING, name=name)
         self.workdir = WorkDir(settings.work_dir)
-        self.assets = AssetStore(settings.output_dir, settings.output_ttl_seconds, settings.output_max_bytes)
+        self.assets = choose_assets(settings)
         self.worker = Worker("engine", engine_loader, settings, self.workdir)
         self._mask_worker: Worker | None = None
         self._mask_lock = threading.Lock()
         self._stopping = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep_regularly, name="sweeper", daemon=True)
         self._tempdir_before = tempfile.tempdir
-        for setting, claim in (("SAM3D_WORK_DIR", self.workdir.claim), ("SAM3D_OUTPUT_DIR", self.assets.claim)):
+        for setting, claim in (("SAM3D_WORK_DIR", self.workdir.claim), (self.assets.setting, self.assets.claim)):
             try:
                 claim()
             except OSError as exc:  # an exception here would make BentoML restart the process again and again
                 log.exception("a folder cannot be used")
                 self.worker.fail(f"The folder named by {setting} cannot be used ({exc.strerror}).")
                 return
-        self.sweep()
+            except StorageUnavailable as exc:
+                self.worker.fail(f"The object store named by {setting} cannot be used: {exc.detail}")
+                return
+        self.workdir.sweep()
         # Whatever this process spools (large uploads) lies where the sweep of the next process finds it.
         tempfile.tempdir = str(self.workdir.path)
         self.worker.start()
@@ -104,9 +109,9 @@ class Backend:
         }
 
     def sweep(self) -> None:
-        """Remove expired results and what dead processes left."""
-        removed = self.assets.sweep()
+        """Remove what dead processes left and expired results. Raises OSError or StorageUnavailable."""
         self.workdir.sweep()
+        removed = self.assets.sweep()
         if removed:
             logs.event(log, "removed expired results", count=removed)
 
@@ -122,10 +127,25 @@ class Backend:
         self.workdir.close()
 
     def _sweep_regularly(self) -> None:
-        # Often enough that an expired file does not lie for longer than a quarter of its time, but not idly.
-        interval = min(60.0, max(0.5, self.settings.output_ttl_seconds / 4))
-        while not self._stopping.wait(interval):
+        while True:
             try:
                 self.sweep()
             except OSError:
                 log.exception("the sweep failed; it is tried again")
+            except StorageUnavailable:
+                pass  # the bucket has logged why; it is tried again
+            if self._stopping.wait(self.assets.sweep_seconds):
+                return
+
+
+def choose_assets(settings: Settings) -> Assets:
+    """The place for results that the settings ask for; nothing is written or reached yet."""
+    if settings.output_url is None:
+        return AssetStore(settings.output_dir, settings.output_ttl_seconds, settings.output_max_bytes)
+    return Bucket(
+        settings.output_url,
+        settings.output_ttl_seconds,
+        endpoint=settings.output_endpoint,
+        region=settings.output_region,
+        credentials_file=settings.output_credentials_file,
+    )

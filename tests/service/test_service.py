@@ -119,6 +119,12 @@ def disc_bytes():
     return file.getvalue()
 
 
+def test_metrics_are_bentomls_and_ours(server):
+    text = httpx.get(f"{server.url}/metrics").text
+    assert "bentoml_service_request_total" in text
+    assert "\nsam3d_queue_waiting 0.0\n" in text
+
+
 def test_the_mask_can_be_seen_before_anything_runs(server, coffee):
     with server.client() as client:
         answer = client.post("/api/mask", files={"image": coffee.open("rb")})

@@ -1,12 +1,7 @@
 import os
-import tempfile
 from pathlib import Path
 
 import pytest
-
-# Both are read when bentoml is imported. Without the folder, /metrics hangs in TestClient (bentoml 1.4.39).
-os.environ["BENTOML_DO_NOT_TRACK"] = "True"
-os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="prometheus-"))
 
 from sam3d_bento.serving.workdir import WorkDir
 from sam3d_bento.serving.worker import Worker
@@ -52,3 +47,9 @@ def start_worker(settings, workdir, find_fakes):
     yield start
     for worker in started:
         worker.stop()
+
+
+@pytest.fixture
+def anyio_backend():
+    """What BentoML runs on."""
+    return "asyncio"

@@ -7,7 +7,9 @@ import os
 import threading
 import time
 
+import httpx
 import pytest
+import s3_server
 from starlette.testclient import TestClient
 
 import service
@@ -26,10 +28,15 @@ def application():
 
 @pytest.fixture
 def serve(settings, find_fakes, monkeypatch):
-    """A factory of clients of a running service; all are stopped at the end."""
+    """A factory of clients of a running service. A start stops the one before: BentoML knows one at a time."""
     clients = []
 
+    def stop():
+        while clients:
+            clients.pop().__exit__(None, None, None)
+
     def start(loader="fake_runner:FakeRunner", wait_for=(State.READY,), **changes):
+        stop()
         changed = settings.model_copy(update=changes)
         monkeypatch.setattr(service, "settings", changed)
         monkeypatch.setattr(service, "Backend", functools.partial(backends.Backend, engine_loader=loader))
@@ -43,8 +50,7 @@ def serve(settings, find_fakes, monkeypatch):
         return client
 
     yield start
-    for client in clients:
-        client.__exit__(None, None, None)
+    stop()
 
 
 def backend():
@@ -107,6 +113,72 @@ def test_an_asset_can_be_fetched_in_parts_revalidated_and_deleted(serve):
 @pytest.mark.parametrize("name", ["x.glb", "..%2f..%2fetc%2fpasswd", "0" * 32 + ".glb", "%00.glb"])
 def test_an_unknown_asset_is_a_404(serve, name):
     assert serve().get(f"/api/assets/{name}").json()["code"] == "not_found"
+
+
+def test_a_link_made_by_one_service_is_answered_by_another_over_the_same_bucket(serve, s3, settings, tmp_path):
+    http = serve(**s3.settings())
+    report = http.post("/api/inference", files=photo("nap:0"), data={"response": "link"}).json()
+    assert report["url"] == f"http://testserver/api/assets/{report['id']}.glb"
+    other = serve(**s3.settings(), work_dir=tmp_path / "other")
+    path = f"/api/assets/{report['id']}.glb"
+    redirect = other.get(path, follow_redirects=False)
+    assert (redirect.status_code, redirect.headers["cache-control"]) == (307, "no-store")
+    assert httpx.get(redirect.headers["location"]).content == b"glTFnap:0"
+    head = other.head(path, follow_redirects=False)
+    assert (head.status_code, httpx.head(head.headers["location"]).status_code) == (307, 200)
+    assert other.delete(path).status_code == 204
+    assert other.get(path, follow_redirects=False).json()["code"] == "not_found"
+    assert not settings.output_dir.exists(), "nothing is kept on disk as well"
+
+
+def test_a_bucket_that_fails_is_a_retryable_problem_and_the_service_stays_up(serve, s3, capfd):
+    http = serve(**s3.settings(), log_format="json")
+    nowhere = {"output_endpoint": "http://127.0.0.1:1"}  # no one listens at this port
+    backend().assets = backends.choose_assets(backend().settings.model_copy(update=nowhere))
+    lost = http.post("/api/inference", files=photo("nap:0"))
+    assert (lost.status_code, lost.json()["code"], lost.json()["retryable"]) == (503, "storage_unavailable", True)
+    assert lost.headers["retry-after"] == "5"
+    fetched = http.get(f"/api/assets/{'0' * 32}.glb")
+    assert (fetched.status_code, fetched.json()["code"]) == (503, "storage_unavailable")
+    health = http.get("/health")
+    assert health.status_code == 200
+    log = capfd.readouterr().err
+    assert '"outcome": "storage_unavailable"' in log
+    assert "Traceback" not in log
+    for text in (log, lost.text, fetched.text, health.text, http.get("/metrics").text):
+        assert s3_server.SECRET not in text
+    assert s3_server.SECRET not in str(os.environ)
+
+
+def test_a_bucket_that_cannot_be_used_is_said_by_health(serve, s3, tmp_path):
+    keys = tmp_path / "credentials"
+    keys.write_text("[default]\naws_access_key_id = test-key-id\naws_secret_access_key = wrong\n")
+    http = serve(wait_for=(State.FAILED,), **(s3.settings() | {"output_credentials_file": keys}))
+    assert "SAM3D_OUTPUT_URL cannot be used: " in http.get("/health").json()["reason"]
+    assert http.post("/api/inference", files=photo("nap:0")).json()["code"] == "not_ready"
+
+
+def test_metrics_tell_how_many_jobs_wait(serve):
+    http = serve(queue_limit=5)
+
+    def load():
+        lines = http.get("/metrics").text.splitlines()
+        return [line for line in lines if line.startswith("sam3d_queue")]
+
+    assert load() == ["sam3d_queue_waiting 0.0", "sam3d_queue_running 0.0"]
+    clients = [
+        threading.Thread(target=http.post, args=("/api/inference",), kwargs={"files": photo("nap:60")}) for _ in "123"
+    ]
+    for client in clients:
+        client.start()
+    worker = backend().worker
+    while worker.waiting < 2 or worker.running is None:
+        threading.Event().wait(0.01)
+    assert load() == ["sam3d_queue_waiting 2.0", "sam3d_queue_running 1.0"]
+    worker.stop()  # ends the long runs
+    for client in clients:
+        client.join()
+    assert load() == ["sam3d_queue_waiting 0.0", "sam3d_queue_running 0.0"]
 
 
 def test_what_the_engine_refuses_reaches_the_client_as_it_is(serve):
@@ -342,8 +414,8 @@ def instance(settings, find_fakes, monkeypatch):
     """A factory of service instances, as `Sam3D()` makes them in a program of one's own."""
     made = []
 
-    def make(loader="fake_runner:FakeRunner"):
-        monkeypatch.setattr(service, "settings", settings)
+    def make(loader="fake_runner:FakeRunner", **changes):
+        monkeypatch.setattr(service, "settings", settings.model_copy(update=changes))
         monkeypatch.setattr(service, "Backend", functools.partial(backends.Backend, engine_loader=loader))
         made.append(service.Sam3D())
         return made[-1]
@@ -360,6 +432,13 @@ def test_a_direct_call_waits_for_the_load_and_gives_a_file(instance, tmp_path):
     path = asyncio.run(one.inference(image=tmp_path / "photo.png", seed=3))
     assert path.read_bytes() == b"glTF" + b"a photo"
     assert asyncio.run(one.inference(image=b"other bytes")).read_bytes() == b"glTF" + b"other bytes"
+
+
+def test_a_direct_call_gives_a_file_also_when_results_go_to_a_bucket(instance, s3):
+    one = instance(**s3.settings())
+    path = asyncio.run(one.inference(image=b"a photo"))
+    assert path.read_bytes() == b"glTF" + b"a photo"
+    assert path.name in s3.names()
 
 
 def test_a_direct_call_fails_with_the_loads_reason_or_the_arguments_fault(instance):

@@ -8,6 +8,8 @@ import pytest
 from sam3d_bento.errors import NotFound, StorageFull
 from sam3d_bento.serving.assets import AssetStore
 
+pytestmark = pytest.mark.anyio
+
 
 @pytest.fixture
 def store(tmp_path):
@@ -19,68 +21,77 @@ def age(path, seconds):
     os.utime(path, (then, then))
 
 
-def test_what_was_put_can_be_fetched_under_an_unguessable_id(store):
-    first, second = store.put(b"one"), store.put(b"two")
-    assert store.get(first).path.read_bytes() == b"one"
-    assert store.get(second).path.read_bytes() == b"two"
+async def test_what_was_put_can_be_fetched_under_an_unguessable_id(store):
+    first, second = await store.put(b"one"), await store.put(b"two")
+    assert (await store.get(first)).path.read_bytes() == b"one"
+    assert (await store.get(second)).path.read_bytes() == b"two"
     assert re.fullmatch(r"[0-9a-f]{32}", first)
 
 
-def test_a_file_is_readable_by_its_owner_only(store):
-    assert store.get(store.put(b"x")).stat.st_mode & 0o777 == 0o600
+async def test_on_a_shared_folder_each_process_answers_the_links_of_the_others(store):
+    other = AssetStore(store.root, ttl_seconds=100, max_bytes=1000)
+    asset_id = await store.put(b"made here")
+    assert (await other.get(asset_id)).path.read_bytes() == b"made here"
+    await other.delete(asset_id)
+    with pytest.raises(NotFound):
+        await store.get(asset_id)
+
+
+async def test_a_file_is_readable_by_its_owner_only(store):
+    assert (await store.get(await store.put(b"x"))).stat.st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize(
     "asset_id", ["", "x", "../secret", "0" * 31, "0" * 32, "0" * 33, "0" * 31 + "G", "0" * 32 + "\n"]
 )
-def test_an_unknown_id_is_not_found(store, tmp_path, asset_id):
+async def test_an_unknown_id_is_not_found(store, tmp_path, asset_id):
     (tmp_path / "secret.glb").write_bytes(b"not ours to give")
-    store.put(b"x")
+    await store.put(b"x")
     with pytest.raises(NotFound):
-        store.get(asset_id)
+        await store.get(asset_id)
 
 
-def test_a_link_expires_even_before_the_sweep_comes(store):
-    asset_id = store.put(b"x")
-    path = store.get(asset_id).path
+async def test_a_link_expires_even_before_the_sweep_comes(store):
+    asset_id = await store.put(b"x")
+    path = (await store.get(asset_id)).path
     age(path, 101)
     with pytest.raises(NotFound):
-        store.get(asset_id)
+        await store.get(asset_id)
     assert path.exists()
     assert store.sweep() == 1
     assert not path.exists()
 
 
-def test_a_deleted_asset_is_gone(store):
-    asset_id = store.put(b"x")
-    store.delete(asset_id)
+async def test_a_deleted_asset_is_gone(store):
+    asset_id = await store.put(b"x")
+    await store.delete(asset_id)
     with pytest.raises(NotFound):
-        store.get(asset_id)
+        await store.get(asset_id)
     with pytest.raises(NotFound):
-        store.delete(asset_id)
+        await store.delete(asset_id)
 
 
-def test_above_the_quota_the_oldest_go_first(store):
-    ids = [store.put(bytes(400)) for _ in range(2)]
-    age(store.get(ids[0]).path, 50)
-    newest = store.put(bytes(400))
+async def test_above_the_quota_the_oldest_go_first(store):
+    ids = [await store.put(bytes(400)) for _ in range(2)]
+    age((await store.get(ids[0])).path, 50)
+    newest = await store.put(bytes(400))
     with pytest.raises(NotFound):
-        store.get(ids[0])
-    assert store.get(ids[1])
-    assert store.get(newest)
+        await store.get(ids[0])
+    assert await store.get(ids[1])
+    assert await store.get(newest)
     sizes = [path.stat().st_size for path in store.root.iterdir()]
     assert (len(sizes), sum(sizes)) == (2, 800)
 
 
-def test_what_can_never_fit_is_refused_and_costs_nobody_an_asset(store):
-    kept = store.put(b"x")
+async def test_what_can_never_fit_is_refused_and_costs_nobody_an_asset(store):
+    kept = await store.put(b"x")
     with pytest.raises(StorageFull):
-        store.put(bytes(1001))
-    assert store.get(kept)
+        await store.put(bytes(1001))
+    assert await store.get(kept)
 
 
-def test_the_sweep_removes_what_is_ours_and_old_and_nothing_else(store):
-    live = store.put(b"x")
+async def test_the_sweep_removes_what_is_ours_and_old_and_nothing_else(store):
+    live = await store.put(b"x")
     strangers = ["notes.txt", "model.glb", f"{'0' * 32}.glb.bak", f"{'0' * 32}.GLB", ".hidden.part"]
     for name in [*strangers, f"{'a' * 32}.glb", f".{'b' * 32}.part"]:
         (store.root / name).write_bytes(b"x")
@@ -92,8 +103,8 @@ def test_the_sweep_removes_what_is_ours_and_old_and_nothing_else(store):
     assert left == {*strangers, f"{live}.glb", f".{'c' * 32}.part", f"{'d' * 32}.glb"}
 
 
-def test_a_link_in_the_folder_is_neither_followed_nor_removed(store, tmp_path):
-    store.put(b"x")
+async def test_a_link_in_the_folder_is_neither_followed_nor_removed(store, tmp_path):
+    await store.put(b"x")
     target = tmp_path / "precious"
     target.write_bytes(b"x")
     age(target, 10_000)
@@ -104,20 +115,20 @@ def test_a_link_in_the_folder_is_neither_followed_nor_removed(store, tmp_path):
     assert link.is_symlink()
 
 
-def test_a_removed_folder_is_made_again(store):
-    store.put(b"x")
+async def test_a_removed_folder_is_made_again(store):
+    await store.put(b"x")
     for path in store.root.iterdir():
         path.unlink()
     store.root.rmdir()
     assert store.sweep() == 0
-    assert store.get(store.put(b"y")).path.read_bytes() == b"y"
+    assert (await store.get(await store.put(b"y"))).path.read_bytes() == b"y"
 
 
-def test_a_full_disk_is_said_and_leaves_nothing_half_written(store, monkeypatch):
+async def test_a_full_disk_is_said_and_leaves_nothing_half_written(store, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("sam3d_bento.serving.assets.Path.replace", full)  # the disk of a test machine is never full
     with pytest.raises(StorageFull):
-        store.put(b"x")
+        await store.put(b"x")
     assert list(store.root.iterdir()) == []
