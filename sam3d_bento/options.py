@@ -1,8 +1,11 @@
 """What a caller may choose for one reconstruction. HTTP, CLI and docs all read this one description."""
 
-from typing import Annotated, Literal, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sam3d_bento.errors import BadRequest
 
 SEED_MAX = 2**31 - 1  # the range of a signed 32-bit integer, which every random generator we meet accepts
 
@@ -27,3 +30,15 @@ class Options(BaseModel):
     texture_size: TextureSize = 1024
     target_faces: TargetFaces = 40_000
     quality: Quality = "standard"
+
+
+def checked(values: Mapping[str, Any], *, strict: bool = False) -> Options:
+    """The options in these values, whose names are known. Raises BadRequest that names each wrong one.
+
+    strict: a number must be a number, as in JSON; otherwise its text does as well, as in a form.
+    """
+    try:
+        return Options.model_validate(values, strict=strict)
+    except ValidationError as exc:
+        faults = "; ".join(f"'{fault['loc'][0]}': {fault['msg']}" for fault in exc.errors(include_context=False))
+        raise BadRequest(f"A field has a value that it does not take. {faults}.") from exc

@@ -42,7 +42,11 @@ class EngineProcess:
 
 
 def _environment() -> dict[str, str]:
-    """The child finds this very package, also when it lies in a bento and is not installed."""
+    """The child finds this very package, also when it lies in a bento and is not installed.
+
+    RunPod puts keys into a worker's environment for its SDK; the engine, and the code of others in it, needs none.
+    """
     source = str(Path(sam3d_bento.__file__).parents[1])
-    inherited = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": f"{source}{os.pathsep}{inherited}" if inherited else source}
+    search = os.environ.get("PYTHONPATH")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RUNPOD_")}
+    return {**inherited, "PYTHONPATH": f"{source}{os.pathsep}{search}" if search else source}

@@ -14,14 +14,14 @@ from typing import Annotated, Any, Literal
 
 import bentoml
 from bentoml.validators import ContentType
-from pydantic import Field, ValidationError
+from pydantic import Field
 from python_multipart.exceptions import FormParserError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from sam3d_bento.errors import BadRequest, Cancelled, Sam3DError, UnsupportedMedia
-from sam3d_bento.options import Options, Quality, Seed, TargetFaces, TextureSize
+from sam3d_bento.errors import BadRequest, Cancelled, Sam3DError, UnsupportedMedia, shown
+from sam3d_bento.options import Options, Quality, Seed, TargetFaces, TextureSize, checked
 from sam3d_bento.submission import Submission
 
 Delivery = Literal["file", "link"]
@@ -35,7 +35,6 @@ MAX_TEXT_BYTES = 4096
 incoming: ContextVar[Request] = ContextVar("incoming")
 
 PHOTO_FIELDS = ("image", "file")
-GLB_MEDIA_TYPE = "model/gltf-binary"
 
 
 class InferenceInput(bentoml.IODescriptor):  # type: ignore[misc]  # bentoml is untyped here
@@ -116,7 +115,7 @@ async def _read_form(request: Request) -> tuple[dict[str, bytes], list[tuple[str
                 if not isinstance(value, UploadFile):
                     texts.append((name, value))
                 elif name not in (*PHOTO_FIELDS, "mask"):
-                    raise BadRequest(f"The field '{_shown(name)}' does not take a file.")
+                    raise BadRequest(f"The field '{shown(name)}' does not take a file.")
                 elif name in files:
                     raise BadRequest(f"The field '{name}' was sent twice.")
                 elif value.filename or value.size:  # a browser sends an empty part for a file that was not chosen
@@ -150,7 +149,7 @@ def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
                 continue
             raise BadRequest(f"The field '{name}' takes a file, not a text.")
         if name in fields:
-            raise BadRequest(f"The field '{_shown(name)}' was sent twice.")
+            raise BadRequest(f"The field '{shown(name)}' was sent twice.")
         fields[name] = _unquoted(value)
     return fields
 
@@ -173,30 +172,20 @@ def _options(fields: dict[str, str]) -> Options:
 def checked_options(values: dict[str, Any]) -> Options:
     """The options in these values. Raises BadRequest that names what is wrong."""
     _refuse_unknown(values)
-    try:
-        return Options.model_validate(values)
-    except ValidationError as exc:
-        faults = "; ".join(f"'{fault['loc'][0]}': {fault['msg']}" for fault in exc.errors(include_context=False))
-        raise BadRequest(f"A field has a value that it does not take. {faults}.") from exc
+    return checked(values)
 
 
 def _refuse_unknown(fields: Iterable[str]) -> None:
     unknown = next((name for name in fields if name not in Options.model_fields), None)
     if unknown is not None:
         known = ", ".join([*PHOTO_FIELDS, "mask", *Options.model_fields, "response"])
-        raise BadRequest(f"There is no field '{_shown(unknown)}'. The fields are: {known}.")
+        raise BadRequest(f"There is no field '{shown(unknown)}'. The fields are: {known}.")
 
 
 def _no_options(fields: dict[str, str]) -> Options:
     if fields:
-        raise BadRequest(f"There is no field '{_shown(next(iter(fields)))}' here. The fields are: image, file, mask.")
+        raise BadRequest(f"There is no field '{shown(next(iter(fields)))}' here. The fields are: image, file, mask.")
     return Options()
-
-
-def _shown(name: str) -> str:
-    """A field name of the client's as it may stand in a sentence."""
-    printable = "".join(character if character.isprintable() else "?" for character in name)
-    return printable if len(printable) <= 40 else f"{printable[:40]}…"
 
 
 def _preference(accept: str, kind: str, subtype: str) -> float:

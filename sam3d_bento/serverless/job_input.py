@@ -1,0 +1,99 @@
+"""From a job's `input` to a `Submission`: what a RunPod client may send, and nothing else.
+
+    image | image_url     the photo: base64 (also as a data: URL), or an https URL at an allowed host; exactly one
+    mask | mask_url       the same for the mask; at most one
+    output_url            a presigned https URL that takes the GLB by PUT
+    seed, texture_size, … as in `Options`
+
+`read` refuses everything that can be refused without touching the network; `fetch` then gets the files.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Any
+
+from yarl import URL
+
+from sam3d_bento.errors import BadRequest, TooLarge, shown
+from sam3d_bento.options import Options, checked
+from sam3d_bento.serverless.transfers import Transfers
+from sam3d_bento.submission import Submission
+
+FIELDS = ("image", "image_url", "mask", "mask_url", "output_url", *Options.model_fields)
+
+
+@dataclass(frozen=True)
+class JobInput:
+    """A read job. photo, mask: a file's bytes, or the checked URL where it is; output: the checked URL for the GLB."""
+
+    photo: bytes | URL
+    mask: bytes | URL | None
+    output: URL | None
+    options: Options
+
+
+def read(given: Any, transfers: Transfers, max_bytes: int) -> JobInput:
+    """Read a job's `input`. max_bytes: the largest file. Raises BadRequest that names the field, TooLarge."""
+    if not isinstance(given, dict):
+        raise BadRequest("The job's 'input' must be an object with the photo in 'image' or 'image_url'.")
+    fields = {name: value for name, value in given.items() if value is not None}
+    unknown = next((name for name in fields if name not in FIELDS), None)
+    if unknown is not None:
+        raise BadRequest(f"There is no field '{shown(unknown)}'. The fields are: {', '.join(FIELDS)}.")
+    photo = _file(fields, "image", transfers, max_bytes)
+    if photo is None:
+        raise BadRequest("The photo is missing: send it as base64 in 'image', or its URL in 'image_url'.")
+    mask = _file(fields, "mask", transfers, max_bytes)
+    output = _url(fields, "output_url", transfers)
+    options = {name: fields[name] for name in Options.model_fields if name in fields}
+    return JobInput(photo, mask, output, checked(options, strict=True))
+
+
+async def fetch(given: JobInput, transfers: Transfers) -> Submission:
+    """The submission, with its files downloaded. Raises like `Transfers.download`."""
+    photo, mask = given.photo, given.mask
+    if isinstance(photo, URL):
+        photo = await transfers.download(photo, "image_url")
+    if isinstance(mask, URL):
+        mask = await transfers.download(mask, "mask_url")
+    return Submission(photo, mask, given.options)
+
+
+def _file(fields: dict[str, Any], name: str, transfers: Transfers, max_bytes: int) -> bytes | URL | None:
+    url = _url(fields, f"{name}_url", transfers)
+    if name not in fields:
+        return url
+    if url is not None:
+        raise BadRequest(f"The fields '{name}' and '{name}_url' mean the same; send one of them.")
+    return _decoded(_text(fields, name), name, max_bytes)
+
+
+def _url(fields: dict[str, Any], name: str, transfers: Transfers) -> URL | None:
+    return transfers.check(_text(fields, name), name) if name in fields else None
+
+
+def _text(fields: dict[str, Any], name: str) -> str:
+    value = fields[name]
+    if not isinstance(value, str) or not value:
+        raise BadRequest(f"The field '{name}' must be a text that is not empty.")
+    return value
+
+
+def _decoded(text: str, name: str, max_bytes: int) -> bytes:
+    """The bytes in base64, at most `max_bytes`: judged by the text's length, before anything is decoded."""
+    if text.startswith("data:"):
+        head, comma, text = text.partition(",")
+        if not comma or not head.endswith(";base64"):
+            raise BadRequest(f"The data URL in the field '{name}' is not base64.")
+    if len(text) > (max_bytes + 2) // 3 * 4:
+        raise TooLarge(f"The file in the field '{name}' is larger than {max_bytes} bytes.")
+    try:
+        decoded = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise BadRequest(f"The field '{name}' is not valid base64.") from None
+    if not decoded:
+        raise BadRequest(f"The field '{name}' is an empty file.")
+    return decoded

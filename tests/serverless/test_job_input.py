@@ -1,0 +1,113 @@
+import asyncio
+import base64
+
+import pytest
+from yarl import URL
+
+from sam3d_bento.errors import BadRequest, TooLarge
+from sam3d_bento.options import Options
+from sam3d_bento.serverless import job_input
+from sam3d_bento.serverless.hosts import AllowedHosts
+from sam3d_bento.serverless.transfers import Transfers
+
+LIMIT = 1000
+PHOTO = base64.b64encode(b"photo").decode()
+URL_THERE = "https://photos.example.com/a.jpg?X-Signature=s3cr3t"
+
+
+def transfers(*names):
+    return Transfers(AllowedHosts(names), LIMIT)
+
+
+def read(**fields):
+    return job_input.read(fields, transfers("photos.example.com"), LIMIT)
+
+
+@pytest.mark.parametrize("text", [PHOTO, f"data:image/png;base64,{PHOTO}", f"data:;base64,{PHOTO}"])
+def test_a_photo_comes_as_base64_plain_or_in_a_data_url(text):
+    assert read(image=text, mask=text) == job_input.JobInput(b"photo", b"photo", None, Options())
+
+
+def test_options_are_those_of_the_http_service():
+    given = read(image=PHOTO, seed=7, texture_size=2048, target_faces=5000, quality="draft")
+    assert given.options == Options(seed=7, texture_size=2048, target_faces=5000, quality="draft")
+
+
+def test_an_absent_value_may_be_null():
+    assert read(image=PHOTO, mask=None, seed=None, output_url=None) == read(image=PHOTO)
+
+
+def test_files_may_lie_at_allowed_addresses():
+    given = read(image_url=URL_THERE, mask_url=URL_THERE, output_url=URL_THERE)
+    assert (given.photo, given.mask, given.output) == (URL(URL_THERE, encoded=True),) * 3
+
+
+@pytest.mark.parametrize("field", ["image_url", "mask_url", "output_url"])
+def test_an_address_elsewhere_is_refused_by_its_field(field):
+    with pytest.raises(BadRequest, match=f"'{field}'") as refusal:
+        read(**({} if field == "image_url" else {"image": PHOTO}), **{field: "https://elsewhere.example/?s3cr3t"})
+    assert "s3cr3t" not in refusal.value.detail
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "The photo is missing"),
+        ({"image": None}, "The photo is missing"),
+        ({"image": PHOTO, "image_url": URL_THERE}, "'image' and 'image_url' mean the same"),
+        ({"image": PHOTO, "mask": PHOTO, "mask_url": URL_THERE}, "'mask' and 'mask_url' mean the same"),
+        ({"image": PHOTO, "texture": 512}, "no field 'texture'"),
+        ({"image": PHOTO, "response": "link"}, "no field 'response'"),
+        ({"image": PHOTO, "x\n" * 30: 1}, r"no field '(x\?){20}…'"),
+        ({"image": 5}, "'image' must be a text"),
+        ({"image": ""}, "'image' must be a text"),
+        ({"image": PHOTO, "mask": ["x"]}, "'mask' must be a text"),
+        ({"image_url": {"url": URL_THERE}}, "'image_url' must be a text"),
+        ({"image": "%%%"}, "'image' is not valid base64"),
+        ({"image": PHOTO[:-1]}, "'image' is not valid base64"),
+        ({"image": PHOTO[:4] + "\n" + PHOTO[4:]}, "'image' is not valid base64"),
+        ({"image": "é" * 4}, "'image' is not valid base64"),
+        ({"image": PHOTO, "mask": "????"}, "'mask' is not valid base64"),
+        ({"image": "data:image/png,abc"}, "data URL in the field 'image' is not base64"),
+        ({"image": "data:image/png;base64"}, "data URL in the field 'image' is not base64"),
+        ({"image": "data:image/png;base64,"}, "'image' is an empty file"),
+        ({"image": PHOTO, "seed": -1}, "'seed'"),
+        ({"image": PHOTO, "seed": "7"}, "'seed'"),
+        ({"image": PHOTO, "texture_size": 1000}, "'texture_size'"),
+        ({"image": PHOTO, "target_faces": 40000.5}, "'target_faces'"),
+        ({"image": PHOTO, "quality": "best"}, "'quality'"),
+    ],
+)
+def test_a_wrong_field_is_named(fields, said):
+    with pytest.raises(BadRequest, match=said):
+        read(**fields)
+
+
+@pytest.mark.parametrize("given", [None, "photo", [PHOTO], 5])
+def test_an_input_that_is_no_object_is_refused(given):
+    with pytest.raises(BadRequest, match="'input' must be an object"):
+        job_input.read(given, transfers(), LIMIT)
+
+
+@pytest.mark.parametrize("prefix", ["", "data:image/png;base64,"])
+def test_a_file_is_limited_to_the_byte(prefix):
+    assert len(read(image=prefix + base64.b64encode(bytes(LIMIT)).decode()).photo) == LIMIT
+    with pytest.raises(TooLarge, match=f"'image' is larger than {LIMIT} bytes"):
+        read(image=prefix + base64.b64encode(bytes(LIMIT + 3)).decode())
+
+
+def test_a_text_that_is_too_long_is_refused_before_it_is_decoded():
+    with pytest.raises(TooLarge):
+        read(image="%" * 2 * LIMIT)
+
+
+def test_fetching_gets_what_is_not_there_yet(file_host):
+    file_host.files |= {"/photo": b"photo", "/mask": b"mask"}
+    here = transfers("127.0.0.1")
+    for fields, submitted in (
+        ({"image_url": file_host.url("/photo")}, (b"photo", None)),
+        ({"image": PHOTO, "mask_url": file_host.url("/mask")}, (b"photo", b"mask")),
+        ({"image": PHOTO}, (b"photo", None)),
+    ):
+        submission = asyncio.run(job_input.fetch(job_input.read({**fields, "seed": 3}, here, LIMIT), here))
+        assert (submission.photo, submission.mask, submission.options.seed) == (*submitted, 3)

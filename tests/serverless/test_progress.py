@@ -1,0 +1,91 @@
+import asyncio
+
+import pytest
+
+from sam3d_bento.errors import NoObject
+from sam3d_bento.serverless import progress
+from sam3d_bento.serving.job import Job
+from sam3d_bento.submission import Submission
+
+
+class Listener:
+    """Hears of a job, and lets the test act on what it heard."""
+
+    def __init__(self, job, act):
+        self.heard = []
+        self.job = job
+        self.act = act
+
+    def __call__(self, news):
+        self.heard.append(news)
+        self.act(self.job, len(self.heard))
+
+
+def submitted(cancel=lambda job: None):
+    return Job(Submission(b""), "test", cancel)
+
+
+def wait(job, tell):
+    return asyncio.run(progress.result(job, tell, interval_seconds=0.01))
+
+
+def test_news_are_told_until_the_result_is_there():
+    def act(job, told):
+        if told == 1:
+            job.progress = ("export", 0.12345)
+        else:
+            job.future.set_result("done")
+
+    job = submitted()
+    job.progress = ("reconstruct", 0.0)
+    listener = Listener(job, act)
+    assert wait(job, listener) == "done"
+    assert listener.heard == [{"stage": "reconstruct", "fraction": 0.0}, {"stage": "export", "fraction": 0.123}]
+
+
+def test_nothing_is_told_of_a_job_that_waits_or_stands_still():
+    async def scenario():
+        job, heard = submitted(), []
+        waiting = asyncio.ensure_future(progress.result(job, heard.append, interval_seconds=0.001))
+        await asyncio.wait({waiting}, timeout=0.05)
+        before = list(heard)
+        job.progress = ("mask", 0.5)
+        await asyncio.wait({waiting}, timeout=0.05)
+        job.future.set_result("done")
+        return before, heard, await waiting
+
+    assert asyncio.run(scenario()) == ([], [{"stage": "mask", "fraction": 0.5}], "done")
+
+
+def test_a_listener_that_fails_does_not_break_the_job():
+    def act(job, told):
+        asyncio.get_running_loop().call_later(0.05, job.future.set_result, "done")
+        job.progress = ("export", 0.5)
+        raise RuntimeError("can't start new thread")
+
+    job = submitted()
+    job.progress = ("reconstruct", 0.0)
+    listener = Listener(job, act)
+    assert wait(job, listener) == "done"
+    assert len(listener.heard) == 1, "it is not asked again"
+
+
+def test_the_jobs_error_arrives_as_it_is():
+    job = submitted()
+    job.future.set_exception(NoObject("Nothing here."))
+    with pytest.raises(NoObject, match="Nothing here"):
+        wait(job, lambda news: None)
+
+
+def test_a_cancelled_await_cancels_the_job():
+    async def scenario():
+        dropped = []
+        job = submitted(dropped.append)
+        waiting = asyncio.ensure_future(progress.result(job, lambda news: None))
+        await asyncio.wait({waiting}, timeout=0.01)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        return dropped == [job]
+
+    assert asyncio.run(scenario())
