@@ -106,7 +106,8 @@ class Transform3d:
         return Transform3d(matrix=self._matrix.to(device=device, dtype=dtype, copy=copy))
 
     def transform_points(self, points: Any) -> Any:
-        """(..., 3) points, transformed."""
+        """(..., 3) points, transformed, in the precision of the transform."""
+        points = points.to(self._matrix.dtype)  # the MoGe that upstream pins gives float16 where there is no GPU
         homogeneous = torch.cat((points, torch.ones_like(points[..., :1])), -1)
         if len(self._matrix) == 1:
             homogeneous = homogeneous.reshape(-1, 4) @ self._matrix[0]

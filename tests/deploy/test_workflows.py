@@ -1,0 +1,58 @@
+"""The workflows for GitHub: valid, and calling what is here."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).parents[2]
+FOLDER = PROJECT / ".github" / "workflows"
+WORKFLOWS = sorted(path.name for path in FOLDER.iterdir())
+
+
+def read(name):
+    return yaml.safe_load((FOLDER / name).read_text())
+
+
+def commands(name):
+    return [step["run"] for job in read(name)["jobs"].values() for step in job.get("steps", []) if "run" in step]
+
+
+def test_they_are_what_github_takes():
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
+    run = subprocess.run([*command, *map(str, FOLDER.iterdir())], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout
+
+
+def test_the_tests_are_those_of_ci():
+    targets = read("tests.yml")["jobs"]["test"]["strategy"]["matrix"]["target"]
+    assert targets == re.findall(r"^make (\S+)", (PROJECT / ".ci" / "run").read_text(), re.MULTILINE)
+    makefile = (PROJECT / "Makefile").read_text()
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_may_do_no_more_than_it_says_and_keeps_no_credentials(name):
+    workflow = read(name)
+    assert workflow["permissions"]["contents"] == "read"
+    for job in workflow["jobs"].values():
+        for step in job.get("steps", []):
+            if step.get("uses", "").startswith("actions/checkout"):
+                assert step["with"]["persist-credentials"] is False
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_no_secret_and_nothing_a_stranger_may_write_is_put_into_a_command(name):
+    """They come by the environment: in a command's text they would be in its log, or be run."""
+    for command in commands(name):
+        assert "secrets." not in command
+        assert not re.search(r"\$\{\{\s*(github\.(event|head_ref|ref_name)|inputs)", command), command
+
+
+def test_the_token_of_hugging_face_is_given_as_a_secret_of_the_builder():
+    (build,) = [command for command in commands("container.yml") if "Dockerfile.base" in command]
+    assert "--secret id=hf_token,env=HF_TOKEN" in build
+    assert "--build-arg HF_TOKEN" not in build
