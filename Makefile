@@ -8,13 +8,14 @@ PORT ?= 8000
 # BentoML reads this when it is imported, and takes only the word "true" for a no.
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help demo serve test test-upstream bench-service lint weights requirements clean
+.PHONY: help demo serve test test-upstream test-container bench-service lint weights requirements clean
 
 help:
 	@echo "make demo          set up, start the service, turn a sample photo into a GLB, check it, stop"
 	@echo "make serve         set up, start the service on port $(PORT) and leave it running"
 	@echo "make test          set up, lint, type-check and test"
 	@echo "make test-upstream set up another environment with torch, and run Meta's real code with tiny random weights"
+	@echo "make test-container build the images with buildah, as root, and run the service in them without a network"
 	@echo "make bench-service measure the service; writes benchmarks/results/service.json"
 	@echo "make requirements  compile requirements/*.txt from pyproject.toml anew"
 
@@ -35,6 +36,11 @@ test-upstream: weights
 	test ! -e $(UPSTREAM)/.wheels || { $(MAKE) --no-print-directory $(UPSTREAM)/.done && \
 	  $(UPSTREAM)/bin/python -m pytest -m upstream tests/upstream; }
 
+# Skips, saying so, where it is not root or the programs cannot be had.
+test-container: weights $(VENV)/.dev
+	tools/container_tools.sh
+	$(BIN)/python -m pytest -m container tests/container
+
 bench-service: weights
 	$(BIN)/python benchmarks/service.py
 
@@ -48,6 +54,8 @@ requirements: $(VENV)/.uv
 	$(BIN)/uv pip compile -q pyproject.toml -o requirements/core.txt $(COMPILE)
 	$(BIN)/uv pip compile -q pyproject.toml --extra dev -c requirements/core.txt -o requirements/dev.txt $(COMPILE)
 	$(BIN)/uv pip compile -q pyproject.toml --extra upstream -c requirements/core.txt -o requirements/upstream.txt $(COMPILE)
+	$(BIN)/uv pip compile -q pyproject.toml --extra runpod -c requirements/dev.txt \
+	  --excludes requirements/runpod-excludes.txt -o requirements/runpod.txt $(COMPILE)
 COMPILE := --universal --python-version 3.11 --no-emit-index-url --upgrade --custom-compile-command "make requirements"
 
 clean:
@@ -69,8 +77,9 @@ $(VENV)/.core: requirements/core.txt pyproject.toml $(VENV)/.uv
 	$(call INSTALL,--no-deps -e .)
 	touch $@
 
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.core
+$(VENV)/.dev: requirements/dev.txt requirements/runpod.txt $(VENV)/.core
 	$(call INSTALL,--only-binary :all: -r requirements/dev.txt)
+	$(call INSTALL,--only-binary :all: --no-deps -r requirements/runpod.txt) # no-deps: see runpod-excludes.txt
 	touch $@
 
 # The environment of `make test-upstream`. torch is pinned but not hashed: its build is the machine's (CPU or CUDA).
