@@ -3,7 +3,7 @@
     python benchmarks/gpu.py checkpoints DIR
     python benchmarks/gpu_faults.py DIR
 
-Random weights, an object of 41,000 voxels (`gpu.Gyroid`), the real service with its engine in a process of its own;
+Random weights, an object of 41,000 voxels (`gyroid.Gyroid`), the real service with its engine in a process of its own;
 before each request that process is told how much of the GPU it may use, as if other processes had taken the rest.
 """
 
@@ -28,25 +28,25 @@ class CappedPipeline:
     """A Runner: the service's pipeline, which reads its share of the GPU before each run."""
 
     def __init__(self, settings):
-        import gpu
+        from gyroid import Gyroid
 
         from sam3d_bento.engines.sam3d.engine import Sam3dEngine
         from sam3d_bento.pipeline import Pipeline
 
         engine = Sam3dEngine(settings.checkpoint_dir, "24gb")
         engine.load()
-        gpu.Gyroid(VOXELS).impose(engine._inference.pipeline.models)
+        Gyroid(VOXELS).impose(engine._inference.pipeline.models)
         self._pipeline = Pipeline(engine, None, settings)  # each request brings its mask
         self.info = self._pipeline.info
 
     def run(self, submission, report):
         """As `Pipeline.run`."""
-        import gpu
         import torch
+        from stages import limit
 
         torch.cuda.set_per_process_memory_fraction(1.0)
         if cap := Path(os.environ[CAP_FILE]).read_text():
-            gpu.limit(float(cap))
+            limit(float(cap))
         return self._pipeline.run(submission, report)
 
 
@@ -58,7 +58,7 @@ def main() -> None:
     cap_file.write_text("")
     os.environ[CAP_FILE] = str(cap_file)
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "benchmarks"), os.environ.get("PYTHONPATH", "")])
-    import gpu
+    from gyroid import photo
     from PIL import Image
     from starlette.testclient import TestClient
 
@@ -70,7 +70,7 @@ def main() -> None:
     changes |= {"work_dir": work / "work", "output_dir": work / "outputs"}
     service.settings = Settings.from_environ().model_copy(update=changes)
     service.Backend = lambda settings: backends.Backend(settings, engine_loader="gpu_faults:CappedPipeline")
-    image, mask = gpu.photo()
+    image, mask = photo()
     png = io.BytesIO()
     Image.fromarray(image).save(png, "PNG")
     white = io.BytesIO()

@@ -7,7 +7,9 @@ tensors as shapes only, 1,000 to 41,000 voxels) gave formulas between 1 % too lo
 
 import contextlib
 import copy
+import json
 import weakref
+from pathlib import Path
 
 import pytest
 
@@ -139,6 +141,16 @@ def test_the_depth_model_has_the_parameters_of_moge(weights, monkeypatch):
 def test_the_largest_object_stays_below_the_goal(planned, name):
     for voxels in (41_000, 42_000):
         assert planned(name, voxels).peak < GOALS[name]
+
+
+def test_every_stage_is_within_a_tenth_of_what_was_measured_on_a_gpu(planned):
+    measured = json.loads((Path(__file__).parents[2] / "benchmarks" / "results" / "gpu.json").read_text())
+    runs = [run for run in measured["runs"] if run["what"] == "engine" and run["profile"] != "stock"]
+    assert {run["profile"] for run in runs} == GOALS.keys()
+    for run in runs:
+        for stage in planned(run["profile"], run["asked_voxels"]).stages:
+            peak = run["stages"][stage.stage]["peak_bytes"]
+            assert stage.bytes == pytest.approx(peak, rel=0.1), (run["profile"], run["asked_voxels"], stage.stage)
 
 
 def test_the_peak_is_the_worst_stage_and_what_cuda_takes(planned):

@@ -15,10 +15,15 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 # Windows are padded to the next of these lengths, or to the longest one's: at most half of the work is padding.
 LENGTHS = (32, 64, 128, 256, 512)
+
+# For windows, not cuDNN's, which torch 2.11 takes on an H100: it builds a plan for each new shape, and every object has
+# as many new shapes as there are lengths.
+KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 def packed_attention(q: Any, k: Any, v: Any, q_seqlen: Sequence[int], kv_seqlen: Sequence[int]) -> Any:
@@ -30,9 +35,10 @@ def packed_attention(q: Any, k: Any, v: Any, q_seqlen: Sequence[int], kv_seqlen:
     if len(q_seqlen) == 1:  # nothing to mask; torch picks its fastest kernel
         return _attend(q, k, v, None)[0]
     out = q.new_empty((q.shape[1], q.shape[2], v.shape[3]))
-    for group in _groups(tuple(q_seqlen), tuple(kv_seqlen), q.device):
-        keys, values = k[0, group.kv_rows], v[0, group.kv_rows]
-        out[group.q_rows[group.q_real]] = _attend(q[0, group.q_rows], keys, values, group.mask)[group.q_real]
+    with sdpa_kernel(KERNELS):
+        for group in _groups(tuple(q_seqlen), tuple(kv_seqlen), q.device):
+            keys, values = k[0, group.kv_rows], v[0, group.kv_rows]
+            out[group.q_rows[group.q_real]] = _attend(q[0, group.q_rows], keys, values, group.mask)[group.q_real]
     return out
 
 

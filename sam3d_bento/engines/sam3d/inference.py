@@ -84,6 +84,7 @@ class Inference:
             raise NotReady(NO_GPU)
         self._torch = torch
         self.device = torch.device(device if device == "cpu" else "cuda:0")
+        self._stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
         if profile is None:
             profile = fitting(torch.cuda.mem_get_info()[1]) if self.device.type == "cuda" else PROFILES["24gb"]
         if cast is None:
@@ -141,7 +142,7 @@ class Inference:
         self.pipeline.watch = watch
         torch = self._torch
         try:
-            with upstream.computing_on(self.device):
+            with upstream.computing_on(self.device), self._in_its_stream():
                 output: dict[str, Any] = self.pipeline.run(
                     merge_mask_to_rgba(image, mask),
                     None,
@@ -196,13 +197,30 @@ class Inference:
 
     def rest(self) -> None:
         """Have in place what the next run begins with. The copies run while the caller does something else."""
-        self.pipeline.residency.enter("depth")
+        with self._in_its_stream():
+            self.pipeline.residency.enter("depth")
 
     def release(self) -> None:
         """Give back everything that is on the GPU."""
         self.pipeline.residency.release()
         if self.device.type == "cuda":
             self._torch.cuda.empty_cache()
+
+    @contextmanager
+    def _in_its_stream(self) -> Iterator[None]:
+        """On a GPU: one CUDA stream for all work, after and before that of the caller's. CUDA's default stream, which
+        is the caller's, cannot be recorded (`graphs`)."""
+        if self._stream is None:
+            yield
+            return
+        cuda = self._torch.cuda
+        callers = cuda.current_stream(self.device)
+        self._stream.wait_stream(callers)
+        try:
+            with cuda.stream(self._stream):
+                yield
+        finally:
+            callers.wait_stream(self._stream)
 
     def _forget(self) -> None:
         self.pipeline.watch = lambda stage, fraction: None

@@ -12,7 +12,7 @@ finds a cube on the other side.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -23,7 +23,7 @@ from sam3d_objects.model.backbone.tdfy_dit.modules.sparse import SparseGroupNorm
 from sam3d_objects.model.backbone.tdfy_dit.representations.mesh import cube2mesh, utils_cube
 from sam3d_objects.model.backbone.tdfy_dit.representations.mesh.flexicubes.flexicubes import FlexiCubes
 
-from sam3d_bento.engines.sam3d.upstream import rebound
+from sam3d_bento.engines.sam3d.upstream import overridden, rebound
 
 VERTICES_AT_A_TIME = 1 << 18  # 8 corners of 8 bytes each: 17 MB per temporary
 
@@ -49,8 +49,8 @@ def in_chunks(decoder: SLatMeshDecoder, rows: int) -> Iterator[None]:
     with ExitStack() as stack:
         for norm in decoder.upsample.modules():
             if isinstance(norm, SparseGroupNorm32):
-                stack.enter_context(_overridden(norm, "forward", partial(_group_norm, norm, rows)))
-        stack.enter_context(_overridden(decoder, "to_representation", partial(_to_representation, decoder)))
+                stack.enter_context(overridden(norm, "forward", partial(_group_norm, norm, rows)))
+        stack.enter_context(overridden(decoder, "to_representation", partial(_to_representation, decoder)))
         yield
 
 
@@ -234,17 +234,3 @@ def _to_representation(decoder: SLatMeshDecoder, x: SparseTensor) -> list[cube2m
 def _slices(length: int, size: int) -> Iterator[slice]:
     """Slices of at most `size` that cover `length`."""
     return (slice(start, start + size) for start in range(0, length, size))
-
-
-@contextmanager
-def _overridden(module: Any, method: str, function: Callable[..., Any]) -> Iterator[None]:
-    """This one `module` has `function` as its `method` for the time."""
-    before = vars(module).get(method)
-    setattr(module, method, function)
-    try:
-        yield
-    finally:
-        if before is None:
-            delattr(module, method)  # the class's own again
-        else:
-            setattr(module, method, before)

@@ -7,7 +7,7 @@ stage's weights in place, to report every step, and to end before upstream's own
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,8 @@ import torch
 from hydra.utils import instantiate
 from sam3d_objects.pipeline.inference_pipeline_pointmap import InferencePipelinePointMap
 
-from sam3d_bento.engines.sam3d import attention, loading, mesh_extraction, precision
+from sam3d_bento.engines.sam3d import attention, loading, mesh_extraction, precision, sampling
+from sam3d_bento.engines.sam3d.graphs import CudaRecorder
 from sam3d_bento.engines.sam3d.profiles import Part, Profile, Stage
 from sam3d_bento.engines.sam3d.residency import Residency
 from sam3d_bento.errors import BadResult, NoObject
@@ -98,9 +99,16 @@ class StagedPipeline(InferencePipelinePointMap):
         self.residency = Residency(parts, self.compute_device, profile)
 
     def _watch_steps(self, parts: Mapping[Part, Any]) -> None:
-        samplers: dict[Part, Stage] = {"ss_generator": "ss_sample", "slat_generator": "slat_sample"}
-        for part, stage in samplers.items():
-            parts[part]._solver = WatchedSolver(parts[part]._solver, partial(self._tell, stage))
+        samplers: dict[Part, tuple[Stage, Callable[..., Any]]] = {
+            "ss_generator": ("ss_sample", sampling.dense),
+            "slat_generator": ("slat_sample", sampling.sparse),
+        }
+        for part, (stage, replayed) in samplers.items():
+            generator, report = parts[part], partial(self._tell, stage)
+            solving: Callable[[], Any] = nullcontext
+            if self.compute_device.type == "cuda":
+                solving = partial(replayed, generator.reverse_fn.backbone, CudaRecorder)
+            generator._solver = sampling.WatchedSolver(generator._solver, report, solving)
         parts["ss_decoder"].register_forward_hook(_refuse_nothing)
         decoders: dict[Part, Stage] = {"slat_decoder_mesh": "mesh", "slat_decoder_gs": "gaussians"}
         for part, stage in decoders.items():
@@ -196,21 +204,6 @@ class StagedPipeline(InferencePipelinePointMap):
         rows = self.residency.profile.decode_rows
         with nullcontext() if rows is None else mesh_extraction.in_chunks(decoder, rows):
             return decoder(slat)
-
-
-class WatchedSolver:
-    """An ODE solver of upstream's that tells of each step. report: told the finished share."""
-
-    def __init__(self, solver: Any, report: Callable[[float], None]) -> None:
-        self._solver = solver
-        self._report = report
-
-    def solve_iter(self, dynamics: Any, start: Any, times: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        """As upstream's: yields each state with its time."""
-        steps = len(times) - 1
-        for index, state in enumerate(self._solver.solve_iter(dynamics, start, times, *args, **kwargs)):
-            self._report((index + 1) / steps)
-            yield state
 
 
 def _refuse_nothing(module: Any, inputs: Any, occupancy: Any) -> None:

@@ -13,7 +13,7 @@ import importlib.util
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,6 +136,20 @@ def rebound(owner: Any, name: str, value: Any) -> Iterator[None]:
         yield
     finally:
         setattr(owner, name, before)
+
+
+@contextmanager
+def overridden(module: Any, method: str, function: Callable[..., Any]) -> Iterator[None]:
+    """This one `module` has `function` as its `method` for the time."""
+    before = vars(module).get(method)
+    setattr(module, method, function)
+    try:
+        yield
+    finally:
+        if before is None:
+            delattr(module, method)  # the class's own again
+        else:
+            setattr(module, method, before)
 
 
 def _import_torchvision() -> None:

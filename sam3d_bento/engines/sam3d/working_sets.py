@@ -29,9 +29,10 @@ DINO_CHANNELS, DINO_PATCH, DINO_MLP = 1024, 14, 4  # ViT-L/14
 # The released model keeps the voxels of the surface only (prune_sparse_structure, pipeline/inference_utils.py). Blocks
 # of 2 x 2 x 2 hold 4 of a ball's or box's, 3.25 of a sphere that is one voxel thick; fewer only of noise.
 VOXELS_PER_TOKEN = 3.2
-# Asher-1/sam-3d-objects-ggml's stage manifest of upstream's own run: 485,076 vertices from 26,281 voxels; FlexiCubes
-# makes one vertex in each cube that the surface cuts.
-SURFACE_CUBES_PER_VOXEL = 18.5
+# FlexiCubes makes one vertex in each cube that the surface cuts, and about two faces. Upstream's own run of a photo had
+# 18.5 (485,076 vertices from 26,281 voxels: Asher-1/sam-3d-objects-ggml's stage manifest), the folded surface of
+# benchmarks/gyroid.py has 30.
+SURFACE_CUBES_PER_VOXEL = 30
 # FlexiCubes per such cube, at its peak in _compute_vd (flexicubes.py): 12 edges with two ends of six colours each.
 # Measured for 5,900, 29,000 and 147,000 cubes: 2,170 each time.
 EXTRACTION_BYTES_PER_CUBE = 2170

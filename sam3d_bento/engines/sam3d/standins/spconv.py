@@ -118,11 +118,11 @@ class SubMConv3d(nn.Module):
     def _neighbours(self, x: SparseConvTensor) -> Any:
         """(N, k³) int32: the row at each kernel offset, in the order of the kernel's own axes; N where there is none.
 
-        Kept under `indice_key`, as spconv does: layers at one resolution share it.
+        Kept with the places: layers at one resolution share it, with or without the `indice_key` that spconv needs.
         """
-        key = (self.indice_key, self.kernel_size, self.dilation)
-        if self.indice_key is not None and key in x.indice_dict:
-            return x.indice_dict[key]
+        key = (self.kernel_size, self.dilation)
+        if key in x.indice_dict and x.indice_dict[key][0] is x.indices:
+            return x.indice_dict[key][1]
         reach = self.dilation * (self.kernel_size // 2)
         places = x.indices.long()
         count = len(places)
@@ -141,8 +141,7 @@ class SubMConv3d(nn.Module):
             wanted = code[block, None] + offsets
             place = torch.searchsorted(in_order, wanted).clamp_(max=count - 1)
             table[block] = torch.where(in_order[place] == wanted, row[place], count)
-        if self.indice_key is not None:
-            x.indice_dict[key] = table
+        x.indice_dict[key] = x.indices, table
         return table
 
 

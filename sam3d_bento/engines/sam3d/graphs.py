@@ -1,0 +1,128 @@
+"""A function of tensors, recorded as a CUDA graph at one call and replayed at the next ones.
+
+A step of a generator is some thousand short kernels; launched one by one from Python, they leave a fast GPU idle for
+more than half of the time. A replay launches them all at once.
+
+A recording holds addresses: of the weights, of everything that the function computes on the way, of its arguments and
+its results. So it must not outlive the place of the weights. `Replayed` copies the arguments in and the results out,
+and keeps its recordings only until `drop`; `sampling` drops them at the end of each solve.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import torch
+from torch.utils import _pytree as pytree
+
+log = logging.getLogger("sam3d_bento.sam3d")
+
+
+# Calls a function and records what it does: what it returned, and how to have that computed anew, in the same place.
+Recorder = Callable[[Callable[[], Any]], tuple[Any, Callable[[], None]]]
+
+
+class CudaRecorder:
+    """Records as a CUDA graph. The current stream must not be CUDA's default one, which cannot be recorded.
+
+    Its recordings share the memory of what they compute on the way, so a result lasts until the next replay of any.
+    """
+
+    def __init__(self) -> None:
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def __call__(self, function: Callable[[], Any]) -> tuple[Any, Callable[[], None]]:
+        """See `Recorder`; the result is there after the first replay.
+
+        Raises RuntimeError for a function that waits for the GPU, and when memory does not suffice.
+        """
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        try:
+            # thread_local: that another thread of this process uses the GPU is no error.
+            with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
+                result = function()
+        except RuntimeError:
+            self._end(stream.device)
+            raise
+        return result, graph.replay
+
+    def _end(self, device: torch.device) -> None:
+        # torch 2.11: where CUDA does not accept the end of a broken capture, the allocator and the random generator
+        # believe that it goes on; no cached memory is given back, and no random number made. Where CUDA does accept it,
+        # there is nothing to end.
+        before_2_8 = "_cuda_endAllocateCurrentStreamToPool"
+        end = getattr(torch._C, before_2_8 if hasattr(torch._C, before_2_8) else "_cuda_endAllocateToPool")
+        with suppress(RuntimeError):
+            end(device.index, self._pool)
+            torch._C._cuda_releasePool(device.index, self._pool)
+            generator = torch.cuda.default_generators[device.index]
+            generator.graphsafe_set_state(generator.clone_state())
+
+
+class Replayed:
+    """`function`, whose calls with tensors of the same shapes are replayed from the second one on.
+
+    Its arguments and its result are trees of tensors and of constants that can be compared. The first call with any
+    shapes runs as it is: it loads the kernels and fills caches, which a recording cannot. What the function reads
+    besides its arguments must stay at its place until `drop`. The results are those of the function, bit for bit, if it
+    is deterministic. A function that cannot be recorded is run as it is, every time.
+    """
+
+    def __init__(self, function: Callable[..., Any], recorder: Recorder) -> None:
+        self._function = function
+        self._recorder = recorder
+        self._known: set[Hashable] = set()
+        self._calls: dict[Hashable, _Call] = {}
+        self._recordable = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        leaves, structure = pytree.tree_flatten((args, kwargs))
+        kind = repr(structure), tuple(_kind(leaf) for leaf in leaves)  # repr: torch 2.5.1's is not hashable itself
+        if kind not in self._calls and kind in self._known and self._recordable:
+            self._try_to_record(kind, leaves, structure)
+        self._known.add(kind)
+        if kind in self._calls:
+            return self._calls[kind].again(leaves)
+        return self._function(*args, **kwargs)
+
+    def drop(self) -> None:
+        """Forget all recordings, and with them their memory."""
+        self._calls.clear()
+        self._known.clear()
+
+    def _try_to_record(self, kind: Hashable, leaves: Sequence[Any], structure: Any) -> None:
+        try:
+            self._calls[kind] = self._recorded(leaves, structure)
+        except RuntimeError as exc:
+            # Whatever it is, running the function is the answer: without a recording it needs less memory, and if the
+            # GPU is lost, it says so itself.
+            log.warning("sampling steps cannot be recorded and take longer: %s", str(exc).splitlines()[0])
+            self._recordable = False
+            self._calls.clear()
+
+    def _recorded(self, leaves: Sequence[Any], structure: Any) -> _Call:
+        given = [leaf.clone() if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
+        args, kwargs = pytree.tree_unflatten(given, structure)
+        return _Call(given, *self._recorder(lambda: self._function(*args, **kwargs)))
+
+
+class _Call(NamedTuple):
+    """given: the leaves of the recorded call's arguments. result: what it returned, anew after each replay."""
+
+    given: list[Any]
+    result: Any
+    replay: Callable[[], None]
+
+    def again(self, leaves: Sequence[Any]) -> Any:
+        for kept, leaf in zip(self.given, leaves, strict=True):
+            if isinstance(kept, torch.Tensor):
+                kept.copy_(leaf)
+        self.replay()
+        return pytree.tree_map_only(torch.Tensor, torch.clone, self.result)
+
+
+def _kind(leaf: Any) -> Hashable:
+    return (leaf.shape, leaf.dtype, leaf.device) if isinstance(leaf, torch.Tensor) else leaf
