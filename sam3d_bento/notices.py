@@ -14,6 +14,7 @@ class Notice(StrEnum):
     CUT_BY_FRAME = "cut_by_frame"
     SHAPE_GUESSED = "shape_guessed"
     QUALITY_IGNORED = "quality_ignored"
+    SPLATS_MISSING = "splats_missing"
 
     @property
     def sentence(self) -> str:
@@ -28,4 +29,5 @@ _SENTENCES = {
     Notice.CUT_BY_FRAME: "The object touches the border of the photo; what lies outside is missing from the model.",
     Notice.SHAPE_GUESSED: "The preview engine inflates the silhouette: thickness and the back are guessed.",
     Notice.QUALITY_IGNORED: "The preview engine has one quality; the option 'quality' was ignored.",
+    Notice.SPLATS_MISSING: "There are no splats to colour the texture with; the mesh's colours were used.",
 }

@@ -11,14 +11,28 @@ SEED_MAX = 2**31 - 1  # the range of a signed 32-bit integer, which every random
 
 _Size = Literal[512, 1024, 2048, 4096]
 _Effort = Literal["draft", "standard", "high"]
+_Colours = Literal["auto", "mesh", "splats", "fused"]
+_Format = Literal["png", "jpeg", "webp"]
 
 TEXTURE_SIZES: tuple[int, ...] = get_args(_Size)
 QUALITIES: tuple[str, ...] = get_args(_Effort)
+COLOUR_SOURCES: tuple[str, ...] = get_args(_Colours)
+TEXTURE_FORMATS: tuple[str, ...] = get_args(_Format)
 
 Seed = Annotated[int | None, Field(ge=0, le=SEED_MAX, description="Random seed; absent: drawn, and reported.")]
 TextureSize = Annotated[_Size, Field(description="Edge of the square base-colour texture, in pixels.")]
 TargetFaces = Annotated[int, Field(ge=1_000, le=200_000, description="The mesh has at most this many faces.")]
 Quality = Annotated[_Effort, Field(description="Effort of the engine; the preview engine ignores it.")]
+ColourSource = Annotated[
+    _Colours,
+    Field(description="What the texture is painted from; `auto`: mesh, or mesh and splats where splats know more."),
+]
+TextureFormat = Annotated[
+    _Format, Field(description="How the texture is encoded; `webp` needs a viewer that knows EXT_texture_webp.")
+]
+Compress = Annotated[
+    bool, Field(description="Quantized and packed geometry, for viewers that know EXT_meshopt_compression.")
+]
 
 
 class Options(BaseModel):
@@ -30,6 +44,14 @@ class Options(BaseModel):
     texture_size: TextureSize = 1024
     target_faces: TargetFaces = 40_000
     quality: Quality = "standard"
+    colour_source: ColourSource = "auto"
+    texture_format: TextureFormat = "png"
+    compress: Compress = False
+
+
+# What the mesh is, not how it is written: another value of these takes another run of the engine.
+ENGINE_OPTIONS = frozenset({"seed", "quality"})
+EXPORT_OPTIONS = tuple(name for name in Options.model_fields if name not in ENGINE_OPTIONS)
 
 
 def checked(values: Mapping[str, Any], *, strict: bool = False) -> Options:

@@ -69,8 +69,9 @@ class Pipeline:
         clock = StageClock(report)
         photo, mask = _isolate(submission, self._mask_model, self._max_pixels, clock)
         with clock.stage("reconstruct") as tick:
-            # Nothing in a GLB shows the splats: they are decoded only for who keeps them.
-            reconstruction = self._engine.reconstruct(photo, mask, options, seed, tick, splats=keep is not None)
+            # `auto` may paint with them, and cannot tell before it has seen them: a tenth of a second of a GPU.
+            splats = keep is not None or options.colour_source != "mesh"
+            reconstruction = self._engine.reconstruct(photo, mask, options, seed, tick, splats=splats)
         if keep is not None:
             keep(reconstruction)
         extras = {

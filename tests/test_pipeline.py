@@ -28,12 +28,14 @@ class FakeEngine:
     def __init__(self):
         self.facts = {"attention": "none"}
         self.gpu_peak_bytes = None
+        self.splats_asked_for = []
 
     def load(self):
         """Nothing to load."""
 
     def reconstruct(self, photo, mask, options, seed, tick, *, splats=False):
         self.gpu_peak_bytes = 1000 + seed
+        self.splats_asked_for.append(splats)
         tick(1.0)
         three = np.ones((1, 3), np.float32)
         gaussians = Splats(three, np.zeros((1, 3), np.uint8), three[:, 0], three, np.float32([[1, 0, 0, 0]]))
@@ -42,26 +44,37 @@ class FakeEngine:
 
 
 @pytest.fixture
-def pipeline(mask_model):
-    return Pipeline(FakeEngine(), mask_model, Settings())
+def engine():
+    return FakeEngine()
 
 
 @pytest.fixture
-def submission():
+def pipeline(engine, mask_model):
+    return Pipeline(engine, mask_model, Settings())
+
+
+def submitted(**options):
     pixels = np.full((40, 40, 4), (200, 60, 20, 0), np.uint8)
     pixels[10:30, 10:30, 3] = 255
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
-    return Submission(file.getvalue(), options=Options(seed=7, texture_size=512))
+    return Submission(file.getvalue(), options=Options(seed=7, texture_size=512, **options))
+
+
+@pytest.fixture
+def submission():
+    return submitted()
 
 
 def silent(stage, fraction):
     pass
 
 
-def test_splats_are_decoded_only_for_who_keeps_them(pipeline, submission):
-    kept = []
+@pytest.mark.parametrize("source", ["auto", "mesh", "splats", "fused"])
+def test_splats_are_decoded_for_who_paints_with_them_or_keeps_them(pipeline, engine, source):
+    submission, kept = submitted(colour_source=source), []
     assert pipeline.run(submission, silent, kept.append).glb == pipeline.run(submission, silent).glb
+    assert engine.splats_asked_for == [True, source != "mesh"]
     (reconstruction,) = kept
     assert reconstruction.splats is not None
 

@@ -10,9 +10,10 @@ from sam3d_bento.export import gltf
 from sam3d_bento.export.bake import bake
 from sam3d_bento.export.check import check
 from sam3d_bento.export.clean import clean
-from sam3d_bento.export.simplify import simplify
+from sam3d_bento.export.simplify import simplify_visible
 from sam3d_bento.export.surface import vertex_normals
 from sam3d_bento.export.unwrap import unwrap
+from sam3d_bento.notices import Notice
 from sam3d_bento.options import Options
 from sam3d_bento.progress import Tick, part, silent
 from sam3d_bento.reconstruction import Float32, Pose, Reconstruction
@@ -36,25 +37,46 @@ def to_glb(reconstruction: Reconstruction, options: Options, extras: Mapping[str
     """
     dense = clean(reconstruction)
     tick(0.1)
-    vertices, faces = simplify(dense.vertices, dense.faces, options.target_faces)
-    tick(0.2)
+    vertices, faces = simplify_visible(dense, options.target_faces, part(tick, 0.1, 0.4))
+    tick(0.4)
     unwrapped = unwrap(vertices, faces, options.texture_size)
-    tick(0.7)
+    tick(0.6)
     # Split along the seams after the normals are known, so that no seam shows in the shading.
     positions = vertices[unwrapped.vertex_map]
     normals = vertex_normals(vertices, faces)[unwrapped.vertex_map]
-    texture = bake(positions, normals, unwrapped.uv, unwrapped.faces, dense, options.texture_size, part(tick, 0.7, 0.9))
-    tick(0.9)
+    texture, colour_source = bake(
+        positions,
+        normals,
+        unwrapped.uv,
+        unwrapped.faces,
+        dense,
+        options.texture_size,
+        part(tick, 0.6, 0.85),
+        splats=reconstruction.splats,
+        colour_source=options.colour_source,
+    )
+    tick(0.85)
     described = {
         **extras,
         "faces": len(unwrapped.faces),
         "vertices": len(positions),
         "texture_size": options.texture_size,
-        "colour_source": "mesh",
+        "colour_source": colour_source,
     }
+    if options.colour_source in ("splats", "fused") and colour_source == "mesh":
+        described["warnings"] = [*described.get("warnings", []), str(Notice.SPLATS_MISSING)]
     if reconstruction.pose is not None:
         described["pose"] = _described(reconstruction.pose)
-    glb = gltf.write(positions, normals, unwrapped.uv, unwrapped.faces, texture, described)
+    glb = gltf.write(
+        positions,
+        normals,
+        unwrapped.uv,
+        unwrapped.faces,
+        texture,
+        described,
+        texture_format=options.texture_format,
+        compress=options.compress,
+    )
     tick(0.95)
     check(glb)
     tick(1.0)

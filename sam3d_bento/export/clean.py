@@ -1,14 +1,13 @@
-"""Take from a dense reconstruction what is no part of its surface: broken faces, duplicates and floaters."""
+"""Take from a dense reconstruction what is no part of its surface: broken faces, duplicates, floaters, small holes."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from trimesh.grouping import unique_rows
 
 from sam3d_bento.errors import BadResult
-from sam3d_bento.export.surface import Surface, face_areas, referenced
+from sam3d_bento.export.holes import fill_holes
+from sam3d_bento.export.rows import first_equal
+from sam3d_bento.export.surface import Floats, Indices, Surface, face_areas, pieces, referenced
 from sam3d_bento.reconstruction import Bool, Float32, Int32, Reconstruction, UInt8
 
 NEUTRAL_GREY = 128  # sRGB, for a reconstruction without colours
@@ -30,20 +29,23 @@ MOST_REMOVED = 0.2  # what would lose more is made of many small pieces, and sta
 
 
 def clean(reconstruction: Reconstruction) -> Surface:
-    """The reconstruction's surface: welded, without degenerate and duplicate faces, floaters and unused vertices.
+    """The reconstruction's surface: welded, without degenerate and duplicate faces, floaters and unused vertices, and
+    with its small holes filled.
 
     Vertices at exactly the same place become one, with the colour of the first.
     Raises BadResult when the arrays do not fit together, or no surface is left.
     """
     vertices, faces, colours = _arrays(reconstruction)
-    faces = faces[_usable(vertices, faces)]
+    faces = _usable(vertices, faces)
     faces = _weld(vertices, faces)
-    faces = faces[face_areas(vertices, faces) > DEGENERATE_AREA]
-    faces = _without_duplicates(faces)
-    _require_surface(vertices, faces)
-    faces = _without_floaters(vertices, faces)
+    faces, areas = _with_area(vertices, faces)
+    single = _single(faces)
+    faces, areas = faces[single], areas[single]
+    if areas.sum() < SMALLEST_AREA:
+        raise BadResult("The reconstruction has no surface.")
+    faces = _without_floaters(vertices, faces, areas)
     used, faces = referenced(len(vertices), faces)
-    return Surface(vertices[used], faces, colours[used])
+    return fill_holes(Surface(vertices[used], faces, colours[used]))
 
 
 def _arrays(reconstruction: Reconstruction) -> tuple[Float32, Int32, UInt8]:
@@ -61,65 +63,66 @@ def _arrays(reconstruction: Reconstruction) -> tuple[Float32, Int32, UInt8]:
     return vertices, faces, colours
 
 
-def _usable(vertices: Float32, faces: Int32) -> Bool:
-    """(F,) whether all three corners exist and lie at a sane place."""
-    exists = ((faces >= 0) & (faces < len(vertices))).all(axis=1)
-    sane = np.all(np.abs(vertices) < FARTHEST, axis=1)  # false for NaN as well
-    usable = np.zeros(len(faces), dtype=bool)
-    usable[exists] = sane[faces[exists]].all(axis=1)
-    return usable
+def _usable(vertices: Float32, faces: Int32) -> Int32:
+    """The faces whose three corners all exist and lie at a sane place."""
+    missing = (faces < 0) | (faces >= len(vertices))
+    if missing.any():
+        faces = faces[~missing.any(axis=1)]
+    if not np.abs(vertices).max(initial=0) < FARTHEST:  # neither is NaN
+        sane = np.all(np.abs(vertices) < FARTHEST, axis=1)
+        faces = faces[sane[faces].all(axis=1)]
+    return faces
 
 
 def _weld(vertices: Float32, faces: Int32) -> Int32:
-    """The faces with every corner moved to the first vertex at exactly its place.
-
-    Simplification would otherwise tear the surface open between such twins.
-    """
-    order = np.lexsort(vertices.T)  # stable, so that the first of equal vertices leads them
-    places = vertices[order]
-    leads = np.ones(len(order), dtype=bool)
-    leads[1:] = (places[1:] != places[:-1]).any(axis=1)
-    first = np.empty(len(order), dtype=np.int32)
-    first[order] = order[leads][np.cumsum(leads) - 1]
-    welded: Int32 = first[faces]
-    return welded
+    """The faces with every corner moved to the first vertex at exactly its place."""
+    places = (vertices + np.float32(0)).view(np.int32)  # -0.0 becomes 0.0: equal places have equal bits
+    return first_equal(places).astype(np.int32)[faces]
 
 
-def _without_duplicates(faces: Int32) -> Int32:
-    """One of each set of faces with the same corners in the same cyclic order; a sheet's two sides both stay."""
-    start = faces.argmin(axis=1)[:, None]
-    rotated = np.take_along_axis(faces, (start + np.arange(3)) % 3, axis=1)
-    kept, _ = unique_rows(rotated)
-    unique: Int32 = faces[np.sort(kept)]
-    return unique
+def _with_area(vertices: Float32, faces: Int32) -> tuple[Int32, Floats]:
+    """The faces that are not degenerate, and their areas."""
+    areas = face_areas(vertices, faces)
+    sound = areas > DEGENERATE_AREA
+    return faces[sound], areas[sound]
 
 
-def _require_surface(vertices: Float32, faces: Int32) -> None:
-    if not len(faces) or face_areas(vertices, faces).sum() < SMALLEST_AREA:
-        raise BadResult("The reconstruction has no surface.")
+def _single(faces: Int32) -> Bool:
+    """(F,) false for a face with the corners of an earlier one in the same cyclic order; a sheet's two sides both
+    stay."""
+    a, b, c = faces.T
+    lowest = np.minimum(np.minimum(a, b), c)
+    second = np.where(lowest == a, b, np.where(lowest == b, c, a))
+    third = np.where(lowest == a, c, np.where(lowest == b, a, b))
+    first = first_equal(np.stack([lowest, second, third], axis=1))
+    single: Bool = first == np.arange(len(faces))
+    return single
 
 
-def _without_floaters(vertices: Float32, faces: Int32) -> Int32:
+def _without_floaters(vertices: Float32, faces: Int32, areas: Floats) -> Int32:
     """The faces of the pieces worth keeping; the one with the most area always is."""
-    corners = faces.ravel()
-    links = coo_array(
-        (np.ones(len(corners), dtype=bool), (corners, np.roll(faces, 1, axis=1).ravel())), shape=(len(vertices),) * 2
-    )
-    count, piece_of_vertex = connected_components(links, directed=False)
+    count, piece_of_vertex = pieces(len(vertices), faces)
     piece = piece_of_vertex[faces[:, 0]]
-    area = np.bincount(piece, face_areas(vertices, faces), minlength=count)
+    area = np.bincount(piece, areas, minlength=count)
     share = area / area.sum()
 
-    low = np.full((count, 3), np.inf, dtype=np.float32)
-    high = -low
-    np.minimum.at(low, piece, vertices[faces].min(axis=1))
-    np.maximum.at(high, piece, vertices[faces].max(axis=1))
-    extent = (high - low).max(axis=1)
-
-    floater = (extent < SPECK_EXTENT) | ((share < SMALL_AREA) & (extent < SMALL_EXTENT))
-    floater &= share < KEPT_AREA
-    floater[area.argmax()] = False
+    suspect = share < KEPT_AREA
+    suspect[area.argmax()] = False
+    floater = suspect & _small(vertices, faces[suspect[piece]], piece[suspect[piece]], share)
     if share[floater].sum() > MOST_REMOVED:
         return faces
     kept: Int32 = faces[~floater[piece]]
     return kept
+
+
+def _small(vertices: Float32, faces: Int32, piece: Indices, share: Floats) -> Bool:
+    """(P,) whether the piece is as small as floaters are; share (P,) of the area. True for a piece without faces."""
+    low = np.full((len(share), 3), np.inf, dtype=np.float32)
+    high = -low
+    for axis in range(3):
+        places = vertices[faces, axis]
+        np.minimum.at(low[:, axis], piece, places.min(axis=1))
+        np.maximum.at(high[:, axis], piece, places.max(axis=1))
+    extent = (high - low).max(axis=1)
+    small: Bool = (extent < SPECK_EXTENT) | ((share < SMALL_AREA) & (extent < SMALL_EXTENT))
+    return small

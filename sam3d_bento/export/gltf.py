@@ -2,56 +2,60 @@
 
 from __future__ import annotations
 
-import io
 import json
 import struct
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
-
 from sam3d_bento import __version__
+from sam3d_bento.export import geometry, image
 from sam3d_bento.reconstruction import Float32, Int32, UInt8
 
 # Numbers from the glTF 2.0 specification.
 MAGIC, VERSION = b"glTF", 2
-UNSIGNED_SHORT, UNSIGNED_INT, FLOAT = 5123, 5125, 5126
-ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER = 34962, 34963
 LINEAR, LINEAR_MIPMAP_LINEAR, CLAMP_TO_EDGE = 9729, 9987, 33071
-MOST_SHORT = 65_535  # vertices with 16-bit indices: the index 65535 itself restarts a primitive
-
-PNG_LEVEL = 4  # about as small as the default of 6, in less than half the time
 
 
 def write(
-    positions: Float32, normals: Float32, uv: Float32, faces: Int32, texture: UInt8, extras: Mapping[str, Any]
+    positions: Float32,
+    normals: Float32,
+    uv: Float32,
+    faces: Int32,
+    texture: UInt8,
+    extras: Mapping[str, Any],
+    *,
+    texture_format: str = "png",
+    compress: bool = False,
 ) -> bytes:
-    """The GLB: one node, one mesh, one opaque material that is not metallic, its base colour a PNG.
+    """The GLB: one node, one mesh, one opaque material that is not metallic, its base colour a picture.
 
     positions, normals (N, 3) and uv (N, 2) float32, (0, 0) the image's top left; faces (F, 3) int32;
     texture (S, S, 3) uint8 sRGB; extras: JSON values for `asset.extras`. Equal inputs give equal bytes.
+    texture_format: png, jpeg, or webp, which readers without EXT_texture_webp refuse. compress: quantized and packed
+    geometry, which readers without EXT_meshopt_compression refuse.
     """
-    index_type, component = ("<u2", UNSIGNED_SHORT) if len(positions) <= MOST_SHORT else ("<u4", UNSIGNED_INT)
-    chunks = _Chunks()
-    accessors = [
-        {
-            "bufferView": chunks.add(faces.astype(index_type).tobytes(), target=ELEMENT_ARRAY_BUFFER),
-            "componentType": component,
-            "count": faces.size,
-            "type": "SCALAR",
-        },
-        _accessor(chunks, positions) | {"min": positions.min(axis=0).tolist(), "max": positions.max(axis=0).tolist()},
-        _accessor(chunks, normals),
-        _accessor(chunks, uv),
-    ]
-    image = chunks.add(_png(texture))
-    document = {
+    mesh = (
+        geometry.packed(positions, normals, uv, faces, len(texture))
+        if compress
+        else geometry.plain(positions, normals, uv, faces)
+    )
+    picture, media_type = image.encode(texture, texture_format)
+    views = [*mesh.views, mesh.append(picture)]
+    required = list(mesh.extensions)
+
+    sampled: dict[str, Any] = {"source": 0, "sampler": 0}
+    if texture_format == "webp":
+        required.append("EXT_texture_webp")
+        sampled = {"sampler": 0, "extensions": {"EXT_texture_webp": {"source": 0}}}
+    base_colour: dict[str, Any] = {"index": 0}
+    if mesh.uv_scale != 1:
+        base_colour["extensions"] = {"KHR_texture_transform": {"scale": [mesh.uv_scale] * 2}}
+
+    document: dict[str, Any] = {
         "asset": {"version": "2.0", "generator": f"sam3d-bento {__version__}", "extras": dict(extras)},
         "scene": 0,
         "scenes": [{"nodes": [0]}],
-        "nodes": [{"name": "object", "mesh": 0}],
+        "nodes": [{"name": "object", "mesh": 0, **mesh.node}],
         "meshes": [
             {
                 "name": "object",
@@ -68,14 +72,14 @@ def write(
             {
                 "name": "object",
                 "pbrMetallicRoughness": {
-                    "baseColorTexture": {"index": 0},
+                    "baseColorTexture": base_colour,
                     "metallicFactor": 0,  # the default of 1 is black without an environment
                     "roughnessFactor": 1,
                 },
             }
         ],
-        "textures": [{"source": 0, "sampler": 0}],
-        "images": [{"name": "base colour", "bufferView": image, "mimeType": "image/png"}],
+        "textures": [sampled],
+        "images": [{"name": "base colour", "bufferView": len(views) - 1, "mimeType": media_type}],
         "samplers": [
             {
                 "magFilter": LINEAR,
@@ -84,48 +88,28 @@ def write(
                 "wrapT": CLAMP_TO_EDGE,
             }
         ],
-        "accessors": accessors,
-        "bufferViews": chunks.views,
-        "buffers": [{"byteLength": len(chunks.data)}],
+        "accessors": mesh.accessors,
+        "bufferViews": views,
+        "buffers": [{"byteLength": len(mesh.data)}, *mesh.buffers],
     }
-    return _container(document, bytes(chunks.data))
+    if required:
+        document |= {"extensionsUsed": sorted(required), "extensionsRequired": sorted(required)}
+    return container(document, bytes(mesh.data))
 
 
-class _Chunks:
-    """The binary buffer while it grows, and the views into it."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self.views: list[dict[str, int]] = []
-
-    def add(self, content: bytes, **view: int) -> int:
-        """Append, padded to four bytes; the index of the new view."""
-        self.views.append({"buffer": 0, "byteOffset": len(self.data), "byteLength": len(content), **view})
-        self.data += _padded(content, b"\0")
-        return len(self.views) - 1
-
-
-def _accessor(chunks: _Chunks, vectors: npt.NDArray[np.float32]) -> dict[str, Any]:
-    return {
-        "bufferView": chunks.add(vectors.astype("<f4").tobytes(), target=ARRAY_BUFFER),
-        "componentType": FLOAT,
-        "count": len(vectors),
-        "type": f"VEC{vectors.shape[1]}",
-    }
-
-
-def _png(texture: UInt8) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(texture).save(file, "PNG", compress_level=PNG_LEVEL)
-    return file.getvalue()
-
-
-def _padded(content: bytes, fill: bytes) -> bytes:
-    return content + fill * (-len(content) % 4)
-
-
-def _container(document: dict[str, Any], data: bytes) -> bytes:
-    """Header, JSON chunk, binary chunk; little-endian, each chunk a multiple of four bytes long."""
-    text = _padded(json.dumps(document, separators=(",", ":"), allow_nan=False).encode(), b" ")
+def container(document: Mapping[str, Any], data: bytes) -> bytes:
+    """Header, JSON chunk, binary chunk; little-endian, each chunk a multiple of four bytes long, as `data` must be."""
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+    text += b" " * (-len(text) % 4)
     body = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(data), b"BIN\0") + data
     return struct.pack("<4sII", MAGIC, VERSION, 12 + len(body)) + body
+
+
+def contents(glb: bytes) -> tuple[dict[str, Any], bytes]:
+    """The document and the binary chunk of a GLB that `write` made. Raises ValueError, KeyError or struct.error for
+    bytes that are none."""
+    magic, version, _ = struct.unpack_from("<4sII", glb)
+    (length,) = struct.unpack_from("<I", glb, 12)
+    if magic != MAGIC or version != VERSION:
+        raise ValueError("not binary glTF 2.0")
+    return json.loads(glb[20 : 20 + length]), glb[28 + length :]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from embreex.mesh_construction import TriangleMesh
-from embreex.rtcore_scene import EmbreeScene
-from scipy.spatial import KDTree
+from scipy.spatial import cKDTree
 
-from sam3d_bento.export.surface import Surface, mix
-from sam3d_bento.reconstruction import Float32, UInt8
+from sam3d_bento.export.surface import Indices, Surface, area_vectors, mix, unit
+from sam3d_bento.reconstruction import Float32, Int32
 
 # How far from a point its surface may be, as a share of the dense surface's extent.
 REACH = 0.02
@@ -21,43 +22,97 @@ STEP_BACK = 1e-5
 # A hit counts when its face looks the way the point's normal does: cosine of the angle between them.
 AGREEMENT = 0.3
 
+# To the 26 neighbours of a cell in a grid: where the line along the normal meets nothing, the nearest of what these
+# meet is at most a tenth farther away than the nearest point.
+AROUND = unit(np.array([step for step in itertools.product((-1, 0, 1), repeat=3) if any(step)], dtype=np.float32))
 
-class ColourSource:
+
+class MeshSource:
     """Colours of a dense surface at points close to it."""
 
     def __init__(self, surface: Surface) -> None:
         self._surface = surface
         self._extent = float(np.ptp(surface.vertices, axis=0).max())
-        self._scene = EmbreeScene(robust=True)
-        TriangleMesh(self._scene, surface.vertices, surface.faces)
+        self._scene = surface.scene
 
-    def colours(self, points: Float32, normals: Float32) -> UInt8:
-        """(N, 3) sRGB: interpolated where the line along the normal meets the surface, else of the nearest vertex.
+    def colours(self, points: Float32, normals: Float32) -> Float32:
+        """(N, 3) sRGB 0..255, interpolated where the line along the normal meets the surface, else at a point nearby.
 
         points and normals: (N, 3) float32, normals of length 1.
         """
-        back = normals * np.float32(STEP_BACK * self._extent)
-        origins = np.concatenate([points - back, points + back])
-        directions = np.concatenate([normals, -normals])
-        hits = self._scene.run(origins, directions, dists=REACH * self._extent, output=True)
+        met = self._met(points, [normals, -normals], normals)
+        if len(missed := met.missed()):
+            met.replace(missed, self._nearby(points[missed], normals[missed]))
+        return self._interpolated(met)
 
-        cosine = np.einsum("ij,ij->i", hits["Ng"], np.concatenate([normals, normals]))
-        agrees = (hits["primID"] >= 0) & (cosine > AGREEMENT * np.linalg.norm(hits["Ng"], axis=1))
-        distance = np.where(agrees, hits["tfar"], np.inf).reshape(2, -1)
-        ray = distance.argmin(axis=0) * len(points) + np.arange(len(points))
-        found = agrees[ray]
+    def nearby(self, points: Float32) -> tuple[Float32, Float32, Float32]:
+        """Of the surface at about the nearest point to each point (N, 3): colour (N, 3) sRGB 0..255, unit normal (N, 3)
+        and distance (N,), the reach where there is none within it."""
+        met = self._met(points, AROUND)
+        normals = unit(area_vectors(self._surface.vertices, self._surface.faces[met.face]))
+        return self._interpolated(met), normals, met.distance
 
-        colours = np.empty((len(points), 3), dtype=np.uint8)
-        corners = self._surface.faces[hits["primID"][ray[found]]]
-        u, v = hits["u"][ray[found]], hits["v"][ray[found]]
-        weights = np.stack([1 - u - v, u, v], axis=1)
-        mixed = mix(weights, self._surface.colours, corners)
-        colours[found] = np.rint(mixed.clip(0, 255)).astype(np.uint8)
-        if not found.all():
-            _, nearest = self._vertices.query(points[~found])
-            colours[~found] = self._surface.colours[nearest]
-        return colours
+    def _met(self, points: Float32, ways: Iterable[Float32], normals: Float32 | None = None) -> Met:
+        """What is nearest of all that is met in these directions, each (N, 3) or (3,). With normals (N, 3), only faces
+        count that look their way."""
+        best = Met.nothing(len(points), REACH * self._extent)
+        for way in ways:
+            directions = np.broadcast_to(way, points.shape)
+            origins = points - directions * np.float32(STEP_BACK * self._extent)
+            hits = self._scene.run(origins, directions, dists=best.distance, output=True)
+            closer = hits["primID"] >= 0
+            if normals is not None:
+                outward = hits["Ng"]
+                length = np.sqrt(np.einsum("ij,ij->i", outward, outward))
+                closer &= np.einsum("ij,ij->i", outward, normals) > AGREEMENT * length
+            u, v = hits["u"], hits["v"]
+            weights = np.stack([1 - u - v, u, v], axis=1)
+            best.face = np.where(closer, hits["primID"], best.face)
+            best.weights = np.where(closer[:, None], weights, best.weights)
+            best.distance = np.where(closer, hits["tfar"], best.distance)
+        return best
+
+    def _nearby(self, points: Float32, normals: Float32) -> Met:
+        """The nearest face that looks the right way; else the nearest; else one at the nearest vertex."""
+        met = self._met(points, AROUND, normals)
+        if len(turned := met.missed()):
+            met.replace(turned, self._met(points[turned], AROUND))
+        if len(far := met.missed()):
+            tree, corner = self._vertices
+            _, vertex = tree.query(points[far])
+            met.face[far] = corner[vertex] // 3
+            met.weights[far] = np.eye(3, dtype=np.float32)[corner[vertex] % 3]
+        return met
+
+    def _interpolated(self, met: Met) -> Float32:
+        # A hit on an edge may have a weight a hair below nothing.
+        return mix(met.weights, self._surface.colours, self._surface.faces[met.face]).clip(0, 255)
 
     @cached_property
-    def _vertices(self) -> KDTree:
-        return KDTree(self._surface.vertices)
+    def _vertices(self) -> tuple[cKDTree, Indices]:
+        """The vertices that faces use, and for each of them a corner of a face, as 3 * face + corner."""
+        vertex, corner = np.unique(self._surface.faces, return_index=True)
+        return cKDTree(self._surface.vertices[vertex], balanced_tree=False, compact_nodes=False), corner
+
+
+@dataclass
+class Met:
+    """Where rays met the surface: face (N,), -1: nowhere; barycentric weights (N, 3); distance (N,), or the reach."""
+
+    face: Int32
+    weights: Float32
+    distance: Float32
+
+    @classmethod
+    def nothing(cls, count: int, reach: float) -> Met:
+        """Rays before anything is met."""
+        weights = np.zeros((count, 3), dtype=np.float32)
+        return cls(np.full(count, -1, np.int32), weights, np.full(count, reach, np.float32))
+
+    def missed(self) -> Indices:
+        """Which rays met nothing."""
+        return np.flatnonzero(self.face < 0)
+
+    def replace(self, which: Indices, other: Met) -> None:
+        """Take over what another has for these rays."""
+        self.face[which], self.weights[which], self.distance[which] = other.face, other.weights, other.distance

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from embreex.mesh_construction import TriangleMesh
+from embreex.rtcore_scene import EmbreeScene
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from sam3d_bento.reconstruction import Float32, Int32, UInt8
 
@@ -25,19 +33,53 @@ class Surface:
     faces: Int32
     colours: UInt8
 
+    @cached_property
+    def scene(self) -> EmbreeScene:
+        """The faces, ready to cast rays at. Made once: to hand a mesh to Embree takes longer than most casts."""
+        scene = EmbreeScene(robust=True)
+        # embreex 4.4 reads `faces[i][0]`, `faces[i][1]`, ...: of an array each `faces[i]` is a new view, of these
+        # tuples it is there already. With 560k faces that saves a third of the time of the whole scene.
+        with _uncollected():
+            corners = np.fromiter(zip(*self.faces.T.tolist(), strict=True), dtype=object, count=len(self.faces))
+        TriangleMesh(scene, self.vertices.astype(np.float64), corners)
+        return scene
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector, which looks at every object again and again while many are made."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
 
 def area_vectors(vertices: Float32, faces: Int32) -> Floats:
     """(F, 3): each face's outward normal, as long as its area."""
     exact = vertices.astype(np.float64)
-    a, b, c = (exact.take(faces[:, corner], axis=0) for corner in range(3))
-    vectors: Floats = np.cross(b - a, c - a) / 2
+    start = exact.take(faces[:, 0], axis=0)
+    ax, ay, az = (exact.take(faces[:, 1], axis=0) - start).T
+    bx, by, bz = (exact.take(faces[:, 2], axis=0) - start).T
+    vectors = np.empty((len(faces), 3))  # numpy.cross takes six times as long, in the step that sees the most faces
+    vectors[:, 0] = ay * bz - az * by
+    vectors[:, 1] = az * bx - ax * bz
+    vectors[:, 2] = ax * by - ay * bx
+    vectors /= 2
     return vectors
 
 
 def face_areas(vertices: Float32, faces: Int32) -> Floats:
     """(F,) in squared scene units."""
-    areas: Floats = np.linalg.norm(area_vectors(vertices, faces), axis=1)
-    return areas
+    return lengths(area_vectors(vertices, faces))
+
+
+def lengths(vectors: Floats) -> Floats:
+    """(N,) of the rows."""
+    norms: Floats = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    return norms
 
 
 def unit(vectors: Floats) -> Float32:
@@ -81,3 +123,12 @@ def referenced(count: int, faces: Int32) -> tuple[Indices, Int32]:
     used[faces] = True
     renumber = np.cumsum(used, dtype=np.int32) - np.int32(1)
     return np.flatnonzero(used), renumber[faces]
+
+
+def pieces(count: int, faces: Int32) -> tuple[int, Indices]:
+    """How many pieces the faces and `count` vertices make, and (V,) which one a vertex belongs to; a vertex without
+    faces is a piece of its own."""
+    links = np.concatenate([faces[:, :2], faces[:, 1:]])
+    graph = coo_array((np.ones(len(links), dtype=bool), (links[:, 0], links[:, 1])), shape=(count, count))
+    number, piece = connected_components(graph, directed=False)
+    return number, piece

@@ -2,128 +2,108 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
 
 import numpy as np
-import xatlas
 
-from sam3d_bento.errors import BadResult
-from sam3d_bento.export.surface import Indices, face_areas
-from sam3d_bento.reconstruction import Bool, Float32, Int32
+from sam3d_bento.export.adjacency import Adjacency, adjacency
+from sam3d_bento.export.charts import charts
+from sam3d_bento.export.cuts import overlapping, overlong
+from sam3d_bento.export.flatten import Flat, flatten
+from sam3d_bento.export.layout import Unwrapped, fault
+from sam3d_bento.export.pack import pack
+from sam3d_bento.export.surface import Floats, Indices, face_areas
+from sam3d_bento.export.xatlas_unwrap import unwrap_by_xatlas
+from sam3d_bento.reconstruction import Float32, Int32
 
-# xatlas' time grows faster than the number of faces, and it works on one mesh per core. Pieces of this
-# size are several times faster than the whole, for a few more seams along their borders.
-PIECE_FACES = 5_000
+__all__ = ["Unwrapped", "unwrap"]
 
-# Texels of xatlas around a chart. They leave five between two charts, and over three after the atlas was
-# fitted to the texture. From 2 * sqrt(2) on, each texel that bilinear sampling meets belongs to its own chart.
-PADDING = 2
+log = logging.getLogger("sam3d_bento.export")
 
-# xatlas 0.0.11 leaves out every face whose area is under 1.2e-7, whatever the scale of the mesh.
-# At this scale no face is that small: clean.DEGENERATE_AREA times its square is 1e-6.
-SCALE = 1e4
+# Texels to a cell of the page: one texel of mip level 2. No such texel is read for two charts, which keeps them from
+# 4 to 12 texels apart. The cells grow with the texture beyond CELLS to a side: time goes with their number.
+CELL, CELLS = 4, 256
 
-# xatlas flattens by least squares, and at times flings the tip of a needle across the whole page, for which all
-# charts must shrink. Such faces then become charts of their own, and all is done once more.
-WASTED = 0.4  # a page uses 0.5 to 0.6 of its area
-BLOWN_UP = 16  # times the texels for its area that the median face gets
+# With fewer cells for each chart than this, gutters would be most of the page: then they hold at a lower level only.
+CELLS_PER_CHART = 10
 
+EXPECTED_USE = 0.55  # the share of the texels that charts are expected to cover, when overlaps are looked for
 
-@dataclass(frozen=True)
-class Unwrapped:
-    """The mesh, its vertices split along the seams.
-
-    vertex_map (N,) int32: the original vertex of each new one; faces (F, 3) int32, of new vertices, each with
-    the winding of an original face, in any order; uv (N, 2) float32 in [0, 1], (0, 0) the image's top left.
-    """
-
-    vertex_map: Int32
-    faces: Int32
-    uv: Float32
+ROUNDS = 12  # of cutting overlaps off; charts that still overlap then fall into single faces
+FINER = 2  # overlaps are looked for twice as closely as texels are, because the scale found later is another one
+PACKINGS = 4  # for overlaps that show there nevertheless
 
 
 def unwrap(vertices: Float32, faces: Int32, texture_size: int) -> Unwrapped:
-    """Texture coordinates for a mesh without degenerate faces, by xatlas.
+    """Texture coordinates for a mesh without degenerate faces: normal-cone charts, each projected onto a plane.
 
-    vertices (V, 3) float32, faces (F, 3) int32; texture_size in texels, which sets how wide the gutters
-    between charts are. The GIL is held for seconds. Raises BadResult when xatlas finds no layout.
+    vertices (V, 3) float32, faces (F, 3) int32; texture_size in texels, which sets how wide the gutters between charts
+    are. Equal meshes are unwrapped equally. Should the layout not stand its check, xatlas makes another one.
+    Raises BadResult when that fails as well.
     """
-    pieces = _pieces(vertices, faces)
-    unwrapped = _lay_out(vertices, faces, pieces, texture_size)
-    wild = np.concatenate(pieces)[_wild(vertices, unwrapped)]
-    if len(wild):
-        tame = [piece[~np.isin(piece, wild)] for piece in pieces]
-        pieces = [piece for piece in tame if len(piece)] + list(wild[:, None])
-        unwrapped = _lay_out(vertices, faces, pieces, texture_size)
-    return unwrapped
+    unwrapped = _unwrap(vertices, faces, texture_size)
+    reason = "no room" if unwrapped is None else fault(vertices, unwrapped, texture_size)
+    if unwrapped is not None and reason is None:
+        return unwrapped
+    log.warning("Unwrapping %d faces by xatlas: %s.", len(faces), reason)
+    return unwrap_by_xatlas(vertices, faces, texture_size)
 
 
-def _lay_out(vertices: Float32, faces: Int32, pieces: list[Indices], texture_size: int) -> Unwrapped:
-    """Charts of each piece on its own, packed together. The new faces are in the order of the pieces."""
-    atlas = xatlas.Atlas()
-    originals = []
-    for piece in pieces:
-        used, corners = np.unique(faces[piece], return_inverse=True)
-        originals.append(used)
-        atlas.add_mesh(vertices[used] * np.float32(SCALE), corners.reshape(-1, 3).astype(np.uint32))
-    atlas.generate(_chart_options(), _pack_options(texture_size))
-    if atlas.atlas_count != 1:  # one page grows as it must, because texels_per_unit is not given
-        raise BadResult("The surface could not be unwrapped.")
+def _unwrap(vertices: Float32, faces: Int32, texture_size: int) -> Unwrapped | None:
+    """The layout, unchecked; None when the charts found no room, or went on overlapping."""
+    edges = adjacency(vertices, faces)
+    labels = charts(vertices, faces, edges)
+    scale = texture_size * float(
+        np.sqrt(EXPECTED_USE / face_areas(vertices, faces).sum())
+    )  # texels to a unit of the scene
+    known: float | None = None
+    for _ in range(PACKINGS):
+        labels, flat = _without_overlaps(vertices, faces, labels, edges, scale)
+        cell = _cell(texture_size, len(flat.extents))
+        packing = pack(flat, int(texture_size / cell), known and known / cell)
+        if packing is None:
+            return None
+        scale = known = packing.scale * cell
+        overlaps = overlapping(flat, labels, scale, packing.shift * cell)
+        if not overlaps.any():
+            return _welded(faces, labels, packing.page(flat, labels) * cell / texture_size)
+        labels = edges.pieces(2 * labels + overlaps)
+    return None
 
-    size = np.array([atlas.width, atlas.height])
-    vertex_map, corner_lists, uv = [], [], []
-    count = 0
-    for index, used in enumerate(originals):
-        new_vertices, corners, coordinates = atlas[index]
-        vertex_map.append(used[new_vertices])
-        corner_lists.append(corners + count)
-        # One factor for both axes: the page is seldom square, and texels must be.
-        uv.append(coordinates * size / size.max())
-        count += len(new_vertices)
+
+def _without_overlaps(
+    vertices: Float32, faces: Int32, labels: Indices, edges: Adjacency, scale: float
+) -> tuple[Indices, Flat]:
+    """The charts (F,), and the same laid out flat, after what overlaps or is too long has become charts of its own."""
+    rounds = 0
+    while True:
+        flat = flatten(vertices, faces, labels, edges)
+        cut = overlong(flat, labels) | overlapping(flat, labels, FINER * scale, np.full(flat.extents.shape, 0.5))
+        if not cut.any():
+            return labels, flat
+        if (rounds := rounds + 1) < ROUNDS:
+            labels = edges.pieces(2 * labels + cut)
+        else:
+            loose = np.isin(labels, labels[cut])
+            labels = edges.pieces(np.where(loose, len(labels) + np.arange(len(labels)), labels))
+
+
+def _cell(texture_size: int, count: int) -> float:
+    """Texels to a cell, for so many charts."""
+    cell = float(CELL * max(1, -(-texture_size // (CELL * CELLS))))
+    while (texture_size / cell) ** 2 < count * CELLS_PER_CHART:
+        cell /= 2
+    return cell
+
+
+def _welded(faces: Int32, labels: Indices, corners: Floats) -> Unwrapped:
+    """The mesh with a vertex for every pair of an old one and a chart; corners (F, 3, 2) in [0, 1], y up."""
+    pair = faces.astype(np.int64) * (int(labels.max()) + 1) + labels[:, None]
+    _, first, vertex = np.unique(pair, return_index=True, return_inverse=True)
+    uv = corners.reshape(-1, 2)[first]
+    uv[:, 1] = 1 - uv[:, 1]  # rows of an image are counted from the top
     return Unwrapped(
-        vertex_map=np.concatenate(vertex_map).astype(np.int32),
-        faces=np.concatenate(corner_lists).astype(np.int32),
-        uv=np.concatenate(uv).clip(0, 1).astype(np.float32),
+        vertex_map=faces.ravel()[first],
+        faces=vertex.reshape(-1, 3).astype(np.int32),
+        uv=uv.clip(0, 1).astype(np.float32),
     )
-
-
-def _wild(vertices: Float32, unwrapped: Unwrapped) -> Bool:
-    """(F,) which faces of a wasted texture were blown up; none where the texture is well used."""
-    flat = face_areas(np.pad(unwrapped.uv, ((0, 0), (0, 1))), unwrapped.faces)
-    if flat.sum() > WASTED:
-        return np.zeros(len(flat), dtype=bool)
-    density = flat / face_areas(vertices[unwrapped.vertex_map], unwrapped.faces)
-    wild: Bool = density > BLOWN_UP * np.median(density)
-    return wild
-
-
-def _pieces(vertices: Float32, faces: Int32) -> list[Indices]:
-    """The faces in compact groups of at most PIECE_FACES: halved again and again across the longest side."""
-    centres = vertices[faces].mean(axis=1)
-    pieces, waiting = [], [np.arange(len(faces))]
-    while waiting:
-        piece = waiting.pop()
-        if len(piece) <= PIECE_FACES:
-            pieces.append(piece)
-            continue
-        axis = np.ptp(centres[piece], axis=0).argmax()
-        order = piece[np.argsort(centres[piece, axis], kind="stable")]
-        waiting += [order[: len(order) // 2], order[len(order) // 2 :]]
-    return pieces
-
-
-def _chart_options() -> xatlas.ChartOptions:
-    """Only flatness decides how a chart grows: without the other terms it takes half the time."""
-    options = xatlas.ChartOptions()
-    options.roundness_weight = 0
-    options.straightness_weight = 0
-    options.normal_seam_weight = 0
-    options.texture_seam_weight = 0
-    return options
-
-
-def _pack_options(texture_size: int) -> xatlas.PackOptions:
-    options = xatlas.PackOptions()
-    options.resolution = texture_size
-    options.padding = PADDING
-    return options

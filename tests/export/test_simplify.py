@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import trimesh
-from export_meshes import Mesh, blob, soup, sphere, tangle, unbalanced_edges
+from export_meshes import Mesh, blob, joined, soup, sphere, tangle, unbalanced_edges
 
-from sam3d_bento.export.simplify import simplify
-from sam3d_bento.export.surface import face_areas
+from sam3d_bento.export.simplify import simplify, simplify_visible
+from sam3d_bento.export.surface import Surface, face_areas
+from sam3d_bento.reconstruction import Bool, Float32, Int32
 
 BLOB = blob(130)  # about 50,000 faces
 
@@ -41,6 +42,74 @@ def test_no_needles_are_left() -> None:
     vertices, faces = simplify(*BLOB, 20_000)
     edges = np.linalg.norm(vertices[faces] - vertices[np.roll(faces, 1, axis=1)], axis=2)
     assert edges.min() > 0.03 * np.median(edges)
+
+
+def surface(vertices: Float32, faces: Int32) -> Surface:
+    return Surface(vertices, faces, np.zeros(vertices.shape, np.uint8))
+
+
+def silhouettes(mesh: Mesh, size: int = 192) -> Bool:
+    """(12, size, size) which points of a grid the mesh covers, seen from far away in twelve directions."""
+    scene = surface(*mesh).scene
+    across = np.linspace(-0.75, 0.75, size)
+    found = []
+    for number in range(12):
+        height, turn = (number + 0.5) / 6 - 1, 2.4 * number
+        back = np.array([np.sqrt(1 - height**2) * np.cos(turn), height, np.sqrt(1 - height**2) * np.sin(turn)])
+        right = np.cross([0, 1, 0], back) / np.linalg.norm(np.cross([0, 1, 0], back))
+        eyes = 2 * back + across[:, None, None] * np.cross(back, right) + across[None, :, None] * right
+        eyes = eyes.reshape(-1, 3).astype(np.float32)
+        found.append(scene.run(eyes, np.broadcast_to(-back, eyes.shape).astype(np.float32)) >= 0)
+    return np.array(found)
+
+
+def rods(count: int, radius: float) -> Mesh:
+    """Closed rods, 0.9 long, 0.05 apart, of 14,400 faces each with edges 0.002 long."""
+    sections, rings = 16, 450
+    turn, height = np.linspace(0, 2 * np.pi, sections, endpoint=False), np.linspace(-0.45, 0.45, rings)[:, None]
+    wall = np.stack(np.broadcast_arrays(radius * np.cos(turn), height, -radius * np.sin(turn)), axis=-1)
+    vertices = np.vstack([wall.reshape(-1, 3), [[0, -0.45, 0], [0, 0.45, 0]]])
+    row, column = np.indices((rings - 1, sections))
+    at, after = row * sections + column, row * sections + (column + 1) % sections
+    faces = [np.stack(face, -1).reshape(-1, 3) for face in ((at, after, at + 16), (after, after + 16, at + 16))]
+    bottom, top = len(vertices) - 2, len(vertices) - 1
+    faces += [np.stack([np.full(sections, bottom), after[0], at[0]], axis=1)]
+    faces += [np.stack([np.full(sections, top), at[-1] + 16, after[-1] + 16], axis=1)]
+    triangles = np.concatenate(faces).astype(np.int32)
+    places = [np.array([0.05 * number, 0, 0]) for number in range(count)]
+    return joined(*(((vertices + place).astype(np.float32), triangles) for place in places))
+
+
+@pytest.mark.parametrize("target", [2000, 8000])
+def test_silhouettes_are_kept(target: int) -> None:
+    before, after = silhouettes(BLOB), silhouettes(simplify(*BLOB, target))
+    assert (before & after).sum() / (before | after).sum() > 0.99
+
+
+def test_rods_of_one_percent_survive() -> None:
+    mesh = rods(8, radius=0.005)
+    vertices, faces = simplify(*mesh, 8000)
+    assert unbalanced_edges(faces) == 0
+    before, after = (trimesh.Trimesh(*one, process=False) for one in (mesh, (vertices, faces)))
+    assert after.volume == pytest.approx(before.volume, rel=0.05)
+    for number in range(8):
+        rod = vertices[np.abs(vertices[:, 0] - 0.05 * number) < 0.02]
+        np.testing.assert_allclose(np.ptp(rod, axis=0), [0.01, 0.9, 0.01], atol=0.001)
+
+
+def test_no_face_is_spent_on_what_nobody_sees() -> None:
+    outer, inner = sphere(100), sphere(100, radius=0.4)
+    hollow = joined(outer, (inner[0], inner[1][:, ::-1]))
+    vertices, faces = simplify_visible(surface(*hollow), 5000)
+    assert 4750 <= len(faces) <= 5000
+    assert np.linalg.norm(vertices, axis=1).min() > 0.44
+    assert unbalanced_edges(faces) == 0
+
+
+def test_all_is_seen_of_what_has_nothing_hidden() -> None:
+    together, apart = simplify_visible(surface(*BLOB), 5000), simplify(*BLOB, 5000)
+    np.testing.assert_array_equal(together[0], apart[0])
+    np.testing.assert_array_equal(together[1], apart[1])
 
 
 def fan(blades: int) -> Mesh:

@@ -12,7 +12,7 @@ from export_meshes import Mesh, blob, colour_at, document, joined, painted, read
 from sam3d_bento.errors import BadResult, Cancelled
 from sam3d_bento.export import Export, to_glb
 from sam3d_bento.options import Options
-from sam3d_bento.reconstruction import Pose, Reconstruction
+from sam3d_bento.reconstruction import Pose, Reconstruction, Splats
 
 OPTIONS = Options(texture_size=512, target_faces=3000)
 EXTRAS = {"engine": "preview", "seed": 7}
@@ -119,14 +119,47 @@ def test_the_pose_is_kept_and_colours_may_be_missing(assert_flawless: Callable[[
     assert_flawless(result.glb)
 
 
-def test_progress_rises_to_one_and_cancellation_passes() -> None:
+def test_one_colour_stays_that_colour_everywhere() -> None:
+    vertices, faces = blob(60)
+    colour = np.array([17, 130, 251], np.uint8)
+    result = to_glb(Reconstruction(vertices, faces, np.tile(colour, (len(vertices), 1))), OPTIONS, {})
+    assert (read(result.glb).texture == colour).all()
+
+
+def test_the_options_reach_the_file() -> None:
+    options = OPTIONS.model_copy(update={"texture_format": "webp", "compress": True, "colour_source": "splats"})
+    result = to_glb(painted(sphere(20)), options, {})
+    assert document(result.glb)["images"][0]["mimeType"] == "image/webp"
+    assert "EXT_meshopt_compression" in document(result.glb)["extensionsRequired"]
+    assert result.extras["colour_source"] == "mesh", "there are no splats to paint with"
+
+
+def test_splats_can_be_painted_with() -> None:
+    vertices, faces = sphere(40)
+    red = np.tile(np.array([200, 30, 30], np.uint8), (len(vertices), 1))
+    rotation = np.tile(np.array([1, 0, 0, 0], np.float32), (len(vertices), 1))
+    scale = np.full((len(vertices), 3), 0.02, np.float32)
+    splats = Splats(vertices, red, np.ones(len(vertices), np.float32), scale, rotation)
+    plain = Reconstruction(vertices, faces, np.full_like(red, 128), splats)
+    result = to_glb(plain, OPTIONS.model_copy(update={"colour_source": "splats"}), {})
+    assert result.extras["colour_source"] == "splats"
+    model = read(result.glb)
+    _, uv = model.surface_points(1000)
+    np.testing.assert_allclose(sampled(model.texture, uv), np.broadcast_to([200, 30, 30], (1000, 3)), atol=2)
+
+
+def test_progress_rises_to_one() -> None:
     fractions: list[float] = []
     to_glb(painted(sphere(20)), OPTIONS, {}, fractions.append)
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1
 
+
+@pytest.mark.parametrize("last", [0.0, 0.3, 0.5, 0.8, 0.9])
+def test_it_ends_at_the_next_tick_when_it_is_cancelled(last: float) -> None:
     def cancel(fraction: float) -> None:
-        raise Cancelled("Nobody waits for it.")
+        if fraction >= last:
+            raise Cancelled("Nobody waits for it.")
 
     with pytest.raises(Cancelled):
         to_glb(painted(sphere(20)), OPTIONS, {}, cancel)
@@ -149,6 +182,10 @@ TRIANGLE = np.array([[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]], np.float
         (BALL[0] * np.array([1, 1, 1e-6], np.float32), BALL[1]),
         soup(3, 0.2),
         soup(300, 0.05),
+        (
+            np.vstack([BALL[0], soup(40, np.nan)[0]]),
+            np.vstack([BALL[1], soup(40, 1)[1] + len(BALL[0])]).astype(np.int32),
+        ),
         tangle(60, 20),
     ],
     ids=[
@@ -162,6 +199,7 @@ TRIANGLE = np.array([[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]], np.float
         "flattened",
         "three loose faces",
         "loose faces",
+        "faces that are nowhere",
         "tangle",
     ],
 )
@@ -186,3 +224,11 @@ def test_odd_meshes_become_flawless_files(mesh: Mesh, assert_flawless: Callable[
 def test_what_cannot_be_exported_is_a_bad_result(mesh: Mesh) -> None:
     with pytest.raises(BadResult):
         to_glb(Reconstruction(*mesh), OPTIONS, {})
+
+
+@pytest.mark.parametrize(("asked", "warned"), [("splats", True), ("fused", True), ("auto", False), ("mesh", False)])
+def test_who_asks_for_splats_that_are_not_there_is_told(asked: str, warned: bool) -> None:
+    options = Options(texture_size=512, target_faces=1000, colour_source=asked)
+    extras = to_glb(painted(sphere(16)), options, {"warnings": ["shape_guessed"]}).extras
+    assert extras["colour_source"] == "mesh"
+    assert extras["warnings"] == ["shape_guessed", *(["splats_missing"] if warned else [])]

@@ -1,0 +1,270 @@
+"""How fast and how true the exporter is, beside other ways to do it, in the same run.
+
+Prints tables and writes benchmarks/results/export.json and export-worst.png: the view in which our file differs most
+from the dense mesh. Each way runs in a process of its own, so that its peak of memory is its own.
+Usage: python benchmarks/export.py [--quick] [--runs 3] [--cases blob,chair] [--meshlab PYTHON]
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import trimesh
+from export_cases import CASES, Case
+from export_paths import TARGET_FACES
+from export_views import Pictures, from_texture, from_vertices, overlap, psnr, render, worst_view
+from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
+
+from sam3d_bento.export.clean import clean
+from sam3d_bento.export.surface import Surface, face_areas, lengths
+from sam3d_bento.export.unpack import unpacked
+from sam3d_bento.reconstruction import Reconstruction
+
+FOLDER = Path(__file__).parent
+RESULTS = FOLDER / "results"
+VALIDATOR = FOLDER.parent / "tools" / "gltf-validator"
+TEXTURE_SIZE = 1024
+CHAMFER_POINTS = 200_000
+
+ALWAYS = ("ours", "ours webp compressed", "with xatlas", "with quadric defaults", "vertex colours")
+ALSO = {
+    "blob": ("ours 2048",),
+    "gyroid": ("ours 2048",),
+    "engraved": ("ours mesh only", "ours splats", "ours fused"),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=3, help="of our own ways; their times are medians")
+    parser.add_argument("--quick", action="store_true", help="one run, and neither xatlas nor MeshLab")
+    parser.add_argument("--cases", default=",".join(CASES))
+    parser.add_argument("--meshlab", help="a Python that has pymeshlab")
+    asked = parser.parse_args()
+    if not asked.meshlab:
+        print("MeshLab is left out: there is no pymeshlab here.")
+    figures: dict[str, Any] = {}
+    worst: tuple[float, Image.Image] | None = None
+    for name in asked.cases.split(","):
+        figures[name], shown = measure(CASES[name](), asked)
+        inner = figures[name]["paths"]["ours"]["psnr_inside"]
+        worst = (inner, shown) if worst is None or inner < worst[0] else worst
+        print_case(name, figures[name])
+    result = {"machine": machine(), "date": datetime.now(UTC).date().isoformat(), "runs": asked.runs}
+    result |= {"target_faces": TARGET_FACES, "texture_size": TEXTURE_SIZE, "cases": figures}
+    if asked.cases == ",".join(CASES) and not asked.quick:
+        (RESULTS / "export.json").write_text(json.dumps(result, indent=1) + "\n")
+        worst[1].save(RESULTS / "export-worst.png")
+    print_summary(figures)
+
+
+def measure(case: Case, asked: argparse.Namespace) -> tuple[dict[str, Any], Image.Image]:
+    """The figures of all ways for a case, and a picture of ours beside the truth."""
+    dense = clean(case.reconstruction)
+    truth = dense_pictures(dense, case)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        case.reconstruction.save(folder / "case.npz")
+        Reconstruction(dense.vertices, dense.faces, dense.colours).save(folder / "clean.npz")
+        paths, ours = {}, truth
+        for path, runs in chosen(case, asked):
+            output = folder / "model.glb"
+            timed = run_path(path, folder, output, runs, asked.meshlab)
+            model = Model(output if path != "meshlab" else folder / "model.obj")
+            pictures = model.pictures()
+            paths[path] = timed | model.figures() | compared(model, pictures, truth, dense)
+            ours = pictures if path == "ours" else ours
+    sizes = {"faces": len(case.reconstruction.faces), "splats": len(case.reconstruction.splats.positions)}
+    return sizes | {"paths": paths}, side_by_side(truth, ours)
+
+
+def chosen(case: Case, asked: argparse.Namespace) -> Iterator[tuple[str, int]]:
+    """Which ways, and how often each."""
+    for path in (*ALWAYS, *ALSO.get(case.name, ())):
+        if not (asked.quick and path == "with xatlas"):
+            yield path, 1 if asked.quick or not path.startswith("ours") else asked.runs
+    if asked.meshlab and not asked.quick:
+        yield "meshlab", 1
+
+
+def run_path(path: str, folder: Path, output: Path, runs: int, meshlab: str | None) -> dict[str, Any]:
+    """Times and peak of memory. MeshLab is given the cleaned mesh, and so is not charged for cleaning."""
+    if path == "meshlab":
+        script, python = FOLDER / "export_meshlab.py", str(meshlab)
+        command = [python, script, folder / "clean.npz", folder, str(TEXTURE_SIZE), str(TARGET_FACES)]
+        timed = [json.loads(run(command).splitlines()[-1])]
+    else:
+        timed = json.loads(
+            run([sys.executable, FOLDER / "export_paths.py", path, folder / "case.npz", output, str(runs)])
+        )
+    middle = sorted(timed, key=lambda one: one["seconds"])[len(timed) // 2]
+    return middle | {"peak_rss_bytes": max(one["peak_rss_bytes"] for one in timed)}
+
+
+def run(command: list[Any]) -> str:
+    return subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout
+
+
+class Model:
+    """What a way has written: vertices, faces, colours, and the file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        if file.suffix == ".glb":
+            loaded = trimesh.load_scene(io.BytesIO(unpacked(file.read_bytes())), file_type="glb", process=False)
+        else:
+            loaded = trimesh.load_scene(file, process=False)
+        (self.mesh,) = loaded.geometry.values()
+        self.vertices, self.faces = np.asarray(self.mesh.vertices), np.asarray(self.mesh.faces)
+        self.uv = getattr(self.mesh.visual, "uv", None)
+        if self.uv is not None:
+            self.uv = np.array(self.uv) * [1, -1] + [0, 1]  # trimesh counts from the bottom
+            material = self.mesh.visual.material
+            picture = getattr(material, "baseColorTexture", None) or material.image
+            self.texture = np.asarray(picture.convert("RGB"))
+
+    def pictures(self) -> Pictures:
+        if self.uv is not None:
+            return render(self.vertices, self.faces, from_texture(self.faces, self.uv, self.texture))
+        # glTF defines vertex colours as linear light, so a viewer encodes them to sRGB. trimesh 5.2 writes sRGB there.
+        linear = np.asarray(self.mesh.visual.vertex_colors)[:, :3] / 255
+        shown = 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+        return render(self.vertices, self.faces, from_vertices(self.faces, shown))
+
+    def figures(self) -> dict[str, Any]:
+        """Size, charts, texel use, and what the validator counts."""
+        if self.file.suffix == ".obj":
+            size = sum((self.file.parent / f"model{end}").stat().st_size for end in (".obj", ".png"))
+        else:
+            size = self.file.stat().st_size
+        figures: dict[str, Any] = {"bytes": size, "faces": len(self.faces), "vertices": len(self.vertices)}
+        if self.uv is not None:
+            figures["texel_use"] = round(float(face_areas(np.pad(self.uv, ((0, 0), (0, 1))), self.faces).sum()), 3)
+            figures["charts"] = charts(self.faces, self.uv)
+        if self.file.suffix == ".glb":
+            figures["validator"] = validated(unpacked(self.file.read_bytes()))
+        return figures
+
+
+def charts(faces: Any, uv: Any) -> int:
+    """Connected parts of the layout: corners are joined where their texture coordinates are equal."""
+    _, corner = np.unique(uv.round(6), axis=0, return_inverse=True)
+    joined = corner[faces]
+    links = np.concatenate([joined[:, :2], joined[:, 1:]])
+    graph = coo_array((np.ones(len(links), bool), (links[:, 0], links[:, 1])), shape=(corner.max() + 1,) * 2)
+    return int(connected_components(graph, directed=False)[0])
+
+
+def validated(glb: bytes) -> dict[str, int]:
+    if not (VALIDATOR / "node_modules").is_dir():
+        subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=VALIDATOR, check=True, capture_output=True)  # noqa: S607
+    with tempfile.NamedTemporaryFile(suffix=".glb") as file:
+        file.write(glb)
+        file.flush()
+        done = subprocess.run(["node", "validate.mjs", file.name], cwd=VALIDATOR, capture_output=True, text=True)  # noqa: S607
+    (report,) = json.loads(done.stdout)
+    return {kind: report[kind] for kind in ("errors", "warnings", "infos", "hints")}
+
+
+def dense_pictures(dense: Surface, case: Case) -> Pictures:
+    """What is to be matched: the cleaned dense mesh, in its own colours or, where these are a blur, the true ones."""
+    if case.paint is None:
+        return render(dense.vertices, dense.faces, from_vertices(dense.faces, dense.colours))
+    paint = case.paint
+    return render(dense.vertices, dense.faces, lambda face, weights, place: 255 * paint(place).clip(0, 1))
+
+
+def compared(model: Model, pictures: Pictures, truth: Pictures, dense: Surface) -> dict[str, float]:
+    full, inside = psnr(pictures, truth)
+    ours, theirs = (scattered(*mesh) for mesh in ((model.vertices, model.faces), (dense.vertices, dense.faces)))
+    there, _ = KDTree(theirs).query(ours)
+    back, _ = KDTree(ours).query(theirs)
+    return {
+        "psnr_full": round(full, 2),
+        "psnr_inside": round(inside, 2),
+        "silhouette_iou": round(overlap(pictures, truth), 4),
+        "chamfer": round(float(there.mean() + back.mean()) / 2, 6),
+    }
+
+
+def scattered(vertices: Any, faces: Any) -> Any:
+    """Random points, evenly spread over the surface."""
+    random = np.random.default_rng(0)
+    places = np.asarray(vertices, float)
+    a, b, c = (places[faces[:, corner]] for corner in range(3))
+    areas = lengths(np.cross(b - a, c - a))
+    face = random.choice(len(faces), CHAMFER_POINTS, p=areas / areas.sum())
+    weights = random.dirichlet([1, 1, 1], CHAMFER_POINTS)
+    return a[face] * weights[:, :1] + b[face] * weights[:, 1:2] + c[face] * weights[:, 2:]
+
+
+def side_by_side(truth: Pictures, ours: Pictures) -> Image.Image:
+    """The worst view: the dense mesh, ours, and four times their difference."""
+    view = worst_view(ours, truth)
+    difference = np.abs(ours.rgb[view] - truth.rgb[view]) * 4
+    row = np.concatenate([truth.rgb[view], ours.rgb[view], difference], axis=1)
+    return Image.fromarray(row.round().clip(0, 255).astype(np.uint8))
+
+
+def machine() -> dict[str, Any]:
+    cpu = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    load = round(os.getloadavg()[0], 2)
+    return {"cpu": cpu[1] if cpu else platform.processor(), "cores": os.cpu_count(), "load": load}
+
+
+def print_case(name: str, figures: dict[str, Any]) -> None:
+    print(f"\n{name}: {figures['faces']:,} faces, {figures['splats']:,} splats")
+    print(
+        "| way | s | CPU s | MB peak | PSNR inside / full | Chamfer e-4 | texels used | charts | file MB | validator |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for path, one in figures["paths"].items():
+        counts = "/".join(str(count) for count in one["validator"].values()) if "validator" in one else ""
+        use, parts = one.get("texel_use", ""), one.get("charts", "")
+        print(
+            f"| {path} | {one['seconds']:.2f} | {one['cpu_seconds']:.2f} | {one['peak_rss_bytes'] / 1e6:.0f} |"
+            f" {one['psnr_inside']:.1f} / {one['psnr_full']:.1f} | {1e4 * one['chamfer']:.1f} | {use} | {parts} |"
+            f" {one['bytes'] / 1e6:.2f} | {counts} |",
+            flush=True,
+        )
+    steps = figures["paths"]["ours"]["cpu_steps"]
+    print("ours, CPU s:", ", ".join(f"{step} {seconds:.2f}" for step, seconds in steps.items()))
+
+
+def print_summary(figures: dict[str, Any]) -> None:
+    """Medians over the cases, and each peer against ours."""
+    print("\n| way | times ours, wall | times ours, CPU | median PSNR inside | worst | most below the best |")
+    print("|---|---|---|---|---|---|")
+    cases = [case["paths"] for case in figures.values()]
+    for path in dict.fromkeys(path for case in cases for path in case):
+        having = [case for case in cases if path in case]
+        wall, cpu = (
+            statistics.median(case[path][kind] / case["ours"][kind] for case in having)
+            for kind in ("seconds", "cpu_seconds")
+        )
+        inside = [case[path]["psnr_inside"] for case in having]
+        behind = max(max(one["psnr_inside"] for one in case.values()) - case[path]["psnr_inside"] for case in having)
+        print(
+            f"| {path} | {wall:.2f} | {cpu:.2f} | {statistics.median(inside):.1f} | {min(inside):.1f} | {behind:.2f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""The ways from a dense mesh to a file that benchmarks/export.py compares, each run in a process of its own.
+
+Usage: python benchmarks/export_paths.py PATH CASE.npz OUTPUT.glb RUNS. Prints the figures of all runs as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fast_simplification
+import numpy as np
+import trimesh
+import xatlas
+
+from sam3d_bento import export
+from sam3d_bento.export.clean import clean
+from sam3d_bento.export.surface import Surface
+from sam3d_bento.export.unwrap import Unwrapped
+from sam3d_bento.options import Options
+from sam3d_bento.reconstruction import Reconstruction
+
+TARGET_FACES = 40_000
+STEPS = ("clean", "simplify_visible", "unwrap", "vertex_normals", "bake", "check")
+
+
+def main() -> None:
+    path, case, output, runs = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
+    reconstruction = Reconstruction.load(case)
+    print(json.dumps([PATHS[path](reconstruction, output) for _ in range(runs)]))
+
+
+def ours(**choices: Any) -> Callable[[Reconstruction, Path], dict[str, Any]]:
+    """to_glb with these options, its steps timed; a step given by its name is replaced."""
+    steps = {name: choices.pop(name) for name in STEPS if name in choices}
+    options = Options(target_faces=TARGET_FACES, **choices)
+
+    def run(reconstruction: Reconstruction, output: Path) -> dict[str, Any]:
+        clock = Clock()
+        originals = {name: getattr(export, name) for name in STEPS}
+        for name, original in originals.items():
+            setattr(export, name, clock.timed(name, steps.get(name, original)))
+        write, export.gltf.write = export.gltf.write, clock.timed("write", export.gltf.write)
+        try:
+            result = clock.timed("all", export.to_glb)(reconstruction, options, {})
+        finally:
+            export.gltf.write = write
+            for name, original in originals.items():
+                setattr(export, name, original)
+        output.write_bytes(result.glb)
+        return {**clock.figures(), "colour_source": result.extras["colour_source"]}
+
+    return run
+
+
+class Clock:
+    """Wall and CPU seconds of calls."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, tuple[float, float]] = {}
+
+    def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            wall, cpu = time.perf_counter(), time.process_time()
+            try:
+                return function(*arguments, **named)
+            finally:
+                self._seconds[name] = (time.perf_counter() - wall, time.process_time() - cpu)
+
+        return call
+
+    def figures(self) -> dict[str, Any]:
+        wall, cpu = self._seconds.pop("all")
+        return {
+            "seconds": wall,
+            "cpu_seconds": cpu,
+            "steps": {name: wall for name, (wall, _) in self._seconds.items()},
+            "cpu_steps": {name: cpu for name, (_, cpu) in self._seconds.items()},
+            # Not from getrusage: there a process begins with the peak of the one that started it.
+            "peak_rss_bytes": 1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]),
+        }
+
+
+def plain_xatlas(vertices: Any, faces: Any, texture_size: int) -> Unwrapped:
+    """xatlas with its defaults on the whole mesh; two texels of padding, as the atlas needs for any use."""
+    atlas = xatlas.Atlas()
+    atlas.add_mesh(vertices, faces.astype(np.uint32))
+    packing = xatlas.PackOptions()
+    packing.resolution, packing.padding = texture_size, 2
+    atlas.generate(xatlas.ChartOptions(), packing)
+    vertex_map, corners, uv = atlas[0]
+    uv = uv * np.array([atlas.width, atlas.height]) / max(atlas.width, atlas.height)
+    return Unwrapped(vertex_map.astype(np.int32), corners.astype(np.int32), uv.clip(0, 1).astype(np.float32))
+
+
+def default_quadric(dense: Surface, target_faces: int, tick: Any) -> Any:
+    """fast_simplification with its defaults, which are trimesh's as well."""
+    points, faces = fast_simplification.simplify(dense.vertices, dense.faces, target_count=target_faces)
+    return points.astype(np.float32), faces.astype(np.int32)
+
+
+def vertex_colours(reconstruction: Reconstruction, output: Path) -> dict[str, Any]:
+    """The cleaned dense mesh as trimesh writes it. No texture, no reduction."""
+    clock = Clock()
+
+    def run() -> None:
+        dense = clean(reconstruction)
+        mesh = trimesh.Trimesh(dense.vertices, dense.faces, vertex_colors=dense.colours, process=False)
+        output.write_bytes(mesh.export(file_type="glb"))
+
+    clock.timed("all", run)()
+    return clock.figures()
+
+
+PATHS: dict[str, Callable[[Reconstruction, Path], dict[str, Any]]] = {
+    "ours": ours(),
+    "ours 2048": ours(texture_size=2048),
+    "ours webp compressed": ours(texture_format="webp", compress=True),
+    "ours mesh only": ours(colour_source="mesh"),
+    "ours splats": ours(colour_source="splats"),
+    "ours fused": ours(colour_source="fused"),
+    "with xatlas": ours(unwrap=plain_xatlas),
+    "with quadric defaults": ours(simplify_visible=default_quadric),
+    "vertex colours": vertex_colours,
+}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Cut a mesh into charts: connected pieces flat enough to be projected onto a plane."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sam3d_bento.export.adjacency import Adjacency
+from sam3d_bento.export.clusters import cluster_normals, merge, shuffled
+from sam3d_bento.export.surface import Floats, Indices, area_vectors
+from sam3d_bento.reconstruction import Float32, Int32
+
+# Cosines between a face and the mean normal of its chart. Projection shortens a face by its cosine in one direction.
+GROWN = 0.6  # charts grow up to here, which leaves room to straighten their borders
+LEAST = 0.5  # a face beyond is not in the chart
+
+# Twice: straighten the borders in a few rounds, then merge what has come to fit.
+PASSES, ROUNDS = 2, 6
+
+
+def charts(vertices: Float32, faces: Int32, edges: Adjacency) -> Indices:
+    """(F,) the chart of each face, numbered from 0. No face is turned further than arccos(LEAST) from its chart's mean
+    normal, and a chart is connected through inner edges."""
+    vectors = area_vectors(vertices, faces)
+    areas = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    normals = vectors / np.maximum(areas, np.finfo(np.float64).tiny)[:, None]
+    # In units of the mean face, so that no bound depends on the scale.
+    areas /= areas.mean()
+    unit = edges.edge_lengths.mean()
+    lengths, perimeters = edges.lengths / unit, edges.edge_lengths.sum(axis=1) / unit
+
+    labels: Indices = np.arange(len(faces))
+    labels = merge(labels, edges.first, edges.second, lengths, normals, areas, perimeters, GROWN)
+    for _ in range(PASSES):
+        labels = edges.pieces(_straightened(labels, edges, normals, areas))
+        labels = merge(labels, edges.first, edges.second, lengths, normals, areas, perimeters, LEAST)
+    return _without_steep(labels, edges, normals, areas)
+
+
+def _straightened(labels: Indices, edges: Adjacency, normals: Floats, areas: Floats) -> Indices:
+    """The labels after faces along the borders have gone to the chart that they fit best: the direction of its mean
+    normal, and the share of their outline that they have in common. Half of the faces move at a time, lest two
+    neighbours change places for ever."""
+    perimeters = edges.edge_lengths.sum(axis=1)
+    halves = shuffled(len(labels)) & 1
+    labels = labels.copy()
+    for turn in range(ROUNDS):
+        means = _means(labels, normals, areas)
+        half = np.flatnonzero(halves == turn & 1)
+        around = labels[edges.neighbours[half]]
+        at_border = (around != labels[half, None]).any(axis=1)
+        face, around = half[at_border], around[at_border]
+        candidates = np.concatenate([labels[face, None], around], axis=1)
+        same = candidates[:, :, None] == around[:, None, :]
+        shared = np.einsum("fck,fk->fc", same, edges.edge_lengths[face]) / perimeters[face, None]
+        cosine = np.einsum("fk,fck->fc", normals[face], means[candidates])
+        score = np.where(cosine < LEAST, cosine - 2, cosine + shared)
+        labels[face] = candidates[np.arange(len(face)), score.argmax(axis=1)]  # the face's own chart where equal
+    return labels
+
+
+def _without_steep(labels: Indices, edges: Adjacency, normals: Floats, areas: Floats) -> Indices:
+    """The labels after faces too steep for their chart, and what they held together, have become charts of their own.
+
+    Without them the mean turns, so that others may be too steep. It ends with charts of one face at the latest.
+    """
+    count, split = 0, edges.pieces(labels)
+    while count < (count := int(split.max()) + 1):
+        labels = split
+        steep = np.einsum("ij,ij->i", normals, _means(labels, normals, areas)[labels]) < LEAST
+        split = edges.pieces(2 * labels + steep)
+    return labels
+
+
+def _means(labels: Indices, normals: Floats, areas: Floats) -> Floats:
+    sums = cluster_normals(labels, normals, areas)
+    lengths = np.sqrt(np.einsum("ij,ij->i", sums, sums))
+    means: Floats = sums / np.maximum(lengths, np.finfo(np.float64).tiny)[:, None]
+    return means

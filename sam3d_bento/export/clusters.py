@@ -1,0 +1,256 @@
+"""Merge neighbouring faces into ever larger regions that stay nearly flat.
+
+Hierarchical face clustering (Garland, Willmott and Heckbert, "Hierarchical Face Clustering on Polygonal Surfaces",
+2001) with the normal deviation of Cohen-Steiner, Alliez and Desbrun ("Variational Shape Approximation", 2004) as its
+cost. Their heap merges one pair at a time; here many merge in each round, so that a round is a few array operations and
+the number of rounds grows with the logarithm of the number of faces.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sam3d_bento.export.surface import Floats, Indices
+from sam3d_bento.reconstruction import Bool
+
+# Until there are so many times fewer clusters than faces, those that look the same way merge, and no face is asked.
+FEW_FACES = 8
+SAME_WAY = 0.8  # cosine
+
+# Levels of cost to a factor of two. Within a level chance decides: strictly ordered, only few would merge at once.
+LEVELS = 2
+
+TINY = 1e-12  # keeps logarithms and quotients finite; costs are of the order of 1
+
+
+@dataclass
+class _Graph:
+    """Clusters and the borders between them.
+
+    normals (C, 3): sums of the faces' normals times their areas; areas, perimeters (C,).
+    first, second (E,): clusters that touch; lengths (E,) of their common border; refused (E,): found not to fit.
+    """
+
+    normals: Floats
+    areas: Floats
+    perimeters: Floats
+    first: Indices
+    second: Indices
+    lengths: Floats
+    refused: Bool
+
+
+def merge(
+    labels: Indices,
+    first: Indices,
+    second: Indices,
+    lengths: Floats,
+    normals: Floats,
+    areas: Floats,
+    perimeters: Floats,
+    least_cosine: float,
+) -> Indices:
+    """(F,) the labels after merging neighbours while every face keeps within `least_cosine` of its cluster's mean.
+
+    labels (F,) of the clusters to begin with, numbered from 0; first, second (E,) faces that share an edge, of
+    `lengths` (E,); normals (F, 3) of length 1; areas, perimeters (F,) of the faces. A few faces may end a little
+    outside of the bound.
+    """
+    graph = _graph(labels, first, second, lengths, normals, areas, perimeters)
+    ask_faces = False
+    while len(graph.first):
+        count = len(graph.areas)
+        ask_faces = ask_faces or count * FEW_FACES < len(labels)
+        edges, cost = _candidates(graph, least_cosine if ask_faces else SAME_WAY)
+        if not len(edges):
+            if ask_faces:
+                break
+            ask_faces = True
+            continue
+        edge, child, parent = _proposals(graph, edges, cost)
+        if ask_faces:
+            accepted, refused = _fitting(graph, child, parent, cost[edge], labels, normals, least_cosine)
+            graph.refused[edges[edge[refused]]] = True
+            edge, child, parent = edge[accepted], child[accepted], parent[accepted]
+        if len(child):
+            renumber = _contract(graph, edges[edge], child, parent)
+            labels = renumber[labels]
+    return labels
+
+
+def cluster_normals(labels: Indices, normals: Floats, areas: Floats) -> Floats:
+    """(C, 3): for each label, the sum of its faces' normals times their areas."""
+    count = int(labels.max()) + 1
+    return np.stack([np.bincount(labels, normals[:, axis] * areas, minlength=count) for axis in range(3)], axis=1)
+
+
+def shuffled(count: int) -> Indices:
+    """(count,) numbers of 24 bits that look random and are always the same."""
+    mixed = np.arange(count, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio
+    mixed ^= mixed >> np.uint64(29)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    return (mixed >> np.uint64(40)).astype(np.intp)
+
+
+def _graph(
+    labels: Indices,
+    first: Indices,
+    second: Indices,
+    lengths: Floats,
+    normals: Floats,
+    areas: Floats,
+    perimeters: Floats,
+) -> _Graph:
+    count = int(labels.max()) + 1
+    one, other = labels[first], labels[second]
+    within = one == other
+    outline = np.bincount(labels, perimeters, minlength=count).astype(np.float64)
+    area = np.bincount(labels, areas, minlength=count).astype(np.float64)
+    outline -= 2 * np.bincount(one[within], lengths[within], minlength=count)
+    graph = _Graph(
+        cluster_normals(labels, normals, areas),
+        area,
+        outline,
+        one,
+        other,
+        lengths,
+        np.zeros(len(one), dtype=bool),
+    )
+    _join_edges(graph)
+    return graph
+
+
+def _join_edges(graph: _Graph) -> None:
+    """Drop edges within a cluster, and make one of those between the same two."""
+    count = len(graph.areas)
+    between = graph.first != graph.second
+    low = np.minimum(graph.first[between], graph.second[between])
+    high = np.maximum(graph.first[between], graph.second[between])
+    key = low * count + high
+    order = np.argsort(key, kind="stable")
+    leads = np.ones(len(order), dtype=bool)
+    leads[1:] = key[order[1:]] != key[order[:-1]]
+    lead = np.flatnonzero(leads)
+    graph.first, graph.second = low[order[lead]], high[order[lead]]
+    if len(lead):
+        graph.lengths = np.add.reduceat(graph.lengths[between][order], lead)
+        graph.refused = np.logical_and.reduceat(graph.refused[between][order], lead)
+
+
+def _candidates(graph: _Graph, least_cosine: float) -> tuple[Indices, Indices]:
+    """The edges whose clusters may merge, and the rank of each by its cost, 0 the lowest."""
+    one, other = graph.normals[graph.first], graph.normals[graph.second]
+    both = one + other
+    one_length, other_length, length = (np.sqrt(_dot(vectors, vectors)) for vectors in (one, other, both))
+    allowed = ~graph.refused
+    allowed &= _dot(one, both) > least_cosine * one_length * length
+    allowed &= _dot(other, both) > least_cosine * other_length * length
+    edges = np.flatnonzero(allowed)
+
+    # What the merger adds to the sum of area times squared deviation from the mean normal, for each unit of border that
+    # it saves; more where the border is but a small part of the outlines.
+    border = graph.lengths[edges] + TINY
+    deviation = np.maximum(one_length[edges] + other_length[edges] - length[edges], 0)
+    outline = np.minimum(graph.perimeters[graph.first[edges]], graph.perimeters[graph.second[edges]])
+    cost = deviation / border * np.sqrt(np.maximum(outline / border, 1))
+    level = np.floor(LEVELS * np.log2(cost + TINY)).astype(np.intp)
+    rank = np.empty(len(edges), dtype=np.intp)
+    rank[np.argsort(level << 24 | shuffled(len(edges)), kind="stable")] = np.arange(len(edges))
+    return edges, rank
+
+
+def _proposals(graph: _Graph, edges: Indices, rank: Indices) -> tuple[Indices, Indices, Indices]:
+    """(edge, child, parent): clusters whose cheapest edge leads to a larger one that does not propose itself."""
+    count = len(graph.areas)
+    first, second = graph.first[edges], graph.second[edges]
+    best = np.full(count, len(edges))
+    np.minimum.at(best, first, rank)
+    np.minimum.at(best, second, rank)
+    by_rank = np.empty(len(edges), dtype=np.intp)
+    by_rank[rank] = np.arange(len(edges))
+
+    child = np.flatnonzero(best < len(edges))
+    edge = by_rank[best[child]]
+    parent = first[edge] + second[edge] - child
+    larger = graph.areas[parent] > graph.areas[child]
+    larger |= (graph.areas[parent] == graph.areas[child]) & (parent > child)
+    proposes = np.zeros(count, dtype=bool)
+    proposes[child[larger]] = True
+    taken = larger & ~proposes[parent]
+    return edge[taken], child[taken], parent[taken]
+
+
+def _fitting(
+    graph: _Graph,
+    child: Indices,
+    parent: Indices,
+    rank: Indices,
+    labels: Indices,
+    normals: Floats,
+    least_cosine: float,
+) -> tuple[Bool, Bool]:
+    """Which proposals are accepted, all faces asked, and which are never to come again."""
+    strays = _strays(graph, child, parent, labels, normals, least_cosine)
+    crowded = strays[parent]
+    refused = ~crowded & strays[child]
+    accepted = ~crowded & ~strays[child]
+    if crowded.any():
+        # All children together turn the parent away from its own faces: only the cheapest one may come.
+        cheapest = np.full(len(graph.areas), np.iinfo(np.intp).max)
+        np.minimum.at(cheapest, parent, rank)
+        alone = crowded & (rank == cheapest[parent])
+        strays = _strays(graph, child[alone], parent[alone], labels, normals, least_cosine)
+        stray = strays[child] | strays[parent]
+        accepted |= alone & ~stray
+        refused |= alone & stray
+    return accepted, refused
+
+
+def _strays(
+    graph: _Graph, child: Indices, parent: Indices, labels: Indices, normals: Floats, least_cosine: float
+) -> Bool:
+    """(C,) which clusters would have a face too far from the mean normal if each child joined its parent."""
+    count = len(graph.areas)
+    group = np.arange(count)
+    group[child] = parent
+    joined = graph.normals.copy()
+    for axis in range(3):
+        joined[:, axis] += np.bincount(parent, graph.normals[child, axis], minlength=count)
+    joined /= np.maximum(np.sqrt(_dot(joined, joined)), TINY)[:, None]
+    involved = np.zeros(count, dtype=bool)
+    involved[child] = involved[parent] = True
+    face = np.flatnonzero(involved[labels])
+    cluster = labels[face]
+    strays = np.zeros(count, dtype=bool)
+    strays[cluster[_dot(normals[face], joined[group[cluster]]) < least_cosine]] = True
+    return strays
+
+
+def _contract(graph: _Graph, edge: Indices, child: Indices, parent: Indices) -> Indices:
+    """Merge each child into its parent across the edge; returns (C,) the new number of every old cluster."""
+    count = len(graph.areas)
+    for axis in range(3):
+        graph.normals[:, axis] += np.bincount(parent, graph.normals[child, axis], minlength=count)
+    graph.areas += np.bincount(parent, graph.areas[child], minlength=count)
+    gained = graph.perimeters[child] - 2 * graph.lengths[edge]
+    graph.perimeters += np.bincount(parent, gained, minlength=count)
+
+    target = np.arange(count)
+    target[child] = parent
+    changed = np.zeros(count, dtype=bool)
+    changed[parent] = True
+    graph.refused &= ~(changed[target[graph.first]] | changed[target[graph.second]])
+    alive = np.ones(count, dtype=bool)
+    alive[child] = False
+    renumber = (np.cumsum(alive) - 1)[target]
+    graph.normals, graph.areas, graph.perimeters = graph.normals[alive], graph.areas[alive], graph.perimeters[alive]
+    graph.first, graph.second = renumber[graph.first], renumber[graph.second]
+    _join_edges(graph)
+    return renumber
+
+
+def _dot(a: Floats, b: Floats) -> Floats:
+    products: Floats = np.einsum("ij,ij->i", a, b)
+    return products

@@ -1,0 +1,94 @@
+"""Lay charts out flat: each projected along its mean normal, with its true area, turned to fill its box best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sam3d_bento.export.adjacency import Adjacency
+from sam3d_bento.export.clusters import cluster_normals
+from sam3d_bento.export.outline import Outline
+from sam3d_bento.export.surface import Floats, Indices, area_vectors
+from sam3d_bento.reconstruction import Float32, Int32
+
+TURNS = 16  # directions tried over a quarter turn, and how often the step between them is halved then
+HALVINGS = 4
+
+
+@dataclass(frozen=True)
+class Flat:
+    """corners (F, 3, 2) float64, scene units: each face in the plane of its chart, x right and y up, counter-clockwise,
+    the chart's box beginning at (0, 0). heights (F, 3): of the corners above that plane. extents (C, 2): of the boxes.
+    outline: of all charts."""
+
+    corners: Floats
+    heights: Floats
+    extents: Floats
+    outline: Outline
+
+
+def flatten(vertices: Float32, faces: Int32, labels: Indices, edges: Adjacency) -> Flat:
+    """labels (F,): the chart of each face, numbered from 0; no face turned away from the mean normal of its chart."""
+    vectors = area_vectors(vertices, faces)
+    areas = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    sums = cluster_normals(labels, vectors, np.ones(len(faces)))
+    projected = np.maximum(np.sqrt(np.einsum("ij,ij->i", sums, sums)), np.finfo(np.float64).tiny)
+    right, up, away = _frames(sums / projected[:, None])
+    # A texel shows the same area everywhere: what projection takes from a chart, scale gives back.
+    scale = np.sqrt(np.bincount(labels, areas) / projected)[:, None]
+    places = vertices.astype(np.float64).take(faces, axis=0)
+    x, y = _along(places, (right * scale)[labels]), _along(places, (up * scale)[labels])
+
+    face, corner = np.nonzero(edges.borders(labels))
+    chart = labels[face]
+    angle = _angles(x[face, corner], y[face, corner], chart, len(scale))
+    cosine, sine = np.cos(angle)[labels, None], np.sin(angle)[labels, None]
+    corners = np.stack([cosine * x - sine * y, sine * x + cosine * y], axis=2)
+    low, high = np.full((len(scale), 2), np.inf), np.full((len(scale), 2), -np.inf)
+    np.minimum.at(low, chart, corners[face, corner])
+    np.maximum.at(high, chart, corners[face, corner])
+    corners -= low[labels, None]
+    outline = Outline(chart, corners[face, corner], corners[face, (corner + 1) % 3])
+    return Flat(corners, _along(places, away[labels]), high - low, outline)
+
+
+def _along(places: Floats, directions: Floats) -> Floats:
+    """(F, 3): the places (F, 3, 3) of each face's corners along its direction (F, 3)."""
+    along: Floats = np.einsum("fkj,fj->fk", places, directions)
+    return along
+
+
+def _frames(normals: Floats) -> tuple[Floats, Floats, Floats]:
+    """(C, 3) each: right, up, and the normals; right-handed, so that nothing is mirrored."""
+    away = np.where(np.abs(normals[:, 2:]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
+    right = np.cross(away, normals)
+    right /= np.maximum(np.linalg.norm(right, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    return right, np.cross(normals, right), normals
+
+
+def _angles(x: Floats, y: Floats, chart: Indices, count: int) -> Floats:
+    """(C,) radians, counter-clockwise: the rotation of each chart that makes the box of its points (N,) smallest."""
+    order = np.argsort(chart, kind="stable")
+    x, y, chart = x[order], y[order], chart[order]
+    starts = np.searchsorted(chart, np.arange(count))
+    smallest, best = np.full(count, np.inf), np.zeros(count)
+
+    def attempt(angles: Floats) -> None:
+        cosine, sine = np.cos(angles)[chart], np.sin(angles)[chart]
+        sides = (cosine * x - sine * y, sine * x + cosine * y)
+        width, height = (np.maximum.reduceat(s, starts) - np.minimum.reduceat(s, starts) for s in sides)
+        better = width * height < smallest * (1 - 1e-9)
+        smallest[better] = (width * height)[better]
+        best[better] = angles[better]
+
+    step = np.pi / 2 / TURNS
+    for turn in range(TURNS):
+        attempt(np.full(count, turn * step))
+    # A long strip is to lie straight: at half a step it would be many texels askew.
+    for _ in range(HALVINGS):
+        step /= 2
+        found = best.copy()
+        attempt(found - step)
+        attempt(found + step)
+    return best

@@ -1,0 +1,108 @@
+"""Draw the outlines of many flat charts at once, each in a window of its own on a grid of square cells.
+
+A cell in column x and row y of its window has its centre at (x + 0.5, y + 0.5). The windows lie one after the other in
+one array, row by row. Inner edges of a chart are never looked at: what the faces cover follows from the outline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sam3d_bento.export.surface import Floats, Indices
+from sam3d_bento.reconstruction import Bool
+
+# How far from the centre of a cell, along each axis, a bilinear sample still reads the cell.
+FOOTPRINT = 1.0
+
+ON_EDGE = 1e-7  # cells; what only just touches does touch
+
+Counts = npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """chart (E,) int, start and end (E, 2) float64: the border edges of all charts, counter-clockwise (x right, y up)
+    around what is inside. Those of a chart form closed loops."""
+
+    chart: Indices
+    start: Floats
+    end: Floats
+
+    def moved(self, scale: float, shift: Floats) -> Outline:
+        """Scaled, then moved by the shift (C, 2) of each chart."""
+        by = shift[self.chart]
+        return Outline(self.chart, self.start * scale + by, self.end * scale + by)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """columns, rows (C,) int: the size of each chart's window."""
+
+    columns: Indices
+    rows: Indices
+
+    @property
+    def starts(self) -> Indices:
+        """(C + 1,) where each window begins in the array, and the length of the array."""
+        starts: Indices = np.concatenate([[0], np.cumsum(self.columns * self.rows)])
+        return starts
+
+    def locate(self, index: Indices) -> tuple[Indices, Indices, Indices]:
+        """(chart, column, row) of places in the array."""
+        starts = self.starts
+        chart = np.searchsorted(starts, index, side="right") - 1
+        row, column = np.divmod(index - starts[chart], self.columns[chart])
+        return chart, column, row
+
+
+def layers(outline: Outline, windows: Windows) -> Counts:
+    """How many faces of the chart cover the centre of each cell: the winding number of the outline around it.
+
+    A window needs one column more than its chart covers.
+    """
+    low = np.ceil(np.minimum(outline.start[:, 1], outline.end[:, 1]) - 0.5).astype(np.intp)
+    high = np.ceil(np.maximum(outline.start[:, 1], outline.end[:, 1]) - 0.5).astype(np.intp)
+    edge, row = _ranges(low, high)
+    start, end = outline.start[edge], outline.end[edge]
+    along = (row + 0.5 - start[:, 1]) / (end[:, 1] - start[:, 1])
+    column = np.ceil(start[:, 0] + along * (end[:, 0] - start[:, 0]) - 0.5).astype(np.intp)
+    chart = outline.chart[edge]
+    crossings = np.zeros(windows.starts[-1], dtype=np.int16)
+    place = windows.starts[chart] + row * windows.columns[chart] + column
+    np.add.at(crossings, place, np.where(end[:, 1] < start[:, 1], 1, -1).astype(np.int16))
+    return np.cumsum(crossings, dtype=np.int16)
+
+
+def read_cells(outline: Outline, windows: Windows) -> Bool:
+    """Which cells a bilinear sampler reads for some point of the chart: those whose centre is within FOOTPRINT of it
+    along both axes. A window needs one column more than that."""
+    reach = FOOTPRINT + ON_EDGE
+    low = np.ceil(np.minimum(outline.start[:, 1], outline.end[:, 1]) - reach - 0.5).astype(np.intp)
+    high = np.floor(np.maximum(outline.start[:, 1], outline.end[:, 1]) + reach + 0.5).astype(np.intp)
+    edge, row = _ranges(low, high)
+    start, run = outline.start[edge], (outline.end - outline.start)[edge]
+    # The part of the edge at most `reach` above or below the centres of the row.
+    above = row + 0.5 - start[:, 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ends = (above + np.array([[-reach], [reach]])) / run[:, 1]
+    ends = np.where(np.isfinite(ends), ends, [[0.0], [1.0]]).clip(0, 1)
+    one, other = start[:, 0] + ends * run[:, 0]
+    left = np.ceil(np.minimum(one, other) - reach - 0.5).astype(np.intp)
+    right = np.floor(np.maximum(one, other) + reach + 0.5).astype(np.intp)
+    chart = outline.chart[edge]
+    line = windows.starts[chart] + row * windows.columns[chart]
+    length = windows.starts[-1]
+    spans = np.bincount(line + left, minlength=length) - np.bincount(line + right, minlength=length)
+    read: Bool = (np.cumsum(spans) > 0) | (layers(outline, windows) > 0)
+    return read
+
+
+def _ranges(first: Indices, stop: Indices) -> tuple[Indices, Indices]:
+    """(which range, member) for every member of the ranges first..stop - 1; they may be empty."""
+    lengths = np.maximum(stop - first, 0)
+    which = np.repeat(np.arange(len(lengths)), lengths)
+    before = np.cumsum(lengths) - lengths
+    return which, np.arange(len(which)) - before[which] + first[which]
