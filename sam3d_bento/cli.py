@@ -15,7 +15,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 import sam3d_bento
 from sam3d_bento.errors import Sam3DError
-from sam3d_bento.options import QUALITIES, TEXTURE_SIZES, Options
+from sam3d_bento.generation import Generator, LocalGenerator, RemoteGenerator
+from sam3d_bento.options import COLOUR_SOURCES, QUALITIES, TEXTURE_FORMATS, TEXTURE_SIZES, Options
 from sam3d_bento.serving import logs
 from sam3d_bento.settings import Settings, SettingsError
 from sam3d_bento.submission import STAGES, Stage, Submission
@@ -51,6 +52,9 @@ def export_options(command: Callable[P, R]) -> Callable[P, R]:
             default=str(fields["texture_size"].default),
             show_default=True,
         ),
+        click.option("--colour-source", type=click.Choice(COLOUR_SOURCES), default="auto", show_default=True),
+        click.option("--texture-format", type=click.Choice(TEXTURE_FORMATS), default="png", show_default=True),
+        click.option("--compress", is_flag=True, help="Quantized and packed geometry (EXT_meshopt_compression)."),
     ):
         command = option(command)
     return command
@@ -76,45 +80,54 @@ def _options(**values: Any) -> Options:
 @click.option(
     "--save-reconstruction", type=output_file, metavar="X.npz", help="Also keep the dense mesh, for `export`."
 )
+@click.option("--server", metavar="URL", help="Let the service at this address do it, instead of this machine.")
 @plainly
 def generate(
     photos: tuple[Path, ...],
     output: Path,
     mask: Path | None,
     save_reconstruction: Path | None,
-    seed: int | None,
-    quality: str,
-    texture_size: str,
-    target_faces: int,
+    server: str | None,
+    **choices: Any,
 ) -> None:
-    """Turn each PHOTO into DIR/<name>.glb. A photo that fails is reported; the others go on."""
+    """Turn each PHOTO into DIR/<name>.glb, and a picture of it, DIR/<name>.webp.
+
+    A photo that fails is reported; the others go on.
+    """
+    if server and save_reconstruction:
+        raise click.UsageError("--save-reconstruction does not go with --server: the service keeps what it made.")
     if len(photos) > 1 and (mask or save_reconstruction):
         raise click.UsageError("--mask and --save-reconstruction take a single photo.")
     names = [photo.stem for photo in photos]
     if len(set(names)) < len(names):
         raise click.UsageError("Two photos have the same name: their results would overwrite each other.")
-    options = _options(seed=seed, quality=quality, texture_size=texture_size, target_faces=target_faces)
-    from sam3d_bento.pipeline import Pipeline  # the libraries behind it take seconds to import
-
-    settings = Settings.from_environ()
-    logs.configure(settings.log_format)
-    with console.status("Loading the engine"):
-        pipeline = Pipeline.load(settings)
+    for photo in photos:
+        if (output / f"{photo.stem}.webp").absolute() == photo.absolute():
+            raise click.UsageError(f"The picture of the model would overwrite {photo.name}: choose another --output.")
+    options = _options(**choices)
+    generator: Generator
+    if server is not None:
+        generator = RemoteGenerator(server)
+    else:
+        settings = Settings.from_environ()
+        logs.configure(settings.log_format)
+        with console.status("Loading the engine"):
+            generator = LocalGenerator(settings, save_reconstruction)
     output.mkdir(parents=True, exist_ok=True)
-    keep = None if save_reconstruction is None else lambda scan: scan.save(save_reconstruction)
     failed = 0
     for photo in photos:
         submission = Submission(photo.read_bytes(), mask.read_bytes() if mask else None, options)
         with _progress_bar() as bar:
             try:
-                asset = pipeline.run(submission, StageBar(bar, photo.name), keep)
+                made = generator.generate(submission, StageBar(bar, photo.name))
             except Sam3DError as exc:
                 failed += 1
                 bar.console.print(f"[red]{photo.name}: {exc}")
                 continue
         target = output / f"{photo.stem}.glb"
-        target.write_bytes(asset.glb)
-        report = asset.report
+        target.write_bytes(made.asset.glb)
+        target.with_suffix(".webp").write_bytes(made.thumbnail)
+        report = made.asset.report
         seconds = sum(report["seconds"].values())
         facts = f"{report['faces']} faces, {report['texture_size']} px, seed {report['seed']}, {seconds:.1f} s"
         click.echo(f"{target}  ({report['engine']}: {facts})")
@@ -128,13 +141,13 @@ def generate(
 @click.option("-o", "--output", type=output_file, required=True)
 @export_options
 @plainly
-def export(scan: Path, output: Path, texture_size: str, target_faces: int) -> None:
+def export(scan: Path, output: Path, **shape: Any) -> None:
     """Turn a saved reconstruction (SCAN.npz) into a GLB, without inference."""
-    options = _options(texture_size=texture_size, target_faces=target_faces)
+    options = _options(**shape)
     from sam3d_bento.export import to_glb
     from sam3d_bento.reconstruction import Reconstruction
 
-    extras = {"options": options.model_dump(include={"texture_size", "target_faces"})}
+    extras = {"options": options.model_dump(include=set(shape))}
     result = to_glb(Reconstruction.load(scan), options, extras)
     output.write_bytes(result.glb)
     click.echo(f"{output}  ({result.extras['faces']} faces, {result.extras['texture_size']} px)")

@@ -4,13 +4,14 @@
     ├── RequestError                 the request is at fault: correct it and send it again
     │   ├── BadRequest               400  a field is wrong, or the image is corrupt
     │   ├── Unauthorized             401  the key is missing or unknown
-    │   ├── NotFound                 404  no such route or asset (any more)
+    │   ├── NotFound                 404  no such route, asset or job (any more)
     │   ├── MethodNotAllowed         405  the route exists, this method does not
     │   ├── UploadTimeout            408  the upload came too slowly
     │   ├── Cancelled                409  the caller cancelled the job
     │   ├── TooLarge                 413  too many bytes or pixels
     │   ├── UnsupportedMedia         415  a format that is not read
-    │   └── NoObject                 422  nothing to reconstruct in the picture
+    │   ├── NoObject                 422  nothing to reconstruct in the picture
+    │   └── KeyReused                422  the idempotency key belongs to another request
     ├── Busy                         429  the queue is full
     ├── Internal                     500  a fault of ours
     │   └── BadResult                500  the result failed its check
@@ -68,7 +69,7 @@ class Unauthorized(RequestError):
 
 
 class NotFound(RequestError):
-    """There is no such route, or no such asset any more."""
+    """There is no such route, or no such asset or job any more."""
 
     status, code, title = 404, "not_found", "Not found"
 
@@ -107,6 +108,12 @@ class NoObject(RequestError):
     """The mask is empty, or covers the whole frame."""
 
     status, code, title = 422, "no_object", "No object was found"
+
+
+class KeyReused(RequestError):
+    """The idempotency key came before, with another input."""
+
+    status, code, title = 422, "idempotency_key_reused", "The idempotency key belongs to another request"
 
 
 class Busy(Sam3DError):

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,6 +38,7 @@ MODELS = (
 MAX_THREADS = 4  # these networks are small: more threads mostly wait for each other
 
 THRESHOLD = 128  # of 255; from here on a pixel belongs to the object
+LEFT_OUT = 64  # in a picture of a mask: an object that was found, but not chosen
 
 # When the model's answer is no object. Measured with u2netp: photos of one thing reach a certain share of 0.56 to
 # 0.99, grass, gravel, brick, noise and empty frames 0.00 to 0.38.
@@ -112,13 +114,14 @@ def isolate(photo: Photo, uploaded: Photo | None, model: MaskModel) -> Mask:
     if pixels is not None:
         return _mask(pixels, "alpha")
     soft = model.soft_mask(photo.rgb)
-    pixels, several = clean(soft)
+    pixels, others = clean(soft)
     _refuse_doubtful(soft, pixels)
-    return _mask(pixels, "rembg", *([Notice.SEVERAL_OBJECTS] if several else []))
+    mask = _mask(pixels, "rembg", *([Notice.SEVERAL_OBJECTS] if others.any() else []))
+    return replace(mask, others=others)
 
 
-def clean(soft: UInt8) -> tuple[Bool, bool]:
-    """The object in a soft mask (H, W): its pixels (H, W), and whether other objects were left out.
+def clean(soft: UInt8) -> tuple[Bool, Bool]:
+    """The object in a soft mask (H, W): its pixels (H, W), and those of other objects that were left out.
 
     The object is the largest part, with every part of at least RIVAL_SHARE of it that is nearly touching. Its
     pinholes are filled, threads of a pixel or two are cut.
@@ -127,20 +130,29 @@ def clean(soft: UInt8) -> tuple[Bool, bool]:
     radius = max(1, round(long_side / 1024))
     padded = np.pad(soft >= THRESHOLD, radius, mode="edge")  # what the frame cuts goes on beyond it
     if not padded.any():
-        return soft >= THRESHOLD, False
+        return soft >= THRESHOLD, soft >= THRESHOLD
     (window,) = ndimage.find_objects(padded.view(np.uint8))
     opened = ndimage.binary_opening(padded[window], iterations=radius)
-    part, several = _main_part(opened, NEAR * long_side)
+    part, rivals = _main_part(opened, NEAR * long_side)
     # in a ring of background, lest a corner of the window count as a hole
     filled = remove_small_holes(np.pad(part, 1), max_size=int(HOLE_SHARE * np.count_nonzero(part)))
     padded[window] = filled[1:-1, 1:-1]
-    return padded[radius:-radius, radius:-radius].copy(), several
+    others = np.zeros_like(padded)
+    others[window] = rivals
+    inner = slice(radius, -radius)
+    return padded[inner, inner].copy(), others[inner, inner].copy()
 
 
 def to_png(mask: Mask, size: tuple[int, int]) -> bytes:
-    """The mask as a grey PNG of `size` (width, height): 255 where the object is, 0 elsewhere."""
+    """The mask as a grey PNG of `size` (width, height): 255 where the object is, LEFT_OUT where others are, else 0.
+
+    Sent back as a mask, it means the same: LEFT_OUT counts as background.
+    """
     file = io.BytesIO()
-    picture = Image.fromarray(mask.pixels.astype(np.uint8) * np.uint8(255))
+    grey = mask.pixels.astype(np.uint8) * np.uint8(255)
+    if mask.others is not None:
+        grey[mask.others & ~mask.pixels] = LEFT_OUT
+    picture = Image.fromarray(grey)
     picture.resize(size, Image.Resampling.NEAREST).save(file, "PNG")
     return file.getvalue()
 
@@ -191,8 +203,8 @@ def _cut_out(alpha: UInt8 | None) -> Bool | None:
     return None if (corners == largest).all() else pixels
 
 
-def _main_part(pixels: Bool, near: float) -> tuple[Bool, bool]:
-    """The largest connected part with its rivals at most `near` pixels away; and whether a rival was left out."""
+def _main_part(pixels: Bool, near: float) -> tuple[Bool, Bool]:
+    """The largest connected part with its rivals at most `near` pixels away; and the rivals that were left out."""
     labels, _ = ndimage.label(pixels, _EIGHT_NEIGHBOURS)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
@@ -205,7 +217,9 @@ def _main_part(pixels: Bool, near: float) -> tuple[Bool, bool]:
         coarse = labels[::step, ::step]
         distance = step * ndimage.distance_transform_edt(coarse != largest)
         kept[rivals] = ndimage.minimum(distance, coarse, rivals) <= near
-    return kept[labels], bool((~kept[rivals]).any())
+    left_out = np.zeros(len(sizes), bool)
+    left_out[rivals] = ~kept[rivals]
+    return kept[labels], left_out[labels]
 
 
 def _refuse_doubtful(soft: UInt8, pixels: Bool) -> None:

@@ -111,6 +111,9 @@ class Settings(BaseModel):
         ),
         AfterValidator(_with_s3),
     ] = None
+    keep_reconstructions: Annotated[
+        bool, Field(description="Keep each dense mesh beside its GLB, so that it can be exported again")
+    ] = True
     work_dir: Annotated[Folder, Field(description="Short-lived files; swept at start and while running")] = Path(
         "/tmp/sam3d-bento"  # noqa: S108  # every process works in a locked 0700 folder of its own below it
     )

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, get_args
 
+from sam3d_bento.formats import Format
 from sam3d_bento.options import Options
 
 Stage = Literal["decode", "mask", "reconstruct", "export"]
@@ -44,6 +46,27 @@ class MaskImage:
 
     png: bytes
     report: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ExportOrder:
+    """A finished result as another file. glb, reconstruction: its files, the second None when it was not kept.
+
+    changes: option values by which the export is to differ from that of the result.
+    """
+
+    glb: Path
+    reconstruction: Path | None
+    format: Format
+    changes: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ThumbnailOrder:
+    """A picture of a finished result. glb, reconstruction: as in `ExportOrder`."""
+
+    glb: Path
+    reconstruction: Path | None
 
 
 @dataclass(frozen=True)

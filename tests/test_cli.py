@@ -44,11 +44,39 @@ def test_a_photo_becomes_a_glb_named_like_it(run, photo, tmp_path):
     assert "seed 3" in output
 
 
+def test_a_picture_of_the_model_lies_beside_it(run, photo, tmp_path):
+    run("generate", photo, "-o", tmp_path / "out", *SMALL)
+    picture = Image.open(tmp_path / "out" / "ball.webp")
+    assert (picture.size, picture.mode) == ((512, 512), "RGBA")
+    red, green, blue, alpha = picture.getpixel((256, 256))
+    assert alpha == 255
+    assert red > green > blue
+
+
+def test_a_picture_never_takes_the_place_of_the_photo(run, photo, tmp_path):
+    webp = tmp_path / "ball.webp"
+    Image.open(photo).save(webp)
+    content = webp.read_bytes()
+    assert "overwrite" in run("generate", webp, "-o", tmp_path, *SMALL, status=2)
+    assert webp.read_bytes() == content
+
+
+def test_a_server_that_is_not_there_is_a_sentence(run, photo, tmp_path):
+    output = run("generate", photo, "-o", tmp_path / "out", "--server", "http://127.0.0.1:1", status=1)
+    assert "cannot be reached" in output
+    assert "Traceback" not in output
+
+
+def test_what_only_this_machine_can_keep_does_not_go_with_a_server(run, photo, tmp_path):
+    arguments = ("--server", "http://127.0.0.1:1", "--save-reconstruction", tmp_path / "x.npz")
+    assert "--save-reconstruction" in run("generate", photo, *arguments, status=2)
+
+
 def test_one_bad_photo_does_not_cost_the_others(run, photo, tmp_path):
     (tmp_path / "bad.jpg").write_text("no photo")
     output = run("generate", tmp_path / "bad.jpg", photo, "-o", tmp_path / "out", *SMALL, status=1)
     assert "bad.jpg" in output
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["ball.glb"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["ball.glb", "ball.webp"]
 
 
 def test_photos_of_the_same_name_are_refused_before_anything_runs(run, photo, tmp_path):

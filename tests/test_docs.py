@@ -7,6 +7,7 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 from sam3d_bento import errors
+from sam3d_bento.formats import FILE_TYPES
 from sam3d_bento.notices import Notice
 from sam3d_bento.options import Options
 from sam3d_bento.settings import PREFIX, Settings
@@ -28,6 +29,8 @@ def shown(default):
     """As one may write it into the environment."""
     if default in (None, ()):
         return "none"
+    if isinstance(default, bool):
+        return str(default).lower()
     return f"{default:_}" if isinstance(default, int) and default > 9999 else str(default)
 
 
@@ -47,7 +50,14 @@ def test_every_option_is_described_with_its_default():
     for name, field in Options.model_fields.items():
         if field.default is not None:
             shown = f"{field.default:,}" if name == "target_faces" else str(field.default)
-            assert described[name][2] == shown
+            assert described[name][2] == (shown.lower() if field.annotation is bool else shown)
+
+
+def test_every_format_is_described():
+    described = dict(rows("format"))
+    assert set(described) == set(FILE_TYPES)
+    for name, kind in FILE_TYPES.items():
+        assert described[name].startswith(kind.description)
 
 
 def test_every_warning_is_described_in_its_own_words():

@@ -1,7 +1,8 @@
-"""What one service process holds: its folders and their sweeping, its engine process and its mask process."""
+"""What one service process holds: its folders and their sweeping, its jobs, its engine process and the helpers."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import tempfile
 import threading
@@ -11,12 +12,14 @@ from sam3d_bento.errors import StorageUnavailable
 from sam3d_bento.serving import gpu, logs
 from sam3d_bento.serving.assets import Assets, AssetStore
 from sam3d_bento.serving.bucket import Bucket
+from sam3d_bento.serving.jobs import Jobs
 from sam3d_bento.serving.workdir import WorkDir
 from sam3d_bento.serving.worker import State, Worker
 from sam3d_bento.settings import Settings
 
 ENGINE_LOADER = "sam3d_bento.pipeline:Pipeline.load"
 MASK_LOADER = "sam3d_bento.pipeline:MaskPreview.load"
+POSTPROCESS_LOADER = "sam3d_bento.postprocess:Postprocessor.load"
 
 # One loss may be a photo's fault, and so may two, when its sender tries again. The third in a row is the machine's: a
 # GPU or driver that a new process does not mend, where a new container, perhaps on another machine, may.
@@ -39,8 +42,10 @@ class Backend:
         self.workdir = WorkDir(settings.work_dir)
         self.assets = choose_assets(settings)
         self.worker = Worker("engine", engine_loader, settings, self.workdir)
-        self._mask_worker: Worker | None = None
-        self._mask_lock = threading.Lock()
+        self.jobs = Jobs(self.worker, self.assets, settings)
+        self.drawing = asyncio.Lock()  # one picture at a time: a page of them is no reason to refuse exports
+        self._helpers: dict[str, Worker] = {}
+        self._helpers_lock = threading.Lock()
         self._stopping = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep_regularly, name="sweeper", daemon=True)
         self._tempdir_before = tempfile.tempdir
@@ -76,11 +81,13 @@ class Backend:
     @property
     def mask_worker(self) -> Worker:
         """The process that previews masks, started at the first call: a mask never waits for a reconstruction."""
-        with self._mask_lock:
-            if self._mask_worker is None:
-                self._mask_worker = Worker("mask", MASK_LOADER, self.settings, self.workdir, queue_while_loading=True)
-                self._mask_worker.start()
-            return self._mask_worker
+        return self._helper("mask", MASK_LOADER)
+
+    @property
+    def postprocess_worker(self) -> Worker:
+        """The process that exports finished results again and draws them, started at the first call: it takes seconds
+        of a CPU, for which neither a mask nor a reconstruction waits."""
+        return self._helper("postprocess", POSTPROCESS_LOADER)
 
     def health(self) -> dict[str, Any]:
         """What `/health` answers, JSON values."""
@@ -120,11 +127,17 @@ class Backend:
         self._stopping.set()
         if self._sweeper.is_alive():
             self._sweeper.join()
-        for worker in (self.worker, self._mask_worker):
-            if worker is not None:
-                worker.stop()
+        for worker in (self.worker, *self._helpers.values()):
+            worker.stop()
         tempfile.tempdir = self._tempdir_before
         self.workdir.close()
+
+    def _helper(self, name: str, loader: str) -> Worker:
+        with self._helpers_lock:
+            if name not in self._helpers:
+                self._helpers[name] = Worker(name, loader, self.settings, self.workdir, queue_while_loading=True)
+                self._helpers[name].start()
+            return self._helpers[name]
 
     def _sweep_regularly(self) -> None:
         while True:

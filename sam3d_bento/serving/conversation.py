@@ -45,7 +45,7 @@ def converse(
             if message.job_id != job.id:
                 return EngineLost("The engine answered for another job; it was restarted. Try again.")
             if isinstance(message, Progress):
-                job.progress = (message.stage, message.fraction)
+                job.advance(message.stage, message.fraction)
             elif isinstance(message, Failed):
                 return message.error
             else:

@@ -19,7 +19,19 @@ from typing import Any, cast
 
 from sam3d_bento.errors import Cancelled, Internal, Sam3DError
 from sam3d_bento.serving import logs
-from sam3d_bento.serving.messages import Cancel, Done, Failed, LoadFailed, Progress, Ready, Runner, Start, Task
+from sam3d_bento.serving.messages import (
+    RECONSTRUCTION_NAME,
+    Cancel,
+    Done,
+    Failed,
+    LoadFailed,
+    Progress,
+    Ready,
+    Runner,
+    Saveable,
+    Start,
+    Task,
+)
 from sam3d_bento.submission import Stage
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -101,8 +113,17 @@ def _run(runner: Runner, task: Task, pipe: Any) -> Done | Failed:
                 raise Cancelled("The job was cancelled.")
         pipe.send(Progress(task.job_id, stage, fraction))
 
+    def keep(reconstruction: Saveable) -> None:
+        try:
+            reconstruction.save(task.directory / RECONSTRUCTION_NAME)
+        except OSError:  # a full disk: the model itself is worth more than its later exports
+            log.exception("job %s: its reconstruction could not be saved", task.job_id)
+            (task.directory / RECONSTRUCTION_NAME).unlink(missing_ok=True)
+
     tempfile.tempdir = str(task.directory)  # what a library writes meanwhile is removed with the job
     try:
+        if task.keep:
+            return Done(task.job_id, runner.run(task.submission, report, keep))
         return Done(task.job_id, runner.run(task.submission, report))
     except Sam3DError as exc:
         return Failed(task.job_id, exc)

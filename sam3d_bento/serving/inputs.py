@@ -21,7 +21,17 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from sam3d_bento.errors import BadRequest, Cancelled, Sam3DError, UnsupportedMedia, shown
-from sam3d_bento.options import Options, Quality, Seed, TargetFaces, TextureSize, checked
+from sam3d_bento.options import (
+    ColourSource,
+    Compress,
+    Options,
+    Quality,
+    Seed,
+    TargetFaces,
+    TextureFormat,
+    TextureSize,
+    checked,
+)
 from sam3d_bento.submission import Submission
 
 Delivery = Literal["file", "link"]
@@ -51,6 +61,9 @@ class InferenceInput(bentoml.IODescriptor):  # type: ignore[misc]  # bentoml is 
     texture_size: TextureSize = 1024
     target_faces: TargetFaces = 40_000
     quality: Quality = "standard"
+    colour_source: ColourSource = "auto"
+    texture_format: TextureFormat = "png"
+    compress: Compress = False
     response: Annotated[Delivery, Field(description="`link`: a JSON report with a download link.")] = "file"
 
     @classmethod
@@ -69,8 +82,10 @@ class Input:
     delivery: Delivery | None  # None: the caller did not say
 
 
-async def read(request: Request, *, options: bool = True) -> Input:
+async def read(request: Request, *, options: bool = True, delivery: bool = True) -> Input:
     """Read the request's photo, mask and options. options=False: only photo and mask are known fields.
+
+    delivery=False: `response` is not a known field either.
 
     Raises BadRequest, UnsupportedMedia; Cancelled when the client goes away meanwhile.
     """
@@ -87,13 +102,24 @@ async def read(request: Request, *, options: bool = True) -> Input:
     except ClientDisconnect:
         raise Cancelled("The client went away during the upload.") from None
     fields = _unique([*texts, *request.query_params.multi_items()])
-    delivery = fields.pop("response", None) if options else None
-    if delivery not in (None, "file", "link"):
+    asked = fields.pop("response", None) if options and delivery else None
+    if asked not in (None, "file", "link"):
         raise BadRequest("The field 'response' must be 'file' or 'link'.")
     submission = Submission(
-        photo=_photo(files), mask=files.get("mask"), options=_options(fields) if options else _no_options(fields)
+        photo=_photo(files), mask=files.get("mask"), options=options_of(fields) if options else _no_options(fields)
     )
-    return Input(submission, delivery)  # type: ignore[arg-type]
+    return Input(submission, asked)  # type: ignore[arg-type]
+
+
+async def read_texts(request: Request) -> dict[str, str]:
+    """The fields of a form that takes no file. Raises BadRequest; Cancelled when the client goes away meanwhile."""
+    try:
+        files, texts = await _read_form(request)
+    except ClientDisconnect:
+        raise Cancelled("The client went away during the upload.") from None
+    if files:
+        raise BadRequest(f"The field '{next(iter(files))}' is not known here.")
+    return _unique(texts)
 
 
 def wants_link(given: Input, accept: str) -> bool:
@@ -161,7 +187,8 @@ def _unquoted(value: str) -> str:
     return value[1:-1] if len(value) >= 2 and value[0] == value[-1] == '"' else value
 
 
-def _options(fields: dict[str, str]) -> Options:
+def options_of(fields: dict[str, str]) -> Options:
+    """The options in a form's texts. Raises BadRequest that names what is wrong."""
     values: dict[str, Any] = {name: value for name, value in fields.items() if value != ""}
     if "texture_size" in values and values["texture_size"].isascii() and values["texture_size"].isdigit():
         values["texture_size"] = int(values["texture_size"])  # pydantic does not turn texts into literals

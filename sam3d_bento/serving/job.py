@@ -1,4 +1,4 @@
-"""One submission on its way through a worker."""
+"""One order on its way through a worker."""
 
 from __future__ import annotations
 
@@ -7,31 +7,65 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, BinaryIO
 
-from sam3d_bento.submission import Stage, Submission
+from sam3d_bento.submission import Stage
+
+
+def unwatched(job: Job) -> None:
+    """The `watch` of a job that nobody follows."""
 
 
 class Job:
     """`future` resolves to the runner's result, or raises from the error tree.
 
-    label: the request id, for logs. cancel: how its worker drops it. progress: the stage that runs and its finished
-    share, 0..1; None while the job waits.
+    submission: what the runner is asked; let go when the run ends. label: the request id, for logs. cancel: how its
+    worker drops it. keep: whether the run saves its reconstruction; `reconstruction` is the open file then, which has
+    no name any more: it is gone when it is closed, or nobody holds the job.
+    watch: called, from the worker's thread, whenever the job's place in the queue or its progress has changed.
+    progress: the stage that runs and its finished share, 0..1; None while the job waits.
+    seconds: spent in each stage so far.
     """
 
-    def __init__(self, submission: Submission, label: str, cancel: Callable[[Job], None]) -> None:
+    def __init__(
+        self,
+        submission: Any,
+        label: str,
+        cancel: Callable[[Job], None],
+        *,
+        keep: bool = False,
+        watch: Callable[[Job], None] = unwatched,
+    ) -> None:
         self.id = secrets.token_hex(16)
         self.label = label
-        self.submission: Submission | None = submission
+        self.submission: Any = submission
+        self.keep = keep
+        self.reconstruction: BinaryIO | None = None
         self.future: Future[Any] = Future()
         # A running future cannot be cancelled from outside: an awaiting task that is cancelled leaves it alone.
         self.future.set_running_or_notify_cancel()
         self.progress: tuple[Stage, float] | None = None
+        self.seconds: dict[str, float] = {}
         self.submitted = time.monotonic()
         self.queue_seconds = 0.0
         self.cancelled = threading.Event()
         self._cancel = cancel
+        self._watch = watch
+        self._stage_started = 0.0
 
     def cancel(self) -> None:
         """Drop the job when it still waits; when it runs, end it at its next step. Without effect on a finished job."""
         self._cancel(self)
+
+    def advance(self, stage: Stage, fraction: float) -> None:
+        """Take in what the run tells of itself."""
+        now = time.monotonic()
+        if stage not in self.seconds:
+            self._stage_started = now
+        self.seconds[stage] = round(now - self._stage_started, 4)
+        self.progress = (stage, fraction)
+        self.changed()
+
+    def changed(self) -> None:
+        """Tell who watches."""
+        self._watch(self)

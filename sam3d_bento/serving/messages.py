@@ -10,22 +10,38 @@ The pipe's end is closed to say "stop"; either side takes a closed pipe for the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from sam3d_bento.errors import Sam3DError
 from sam3d_bento.settings import Settings
-from sam3d_bento.submission import Report, RunnerInfo, Stage, Submission
+from sam3d_bento.submission import Report, RunnerInfo, Stage
+
+RECONSTRUCTION_NAME = "reconstruction.npz"
 
 
 class Runner(Protocol):
-    """What an engine process runs; `Pipeline` and `MaskPreview` are the two."""
+    """What an engine process runs: `Pipeline`, `MaskPreview` and `Postprocessor`."""
 
     info: RunnerInfo
 
-    def run(self, submission: Submission, report: Report) -> Any:
-        """Do one job. Raises from the tree in `errors`; lets Cancelled from `report` pass."""
+    def run(self, submission: Any, report: Report, keep: Keep | None = None, /) -> Any:
+        """Do one job. Raises from the tree in `errors`; lets Cancelled from `report` pass.
+
+        keep: handed the reconstruction, when the task asks for it to be kept.
+        """
+
+
+class Saveable(Protocol):
+    """What a runner hands to `keep`: a `reconstruction.Reconstruction`, which this process need not know."""
+
+    def save(self, path: Path) -> None:
+        """Write it to a file."""
+
+
+Keep = Callable[[Saveable], None]
 
 
 @dataclass(frozen=True)
@@ -52,11 +68,15 @@ class LoadFailed:
 
 @dataclass(frozen=True)
 class Task:
-    """Run this. directory: exists, is the job's own, and takes every file that the job must write."""
+    """Run this. directory: exists, is the job's own, and takes every file that the job must write.
+
+    keep: whether the reconstruction is to be saved there, under RECONSTRUCTION_NAME.
+    """
 
     job_id: str
-    submission: Submission
+    submission: Any
     directory: Path
+    keep: bool = False
 
 
 @dataclass(frozen=True)

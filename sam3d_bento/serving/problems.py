@@ -50,12 +50,9 @@ FOREIGN: dict[int, Sam3DError] = {
 }
 
 
-def response(error: Sam3DError, identity: str, status: int | None = None) -> JSONResponse:
-    """The error as a response, Retry-After included.
-
-    identity: the request id. status: where the tree has no leaf for it (416, say).
-    """
-    body: dict[str, Any] = {
+def document(error: Sam3DError, identity: str, status: int | None = None) -> dict[str, Any]:
+    """The error as a problem document, JSON values. Arguments as of `response`."""
+    return {
         "type": "about:blank",
         "title": error.title,
         "status": status or error.status,
@@ -64,10 +61,17 @@ def response(error: Sam3DError, identity: str, status: int | None = None) -> JSO
         "retryable": error.retryable,
         "request_id": identity,
     }
+
+
+def response(error: Sam3DError, identity: str, status: int | None = None) -> JSONResponse:
+    """The error as a response, Retry-After included.
+
+    identity: the request id. status: where the tree has no leaf for it (416, say).
+    """
     headers = {"Cache-Control": "no-store"}
     if error.retry_after_seconds is not None:
         headers["Retry-After"] = str(error.retry_after_seconds)
-    return JSONResponse(body, status or error.status, headers, media_type=MEDIA_TYPE)
+    return JSONResponse(document(error, identity, status), status or error.status, headers, media_type=MEDIA_TYPE)
 
 
 class Problems:

@@ -21,12 +21,15 @@ A thread supervises the process; `submit` and `Job.cancel` may be called from an
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from enum import StrEnum
+from typing import Any
 
 from sam3d_bento.errors import (
     Busy,
@@ -41,17 +44,15 @@ from sam3d_bento.errors import (
 from sam3d_bento.serving import gpu, logs
 from sam3d_bento.serving.child import EngineProcess
 from sam3d_bento.serving.conversation import converse
-from sam3d_bento.serving.job import Job
-from sam3d_bento.serving.messages import Done, LoadFailed, Ready, Start, Task
+from sam3d_bento.serving.job import Job, unwatched
+from sam3d_bento.serving.messages import RECONSTRUCTION_NAME, Done, LoadFailed, Ready, Start, Task
+from sam3d_bento.serving.pace import Pace
 from sam3d_bento.serving.waker import Waker
 from sam3d_bento.serving.workdir import WorkDir
 from sam3d_bento.settings import Settings
-from sam3d_bento.submission import RunnerInfo, Submission
+from sam3d_bento.submission import RunnerInfo
 
 STOP_GRACE_SECONDS = 3.0
-# The share of a new run in the running mean of run times, from which Retry-After is guessed.
-MEAN_WEIGHT = 0.3
-FIRST_GUESS_SECONDS = 10.0
 # Outcomes that cost the process: it hangs, is dead, or said itself that it can no longer be trusted.
 LOSSES = (DeadlineExceeded, EngineLost)
 
@@ -83,6 +84,7 @@ class Worker:
         self.info: RunnerInfo | None = None
         self.loads = 0
         self.losses = 0
+        self.pace = Pace()
         self._loader = loader
         self._settings = settings
         self._workdir = workdir
@@ -91,7 +93,6 @@ class Worker:
         self._lock = threading.Lock()
         self._queue: deque[Job] = deque()
         self._running: Job | None = None
-        self._mean_seconds = FIRST_GUESS_SECONDS
         self._waker = Waker()
         self._thread = threading.Thread(target=self._supervise, name=f"{name}-worker", daemon=True)
 
@@ -152,12 +153,25 @@ class Worker:
         if loading or self._state in (State.FAILED, State.STOPPED):
             raise NotReady(self.reason, retry_after_seconds=5)
         if self.full:
-            seconds = math.ceil(self._mean_seconds * (len(self._queue) + 1))
+            seconds = math.ceil(self.pace.run_seconds * (len(self._queue) + 1))
             raise Busy("All places in the queue are taken. Try again later.", retry_after_seconds=seconds)
 
-    def submit(self, submission: Submission, label: str, *, may_wait: bool = False) -> Job:
-        """Queue a job. label: as in `Job`. Raises like `admit`, at once."""
-        job = Job(submission, label, self.cancel)
+    def position(self, job: Job) -> int | None:
+        """How many jobs are before this one in the queue, the running one not counted; None when it does not wait."""
+        with self._lock:
+            return self._queue.index(job) if job in self._queue else None
+
+    def submit(
+        self,
+        submission: Any,
+        label: str,
+        *,
+        may_wait: bool = False,
+        keep: bool = False,
+        watch: Callable[[Job], None] = unwatched,
+    ) -> Job:
+        """Queue a job. label, keep, watch: as in `Job`. Raises like `admit`, at once."""
+        job = Job(submission, label, self.cancel, keep=keep, watch=watch)
         with self._lock:
             self.admit(may_wait=may_wait)
             self._queue.append(job)
@@ -172,7 +186,9 @@ class Worker:
             if waits:
                 self._queue.remove(job)
         if waits:
+            job.submission = None
             job.future.set_exception(Cancelled("The job was cancelled before it started."))
+            self._tell_those_that_wait()
         else:
             self._waker.wake()
 
@@ -230,13 +246,14 @@ class Worker:
             job = self._next(engine)
             if job is None:
                 return
-            started = time.monotonic()
-            job.queue_seconds = started - job.submitted
+            job.queue_seconds = time.monotonic() - job.submitted
+            self._tell_those_that_wait()
             memory = gpu.memory()
             used = f"{memory.used_bytes}/{memory.total_bytes} bytes" if memory else "no GPU"
             logs.event(log, f"{self.name} start", request_id=job.label, job=job.id, gpu_memory=used)
             outcome = self._run(engine, job)
-            self._mean_seconds += MEAN_WEIGHT * (time.monotonic() - started - self._mean_seconds)
+            if isinstance(outcome, Done):
+                self.pace.learn(job.seconds)
             # State and count change before the answer: who asks for /health after it must see them.
             if isinstance(outcome, LOSSES):
                 self._lose(outcome.detail, job)
@@ -244,6 +261,7 @@ class Worker:
                 return
             self.losses = 0
             self._finish(outcome)
+            del job, outcome  # lest the last result stays in memory until the next job comes
 
     def _finish(self, outcome: Done | Sam3DError) -> None:
         """Resolve the running job."""
@@ -278,13 +296,16 @@ class Worker:
         assert job.submission is not None
         try:
             with self._workdir.job_directory(job.id) as directory:
-                task = Task(job.id, job.submission, directory)
+                task = Task(job.id, job.submission, directory, job.keep)
                 outcome = converse(
                     engine.pipe, task, job, self._settings.deadline_seconds, self._waker, self._interruption
                 )
                 if isinstance(outcome, LOSSES):
                     engine.process.kill()  # it may still write: it ends before its directory goes
                     engine.process.wait()
+                elif isinstance(outcome, Done):
+                    with contextlib.suppress(FileNotFoundError):  # not asked for, or it could not be saved
+                        job.reconstruction = (directory / RECONSTRUCTION_NAME).open("rb")
                 return outcome
         except OSError as exc:
             log.exception("no directory for job %s", job.id)
@@ -316,4 +337,11 @@ class Worker:
             jobs = list(self._queue)
             self._queue.clear()
         for job in jobs:
+            job.submission = None
             job.future.set_exception(error)
+
+    def _tell_those_that_wait(self) -> None:
+        with self._lock:
+            jobs = list(self._queue)
+        for job in jobs:
+            job.changed()

@@ -8,13 +8,21 @@ from sam3d_bento.errors import EngineLost, NoObject, NotReady
 from sam3d_bento.submission import Asset, RunnerInfo
 
 
+class FakeReconstruction:
+    def __init__(self, photo):
+        self.content = b"reconstruction of " + photo
+
+    def save(self, path):
+        path.write_bytes(self.content)
+
+
 class FakeRunner:
     info = RunnerInfo("fake", "fake/1", "cpu", ("JPEG",), facts={"attention": "none"})
 
     def __init__(self, settings):
         self.runs = 0
 
-    def run(self, submission, report):
+    def run(self, submission, report, keep=None):
         self.runs += 1
         verb, _, argument = submission.photo.decode().partition(":")
         report("decode", 0.0)
@@ -40,6 +48,8 @@ class FakeRunner:
             Path(tempfile.mkdtemp(), "left-behind").write_bytes(b"x")
             if argument:
                 os._exit(1)
+        if keep:
+            keep(FakeReconstruction(submission.photo))
         report("export", 1.0)
         report_fields = {
             "engine": "fake",

@@ -10,47 +10,14 @@ import time
 import httpx
 import pytest
 import s3_server
-from starlette.testclient import TestClient
 
 import service
 from sam3d_bento.errors import BadRequest, NotReady
+from sam3d_bento.options import Options
 from sam3d_bento.serving import backend as backends
 from sam3d_bento.serving.worker import State
 
 PATIENCE = 30
-
-
-@functools.cache
-def application():
-    """One for all tests: a second one would register BentoML's metrics twice. Each client's lifespan is its own."""
-    return service.Sam3D.to_asgi()
-
-
-@pytest.fixture
-def serve(settings, find_fakes, monkeypatch):
-    """A factory of clients of a running service. A start stops the one before: BentoML knows one at a time."""
-    clients = []
-
-    def stop():
-        while clients:
-            clients.pop().__exit__(None, None, None)
-
-    def start(loader="fake_runner:FakeRunner", wait_for=(State.READY,), **changes):
-        stop()
-        changed = settings.model_copy(update=changes)
-        monkeypatch.setattr(service, "settings", changed)
-        monkeypatch.setattr(service, "Backend", functools.partial(backends.Backend, engine_loader=loader))
-        client = TestClient(application(), raise_server_exceptions=False)
-        client.__enter__()
-        clients.append(client)
-        give_up = time.monotonic() + PATIENCE
-        while backend().worker.state not in wait_for:
-            assert time.monotonic() < give_up
-            threading.Event().wait(0.01)
-        return client
-
-    yield start
-    stop()
 
 
 def backend():
@@ -343,17 +310,10 @@ def test_unknown_routes_and_methods_have_the_one_shape(serve):
         assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
 
-def test_the_first_page_is_ours_and_loads_nothing_from_elsewhere(serve):
-    page = serve().get("/")
-    assert 'action="/api/inference"' in page.text
-    assert "http://" not in page.text
-    assert "https://" not in page.text
-
-
 def test_the_docs_name_the_fields(serve):
     schema = serve().get("/docs.json").json()
     form = schema["paths"]["/api/inference"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
-    assert set(form["properties"]) == {"image", "mask", "seed", "texture_size", "target_faces", "quality", "response"}
+    assert set(form["properties"]) == {"image", "mask", "response", *Options.model_fields}
 
 
 def test_stale_files_vanish_while_the_server_runs(serve, settings):

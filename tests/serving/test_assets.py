@@ -132,3 +132,105 @@ async def test_a_full_disk_is_said_and_leaves_nothing_half_written(store, monkey
     with pytest.raises(StorageFull):
         await store.put(b"x")
     assert list(store.root.iterdir()) == []
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """A factory of open files, as a run leaves its reconstruction."""
+    opened = []
+
+    def make(size):
+        (tmp_path / "scan").write_bytes(bytes(size))
+        opened.append((tmp_path / "scan").open("rb"))
+        return opened[-1]
+
+    yield make
+    for file in opened:
+        file.close()
+
+
+def names(store):
+    return sorted(path.name for path in store.root.iterdir())
+
+
+async def test_a_reconstruction_and_a_picture_live_beside_their_glb(store, scan):
+    asset_id = await store.put(b"glb", scan(10))
+    await store.add(asset_id, "webp", b"picture")
+    assert (await store.get(asset_id, "npz")).path.stat().st_size == 10
+    assert (await store.get(asset_id, "webp")).path.read_bytes() == b"picture"
+    async with store.local(asset_id, "glb", "npz", "webp") as files:
+        assert set(files) == {"glb", "npz", "webp"}
+    await store.delete(asset_id)
+    assert names(store) == []
+    for act in (store.get(asset_id, "webp"), store.add(asset_id, "webp", b"late")):
+        with pytest.raises(NotFound):
+            await act
+
+
+async def test_a_file_that_was_not_kept_is_not_found(store):
+    asset_id = await store.put(b"glb")
+    with pytest.raises(NotFound):
+        await store.get(asset_id, "npz")
+    async with store.local(asset_id, "glb", "npz") as files:
+        assert set(files) == {"glb"}
+
+
+async def test_all_files_of_an_asset_expire_with_its_glb(store, scan):
+    asset_id = await store.put(b"glb", scan(10))
+    age(store.root / f"{asset_id}.glb", 101)
+    await store.add(await store.put(b"other"), "webp", b"picture")
+    for kind in ("glb", "npz"):
+        with pytest.raises(NotFound):
+            await store.get(asset_id, kind)
+    assert store.sweep() == 2
+    assert len(names(store)) == 2
+
+
+async def test_reconstructions_count_in_the_quota_and_go_before_any_glb(store, scan):
+    first = await store.put(bytes(100), scan(300))
+    age(store.root / f"{first}.glb", 50)
+    second = await store.put(bytes(100), scan(300))
+    third = await store.put(bytes(100), scan(300))
+    assert names(store) == sorted([f"{first}.glb", f"{second}.glb", f"{second}.npz", f"{third}.glb", f"{third}.npz"])
+    await store.put(bytes(700))
+    assert f"{second}.npz" not in names(store)
+    assert f"{third}.npz" not in names(store)
+    assert len(names(store)) == 4, "room was made without costing anyone a link"
+
+
+async def test_a_reconstruction_that_never_fits_is_left_out(store, scan):
+    asset_id = await store.put(bytes(100), scan(950))
+    assert names(store) == [f"{asset_id}.glb"]
+
+
+async def test_a_disk_too_full_for_a_reconstruction_keeps_the_glb(store, scan, monkeypatch):
+    def no_room(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", no_room)
+    asset_id = await store.put(b"glb", scan(10))
+    assert names(store) == [f"{asset_id}.glb"]
+
+
+async def test_what_a_writer_that_died_left_without_a_glb_is_swept(store):
+    await store.put(b"kept")
+    for name, seconds in ((f"{'a' * 32}.npz", 700), (f"{'b' * 32}.npz", 10)):
+        (store.root / name).write_bytes(b"x")
+        age(store.root / name, seconds)
+    assert store.sweep() == 1
+    assert f"{'b' * 32}.npz" in names(store), "its GLB may be on its way"
+
+
+async def test_on_a_full_disk_reconstructions_make_room_for_a_result(store, scan, monkeypatch):
+    first = await store.put(b"one", scan(10))
+    write = os.fdopen
+
+    def full_while_there_are_reconstructions(*args):
+        if list(store.root.glob("*.npz")):
+            os.close(args[0])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(*args)
+
+    monkeypatch.setattr("os.fdopen", full_while_there_are_reconstructions)
+    second = await store.put(b"two")
+    assert names(store) == sorted([f"{first}.glb", f"{second}.glb"])

@@ -188,3 +188,38 @@ def test_the_limits_of_one_request_stay_below_the_patience():
 async def test_without_http_in_the_endpoint_nothing_is_sent_unencrypted(open_bucket, s3):
     with pytest.raises(StorageUnavailable):
         await open_bucket(endpoint=s3.endpoint.replace("http://", "https://")).put(b"x")
+
+
+async def test_once_claimed_it_tells_where_its_links_lead(open_bucket):
+    bucket = open_bucket()
+    bucket.claim()
+    stored = await bucket.get(await bucket.put(b"a model"))
+    assert stored.links["GET"].startswith(f"{bucket.origin}/")
+    assert bucket.origin.count("/") == 2
+
+
+async def test_a_reconstruction_and_a_picture_live_beside_their_glb(open_bucket, s3, tmp_path):
+    bucket = open_bucket()
+    (tmp_path / "scan").write_bytes(bytes(6_000_000))
+    with (tmp_path / "scan").open("rb") as scan:
+        asset_id = await bucket.put(b"glb", scan)
+    await bucket.add(asset_id, "webp", b"picture")
+    picture = httpx.get((await bucket.get(asset_id, "webp")).links["GET"])
+    assert (picture.content, picture.headers["content-type"]) == (b"picture", "image/webp")
+    assert picture.headers["content-disposition"].startswith("inline")
+    async with bucket.local(asset_id, "glb", "npz") as files:
+        assert {kind: path.stat().st_size for kind, path in files.items()} == {"glb": 3, "npz": 6_000_000}
+    assert not any(path.exists() for path in files.values()), "copies go when they were used"
+    await bucket.delete(asset_id)
+    assert not {name for name in s3.names() if asset_id in name}
+    with pytest.raises(NotFound):
+        await bucket.add(asset_id, "webp", b"late")
+
+
+async def test_a_file_that_was_not_kept_is_not_found(open_bucket):
+    bucket = open_bucket()
+    asset_id = await bucket.put(b"glb")
+    with pytest.raises(NotFound):
+        await bucket.get(asset_id, "npz")
+    async with bucket.local(asset_id, "glb", "npz") as files:
+        assert set(files) == {"glb"}

@@ -38,6 +38,13 @@ def test_a_form_with_either_name_of_the_photo(http, field):
     assert answer.json()["options"] == {**Options().model_dump(), "seed": 5, "texture_size": 2048}
 
 
+@pytest.mark.parametrize(("text", "compress"), [("true", True), ("on", True), ("1", True), ("false", False)])
+def test_a_choice_of_the_file_s_form(http, text, compress):
+    data = {"texture_format": "webp", "compress": text, "colour_source": "fused"}
+    options = http.post("/", files={"image": PNG}, data=data).json()["options"]
+    assert options == {**Options().model_dump(), **data, "compress": compress}
+
+
 def test_a_form_with_a_mask(http):
     assert http.post("/", files={"image": PNG, "mask": ("m.png", b"mask")}).json()["mask"] == "mask"
 
@@ -78,6 +85,9 @@ def test_options_of_a_form_may_stand_in_the_query(http):
         ({"files": {"image": PNG}, "data": {"texture_size": "1000"}}, "'texture_size'"),
         ({"files": {"image": PNG}, "data": {"target_faces": "999"}}, "'target_faces'"),
         ({"files": {"image": PNG}, "data": {"quality": "best"}}, "'quality'"),
+        ({"files": {"image": PNG}, "data": {"colour_source": "photo"}}, "'colour_source'"),
+        ({"files": {"image": PNG}, "data": {"texture_format": "gif"}}, "'texture_format'"),
+        ({"files": {"image": PNG}, "data": {"compress": "much"}}, "'compress'"),
         ({"files": {"image": PNG}, "data": {"response": "email"}}, "'response'"),
         ({"files": {"image": PNG}, "data": {"seed": ["1", "2"]}}, "'seed'"),
         ({"files": {"image": PNG}, "params": {"seed": "1"}, "data": {"seed": "2"}}, "'seed'"),

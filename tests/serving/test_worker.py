@@ -276,3 +276,34 @@ threading.Event().wait()
     service.kill()
     service.communicate()
     until(lambda: not alive(pid))
+
+
+def test_a_waiting_job_knows_its_place_and_hears_when_it_moves(start_worker):
+    worker = ready(start_worker(queue_limit=5))
+    moved = []
+    submission = Submission(b"nap:0")
+    first = submit(worker, "nap:30")
+    second, third = (
+        worker.submit(submission, "test", watch=lambda job: moved.append(job.id)),
+        worker.submit(submission, "test", watch=lambda job: moved.append(job.id)),
+    )
+    until(lambda: worker.running is first)
+    assert [worker.position(job) for job in (first, second, third)] == [None, 0, 1]
+    second.cancel()
+    assert worker.position(third) == 0
+    until(lambda: third.id in moved)
+    first.cancel()
+    finish(third)
+    assert set(third.seconds) == {"decode", "export"}, "and how long each stage took"
+
+
+def test_a_reconstruction_is_handed_over_without_a_name_on_disk(start_worker, workdir):
+    worker = ready(start_worker())
+    job = worker.submit(Submission(b"nap:0"), "test", keep=True)
+    finish(job)
+    with job.reconstruction as file:
+        assert file.read() == b"reconstruction of nap:0"
+    assert list(workdir.path.iterdir()) == []
+    plain = submit(worker, "nap:0")
+    finish(plain)
+    assert plain.reconstruction is None

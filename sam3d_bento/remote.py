@@ -1,0 +1,155 @@
+"""The pipeline of another machine: `RemotePipeline.run` does what `pipeline.Pipeline.run` does, over the jobs API."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from sam3d_bento.errors import Internal, Sam3DError, TransferFailed
+from sam3d_bento.submission import Asset, Report, Submission
+
+ENDS = ("done", "failed", "cancelled")
+# The service's heartbeats come every 15 seconds: a stream that is silent for three of them is dead.
+TIMEOUT = httpx.Timeout(30.0, read=45.0, write=300.0)
+# How often in a row the stream may be cut without a word of progress, and how long to wait before the next attempt.
+MOST_CUTS = 5
+PAUSE_SECONDS = 1.0
+
+
+class RemotePipeline:
+    """The service at a base URL. Close it after use, or use it in a `with` block."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(base_url=self.url, timeout=TIMEOUT, follow_redirects=True)
+
+    def __enter__(self) -> RemotePipeline:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self._http.close()
+
+    def run(self, submission: Submission, report: Report) -> Asset:
+        """Photo in, GLB out. Waits in the service's queue; an interrupted wait cancels the job.
+
+        Raises the service's own error, TransferFailed when it cannot be reached or does not speak like one.
+        """
+        files = {"image": ("photo", submission.photo)}
+        if submission.mask is not None:
+            files["mask"] = ("mask", submission.mask)
+        # Only what differs from the defaults: an older service need not know the other options.
+        options = submission.options.model_dump(exclude_defaults=True)
+        data = {name: json.dumps(value) if isinstance(value, bool) else str(value) for name, value in options.items()}
+        job = self._submit(files, data)
+        try:
+            job = self._follow(job, report)
+        except BaseException:  # whatever ends the wait, Ctrl-C included: nobody wants the result any more
+            self._forget(job["id"])
+            raise
+        if job["state"] != "done":
+            raise _error(job["problem"])
+        asset = job["report"]
+        return Asset(self._bytes(f"/api/assets/{asset['id']}.glb"), asset)
+
+    def thumbnail(self, asset_id: str) -> bytes:
+        """The WebP picture of a result of `run`. Raises like `run`."""
+        return self._bytes(f"/api/assets/{asset_id}.webp")
+
+    def _submit(self, files: dict[str, tuple[str, bytes]], data: dict[str, str]) -> dict[str, Any]:
+        headers = {"Idempotency-Key": secrets.token_hex(16)}
+        with self._reached():
+            try:
+                answer = self._http.post("/api/jobs", files=files, data=data, headers=headers)
+            except (httpx.ReadError, httpx.RemoteProtocolError):
+                # The answer was lost, perhaps not the job: with the same key it is the same one.
+                answer = self._http.post("/api/jobs", files=files, data=data, headers=headers)
+        return self._json(answer)
+
+    def _follow(self, job: dict[str, Any], report: Report) -> dict[str, Any]:
+        """The job as it ended; the stream of its events is taken up again where it was cut."""
+        last, cuts = "", 0
+        while job["state"] not in ENDS:
+            try:
+                for number, moment in self._events(job["id"], last):
+                    job, last, cuts = moment, number, 0
+                    if job["stage"] is not None:
+                        report(job["stage"], job["stage_fraction"])
+            except httpx.TransportError as exc:
+                cuts += 1
+                if cuts > MOST_CUTS:
+                    raise TransferFailed(f"The connection to {self.url} was lost, and does not come back.") from exc
+            if job["state"] not in ENDS:
+                threading.Event().wait(PAUSE_SECONDS)
+        return job
+
+    def _events(self, job_id: str, last: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The events after `last`, as their ids and data."""
+        headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last} if last else {})}
+        with self._http.stream("GET", f"/api/jobs/{job_id}/events", headers=headers) as stream:
+            if stream.status_code != httpx.codes.OK:
+                stream.read()
+                yield last, self._json(self._http.get(f"/api/jobs/{job_id}"))
+                return
+            number = last
+            for line in stream.iter_lines():
+                field, _, value = line.partition(": ")
+                if field == "id":
+                    number = value
+                elif field == "data":
+                    yield number, json.loads(value)
+
+    def _forget(self, job_id: str) -> None:
+        try:
+            self._http.delete(f"/api/jobs/{job_id}", timeout=5.0)
+        except httpx.HTTPError:
+            return  # it ends by itself
+
+    def _bytes(self, path: str) -> bytes:
+        with self._reached():
+            answer = self._http.get(path)
+            if answer.is_error:
+                raise _error(_problem(answer))
+            return answer.content
+
+    def _json(self, answer: httpx.Response) -> dict[str, Any]:
+        if answer.is_error:
+            raise _error(_problem(answer))
+        try:
+            found = answer.json()
+            found["id"], found["state"]
+        except (ValueError, KeyError, TypeError) as exc:
+            raise TransferFailed(f"What answers at {self.url} is not a service of this kind.") from exc
+        return dict(found)
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise TransferFailed(f"The service at {self.url} cannot be reached.") from exc
+
+
+def _problem(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        return dict(answer.json())
+    except (ValueError, TypeError):
+        return {"code": "", "detail": f"The service answered {answer.status_code} without saying why."}
+
+
+def _error(problem: dict[str, Any]) -> Sam3DError:
+    """The error of the tree that a problem document tells of; one with an unknown code is an Internal."""
+    kinds = {kind.code: kind for kind in _leaves(Sam3DError)}
+    return kinds.get(problem.get("code", ""), Internal)(str(problem.get("detail", "The service does not say why.")))
+
+
+def _leaves(kind: type[Sam3DError]) -> Iterator[type[Sam3DError]]:
+    for child in kind.__subclasses__():
+        if "code" in vars(child):
+            yield child
+        yield from _leaves(child)

@@ -1,0 +1,150 @@
+"""The jobs that clients follow: taken in, stored when they are done, forgotten when their time is over.
+
+Owns the tasks that await the worker and store the results. It promises that every job ends (the worker's deadline sees
+to that), that an ended job holds no upload and no result bytes, and that ended jobs are forgotten when their results
+expire, or earlier when there are more than MOST_ENDED. Jobs live in memory only: a restart forgets them.
+
+Everything here happens in one event loop; of the worker's thread only `_watch` is called.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import anyio.to_thread
+
+from sam3d_bento.errors import Internal, KeyReused, NotFound, Sam3DError
+from sam3d_bento.serving import logs, results
+from sam3d_bento.serving.assets import Assets
+from sam3d_bento.serving.followed import FollowedJob
+from sam3d_bento.serving.job import Job
+from sam3d_bento.serving.worker import Worker
+from sam3d_bento.settings import Settings
+from sam3d_bento.submission import Submission
+
+# A report takes some kilobytes; whoever fetches a thousand results an hour follows them as they end.
+MOST_ENDED = 1000
+
+log = logging.getLogger("sam3d_bento.jobs")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A client's idempotency key, with the digest of the input that it came with."""
+
+    key: str
+    digest: bytes
+
+    @classmethod
+    async def of(cls, key: str, submission: Submission) -> Claim:
+        """Reads the whole input, in a thread."""
+        return cls(key, await anyio.to_thread.run_sync(_digest, submission))
+
+
+class Jobs:
+    """See the module's docstring."""
+
+    def __init__(self, worker: Worker, assets: Assets, settings: Settings) -> None:
+        self._worker = worker
+        self._assets = assets
+        self._ttl_seconds = settings.output_ttl_seconds
+        self._keep = settings.keep_reconstructions
+        self._jobs: dict[str, FollowedJob] = {}
+        self._ended: OrderedDict[str, str | None] = OrderedDict()
+        self._claims: dict[str, tuple[Claim, str]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def submit(self, submission: Submission, label: str, claim: Claim | None = None) -> FollowedJob:
+        """Take a job in; with a claim that was met before, the job of then. label: the request id.
+
+        Raises NotReady and Busy like `Worker.submit`, KeyReused when the claim's key came with another input.
+        """
+        if claim is not None and claim.key in self._claims:
+            known, job_id = self._claims[claim.key]
+            if known.digest != claim.digest:
+                raise KeyReused("The Idempotency-Key was sent before, with another photo, mask or option.")
+            return self._jobs[job_id]
+        loop = asyncio.get_running_loop()
+        job = self._worker.submit(submission, label, keep=self._keep, watch=self._watch(loop))
+        followed = self._jobs[job.id] = FollowedJob(job, self._worker)
+        if claim is not None:
+            self._claims[claim.key] = claim, job.id
+        task = loop.create_task(self._attend(followed, job, claim))
+        self._tasks.add(task)  # the loop itself holds it only weakly
+        task.add_done_callback(self._tasks.discard)
+        return followed
+
+    def get(self, job_id: str) -> FollowedJob:
+        """Raises NotFound."""
+        try:
+            return self._jobs[job_id]
+        except KeyError:
+            raise NotFound(
+                "There is no such job: it was never taken in, its time is over, or the service was restarted."
+            ) from None
+
+    def knows(self, key: str) -> bool:
+        """Whether a job came with this key."""
+        return key in self._claims
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> Callable[[Job], None]:
+        """Called in the worker's thread: have the loop look at the job, once for many calls."""
+        asked = False
+
+        def look(job: Job) -> None:
+            nonlocal asked
+            asked = False
+            if followed := self._jobs.get(job.id):
+                followed.refresh()
+
+        def watch(job: Job) -> None:
+            nonlocal asked
+            if not asked:
+                asked = True
+                with contextlib.suppress(RuntimeError):  # the loop is closed: the service stops
+                    loop.call_soon_threadsafe(look, job)
+
+        return watch
+
+    async def _attend(self, followed: FollowedJob, job: Job, claim: Claim | None) -> None:
+        """Wait for the job's end, and see it through."""
+        outcome: dict[str, Any] = {"outcome": "done"}
+        try:
+            asset = await asyncio.wrap_future(job.future)
+            report = await results.keep(self._assets, job, asset)
+        except Sam3DError as error:
+            outcome = {"outcome": error.code, "detail": error.detail}
+            followed.failed(error)
+        except Exception:  # a fault here must not leave a job that never ends
+            log.exception("job %s failed", job.id)
+            outcome = {"outcome": Internal.code}
+            followed.failed(Internal("The job failed; the server's log says why."))
+        else:
+            outcome |= results.log_fields(report)
+            followed.done(report)
+        logs.event(log, "job done", request_id=job.label, job=job.id, **outcome)
+        self._ended[job.id] = claim.key if claim else None
+        asyncio.get_running_loop().call_later(self._ttl_seconds, self._forget, job.id)
+        while len(self._ended) > MOST_ENDED:
+            self._forget(next(iter(self._ended)))
+
+    def _forget(self, job_id: str) -> None:
+        if job_id in self._ended:
+            del self._jobs[job_id]
+            if (key := self._ended.pop(job_id)) is not None:
+                del self._claims[key]
+
+
+def _digest(submission: Submission) -> bytes:
+    digest = hashlib.sha256(submission.options.model_dump_json().encode())
+    for file in (submission.photo, submission.mask or b""):
+        digest.update(len(file).to_bytes(8))
+        digest.update(file)
+    return digest.digest()

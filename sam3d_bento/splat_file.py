@@ -1,0 +1,39 @@
+"""Gaussians as the PLY file that viewers of 3D Gaussian Splatting read."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sam3d_bento.reconstruction import Splats
+
+# The zeroth spherical harmonic, 1 / (2 √π): the colour that does not depend on the view is 0.5 + SH0 · f_dc.
+SH0 = 0.28209479177387814
+# Logit and logarithm are finite within these; what lies outside is full or empty to every eye.
+OPAQUE = 1 - 1e-6
+SMALLEST_SCALE = 1e-9
+
+FIELDS = (
+    *("x", "y", "z", "nx", "ny", "nz"),
+    *("f_dc_0", "f_dc_1", "f_dc_2", "opacity"),
+    *("scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"),
+)
+
+
+def to_ply(splats: Splats) -> bytes:
+    """Binary PLY with the field names of the original code: f_dc of sRGB colours, opacity as logit, scale as logarithm,
+    rotation wxyz. The normals are nought, as they are there. The frame stays that of the mesh."""
+    opacity = splats.opacity.astype(np.float64).clip(1 - OPAQUE, OPAQUE)
+    columns = np.column_stack(
+        [
+            splats.positions,
+            np.zeros_like(splats.positions),
+            (splats.colours / 255.0 - 0.5) / SH0,
+            np.log(opacity / (1 - opacity)),
+            np.log(splats.scale.clip(SMALLEST_SCALE)),
+            splats.rotation,
+        ]
+    )
+    lines = ("ply", "format binary_little_endian 1.0", f"element vertex {len(columns)}")
+    properties = (f"property float {name}" for name in FIELDS)
+    header = "\n".join((*lines, *properties, "end_header\n"))
+    return header.encode() + columns.astype("<f4").tobytes()

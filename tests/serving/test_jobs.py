@@ -1,0 +1,80 @@
+"""The register itself; what clients see of it is in test_job_routes.py."""
+
+import asyncio
+
+import pytest
+
+from sam3d_bento.errors import KeyReused, NotFound
+from sam3d_bento.options import Options
+from sam3d_bento.serving import jobs as module
+from sam3d_bento.serving.assets import AssetStore
+from sam3d_bento.serving.followed import State
+from sam3d_bento.serving.jobs import Claim, Jobs
+from sam3d_bento.serving.worker import State as WorkerState
+from sam3d_bento.submission import Submission
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def jobs(start_worker, settings):
+    worker = start_worker(queue_limit=20)
+    while worker.state is not WorkerState.READY:
+        await asyncio.sleep(0.01)
+    return Jobs(worker, AssetStore(settings.output_dir, 100, 10**9), settings)
+
+
+async def ended(job):
+    async for _ in job.events(None, 30):
+        pass
+    return job
+
+
+async def test_of_too_many_that_ended_the_oldest_are_forgotten(jobs, monkeypatch):
+    monkeypatch.setattr(module, "MOST_ENDED", 2)
+    taken = [jobs.submit(Submission(b"nap:0"), "test") for _ in range(3)]
+    for job in taken:
+        await ended(job)
+    while True:
+        try:
+            jobs.get(taken[0].id)
+        except NotFound:
+            break
+        await asyncio.sleep(0.01)
+    assert [jobs.get(job.id) for job in taken[1:]] == taken[1:]
+
+
+async def test_a_claim_is_of_the_whole_input(jobs):
+    first = jobs.submit(Submission(b"nap:0"), "test", await Claim.of("k", Submission(b"nap:0")))
+    assert jobs.knows("k")
+    assert jobs.submit(Submission(b"nap:0"), "other", await Claim.of("k", Submission(b"nap:0"))) is first
+    for other in (Submission(b"nap:0", b"mask"), Submission(b"nap:0", options=Options(seed=1)), Submission(b"nap:")):
+        with pytest.raises(KeyReused):
+            jobs.submit(other, "test", await Claim.of("k", other))
+
+
+async def test_a_result_that_cannot_be_stored_is_the_jobs_problem(jobs, settings):
+    settings.output_dir.write_text("no folder")
+    job = await ended(jobs.submit(Submission(b"nap:0"), "test"))
+    assert (job.now.state, job.error.code) == (State.FAILED, "internal")
+    assert str(settings.output_dir) not in job.error.detail
+
+
+async def test_a_listener_that_is_slow_gets_the_last_events_in_order_and_the_end(jobs):
+    job = jobs.submit(Submission(b"nap:0.2"), "test")
+    listening = job.events(0, 30)
+    first = await anext(listening)
+    await ended(job)
+    later = [moment async for moment in listening]
+    numbers = [first.number, *(moment.number for moment in later)]
+    assert numbers == sorted(set(numbers))
+    assert later[-1].state is State.DONE
+
+
+async def test_who_hears_nothing_for_a_while_is_told_so(jobs):
+    jobs.submit(Submission(b"nap:30"), "test")
+    waiting = jobs.submit(Submission(b"nap:0"), "test")
+    heard = waiting.events(None, 0.01)
+    assert (await anext(heard)).state is State.QUEUED
+    silence = [await anext(heard) for _ in range(8)]
+    assert silence[-1] is None
