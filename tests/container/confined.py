@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 SETUP = """
@@ -53,7 +54,7 @@ class Confined:
         confine += ["--bounding-set=-all", "--inh-caps=-all"]
         chroot = ["chroot", str(root), "/bin/sh", "-c", 'cd "$0" && exec "$@"', config["WorkingDir"]]
         command = [*variables, *chroot, *confine, *config["Entrypoint"], *(config.get("Cmd") or [])]
-        namespaces = ["unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child=KILL"]
+        namespaces = ["unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork"]
         with log.open("w") as output:
             self._outer = subprocess.Popen(
                 [*namespaces, "/bin/sh", "-c", SETUP, "setup", *command],
@@ -125,7 +126,8 @@ class Confined:
         return self._outer.wait(120)
 
     def kill(self) -> None:
-        """End everything in it, whatever it does."""
+        """End everything in it, whatever it does: with its process 1 go all others of its namespace."""
         if self._outer.poll() is None:
-            self._outer.kill()
+            with suppress(ProcessLookupError):
+                os.kill(self.init, signal.SIGKILL)
             self._outer.wait(30)

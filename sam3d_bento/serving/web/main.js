@@ -1,0 +1,147 @@
+// The studio: brings photo, options, job, model and results together.
+
+import * as api from "./api.js";
+import { announce, byId } from "./dom.js";
+import { listenForPhotos } from "./intake.js";
+import { Job } from "./job.js";
+import { Model } from "./model.js";
+import { chosenOptions, leaveToService, showOptions } from "./options_form.js";
+import { Photo } from "./photo.js";
+import { showWaiting } from "./problem_box.js";
+import { showPause, showProgress } from "./progress.js";
+import { forget, forgetExpired, remember, showRecent } from "./recent.js";
+import { showDownloads, showFacts, showWarnings } from "./result.js";
+import { watchService } from "./service_state.js";
+import { megabytes } from "./words.js";
+
+let catalogue = null; // the answer of /api/options
+let usable = false; // whether there is a photo with a mask
+let job = null; // the one under way
+let shownId = null; // of the result on the stage
+
+const model = new Model();
+const photo = new Photo(
+  (now) => {
+    usable = now;
+    refresh();
+  },
+  () => catalogue,
+);
+
+function refresh() {
+  byId("make").disabled = !usable || job !== null;
+  byId("again").disabled = byId("make").disabled || shownId === null;
+}
+
+async function loadCatalogue() {
+  try {
+    catalogue = await api.options();
+  } catch {
+    return; // the strip at the top says that the service does not answer; it is asked again once it does
+  }
+  if (!byId("options").childElementCount) showOptions(catalogue.options);
+  byId("photo-limits").textContent = `JPEG, PNG, WebP and others, up to ${megabytes(catalogue.limits.max_upload_bytes)}`;
+  offerDownloads();
+}
+
+function offerDownloads() {
+  showDownloads(shownId, catalogue?.export?.formats ?? {});
+  byId("again").addEventListener("click", () => {
+    leaveToService("seed");
+    begin();
+  });
+  refresh();
+}
+
+// --- a job -----------------------------------------------------------------------------------------------------------
+
+const events = {
+  waiting: (problem, seconds) => model.showWaiting(problem, seconds, () => job.cancel()),
+  progress: (state) => {
+    model.showProgress();
+    showProgress(state);
+  },
+  interrupted: () => showPause("The connection was lost. Trying again…"),
+  done: async ({ report }) => {
+    job = null;
+    remember(report);
+    showRecent(open);
+    await open(report);
+    announce("The model is ready.");
+  },
+  failed: (problem) => {
+    job = null;
+    model.showProblem(problem, usable ? [["Try again", begin]] : []);
+    refresh();
+  },
+  cancelled: () => {
+    job = null;
+    model.showLast();
+    announce("Cancelled.");
+    refresh();
+    takeFocus(byId("make"));
+  },
+};
+
+async function begin() {
+  if (!usable || job) return;
+  job = new Job(events);
+  refresh();
+  model.showProgress();
+  showPause("Sending the photo…");
+  takeFocus(byId("cancel"));
+  byId("stage").scrollIntoView({ block: "nearest" });
+  job.submit(photo.file, await photo.mask(), chosenOptions());
+}
+
+/** Move the focus from what went away or was switched off; never from where the person is busy. */
+function takeFocus(element) {
+  const { activeElement } = document;
+  if (activeElement === document.body || activeElement.closest("#stage, #make, #downloads")) element.focus({ preventScroll: true });
+}
+
+// --- a result --------------------------------------------------------------------------------------------------------
+
+async function open(report) {
+  const { id } = report;
+  shownId = id;
+  offerDownloads();
+  showFacts(report);
+  showWarnings(report.warnings, catalogue?.warnings ?? {});
+  try {
+    await model.show(await api.asset(id), report);
+    takeFocus(byId("model-canvas"));
+  } catch (error) {
+    if (error.code === "not_found") {
+      shownId = null;
+      offerDownloads();
+      forget(id);
+      showRecent(open);
+    }
+    model.showProblem(error);
+  }
+}
+
+// --- the page --------------------------------------------------------------------------------------------------------
+
+listenForPhotos((file) => photo.take(file));
+byId("order").addEventListener("submit", (event) => {
+  event.preventDefault();
+  begin();
+});
+byId("cancel").addEventListener("click", () => job.cancel());
+
+offerDownloads();
+showRecent(open);
+watchService(loadCatalogue);
+loadCatalogue();
+forgetExpired().then(() => showRecent(open));
+
+const underWay = Job.remembered();
+if (underWay) {
+  job = new Job(events);
+  model.showProgress();
+  showPause("Asking for the model under way…");
+  job.follow(underWay);
+}
+refresh();

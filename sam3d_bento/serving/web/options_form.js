@@ -1,0 +1,57 @@
+// The form of options, made from what /api/options says of them: choices, ranges, defaults. It knows no option by name.
+
+import { byId, make } from "./dom.js";
+import { count, label } from "./words.js";
+
+const DELIVERY = "response"; // how the answer is sent is the page's own affair
+
+export function showOptions(schemas) {
+  const names = Object.keys(schemas).filter((name) => name !== DELIVERY);
+  byId("options").replaceChildren(...names.map((name) => field(name, schemas[name])).filter(Boolean));
+}
+
+/** What the person chose. What was left as it is, is left to the service. */
+export function chosenOptions() {
+  const chosen = {};
+  for (const control of byId("options").querySelectorAll("[name]")) {
+    const value = control.type === "checkbox" ? String(control.checked) : control.value;
+    if (value !== control.dataset.default) chosen[control.name] = value;
+  }
+  return chosen;
+}
+
+/** Empty one option, where an empty one means that the service chooses. */
+export function leaveToService(name) {
+  const control = byId("options").querySelector(`[name="${name}"]`);
+  if (control) control.value = "";
+}
+
+function field(name, schema) {
+  const kind = schema.anyOf?.find(({ type }) => type !== "null") ?? schema; // a value that may be absent
+  const control = controlFor(kind);
+  if (!control) return null;
+  const initial = schema.default ?? "";
+  if (control.type === "checkbox") control.checked = initial === true;
+  else control.value = initial;
+  Object.assign(control, { name, id: `option-${name}` });
+  control.dataset.default = String(initial);
+  const help = make("small", { id: `help-${name}` }, ...withCode([schema.description, range(kind)].filter(Boolean).join(" ")));
+  control.setAttribute("aria-describedby", help.id);
+  return make("div", { className: "field" }, make("label", { htmlFor: control.id, textContent: label(name) }), control, help);
+}
+
+/** A text with `names` in backticks, as elements. */
+function withCode(text) {
+  return text.split("`").map((part, index) => (index % 2 ? make("code", { textContent: part }) : part));
+}
+
+function controlFor({ type, enum: choices, minimum, maximum }) {
+  if (choices) return make("select", {}, ...choices.map((choice) => make("option", { value: choice, textContent: choice })));
+  if (type === "boolean") return make("input", { type: "checkbox" });
+  if (type !== "integer" && type !== "number") return null;
+  return make("input", { type: "number", min: minimum ?? "", max: maximum ?? "", step: type === "integer" ? 1 : "any" });
+}
+
+function range({ minimum, maximum }) {
+  return minimum === undefined || maximum === undefined ? "" : `${count(minimum)} to ${count(maximum)}.`;
+}

@@ -1,0 +1,34 @@
+// Trying again what failed only because the service is busy or still loads, when it said to come back.
+
+import { Problem } from "./api.js";
+
+const TEMPORARY = new Set(["busy", "not_ready"]);
+
+/**
+ * The value of `attempt()`. While it fails for now, `waiting(problem, seconds)` is called each second with the seconds
+ * left until the next attempt. Any other failure is thrown; so is AbortError, when `signal` ends the wait.
+ */
+export async function withPatience(attempt, waiting, signal) {
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const temporary = error instanceof Problem && TEMPORARY.has(error.code) && error.retryAfter !== null;
+      if (!temporary) throw error;
+      for (let left = error.retryAfter; left > 0; left -= 1) {
+        waiting(error, left);
+        await pause(1000, signal);
+      }
+    }
+  }
+}
+
+export function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    });
+  });
+}

@@ -1,0 +1,44 @@
+// The progress of a job, as it is seen and as it is heard.
+
+import { announce, byId, make } from "./dom.js";
+import { count, seconds, STAGES } from "./words.js";
+
+export function showProgress(job) {
+  const order = [...STAGES.keys()];
+  const reached = order.indexOf(job.stage);
+  byId("progress-stages").replaceChildren(
+    ...order.map((stage, index) => {
+      const state = index < reached ? "done" : index === reached ? "now" : "to come";
+      const item = make("li", {}, make("span", { textContent: STAGES.get(stage) }));
+      item.dataset.state = state;
+      if (state === "now") item.append(make("span", { textContent: percentage(job.stage_fraction ?? 0) }));
+      return item;
+    }),
+  );
+  byId("progress-bar").value = job.fraction ?? 0;
+  byId("progress-detail").textContent = detail(job);
+  const headline = job.state === "queued" ? waiting(job.position) : `${STAGES.get(job.stage) ?? "Starting"}…`;
+  if (byId("progress-headline").textContent !== headline) {
+    byId("progress-headline").textContent = headline;
+    announce(headline); // each stage once, not each per cent
+  }
+}
+
+/** Before the service has answered, or while its events do not come. */
+export function showPause(headline) {
+  showProgress({ state: "running", stage: null, fraction: 0 });
+  byId("progress-headline").textContent = headline;
+  byId("progress-detail").textContent = "";
+  announce(headline);
+}
+
+const percentage = (fraction) => `${Math.round(fraction * 100)}%`;
+
+function waiting(position) {
+  return position ? `Waiting: ${count(position)} before this one` : "Waiting: next in line";
+}
+
+function detail({ fraction, estimated_seconds: left }) {
+  const share = percentage(fraction ?? 0);
+  return left === null || left === undefined ? share : `${share} · about ${seconds(Math.max(left, 1))} left`;
+}

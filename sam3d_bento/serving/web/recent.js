@@ -1,0 +1,59 @@
+// The results of this browser, newest first, for as long as the service keeps them.
+
+import * as api from "./api.js";
+import { byId, make } from "./dom.js";
+import { count } from "./words.js";
+
+const KEY = "sam3d-recent";
+const MOST = 24;
+
+const when = new Intl.DateTimeFormat(undefined, { dateStyle: "short", timeStyle: "short" });
+
+/** open(report): show that result. */
+export function showRecent(open) {
+  const reports = read();
+  byId("recent-empty").hidden = reports.length > 0;
+  byId("recent").replaceChildren(...reports.map((report) => item(report, open)));
+}
+
+export function remember(report) {
+  write([{ ...report, at: Date.now() }, ...read().filter(({ id }) => id !== report.id)].slice(0, MOST));
+}
+
+export function forget(id) {
+  write(read().filter((report) => report.id !== id));
+}
+
+/** Forget what the service no longer has. */
+export async function forgetExpired() {
+  for (const { id } of read()) if (!(await api.exists(id))) forget(id);
+}
+
+function item(report, open) {
+  const { id, faces, seed, at } = report;
+  const picture = make("img", { src: api.thumbnailUrl(id), alt: "", width: 128, height: 128, loading: "lazy" });
+  picture.addEventListener("error", () => picture.classList.add("missing"));
+  const caption = make("span", {}, `${count(faces)} faces`, make("small", { textContent: `seed ${seed}` }), make("small", { textContent: when.format(at) }));
+  const show = make("button", { type: "button", className: "result", onclick: () => open(report) }, picture, caption);
+  const drop = make("button", { type: "button", className: "forget", textContent: "×", onclick: () => { forget(id); showRecent(open); } });
+  drop.setAttribute("aria-label", `Remove the result of ${when.format(at)} from this list`);
+  return make("li", {}, show, drop);
+}
+
+/** Storage may be switched off, or hold what another version left. */
+function read() {
+  try {
+    const reports = JSON.parse(localStorage.getItem(KEY));
+    return Array.isArray(reports) ? reports : [];
+  } catch {
+    return [];
+  }
+}
+
+function write(reports) {
+  try {
+    localStorage.setItem(KEY, JSON.stringify(reports));
+  } catch {
+    // full or switched off: the list is a convenience
+  }
+}

@@ -1,0 +1,77 @@
+// What is said of a finished model, and its downloads.
+
+import * as api from "./api.js";
+import { byId, make } from "./dom.js";
+import { withPatience } from "./patience.js";
+import { count, megabytes, percent, seconds, STAGES } from "./words.js";
+
+const KEPT = 60_000; // milliseconds
+
+/** The model in figures. */
+export function showFacts(report) {
+  list("facts", [
+    ["Size", megabytes(report.bytes)],
+    ["Faces", count(report.faces)],
+    ["Vertices", count(report.vertices)],
+    ["Texture", `${report.texture_size} px`],
+    ["Seed", String(report.seed)],
+    ["Engine", report.engine],
+    ["Mask", `${report.mask.source}, ${percent(report.mask.coverage)}`],
+    ["Time", seconds(Object.values(report.seconds).reduce((sum, spent) => sum + spent))],
+  ]);
+  list("times", [...STAGES].map(([stage, name]) => [name, seconds(report.seconds[stage])]));
+}
+
+function list(id, facts) {
+  const rows = facts.map(([name, value]) =>
+    make("div", { className: "fact" }, make("dt", { textContent: name }), make("dd", { textContent: value })),
+  );
+  byId(id).replaceChildren(...rows);
+  byId(id).hidden = false;
+}
+
+export function showWarnings(codes, sentences) {
+  byId("warnings").replaceChildren(...codes.map((code) => make("li", { textContent: sentences[code] ?? code })));
+}
+
+/** The buttons; without an id, the same ones without effect. formats: what the service says of each, by its name. */
+export function showDownloads(id, formats) {
+  const glb = make("a", { className: "button primary", id: "download", textContent: "Download GLB" });
+  if (id) Object.assign(glb, { href: api.assetUrl(id), download: `${id}.glb` });
+  else {
+    glb.setAttribute("role", "link");
+    glb.setAttribute("aria-disabled", "true");
+  }
+  const others = Object.entries(formats).filter(([name]) => name !== "glb");
+  const buttons = others.map(([name, { description }]) => {
+    const button = make("button", { type: "button", disabled: !id, textContent: name.toUpperCase().replace("-", " "), title: description });
+    button.addEventListener("click", () => save(id, name, button));
+    return button;
+  });
+  const again = make("button", { type: "button", id: "again", disabled: true, textContent: "Again with a new seed" });
+  byId("downloads").replaceChildren(glb, ...buttons, again);
+  tell("");
+}
+
+/** Have the file made, which may take seconds, and hand it to the browser. */
+async function save(id, format, button) {
+  button.disabled = true;
+  tell(`Making the ${button.textContent} file…`);
+  try {
+    const { blob, name } = await withPatience(
+      () => api.exportAs(id, format),
+      (problem, left) => tell(`${problem.message} Next try in ${left} s.`),
+    );
+    const link = make("a", { href: URL.createObjectURL(blob), download: name });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), KEPT); // the browser may still be reading it
+    tell(`${button.textContent}, ${megabytes(blob.size)}`);
+  } catch (problem) {
+    tell(problem.message);
+  }
+  button.disabled = false;
+}
+
+function tell(text) {
+  byId("download-status").textContent = text;
+}

@@ -1,0 +1,83 @@
+"""The studio without a mouse, and for people who see it otherwise or not at all."""
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.server]
+
+
+def violations(page, axe):
+    """What axe-core holds for serious or critical, as rule and place."""
+    page.evaluate(axe)
+    found = page.evaluate("axe.run()")["violations"]
+    return [
+        (fault["id"], node["target"])
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_axe_finds_no_serious_fault(visit, axe, drawing, width, scheme):
+    studio = visit(width=width, scheme=scheme, failing=["422"])
+    page = studio.page
+    page.wait_for_selector("#service[data-state=ready]")
+    assert violations(page, axe) == []
+    page.set_input_files("#photo-file", {"name": "wall.png", "mimeType": "image/png", "buffer": drawing()})
+    page.wait_for_selector("#photo-problem:visible")
+    assert violations(page, axe) == []
+    studio.choose(drawing(((150, 150, 360, 360), (200, 40, 40))))
+    studio.make()
+    page.wait_for_selector("#progress:visible")
+    assert violations(page, axe) == []
+    studio.wait_for_model()
+    assert violations(page, axe) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing to scroll sideways"
+
+
+def test_the_main_path_needs_no_mouse(visit):
+    studio = visit()
+    page = studio.page
+    page.wait_for_selector("#service[data-state=ready]")
+    studio.tab_to("sample")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#make:enabled")
+    found = studio.coverage()
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowRight")  # from Parts to Add
+    assert page.is_checked("input[value=add]")
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate("document.activeElement.id") == "mask-canvas"
+    for _ in range(4):
+        page.keyboard.press("Shift+ArrowLeft")
+    page.keyboard.press("Space")
+    assert studio.coverage() > found
+    page.keyboard.press("Control+z")
+    assert studio.coverage() == found
+
+    studio.tab_to("make")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "cancel"
+    studio.wait_for_model()
+    expect(page.locator("#announcer")).to_have_text("The model is ready.")
+    assert page.evaluate("document.activeElement.id") == "model-canvas"
+    before = studio.picture("#stage")
+    page.keyboard.press("ArrowLeft")
+    assert np.abs(studio.picture("#stage") - before).mean() > 0.2
+    studio.tab_to("download")
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")
+    assert download.value.path().read_bytes()[:4] == b"glTF"
+
+
+def test_nothing_moves_for_who_wants_no_motion(visit, drawing):
+    studio = visit(reduced_motion="reduce")
+    studio.choose(drawing(((150, 150, 360, 360), (200, 40, 40))))
+    studio.make()
+    studio.wait_for_model()
+    before = studio.picture("#stage")
+    studio.page.wait_for_timeout(500)
+    assert np.array_equal(studio.picture("#stage"), before)

@@ -1,0 +1,251 @@
+"""What a person does in the studio, in a real browser against a real service."""
+
+import itertools
+
+import httpx
+import numpy as np
+import pytest
+import trimesh
+from playwright.sync_api import expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.server]
+
+RED, BLUE = (200, 40, 40), (40, 60, 200)
+
+
+def test_a_photo_becomes_a_model(visit, server, coffee):
+    studio = visit()
+    page = studio.page
+    empty = studio.picture("#stage")
+    studio.choose(coffee)
+    assert "found in the photo" in page.inner_text("#mask-status")
+    found = studio.coverage()
+    assert 0.3 < found < 0.6
+
+    page.check("input[value=add]", force=True)
+    box = page.locator("#mask-canvas").bounding_box()
+    page.mouse.move(box["x"] + 15, box["y"] + 30)
+    page.mouse.down()
+    with page.expect_response("**/api/mask") as checked:  # what the service says of the correction
+        page.mouse.move(box["x"] + 60, box["y"] + 40, steps=4)
+        page.mouse.up()
+    assert float(checked.value.headers["x-mask-coverage"]) == pytest.approx(studio.coverage(), abs=0.001)
+    assert studio.coverage() > found + 0.003
+
+    job = studio.make()
+    page.wait_for_selector("#progress:visible")
+    expect(page.locator("#progress-stages [data-state=now]")).to_have_count(1)
+    studio.wait_for_model()
+    report = httpx.get(f"{server.url}/api/jobs/{job}").json()["report"]
+    assert report["mask"]["source"] == "upload", "the corrected mask was used"
+    facts = page.inner_text("#facts")
+    assert f"{report['faces']:,}" in facts
+    assert str(report["seed"]) in facts
+    assert "thickness and the back are guessed" in page.inner_text("#warnings")
+
+    seen = studio.picture("#stage")
+    assert np.abs(seen - empty).mean() > 3
+    assert (np.ptp(seen.reshape(-1, 3), axis=0) > 100).all(), "a picture, not a surface of one colour"
+
+    with page.expect_download() as download:
+        page.click("#download")
+    stored = httpx.get(f"{server.url}/api/assets/{report['id']}.glb").content
+    assert download.value.path().read_bytes() == stored
+    assert stored[:4] == b"glTF"
+
+
+def test_the_model_is_looked_at_from_all_sides(visit, drawing):
+    studio = visit()
+    page = studio.page
+    studio.choose(drawing(((150, 150, 360, 360), RED)))
+    studio.make()
+    studio.wait_for_model()
+    looks = [studio.picture("#stage")]
+    for button in ("#light", "#wireframe", "#zoom-in", "#texture"):
+        page.click(button)
+        looks.append(studio.picture("#stage"))
+    page.click("#texture")
+    page.locator("#model-canvas").press("ArrowRight")
+    looks.append(studio.picture("#stage"))
+    page.select_option("#background", "black")
+    looks.append(studio.picture("#stage"))
+    for before, after in itertools.pairwise(looks):
+        assert np.abs(before - after).mean() > 0.2
+    page.click("#wireframe")
+    page.click("#light")
+    page.select_option("#background", "page")
+    page.click("#reset-view")
+    assert np.abs(studio.picture("#stage") - looks[0]).mean() < 0.5
+
+
+def test_parts_of_a_mask_are_left_out_and_taken_in_by_a_click(visit, drawing):
+    studio = visit()
+    page = studio.page
+    studio.choose(drawing(((40, 160, 240, 360), RED), ((320, 200, 450, 330), BLUE)), options=None)
+    assert "Several separate objects" in page.inner_text("#mask-status")
+    larger = studio.coverage()
+
+    def click(x, y):
+        box = page.locator("#mask-canvas").bounding_box()
+        page.mouse.click(box["x"] + x * box["width"] / 512, box["y"] + y * box["height"] / 512)
+
+    click(385, 265)  # the one that the service left out
+    both = studio.coverage()
+    assert both == pytest.approx(larger + 130 * 130 / 512**2, abs=0.01)
+    click(140, 260)
+    assert studio.coverage() == pytest.approx(both - larger, abs=0.002)
+    page.click("#undo")
+    page.click("#undo")
+    assert studio.coverage() == larger
+    page.click("#redo")
+    assert studio.coverage() == both
+    click(500, 20)
+    assert studio.coverage() == both, "there is only background"
+    page.click("#mask-reset")
+    page.wait_for_selector("#undo:disabled")
+    assert studio.coverage() == larger
+
+
+def test_a_mask_of_ones_own(visit, drawing):
+    studio = visit(failing=["400"])
+    page = studio.page
+    studio.choose(drawing(((150, 150, 360, 360), RED)), options=None)
+    wish = drawing(((0, 0, 256, 512), (255, 255, 255)), ground=(0, 0, 0))
+    page.set_input_files("#mask-file", {"name": "mask.png", "mimeType": "image/png", "buffer": wish})
+    expect(page.locator("#mask-status")).to_contain_text("Your mask will be used")
+    assert studio.coverage() == 0.5
+    page.set_input_files("#mask-file", {"name": "mask.gif", "mimeType": "image/gif", "buffer": b"GIF89a broken"})
+    page.wait_for_selector("#photo-problem:visible")
+    assert studio.coverage() == 0.5, "the one before is kept"
+
+
+def test_a_run_is_cancelled(visit, server, coffee):
+    studio = visit()
+    studio.choose(coffee, options=None)
+    job = studio.make()
+    studio.page.click("#cancel")
+    studio.page.wait_for_selector("#model-empty:visible")
+    studio.page.wait_for_selector("#make:enabled")
+    assert httpx.get(f"{server.url}/api/jobs/{job}").json()["state"] == "cancelled"
+
+
+def test_a_file_that_is_no_photo_is_refused_in_words(visit):
+    studio = visit(failing=["415"])
+    page = studio.page
+    page.set_input_files("#photo-file", {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no photo"})
+    page.wait_for_selector("#photo-problem:visible")
+    assert "The format is not supported" in page.inner_text("#photo-problem")
+    assert page.is_visible("#intake"), "another can be chosen"
+    assert page.is_disabled("#make")
+
+
+def test_a_photo_without_an_object_can_still_be_masked_by_hand(visit, drawing):
+    studio = visit(failing=["422"])
+    page = studio.page
+    page.set_input_files("#photo-file", {"name": "wall.png", "mimeType": "image/png", "buffer": drawing()})
+    page.wait_for_selector("#photo-problem:visible")
+    assert "No object was found" in page.inner_text("#photo-problem")
+    assert page.is_disabled("#make")
+    page.check("input[value=add]", force=True)
+    page.click("#mask-canvas")
+    page.wait_for_selector("#make:enabled")
+
+
+def test_the_page_says_that_the_service_loads_and_then_that_it_is_ready(visit, start_server):
+    server = start_server()
+    server.wait_until(503)
+    page = visit(server.url, failing=["503"]).page
+    page.wait_for_selector("#service[data-state=starting]")
+    page.wait_for_selector("#service[data-state=ready]")
+    assert "thickness and back are guessed" in page.inner_text("#service")
+
+
+def test_a_full_queue_is_waited_for(visit, start_server, coffee):
+    server = start_server(queue_limit=1)
+    server.wait_until(200)
+    studio = visit(server.url, failing=["429"])
+    studio.choose(coffee)
+    with server.client() as client:
+        photo = coffee.read_bytes()
+        jobs = [client.post("/api/jobs", files={"image": photo}, data={"target_faces": "200000"}).json() for _ in "ab"]
+        studio.page.click("#make")
+        studio.page.wait_for_selector("#model-problem[data-code=busy]")
+        assert "Next try in" in studio.page.inner_text("#model-problem")
+        for job in reversed(jobs):
+            client.delete(f"/api/jobs/{job['id']}")
+    studio.wait_for_model()
+
+
+def test_results_are_found_again_until_they_expire(visit, server, drawing):
+    studio = visit(failing=["404"])
+    page = studio.page
+    studio.choose(drawing(((150, 150, 360, 360), RED)))
+    job = studio.make()
+    page.reload()  # the job goes on, and is followed again
+    studio.wait_for_model()
+    page.reload()
+    page.wait_for_load_state("networkidle")
+    thumbnail = page.locator("#recent img")
+    thumbnail.scroll_into_view_if_needed()
+    expect(thumbnail).to_have_js_property("complete", True)
+    assert thumbnail.evaluate("(image) => image.naturalWidth") > 0
+    page.click("#recent .result")
+    studio.wait_for_model()
+    asset = httpx.get(f"{server.url}/api/jobs/{job}").json()["report"]["id"]
+    assert httpx.delete(f"{server.url}/api/assets/{asset}.glb").status_code == 204
+    page.reload()
+    page.wait_for_selector("#recent-empty:visible")
+
+
+def test_another_seed_gives_another_run(visit, drawing):
+    studio = visit()
+    studio.choose(drawing(((150, 150, 360, 360), RED)))
+    studio.page.fill("#option-seed", "7")
+    studio.make()
+    studio.wait_for_model()
+    assert "7" in studio.page.inner_text("#facts").split()
+    assert studio.page.input_value("#option-seed") == "7"
+    studio.page.click("#again")
+    assert studio.page.input_value("#option-seed") == ""
+    studio.page.wait_for_selector("#progress:visible")
+    studio.wait_for_model()
+    assert "7" not in studio.page.inner_text("#facts").split()
+
+
+def test_a_compressed_model_is_shown_too(visit, drawing):
+    """Its decoder is WebAssembly, which the page's security policy must let pass."""
+    studio = visit()
+    page = studio.page
+    studio.choose(drawing(((150, 150, 360, 360), RED)))
+    page.check("#option-compress")
+    page.select_option("#option-texture_format", "webp")
+    studio.make()
+    studio.wait_for_model()
+    reds = studio.picture("#stage")
+    assert (reds[..., 0] - reds[..., 2] > 60).mean() > 0.05
+
+
+def test_the_model_is_had_in_other_formats(visit, drawing):
+    studio = visit()
+    page = studio.page
+    studio.choose(drawing(((150, 150, 360, 360), RED)))
+    studio.make()
+    studio.wait_for_model()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="STL", exact=True).click()
+    assert download.value.suggested_filename.endswith(".stl")
+    stl = trimesh.load_mesh(download.value.path(), file_type="stl")
+    assert f"{len(stl.faces):,}" in page.inner_text("#facts")
+
+
+def test_nothing_moves_under_the_readers_eyes(visit, coffee):
+    """Cumulative layout shift, as browsers measure it: below 0.1 is good, this page stays far below."""
+    studio = visit()
+    studio.page.evaluate(
+        "window.shift = 0; new PerformanceObserver((list) => { for (const entry of list.getEntries())"
+        " if (!entry.hadRecentInput) window.shift += entry.value; }).observe({ type: 'layout-shift', buffered: true })"
+    )
+    studio.choose(coffee)
+    studio.make()
+    studio.wait_for_model()
+    assert studio.page.evaluate("window.shift") < 0.03

@@ -1,0 +1,105 @@
+"""Exported files in three.js, as the studio ships it, beside our own renderer."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from export_meshes import blob, painted, read
+from PIL import Image
+from server_process import PROJECT
+
+from benchmarks.export_views import DISTANCE, FIELD_OF_VIEW_DEGREES, SIZE, camera, from_texture, render
+from sam3d_bento.export import to_glb
+from sam3d_bento.export.unpack import unpacked
+from sam3d_bento.options import Options
+
+THREE = PROJECT / "sam3d_bento" / "serving" / "web" / "vendor" / "three.js"
+ORIGIN = "http://127.0.0.1"
+VIEW = 4
+PAGE = """<!doctype html>
+<script type="module">
+import * as three from "/three.js";
+
+window.show = async ({size, fov, eye, up, flat}) => {
+  const loader = new three.GLTFLoader().setMeshoptDecoder(three.MeshoptDecoder);
+  const {scene} = await loader.loadAsync("/model.glb");
+  scene.traverse((part) => {
+    if (part.isMesh) part.material = new three.MeshBasicMaterial(flat ? {color: "white"} : {map: part.material.map});
+  });
+  const camera = new three.PerspectiveCamera(fov, 1, 0.1, 10);
+  camera.position.set(...eye);
+  camera.up.set(...up);
+  camera.lookAt(0, 0, 0);
+  const renderer = new three.WebGLRenderer({preserveDrawingBuffer: true});
+  renderer.setSize(size, size);
+  const stage = new three.Scene();
+  stage.add(scene);
+  renderer.setClearColor(flat ? "#000000" : "#808080");
+  renderer.render(stage, camera);
+  return renderer.domElement.toDataURL("image/png");
+};
+</script>
+"""
+
+
+@pytest.fixture(scope="module")
+def reconstruction():
+    return painted(blob(130))
+
+
+@pytest.fixture
+def photograph(chromium):
+    """A function from a GLB to its picture in three.js, unlit, and its silhouette: (SIZE, SIZE, 3), (SIZE, SIZE) bool.
+
+    Fails when the page has anything to complain of, or asks for anything else.
+    """
+    page = chromium.new_page()
+    complaints, served = [], {"/": ("text/html", PAGE.encode()), "/three.js": ("text/javascript", THREE.read_bytes())}
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text))
+
+    def answer(route):
+        kind, body = served.get(route.request.url.removeprefix(ORIGIN), (None, None))
+        if route.request.url.startswith(("blob:", "data:")):
+            route.continue_()
+        elif body is None:
+            complaints.append(f"asked for {route.request.url}")
+            route.abort()
+        else:
+            route.fulfill(body=body, content_type=kind)
+
+    page.route("**/*", answer)
+    _, up, backward = camera(VIEW)
+    shot = {"size": 2 * SIZE, "fov": FIELD_OF_VIEW_DEGREES, "eye": (DISTANCE * backward).tolist(), "up": up.tolist()}
+
+    def take(glb):
+        served["/model.glb"] = ("model/gltf-binary", glb)
+        page.goto(ORIGIN + "/")
+        page.wait_for_function("typeof window.show === 'function'")
+        shots = [page.evaluate("(how) => show(how)", shot | {"flat": flat}) for flat in (False, True)]
+        picture, flat = (Image.open(io.BytesIO(base64.b64decode(shot.split(",")[1]))).convert("RGB") for shot in shots)
+        assert complaints == []
+        halves = np.asarray(picture, float).reshape(SIZE, 2, SIZE, 2, 3).mean(axis=(1, 3))
+        return halves, np.asarray(flat)[..., 0].reshape(SIZE, 2, SIZE, 2).min(axis=(1, 3)) > 127
+
+    yield take
+    page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("compress", [False, True], ids=["plain", "compressed"])
+@pytest.mark.parametrize("texture_format", ["png", "jpeg", "webp"])
+def test_three_shows_what_we_show(photograph, reconstruction, texture_format, compress):
+    options = Options(texture_size=1024, target_faces=8000, texture_format=texture_format, compress=compress)
+    glb = to_glb(reconstruction, options, {}).glb
+    picture, silhouette = photograph(glb)
+
+    model = read(unpacked(glb))
+    faces = np.asarray(model.mesh.faces)
+    ours = render(model.mesh.vertices, faces, from_texture(faces, model.uv, model.texture[..., :3]))
+    both = silhouette & ours.mask[VIEW]
+    assert both.sum() / (silhouette | ours.mask[VIEW]).sum() > 0.99
+    difference = picture[both] - ours.rgb[VIEW][both]
+    assert np.abs(difference).mean() < 1.5
+    assert np.abs(difference.mean(axis=0)).max() < 0.5
