@@ -3,12 +3,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 UPSTREAM := .venv-upstream
+BENCH := .venv-bench
 PORT ?= 8000
 
 # BentoML reads this when it is imported, and takes only the word "true" for a no.
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help demo serve test test-upstream test-container bench-service lint weights requirements clean
+.PHONY: help demo serve test test-upstream test-container test-browser bench-service bench-export lint weights requirements clean
 
 help:
 	@echo "make demo          set up, start the service, turn a sample photo into a GLB, check it, stop"
@@ -16,7 +17,9 @@ help:
 	@echo "make test          set up, lint, type-check and test"
 	@echo "make test-upstream set up another environment with torch, and run Meta's real code with tiny random weights"
 	@echo "make test-container build the images with buildah, as root, and run the service in them without a network"
+	@echo "make test-browser  use the studio in headless Chromium"
 	@echo "make bench-service measure the service; writes benchmarks/results/service.json"
+	@echo "make bench-export  measure the exporter beside its peers; writes benchmarks/results/export.json"
 	@echo "make requirements  compile requirements/*.txt from pyproject.toml anew"
 
 demo: weights
@@ -41,8 +44,19 @@ test-container: weights $(VENV)/.dev
 	tools/container_tools.sh
 	$(BIN)/python -m pytest -m container tests/container
 
+# Skips, saying so, where there is no Chromium and none can be had.
+test-browser: weights $(VENV)/.dev
+	tools/browser_tools.sh
+	$(BIN)/python -m pytest -m browser tests/browser
+
 bench-service: weights
 	$(BIN)/python benchmarks/service.py
+
+# MeshLab (GPL) is a peer in the benchmark and nothing else: it has an environment of its own, and is left out without.
+bench-export: $(VENV)/.dev
+	@test -e $(BENCH)/.done || { $(PYTHON) -m venv $(BENCH) && $(BENCH)/bin/pip install -q numpy pymeshlab==2025.7.post1 \
+	  && touch $(BENCH)/.done; } || echo "SKIPPED: pymeshlab cannot be had here; MeshLab was not run"
+	$(BIN)/python benchmarks/export.py $$(test ! -e $(BENCH)/.done || echo --meshlab $(BENCH)/bin/python)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -59,7 +73,7 @@ requirements: $(VENV)/.uv
 COMPILE := --universal --python-version 3.11 --no-emit-index-url --upgrade --custom-compile-command "make requirements"
 
 clean:
-	rm -rf $(VENV) $(UPSTREAM) demo-output tools/gltf-validator/node_modules
+	rm -rf $(VENV) $(UPSTREAM) $(BENCH) demo-output tools/*/node_modules
 
 # uv installs in a fifth of pip's time; pip is the fallback where only pip is set up to reach the package registry.
 # Bytecode is compiled at once, as pip does: where PYTHONDONTWRITEBYTECODE is set, every start would compile it anew.
