@@ -27,7 +27,7 @@ def test_every_field_of_a_job_is_described_with_its_default():
     assert set(job_input.FIELDS) <= set(described)
     for name, field in Options.model_fields.items():
         if field.default is not None:
-            assert described[name] == str(field.default)
+            assert described[name] == json.dumps(field.default).strip('"')
 
 
 def test_the_examples_of_an_input_name_real_fields():
