@@ -256,8 +256,8 @@ def test_fifty_mixed_requests_leave_only_live_assets(server, coffee, disc):
             answer = client.post("/api/inference", files={"image": image}, data=options)
             assert answer.status_code < 500, answer.text
             if answer.status_code == 200:
-                kept.add(f"{answer.headers['x-asset-id']}.glb")
-    assert len(kept) == 5
+                kept |= {f"{answer.headers['x-asset-id']}.{kind}" for kind in ("glb", "npz")}
+    assert len(kept) == 2 * 5
     assert files() == []
     assert {path.name for path in server.output_dir.iterdir()} == before | kept
 
