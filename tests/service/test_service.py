@@ -240,7 +240,7 @@ def test_a_client_that_goes_away_is_forgotten_and_the_next_gets_its_own_mesh(sta
     assert red[0] > 150 > red[2]
     assert blue[2] > 150 > blue[0]
     assert "outcome=cancelled" in server.log_lines("request done request_id=goes-away")[0]
-    assert len(list(server.output_dir.iterdir())) == 2, "nobody's result is not stored"
+    assert len(list(server.output_dir.glob("*.glb"))) == 2, "nobody's result is not stored"
 
 
 def test_fifty_mixed_requests_leave_only_live_assets(server, coffee, disc):
