@@ -39,7 +39,7 @@ class CappedPipeline:
         self._pipeline = Pipeline(engine, None, settings)  # each request brings its mask
         self.info = self._pipeline.info
 
-    def run(self, submission, report):
+    def run(self, submission, report, keep=None):
         """As `Pipeline.run`."""
         import torch
         from stages import limit
@@ -47,7 +47,7 @@ class CappedPipeline:
         torch.cuda.set_per_process_memory_fraction(1.0)
         if cap := Path(os.environ[CAP_FILE]).read_text():
             limit(float(cap))
-        return self._pipeline.run(submission, report)
+        return self._pipeline.run(submission, report, keep)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from sam3d_bento.export import gltf
 from sam3d_bento.export.bake import bake
 from sam3d_bento.export.check import check
 from sam3d_bento.export.clean import clean
+from sam3d_bento.export.colour_source import choose_source
 from sam3d_bento.export.simplify import simplify_visible
 from sam3d_bento.export.surface import vertex_normals
 from sam3d_bento.export.unwrap import unwrap
@@ -39,21 +41,21 @@ def to_glb(reconstruction: Reconstruction, options: Options, extras: Mapping[str
     tick(0.1)
     vertices, faces = simplify_visible(dense, options.target_faces, part(tick, 0.1, 0.4))
     tick(0.4)
-    unwrapped = unwrap(vertices, faces, options.texture_size)
+    with ThreadPoolExecutor(1, thread_name_prefix="export") as beside:
+        source = beside.submit(choose_source, dense, reconstruction.splats, options.colour_source)
+        unwrapped = unwrap(vertices, faces, options.texture_size)
     tick(0.6)
     # Split along the seams after the normals are known, so that no seam shows in the shading.
     positions = vertices[unwrapped.vertex_map]
     normals = vertex_normals(vertices, faces)[unwrapped.vertex_map]
-    texture, colour_source = bake(
+    texture = bake(
         positions,
         normals,
         unwrapped.uv,
         unwrapped.faces,
-        dense,
+        source.result(),
         options.texture_size,
         part(tick, 0.6, 0.85),
-        splats=reconstruction.splats,
-        colour_source=options.colour_source,
     )
     tick(0.85)
     described = {
@@ -61,9 +63,9 @@ def to_glb(reconstruction: Reconstruction, options: Options, extras: Mapping[str
         "faces": len(unwrapped.faces),
         "vertices": len(positions),
         "texture_size": options.texture_size,
-        "colour_source": colour_source,
+        "colour_source": source.result().name,
     }
-    if options.colour_source in ("splats", "fused") and colour_source == "mesh":
+    if options.colour_source in ("splats", "fused") and source.result().name == "mesh":
         described["warnings"] = [*described.get("warnings", []), str(Notice.SPLATS_MISSING)]
     if reconstruction.pose is not None:
         described["pose"] = _described(reconstruction.pose)

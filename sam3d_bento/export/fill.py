@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt
 
+from sam3d_bento.export.surface import Floats
 from sam3d_bento.reconstruction import Bool, UInt8
 
 LEVEL = 2  # the mip level at which charts still do not bleed into each other
@@ -19,22 +22,31 @@ def fill(image: UInt8, painted: Bool) -> UInt8:
     one chart alone has exactly their mean. A fill with the nearest texel would mix other charts in, and makes files
     a tenth (PNG, WebP) to a third (JPEG) larger. (Pull and push: Gortler et al., The Lumigraph, SIGGRAPH 1996.)
     """
-    colours, there = np.where(painted[..., None], image, 0).astype(np.float32), painted
+    colours: Floats = np.multiply(image, painted[..., None], dtype=np.float32)
+    there = painted
     finer = []
     for _ in range(LEVEL):
-        finer.append((colours, there))
         count = _quarters(there[..., None].astype(np.float32))
-        colours, there = (_quarters(colours) / np.maximum(count, 1)).astype(np.float32), count[..., 0] > 0
+        colours, there = _quarters(colours) / np.maximum(count, 1), count[..., 0] > 0
+        finer.append((colours, there))
+    colours, there = finer.pop()
     rows, columns = distance_transform_edt(~there, return_distances=False, return_indices=True)
     filled = colours[rows, columns]
     for colours, there in reversed(finer):
-        filled = filled.repeat(2, axis=0).repeat(2, axis=1)
-        filled[there] = colours[there]
-    result: UInt8 = np.rint(filled).astype(np.uint8)
+        filled = _doubled(filled)
+        np.copyto(filled, colours, where=there[..., None])
+    result: UInt8 = _doubled(np.rint(filled).astype(np.uint8))
+    np.copyto(result, image, where=painted[..., None])
     return result
 
 
-def _quarters(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _doubled(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """(S, S, K), each value four times: (2 S, 2 S, K)."""
+    return values.repeat(2, axis=0).repeat(2, axis=1)
+
+
+def _quarters(values: Floats) -> Floats:
     """(S, S, K) summed over squares of 2 x 2: (S / 2, S / 2, K)."""
     columns = values[:, 0::2] + values[:, 1::2]
-    return columns[0::2] + columns[1::2]
+    sums: Floats = columns[0::2] + columns[1::2]
+    return sums

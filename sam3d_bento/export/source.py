@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial import cKDTree
 
-from sam3d_bento.export.surface import Indices, Surface, area_vectors, mix, unit
+from sam3d_bento.export.surface import Indices, Surface, area_vectors, lengths, mix, unit
 from sam3d_bento.reconstruction import Float32, Int32
 
 # How far from a point its surface may be, as a share of the dense surface's extent.
@@ -63,13 +63,9 @@ class MeshSource:
             closer = hits["primID"] >= 0
             if normals is not None:
                 outward = hits["Ng"]
-                length = np.sqrt(np.einsum("ij,ij->i", outward, outward))
-                closer &= np.einsum("ij,ij->i", outward, normals) > AGREEMENT * length
-            u, v = hits["u"], hits["v"]
-            weights = np.stack([1 - u - v, u, v], axis=1)
-            best.face = np.where(closer, hits["primID"], best.face)
-            best.weights = np.where(closer[:, None], weights, best.weights)
-            best.distance = np.where(closer, hits["tfar"], best.distance)
+                closer &= np.einsum("ij,ij->i", outward, normals) > AGREEMENT * lengths(outward)
+            for mine, found in ((best.face, "primID"), (best.u, "u"), (best.v, "v"), (best.distance, "tfar")):
+                np.copyto(mine, hits[found], where=closer, casting="unsafe")  # primID is unsigned
         return best
 
     def _nearby(self, points: Float32, normals: Float32) -> Met:
@@ -81,12 +77,13 @@ class MeshSource:
             tree, corner = self._vertices
             _, vertex = tree.query(points[far])
             met.face[far] = corner[vertex] // 3
-            met.weights[far] = np.eye(3, dtype=np.float32)[corner[vertex] % 3]
+            met.u[far], met.v[far] = corner[vertex] % 3 == 1, corner[vertex] % 3 == 2
         return met
 
     def _interpolated(self, met: Met) -> Float32:
         # A hit on an edge may have a weight a hair below nothing.
-        return mix(met.weights, self._surface.colours, self._surface.faces[met.face]).clip(0, 255)
+        weights = np.stack([1 - met.u - met.v, met.u, met.v], axis=1)
+        return mix(weights, self._surface.colours, self._surface.faces[met.face]).clip(0, 255)
 
     @cached_property
     def _vertices(self) -> tuple[cKDTree, Indices]:
@@ -97,17 +94,19 @@ class MeshSource:
 
 @dataclass
 class Met:
-    """Where rays met the surface: face (N,), -1: nowhere; barycentric weights (N, 3); distance (N,), or the reach."""
+    """Where rays met the surface: face (N,), -1: nowhere; u, v (N,): the weights of its second and third corner;
+    distance (N,), or the reach."""
 
     face: Int32
-    weights: Float32
+    u: Float32
+    v: Float32
     distance: Float32
 
     @classmethod
     def nothing(cls, count: int, reach: float) -> Met:
         """Rays before anything is met."""
-        weights = np.zeros((count, 3), dtype=np.float32)
-        return cls(np.full(count, -1, np.int32), weights, np.full(count, reach, np.float32))
+        u, v = np.zeros((2, count), dtype=np.float32)
+        return cls(np.full(count, -1, np.int32), u, v, np.full(count, reach, np.float32))
 
     def missed(self) -> Indices:
         """Which rays met nothing."""
@@ -115,4 +114,5 @@ class Met:
 
     def replace(self, which: Indices, other: Met) -> None:
         """Take over what another has for these rays."""
-        self.face[which], self.weights[which], self.distance[which] = other.face, other.weights, other.distance
+        self.face[which], self.u[which], self.v[which] = other.face, other.u, other.v
+        self.distance[which] = other.distance

@@ -42,6 +42,8 @@ class Surface:
         with _uncollected():
             corners = np.fromiter(zip(*self.faces.T.tolist(), strict=True), dtype=object, count=len(self.faces))
         TriangleMesh(scene, self.vertices.astype(np.float64), corners)
+        # The first cast builds the tree: here, lest two threads do.
+        scene.run(np.zeros((1, 3), np.float32), np.ones((1, 3), np.float32))
         return scene
 
 

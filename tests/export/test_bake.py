@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
 from export_meshes import Floats, Mesh, blob, colour_at, painted, sampled, sphere
-from splat_cases import SplatCase, cases
 
 from sam3d_bento.errors import Cancelled
 from sam3d_bento.export.bake import bake
 from sam3d_bento.export.clean import clean
+from sam3d_bento.export.colour_source import choose_source
 from sam3d_bento.export.simplify import simplify
 from sam3d_bento.export.surface import Surface, face_areas, vertex_normals
 from sam3d_bento.export.unwrap import Unwrapped, unwrap
 from sam3d_bento.progress import Tick, silent
-from sam3d_bento.reconstruction import Reconstruction, Splats, UInt8
+from sam3d_bento.reconstruction import Reconstruction, UInt8
 
 SIZE = 512
 
@@ -28,9 +28,8 @@ class Baked:
 
     def bake(self, tick: Tick = silent) -> UInt8:
         parts = self.unwrapped
-        texture, source = bake(self.positions, self.normals, parts.uv, parts.faces, self.dense, SIZE, tick)
-        assert source == "mesh"
-        return texture
+        source = choose_source(self.dense, None, "auto")
+        return bake(self.positions, self.normals, parts.uv, parts.faces, source, SIZE, tick)
 
     def surface_points(self, count: int) -> tuple[Floats, Floats]:
         """Random points of random faces: places (N, 3) and texture coordinates (N, 2)."""
@@ -144,39 +143,3 @@ def test_the_mean_colour_is_that_of_the_dense_surface(shape: str, spread: str) -
     corners = baked.unwrapped.faces[random.choice(len(new_weights), 200_000, p=new_weights / new_weights.sum())]
     places = (baked.unwrapped.uv[corners] * random.dirichlet([1, 1, 1], len(corners))[:, :, None]).sum(axis=1)
     assert np.abs(sampled(baked.texture, places).mean(axis=0) - expected).max() < 1
-
-
-FINER, NOISY = cases()[0], cases()[3]
-
-
-@pytest.mark.parametrize(
-    ("case", "asked", "used"),
-    [
-        (FINER, "mesh", "mesh"),
-        (FINER, "splats", "splats"),
-        (FINER, "fused", "fused"),
-        (FINER, "auto", "fused"),
-        (NOISY, "auto", "mesh"),
-        (NOISY, "splats", "splats"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else value.name,
-)
-def test_the_source_is_the_one_asked_for_and_auto_takes_the_better(case: SplatCase, asked: str, used: str) -> None:
-    dense = case.reconstruction
-    surface = clean(dense)
-    vertices, faces = simplify(surface.vertices, surface.faces, 3000)
-    parts = unwrap(vertices, faces, SIZE)
-    positions, normals = vertices[parts.vertex_map], vertex_normals(vertices, faces)[parts.vertex_map]
-    arrays = (positions, normals, parts.uv, parts.faces, surface, SIZE)
-    texture, source = bake(*arrays, splats=dense.splats, colour_source=asked)
-    assert source == used
-    nothing = Splats(*(getattr(dense.splats, name)[:0] for name in vars(dense.splats)))
-    for splats in (None, nothing):
-        without, source = bake(*arrays, splats=splats, colour_source=asked)
-        assert source == "mesh"
-    if used == "mesh":
-        np.testing.assert_array_equal(texture, without)
-    else:
-        true = case.paint(positions.astype(float))
-        error, error_without = (np.square(sampled(t, parts.uv) - true).mean() for t in (texture, without))
-        assert (error < error_without) == case.finer

@@ -1,0 +1,60 @@
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from sam3d_bento.export import parallel
+from sam3d_bento.export.parallel import in_order
+
+
+@pytest.fixture(autouse=True)
+def two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "CORES", 2)
+
+
+def test_results_come_in_the_order_of_the_items_and_side_by_side() -> None:
+    first_may_end = threading.Event()
+
+    def work(item: int) -> int:
+        if item == 0:
+            assert first_may_end.wait(60)  # only the second can let it: both run at once
+        if item == 1:
+            first_may_end.set()
+        return item * item
+
+    assert list(in_order(work, range(10))) == [item * item for item in range(10)]
+
+
+def test_few_items_are_taken_ahead() -> None:
+    taken = []
+
+    def items() -> Iterator[int]:
+        for item in range(100):
+            taken.append(item)
+            yield item
+
+    results = in_order(lambda item: item, items())
+    assert next(results) == 0
+    assert len(taken) == 3  # two threads, and the one that was waited for
+
+
+def test_a_failure_is_raised_in_its_turn_and_ends_it() -> None:
+    begun = []
+
+    def work(item: int) -> int:
+        begun.append(item)
+        return 10 // (3 - item)
+
+    results = in_order(work, range(1000))
+    assert [next(results) for _ in range(3)] == [3, 5, 10]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+    assert len(begun) <= 6
+
+
+def test_who_stops_listening_leaves_no_thread_behind() -> None:
+    before = threading.active_count()
+    results = in_order(lambda item: item, range(1000))
+    next(results)
+    results.close()
+    assert threading.active_count() == before
