@@ -117,19 +117,19 @@ def visit(chromium, server):
     """A factory of studios in fresh browser profiles. At the end: no error, and no request to another host."""
     studios = []
 
-    def start(url=server.url, width=1280, height=900, scheme="light", failing=(), **context):
-        """failing: parts of the console's errors that this test brings about (the browser logs each 4xx and 5xx)."""
+    def start(url=server.url, width=1280, height=900, scheme="light", failing=(), store=None, **context):
+        """failing: parts of the console's errors that this test brings about (the browser logs each 4xx and 5xx).
+        store: the one other host that may be asked."""
         profile = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, **context)
         studio = Studio(profile.new_page(), url)
-        studios.append((studio, failing))
+        studios.append((studio, failing, (url, f"blob:{url}", *filter(None, [store]))))
         return studio.open()
 
     yield start
-    for studio, failing in studios:
+    for studio, failing, allowed in studios:
         studio.page.context.close()
         assert [error for error in studio.errors if not any(part in error for part in failing)] == []
-        foreign = [url for url in studio.requested if not url.startswith((studio.url, f"blob:{studio.url}"))]
-        assert foreign == []
+        assert [url for url in studio.requested if not url.startswith(allowed)] == []
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,8 @@ class S3Server:
 
     url = "s3://results/some/folder"
 
-    def __init__(self, folder):
+    def __init__(self, folder, origins="*"):
+        """origins: whose pages may fetch from it, comma-separated."""
         identity = {
             "name": "service",
             "credentials": [{"accessKey": KEY_ID, "secretKey": SECRET}],
@@ -38,6 +39,7 @@ class S3Server:
             *(WEED, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"),
             *(f"-{role}.port={port}" for role, port in zip(roles, ports[::2], strict=True)),
             *(f"-{role}.port.grpc={port}" for role, port in zip(roles, ports[1::2], strict=True)),
+            f"-s3.allowedOrigins={origins}",
             *("-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={folder / 'identities.json'}"),
             *(f"-filer.localSocket={folder / 'socket'}", "-master.telemetry=false"),
             *("-master.volumeSizeLimitMB=64", "-volume.max=4", "-volume.preStopSeconds=0"),
