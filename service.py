@@ -9,11 +9,12 @@ import bentoml
 from bentoml.validators import ContentType
 from starlette.responses import Response
 
-from sam3d_bento.serving import api, telemetry
+from sam3d_bento.serving import api
 from sam3d_bento.serving.assets import GLB_MEDIA_TYPE
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.inputs import InferenceInput, incoming
 from sam3d_bento.serving.limits import UploadLimit
+from sam3d_bento.serving.measured import Measured
 from sam3d_bento.serving.problems import Problems
 from sam3d_bento.serving.requests import Requests
 from sam3d_bento.settings import Settings
@@ -32,6 +33,7 @@ TRAFFIC_TIMEOUT_SECONDS = int((settings.queue_limit + 1) * settings.deadline_sec
     traffic={"timeout": TRAFFIC_TIMEOUT_SECONDS},
     http={"port": 8000},
     logging={"access": {"enabled": False}},  # Requests logs, with the request id
+    metrics={"enabled": False},  # `api` answers /metrics; serving/telemetry.py says why
 )
 @bentoml.asgi_app(api.app, path="/")
 class Sam3D:
@@ -52,9 +54,6 @@ class Sam3D:
     def __is_alive__(self) -> bool:
         return self.backend.alive
 
-    def __metrics__(self, metrics: str) -> str:
-        return metrics + telemetry.exposition(self.backend.worker)
-
     # async: a plain `def` would be queued by BentoML's threads=1 before our queue sees it, and 429 could never fire.
     @bentoml.api(route="/api/inference", input_spec=InferenceInput)
     async def inference(self, **fields: object) -> Annotated[Path, ContentType(GLB_MEDIA_TYPE)]:
@@ -67,5 +66,6 @@ class Sam3D:
 
 
 Sam3D.add_asgi_middleware(Requests)
+Sam3D.add_asgi_middleware(Measured)
 Sam3D.add_asgi_middleware(Problems)
 Sam3D.add_asgi_middleware(UploadLimit, max_bytes=settings.max_upload_bytes)

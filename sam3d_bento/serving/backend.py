@@ -13,6 +13,7 @@ from sam3d_bento.serving import gpu, logs
 from sam3d_bento.serving.assets import Assets, AssetStore
 from sam3d_bento.serving.bucket import Bucket
 from sam3d_bento.serving.jobs import Jobs
+from sam3d_bento.serving.telemetry import Telemetry
 from sam3d_bento.serving.workdir import WorkDir
 from sam3d_bento.serving.worker import State, Worker
 from sam3d_bento.settings import Settings
@@ -41,7 +42,8 @@ class Backend:
             logs.event(log, "unknown setting", logging.WARNING, name=name)
         self.workdir = WorkDir(settings.work_dir)
         self.assets = choose_assets(settings)
-        self.worker = Worker("engine", engine_loader, settings, self.workdir)
+        self.telemetry = Telemetry()
+        self.worker = Worker("engine", engine_loader, settings, self.workdir, run_ended=self.telemetry.run_ended)
         self.jobs = Jobs(self.worker, self.assets, settings)
         self.drawing = asyncio.Lock()  # one picture at a time: a page of them is no reason to refuse exports
         self._helpers: dict[str, Worker] = {}
@@ -77,6 +79,11 @@ class Backend:
         In the second case the worker goes on, and a job that does not cost the engine makes it True again.
         """
         return self.worker.state is not State.FAILED and self.worker.losses < MOST_LOSSES
+
+    @property
+    def workers(self) -> list[Worker]:
+        """The engine's, and the helpers that were started."""
+        return [self.worker, *self._helpers.values()]
 
     @property
     def mask_worker(self) -> Worker:
@@ -127,7 +134,7 @@ class Backend:
         self._stopping.set()
         if self._sweeper.is_alive():
             self._sweeper.join()
-        for worker in (self.worker, *self._helpers.values()):
+        for worker in self.workers:
             worker.stop()
         tempfile.tempdir = self._tempdir_before
         self.workdir.close()
@@ -135,7 +142,14 @@ class Backend:
     def _helper(self, name: str, loader: str) -> Worker:
         with self._helpers_lock:
             if name not in self._helpers:
-                self._helpers[name] = Worker(name, loader, self.settings, self.workdir, queue_while_loading=True)
+                self._helpers[name] = Worker(
+                    name,
+                    loader,
+                    self.settings,
+                    self.workdir,
+                    queue_while_loading=True,
+                    run_ended=self.telemetry.run_ended,
+                )
                 self._helpers[name].start()
             return self._helpers[name]
 
