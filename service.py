@@ -7,11 +7,14 @@ from typing import Annotated
 
 import bentoml
 from bentoml.validators import ContentType
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from sam3d_bento.serving import api
 from sam3d_bento.serving.assets import GLB_MEDIA_TYPE
 from sam3d_bento.serving.backend import Backend
+from sam3d_bento.serving.browsers import SecurityHeaders, cors
+from sam3d_bento.serving.doorkeeper import Doorkeeper
 from sam3d_bento.serving.inputs import InferenceInput, incoming
 from sam3d_bento.serving.limits import UploadLimit
 from sam3d_bento.serving.measured import Measured
@@ -67,5 +70,9 @@ class Sam3D:
 
 Sam3D.add_asgi_middleware(Requests)
 Sam3D.add_asgi_middleware(Measured)
+Sam3D.add_asgi_middleware(SecurityHeaders, shared=bool(settings.cors_origins))
+if settings.cors_origins:
+    Sam3D.add_asgi_middleware(CORSMiddleware, **cors(settings.cors_origins))
 Sam3D.add_asgi_middleware(Problems)
+Sam3D.add_asgi_middleware(Doorkeeper)
 Sam3D.add_asgi_middleware(UploadLimit, max_bytes=settings.max_upload_bytes)

@@ -14,11 +14,12 @@ from pydantic import ValidationError
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 import sam3d_bento
+from sam3d_bento import api_key
 from sam3d_bento.errors import Sam3DError
 from sam3d_bento.generation import Generator, LocalGenerator, RemoteGenerator
 from sam3d_bento.options import COLOUR_SOURCES, QUALITIES, TEXTURE_FORMATS, TEXTURE_SIZES, Options
 from sam3d_bento.serving import logs
-from sam3d_bento.settings import Settings, SettingsError
+from sam3d_bento.settings import CLIENT_KEY_FILE, Settings, SettingsError
 from sam3d_bento.submission import STAGES, Stage, Submission
 from sam3d_bento.terminal import console, speaks_plainly
 from sam3d_bento.weight_part import WeightsError
@@ -29,6 +30,12 @@ R = TypeVar("R")
 
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 output_file = click.Path(dir_okay=False, writable=True, path_type=Path)
+key_file_option = click.option(
+    "--api-key-file",
+    type=existing_file,
+    envvar=CLIENT_KEY_FILE,
+    help=f"Holds the key of --server's API. Default: what {CLIENT_KEY_FILE} names.",
+)
 plainly = speaks_plainly(Sam3DError, SettingsError, WeightsError)
 
 
@@ -81,6 +88,7 @@ def _options(**values: Any) -> Options:
     "--save-reconstruction", type=output_file, metavar="X.npz", help="Also keep the dense mesh, for `export`."
 )
 @click.option("--server", metavar="URL", help="Let the service at this address do it, instead of this machine.")
+@key_file_option
 @plainly
 def generate(
     photos: tuple[Path, ...],
@@ -88,6 +96,7 @@ def generate(
     mask: Path | None,
     save_reconstruction: Path | None,
     server: str | None,
+    api_key_file: Path | None,
     **choices: Any,
 ) -> None:
     """Turn each PHOTO into DIR/<name>.glb, and a picture of it, DIR/<name>.webp.
@@ -107,7 +116,7 @@ def generate(
     options = _options(**choices)
     generator: Generator
     if server is not None:
-        generator = RemoteGenerator(server)
+        generator = RemoteGenerator(server, api_key.read_one(api_key_file) if api_key_file else None)
     else:
         settings = Settings.from_environ()
         logs.configure(settings.log_format)

@@ -13,10 +13,11 @@ from sam3d_bento.serving import gpu, logs
 from sam3d_bento.serving.assets import Assets, AssetStore
 from sam3d_bento.serving.bucket import Bucket
 from sam3d_bento.serving.jobs import Jobs
+from sam3d_bento.serving.keys import Keys
 from sam3d_bento.serving.telemetry import Telemetry
 from sam3d_bento.serving.workdir import WorkDir
 from sam3d_bento.serving.worker import State, Worker
-from sam3d_bento.settings import Settings
+from sam3d_bento.settings import Settings, SettingsError
 
 ENGINE_LOADER = "sam3d_bento.pipeline:Pipeline.load"
 MASK_LOADER = "sam3d_bento.pipeline:MaskPreview.load"
@@ -42,6 +43,7 @@ class Backend:
             logs.event(log, "unknown setting", logging.WARNING, name=name)
         self.workdir = WorkDir(settings.work_dir)
         self.assets = choose_assets(settings)
+        self.keys = None if settings.api_keys_file is None else Keys(settings.api_keys_file)
         self.telemetry = Telemetry()
         self.worker = Worker("engine", engine_loader, settings, self.workdir, run_ended=self.telemetry.run_ended)
         self.jobs = Jobs(self.worker, self.assets, settings)
@@ -51,6 +53,12 @@ class Backend:
         self._stopping = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep_regularly, name="sweeper", daemon=True)
         self._tempdir_before = tempfile.tempdir
+        if self.keys is not None:
+            try:
+                self.keys.claim()
+            except SettingsError as exc:
+                self.worker.fail(f"SAM3D_API_KEYS_FILE: {exc}")
+                return
         for setting, claim in (("SAM3D_WORK_DIR", self.workdir.claim), (self.assets.setting, self.assets.claim)):
             try:
                 claim()
