@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -208,6 +209,22 @@ def memory_plan(voxels: int, parts: bool) -> None:
         click.echo(f"{memory_plan.parts_table(networks)}\n")
     plans = [memory_plan.plan(profile, voxels, architecture=networks) for profile in PROFILES.values()]
     click.echo(memory_plan.table(plans))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@plainly
+def doctor(as_json: bool) -> None:
+    """Print what a report of a fault needs, and what would stop the service; the status is 1 then.
+
+    No secret is printed. Runs a photo through the preview engine as a self-test.
+    """
+    from sam3d_bento import doctor as examination
+
+    report = examination.examine()
+    click.echo(json.dumps(report, indent=1) if as_json else examination.text(report))
+    if report["faults"]:
+        sys.exit(1)
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

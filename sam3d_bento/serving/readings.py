@@ -109,15 +109,9 @@ def _weights(settings: Settings) -> Iterator[Metric]:
         "1: each file of the set is there with the size of its manifest. (Contents: `sam3d-bento weights verify`.)",
         labels=["set"],
     )
-    for name in sets_in_use(settings):
+    for name in weight_sets.in_use(settings):
         verified.add_metric([name], int(_complete(name, settings)))
     yield verified
-
-
-def sets_in_use(settings: Settings) -> list[str]:
-    """The weight sets that the settings ask for; a mask model of one's own is in none."""
-    mask = weight_sets.holding(f"{settings.mask_model}.onnx")
-    return [*([mask[0]] if mask else []), *(["sam3d"] if settings.engine != "preview" else [])]
 
 
 def _complete(name: str, settings: Settings) -> bool:
