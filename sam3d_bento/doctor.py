@@ -23,7 +23,7 @@ from sam3d_bento.settings import PREFIX, Settings, SettingsError
 from sam3d_bento.submission import Submission
 from sam3d_bento.weight_part import WeightsError
 
-SAMPLE = ("serving", "web", "sample", "coffee.jpg")  # 1024 px; the studio's, so that it is in every installation
+SAMPLE = ("serving", "web", "sample", "coffee.jpg")  # the studio's, so that it is in every installation
 SHOWN = 5  # of a list, to people
 WIDTH = 32
 QUICK = Options(seed=1, target_faces=1000, texture_size=512)
