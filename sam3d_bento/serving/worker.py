@@ -314,7 +314,7 @@ class Worker:
         assert job.submission is not None
         try:
             with self._workdir.job_directory(job.id) as directory:
-                task = Task(job.id, job.submission, directory, job.keep)
+                task = Task(job.id, job.submission, directory, job.keep, job.label)
                 outcome = converse(
                     engine.pipe, task, job, self._settings.deadline_seconds, self._waker, self._interruption
                 )
