@@ -90,3 +90,11 @@ def test_figures_and_links_name_files_that_exist():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         if not target.startswith("http"):
             assert (Path(__file__).parents[1] / target).exists(), target
+
+
+def test_the_tests_that_security_md_names_exist():
+    text = (Path(__file__).parents[1] / "SECURITY.md").read_text()
+    named = re.findall(r"`(tests/[\w/.]+)`", text)
+    assert len(named) > 10
+    for path in named:
+        assert (Path(__file__).parents[1] / path).exists(), path
