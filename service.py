@@ -10,7 +10,7 @@ from bentoml.validators import ContentType
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
-from sam3d_bento.serving import api, bentoml_logs
+from sam3d_bento.serving import api, bentoml_seams
 from sam3d_bento.serving.assets import GLB_MEDIA_TYPE
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.browsers import SecurityHeaders, cors
@@ -23,7 +23,7 @@ from sam3d_bento.serving.requests import Requests
 from sam3d_bento.settings import Settings
 
 settings = Settings.from_environ()
-bentoml_logs.adopt(settings.log_format)
+bentoml_seams.adopt_logs(settings.log_format)
 
 # BentoML counts a request's time from its arrival, queueing included, and a request that it gives up runs on. So its
 # limit lies where only a fault of ours can reach it: every place of the queue at its deadline, and an hour.
@@ -45,7 +45,7 @@ class Sam3D:
 
     def __init__(self) -> None:
         # Returns at once: the engine loads in its own process, and /health says 503 until it is warm.
-        self.backend = Backend(settings)
+        self.backend = Backend(settings, tracer=bentoml_seams.tracer())
 
     @bentoml.on_shutdown
     def stop(self) -> None:

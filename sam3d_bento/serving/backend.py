@@ -8,13 +8,17 @@ import tempfile
 import threading
 from typing import Any
 
+from opentelemetry.trace import Tracer
+
 from sam3d_bento.errors import StorageUnavailable
 from sam3d_bento.serving import gpu, logs
 from sam3d_bento.serving.assets import Assets, AssetStore
 from sam3d_bento.serving.bucket import Bucket
+from sam3d_bento.serving.job import Job
 from sam3d_bento.serving.jobs import Jobs
 from sam3d_bento.serving.keys import Keys
 from sam3d_bento.serving.telemetry import Telemetry
+from sam3d_bento.serving.traces import Traces
 from sam3d_bento.serving.workdir import WorkDir
 from sam3d_bento.serving.worker import State, Worker
 from sam3d_bento.settings import Settings, SettingsError
@@ -33,10 +37,10 @@ log = logging.getLogger("sam3d_bento.backend")
 class Backend:
     """Starts at once and loads in the background: `ready` tells when jobs are taken.
 
-    engine_loader: as in `messages.Start`.
+    engine_loader: as in `messages.Start`. tracer: makes the spans of runs; None: nobody traces.
     """
 
-    def __init__(self, settings: Settings, engine_loader: str = ENGINE_LOADER) -> None:
+    def __init__(self, settings: Settings, engine_loader: str = ENGINE_LOADER, tracer: Tracer | None = None) -> None:
         self.settings = settings
         logs.configure(settings.log_format)
         for name in Settings.unknown_names():
@@ -45,7 +49,8 @@ class Backend:
         self.assets = choose_assets(settings)
         self.keys = None if settings.api_keys_file is None else Keys(settings.api_keys_file)
         self.telemetry = Telemetry()
-        self.worker = Worker("engine", engine_loader, settings, self.workdir, run_ended=self.telemetry.run_ended)
+        self._traces = Traces(tracer)
+        self.worker = Worker("engine", engine_loader, settings, self.workdir, run_ended=self._run_ended)
         self.jobs = Jobs(self.worker, self.assets, settings)
         self.drawing = asyncio.Lock()  # one picture at a time: a page of them is no reason to refuse exports
         self._helpers: dict[str, Worker] = {}
@@ -147,6 +152,10 @@ class Backend:
         tempfile.tempdir = self._tempdir_before
         self.workdir.close()
 
+    def _run_ended(self, process: str, job: Job, outcome: Any) -> None:
+        self.telemetry.run_ended(process, job, outcome)
+        self._traces.run_ended(process, job, outcome)
+
     def _helper(self, name: str, loader: str) -> Worker:
         with self._helpers_lock:
             if name not in self._helpers:
@@ -156,7 +165,7 @@ class Backend:
                     self.settings,
                     self.workdir,
                     queue_while_loading=True,
-                    run_ended=self.telemetry.run_ended,
+                    run_ended=self._run_ended,
                 )
                 self._helpers[name].start()
             return self._helpers[name]

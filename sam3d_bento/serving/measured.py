@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from functools import cache
 
+from starlette.requests import Request
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sam3d_bento.errors import Sam3DError
-from sam3d_bento.serving import api
+from sam3d_bento.serving import api, traces
+from sam3d_bento.serving.requests import request_id
 from sam3d_bento.serving.routing import backend
 from sam3d_bento.serving.telemetry import DONE
 
@@ -31,26 +33,26 @@ class Measured:
             await self.app(scope, receive, send)
             return
         status = 0
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        route = template(scope["path"])
+
+        def ended() -> str:
+            return scope["state"]["log_fields"].get("outcome") or outcome(status)
 
         async def watched(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                # Now: the request's span ends with the last byte of the answer, before this wrapper does.
+                traces.describe_request(method, route, request_id(Request(scope)), ended())
             await send(message)
 
         started = time.perf_counter()
         try:
             await self.app(scope, receive, watched)
         finally:
-            method = scope["method"] if scope["method"] in METHODS else "other"
-            noted = scope["state"]["log_fields"].get("outcome")
-            backend().telemetry.request_ended(
-                method,
-                template(scope["path"]),
-                str(status or NO_STATUS),
-                noted or outcome(status),
-                time.perf_counter() - started,
-            )
+            seconds = time.perf_counter() - started
+            backend().telemetry.request_ended(method, route, str(status or NO_STATUS), ended(), seconds)
 
 
 def template(path: str) -> str:
