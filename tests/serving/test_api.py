@@ -332,7 +332,7 @@ def test_log_lines_at_start_and_end_carry_the_request_id(serve, capfd):
     http.post("/api/inference", files=photo("nap:0"), headers={"x-request-id": "find-me"})
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
     mine = {line["message"]: line for line in lines if line.get("request_id") == "find-me"}
-    assert list(mine) == ["request start", "engine start", "request done"]
+    assert list(mine) == ["request start", "engine start", "stage done", "request done"]
     assert mine["engine start"]["gpu_memory"]
     done = mine["request done"]
     assert (done["status"], done["outcome"], done["engine"]) == (200, "done", "fake")
