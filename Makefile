@@ -4,12 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 UPSTREAM := .venv-upstream
 BENCH := .venv-bench
+AUDIT := .venv-audit
 PORT ?= 8000
 
 # BentoML reads this when it is imported, and takes only the word "true" for a no.
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help demo serve test test-upstream test-container test-browser bench-service bench-export lint weights requirements clean
+.PHONY: help demo serve test test-upstream test-container test-browser audit sbom bench-service bench-export lint weights \
+  requirements clean
 
 help:
 	@echo "make demo          set up, start the service, turn a sample photo into a GLB, check it, stop"
@@ -18,6 +20,8 @@ help:
 	@echo "make test-upstream set up another environment with torch, and run Meta's real code with tiny random weights"
 	@echo "make test-container build the images with buildah, as root, and run the service in them without a network"
 	@echo "make test-browser  use the studio in headless Chromium"
+	@echo "make audit         look for known vulnerabilities in the pinned packages"
+	@echo "make sbom          write build/sbom-preview.json and build/sbom-sam3d.json (CycloneDX): what is in the images"
 	@echo "make bench-service measure the service; writes benchmarks/results/service.json"
 	@echo "make bench-export  measure the exporter beside its peers; writes benchmarks/results/export.json"
 	@echo "make requirements  compile requirements/*.txt from pyproject.toml anew"
@@ -49,6 +53,18 @@ test-browser: weights $(VENV)/.dev
 	tools/browser_tools.sh
 	$(BIN)/python -m pytest -m browser tests/browser
 
+# Says SKIPPED where the database cannot be reached, or is none.
+audit: $(AUDIT)/.done
+	$(AUDIT)/bin/python tools/audit.py requirements/core.txt requirements/dev.txt requirements/upstream.txt requirements/runpod.txt
+
+# Python packages; Meta's code and the weights have their hashes in requirements/upstream-wheels.txt and sam3d_bento/weights.json.
+sbom: $(AUDIT)/.done
+	mkdir -p build
+	$(AUDIT)/bin/cyclonedx-py requirements requirements/core.txt $(SBOM) -o build/sbom-preview.json
+	cat requirements/upstream.txt requirements/torch-cu121.txt \
+	  | $(AUDIT)/bin/cyclonedx-py requirements - $(SBOM) -o build/sbom-sam3d.json
+SBOM := --pyproject pyproject.toml --mc-type application --output-reproducible --output-format JSON
+
 bench-service: weights
 	$(BIN)/python benchmarks/service.py
 
@@ -70,10 +86,11 @@ requirements: $(VENV)/.uv
 	$(BIN)/uv pip compile -q pyproject.toml --extra upstream -c requirements/core.txt -o requirements/upstream.txt $(COMPILE)
 	$(BIN)/uv pip compile -q pyproject.toml --extra runpod -c requirements/dev.txt \
 	  --excludes requirements/runpod-excludes.txt -o requirements/runpod.txt $(COMPILE)
+	$(BIN)/uv pip compile -q --group audit -o requirements/audit.txt $(COMPILE)
 COMPILE := --universal --python-version 3.11 --no-emit-index-url --upgrade --custom-compile-command "make requirements"
 
 clean:
-	rm -rf $(VENV) $(UPSTREAM) $(BENCH) demo-output tools/*/node_modules
+	rm -rf $(VENV) $(UPSTREAM) $(BENCH) $(AUDIT) demo-output tools/*/node_modules
 
 # uv installs in a fifth of pip's time; pip is the fallback where only pip is set up to reach the package registry.
 # Bytecode is compiled at once, as pip does: where PYTHONDONTWRITEBYTECODE is set, every start would compile it anew.
@@ -107,6 +124,11 @@ $(UPSTREAM)/.done: requirements/upstream.txt requirements/dev.txt $(UPSTREAM)/.w
 	$(call INSTALL_IN,$(UPSTREAM),-c requirements/dev.txt -r requirements/upstream.txt pytest httpx httpx2)
 	$(UPSTREAM)/bin/pip install -q torch==2.13.0
 	$(UPSTREAM)/bin/pip install -q --no-deps $(UPSTREAM)/wheels/*.whl
+	touch $@
+
+$(AUDIT)/.done: requirements/audit.txt $(VENV)/.uv
+	$(PYTHON) -m venv $(AUDIT)
+	$(call INSTALL_IN,$(AUDIT),--only-binary :all: -r requirements/audit.txt)
 	touch $@
 
 weights: $(VENV)/.core

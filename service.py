@@ -7,18 +7,23 @@ from typing import Annotated
 
 import bentoml
 from bentoml.validators import ContentType
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
-from sam3d_bento.serving import api, telemetry
+from sam3d_bento.serving import api, bentoml_seams
 from sam3d_bento.serving.assets import GLB_MEDIA_TYPE
 from sam3d_bento.serving.backend import Backend
+from sam3d_bento.serving.browsers import SecurityHeaders, cors
+from sam3d_bento.serving.doorkeeper import Doorkeeper
 from sam3d_bento.serving.inputs import InferenceInput, incoming
 from sam3d_bento.serving.limits import UploadLimit
+from sam3d_bento.serving.measured import Measured
 from sam3d_bento.serving.problems import Problems
 from sam3d_bento.serving.requests import Requests
 from sam3d_bento.settings import Settings
 
 settings = Settings.from_environ()
+bentoml_seams.adopt_logs(settings.log_format)
 
 # BentoML counts a request's time from its arrival, queueing included, and a request that it gives up runs on. So its
 # limit lies where only a fault of ours can reach it: every place of the queue at its deadline, and an hour.
@@ -32,6 +37,7 @@ TRAFFIC_TIMEOUT_SECONDS = int((settings.queue_limit + 1) * settings.deadline_sec
     traffic={"timeout": TRAFFIC_TIMEOUT_SECONDS},
     http={"port": 8000},
     logging={"access": {"enabled": False}},  # Requests logs, with the request id
+    metrics={"enabled": False},  # `api` answers /metrics; serving/telemetry.py says why
 )
 @bentoml.asgi_app(api.app, path="/")
 class Sam3D:
@@ -39,7 +45,7 @@ class Sam3D:
 
     def __init__(self) -> None:
         # Returns at once: the engine loads in its own process, and /health says 503 until it is warm.
-        self.backend = Backend(settings)
+        self.backend = Backend(settings, tracer=bentoml_seams.tracer())
 
     @bentoml.on_shutdown
     def stop(self) -> None:
@@ -51,9 +57,6 @@ class Sam3D:
 
     def __is_alive__(self) -> bool:
         return self.backend.alive
-
-    def __metrics__(self, metrics: str) -> str:
-        return metrics + telemetry.exposition(self.backend.worker)
 
     # async: a plain `def` would be queued by BentoML's threads=1 before our queue sees it, and 429 could never fire.
     @bentoml.api(route="/api/inference", input_spec=InferenceInput)
@@ -67,5 +70,10 @@ class Sam3D:
 
 
 Sam3D.add_asgi_middleware(Requests)
+Sam3D.add_asgi_middleware(Measured)
+Sam3D.add_asgi_middleware(SecurityHeaders, shared=bool(settings.cors_origins))
+if settings.cors_origins:
+    Sam3D.add_asgi_middleware(CORSMiddleware, **cors(settings.cors_origins))
 Sam3D.add_asgi_middleware(Problems)
+Sam3D.add_asgi_middleware(Doorkeeper)
 Sam3D.add_asgi_middleware(UploadLimit, max_bytes=settings.max_upload_bytes)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -14,11 +16,12 @@ from pydantic import ValidationError
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 import sam3d_bento
+from sam3d_bento import api_key, launch
 from sam3d_bento.errors import Sam3DError
 from sam3d_bento.generation import Generator, LocalGenerator, RemoteGenerator
 from sam3d_bento.options import COLOUR_SOURCES, QUALITIES, TEXTURE_FORMATS, TEXTURE_SIZES, Options
 from sam3d_bento.serving import logs
-from sam3d_bento.settings import Settings, SettingsError
+from sam3d_bento.settings import CLIENT_KEY_FILE, Settings, SettingsError
 from sam3d_bento.submission import STAGES, Stage, Submission
 from sam3d_bento.terminal import console, speaks_plainly
 from sam3d_bento.weight_part import WeightsError
@@ -29,6 +32,12 @@ R = TypeVar("R")
 
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 output_file = click.Path(dir_okay=False, writable=True, path_type=Path)
+key_file_option = click.option(
+    "--api-key-file",
+    type=existing_file,
+    envvar=CLIENT_KEY_FILE,
+    help=f"Holds the key of --server's API. Default: what {CLIENT_KEY_FILE} names.",
+)
 plainly = speaks_plainly(Sam3DError, SettingsError, WeightsError)
 
 
@@ -81,6 +90,7 @@ def _options(**values: Any) -> Options:
     "--save-reconstruction", type=output_file, metavar="X.npz", help="Also keep the dense mesh, for `export`."
 )
 @click.option("--server", metavar="URL", help="Let the service at this address do it, instead of this machine.")
+@key_file_option
 @plainly
 def generate(
     photos: tuple[Path, ...],
@@ -88,6 +98,7 @@ def generate(
     mask: Path | None,
     save_reconstruction: Path | None,
     server: str | None,
+    api_key_file: Path | None,
     **choices: Any,
 ) -> None:
     """Turn each PHOTO into DIR/<name>.glb, and a picture of it, DIR/<name>.webp.
@@ -107,7 +118,7 @@ def generate(
     options = _options(**choices)
     generator: Generator
     if server is not None:
-        generator = RemoteGenerator(server)
+        generator = RemoteGenerator(server, api_key.read_one(api_key_file) if api_key_file else None)
     else:
         settings = Settings.from_environ()
         logs.configure(settings.log_format)
@@ -201,20 +212,55 @@ def memory_plan(voxels: int, parts: bool) -> None:
     click.echo(memory_plan.table(plans))
 
 
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@plainly
+def doctor(as_json: bool) -> None:
+    """Print what a report of a fault needs, and what would stop the service; the status is 1 then.
+
+    No secret is printed. Runs a photo through the preview engine as a self-test.
+    """
+    from sam3d_bento import doctor as examination
+
+    report = examination.examine()
+    click.echo(json.dumps(report, indent=1) if as_json else examination.text(report))
+    if report["faults"]:
+        sys.exit(1)
+
+
+@main.command()
+@click.option("--server", metavar="URL", help="A service that runs. Default: one is started here, and ended.")
+@click.option("--requests", type=click.IntRange(1, 1000), default=20, show_default=True, help="One after the other.")
+@key_file_option
+@plainly
+def validate(server: str | None, requests: int, api_key_file: Path | None) -> None:
+    """Send real photos, and print for each promise whether it is kept: PASS, FAIL or NOT MEASURED.
+
+    The photo has 1024 px. The status is 1 when a promise is not kept.
+    """
+    from sam3d_bento import own_service, validation
+
+    key = api_key.read_one(api_key_file) if api_key_file and server else None
+    with contextlib.nullcontext() if server else own_service.started() as own:
+        url = server or (own.url if own else "")
+        lines = []
+        for line in validation.validate(url, requests, key=key, own=own, tell=lambda said: click.echo(said, err=True)):
+            click.echo(f"{line.verdict:<13} {line.promise:<11} {line.said}")
+            lines.append(line)
+    if any(line.verdict is validation.Verdict.FAIL for line in lines):
+        sys.exit(1)
+
+
 @main.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @plainly
 def serve(arguments: tuple[str, ...]) -> NoReturn:
     """Start the service; ARGUMENTS go to `bentoml serve` (--port 8000, --host 127.0.0.1, ...)."""
-    folder = next(
-        (place for place in (Path(), Path(sam3d_bento.__file__).parents[1]) if (place / "service.py").is_file()), None
-    )
-    if folder is None:
-        raise click.ClickException("There is no service.py here; run this in the project's folder.")
-    # BentoML reads this when it is imported, and takes only the word "true" for a no.
-    environment = os.environ | {"BENTOML_DO_NOT_TRACK": "True"}
-    command = [sys.executable, "-m", "bentoml", "serve", "service:Sam3D", "--working-dir", str(folder), *arguments]
-    os.execve(sys.executable, command, environment)  # noqa: S606  # replaces this process; no shell
+    place = launch.folder()
+    if place is None:
+        raise click.ClickException(f"There is no {launch.MODULE} here; run this in the project's folder.")
+    command = launch.command(place, arguments)
+    os.execve(sys.executable, command, launch.environment())  # noqa: S606  # replaces this process; no shell
 
 
 class StageBar:

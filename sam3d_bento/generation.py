@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from pydantic import SecretStr
+
 from sam3d_bento.remote import RemotePipeline
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import Asset, Report, Submission
@@ -52,10 +54,10 @@ class LocalGenerator:
 
 
 class RemoteGenerator:
-    """The service at a URL."""
+    """The service at a URL. key: of its API, if it wants one."""
 
-    def __init__(self, url: str) -> None:
-        self._pipeline = RemotePipeline(url)
+    def __init__(self, url: str, key: SecretStr | None = None) -> None:
+        self._pipeline = RemotePipeline(url, key)
 
     def generate(self, submission: Submission, report: Report) -> Generated:
         """See `Generator`."""

@@ -89,6 +89,7 @@ class Pipeline:
             "engine_facts": self.info.facts,
             "seconds": clock.seconds,
             "gpu_peak_bytes": self._engine.gpu_peak_bytes,
+            "retries": self._engine.retries,
             "bytes": len(exported.glb),
         }
         return Asset(glb=exported.glb, report={**exported.extras, **figures})

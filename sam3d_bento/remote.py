@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+from pydantic import SecretStr
 
 from sam3d_bento.errors import Internal, Sam3DError, TransferFailed
 from sam3d_bento.submission import Asset, Report, Submission
@@ -23,11 +24,13 @@ PAUSE_SECONDS = 1.0
 
 
 class RemotePipeline:
-    """The service at a base URL. Close it after use, or use it in a `with` block."""
+    """The service at a base URL. Close it after use, or use it in a `with` block. key: of its API, if it wants one."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: SecretStr | None = None) -> None:
         self.url = url.rstrip("/")
-        self._http = httpx.Client(base_url=self.url, timeout=TIMEOUT, follow_redirects=True)
+        # In this header, which httpx does not send on to the store of results when it is redirected there.
+        headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
+        self._http = httpx.Client(base_url=self.url, timeout=TIMEOUT, follow_redirects=True, headers=headers)
 
     def __enter__(self) -> RemotePipeline:
         return self

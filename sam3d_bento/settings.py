@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 PREFIX = "SAM3D_"
+# What is no setting of the service: the key that `generate --server` shows.
+CLIENT_KEY_FILE = "SAM3D_API_KEY_FILE"
 
 # Pillow's own limit stays as it is: it is global, and it also guards what decoders allocate while they open a file.
 PILLOW_MAX_PIXELS = 178_956_970
@@ -39,6 +41,13 @@ def _with_s3(value: Any, info: ValidationInfo) -> Any:
     return value
 
 
+def _with_keys(value: Any, info: ValidationInfo) -> Any:
+    """Refuse a setting that would be ignored: without keys, every door is open."""
+    if value and info.data.get("api_keys_file", "refused itself") is None:
+        raise ValueError("it goes with SAM3D_API_KEYS_FILE")
+    return value
+
+
 def _cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "sam3d-bento"
 
@@ -46,6 +55,8 @@ def _cache_dir() -> Path:
 Count = Annotated[int, BeforeValidator(_whole), Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 HostName = Annotated[str, Field(pattern=r"^((\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:]*)$")]
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[0-9]+)?)$")]
+Origins = Annotated[tuple[Origin, ...], BeforeValidator(_listed)]
 Hosts = Annotated[tuple[HostName, ...], BeforeValidator(_listed)]
 Folder = Annotated[Path, AfterValidator(Path.expanduser), AfterValidator(Path.absolute)]
 File = Annotated[Path, AfterValidator(Path.expanduser), AfterValidator(Path.absolute)]
@@ -121,6 +132,16 @@ class Settings(BaseModel):
     max_pixels: Annotated[Count, Field(le=PILLOW_MAX_PIXELS, description="Largest image, width × height")] = 64_000_000
     queue_limit: Annotated[Count, Field(description="Jobs that may wait; one more is refused with 429")] = 8
     deadline_seconds: Annotated[Seconds, Field(description="A run that takes longer is stopped")] = 120
+    api_keys_file: Annotated[
+        File | None, Field(description="Keys of the API, one a line; absent: everybody may use it")
+    ] = None
+    metrics_need_key: Annotated[
+        bool, Field(description="Whether `/metrics` needs a key as well"), AfterValidator(_with_keys)
+    ] = False
+    cors_origins: Annotated[
+        Origins,
+        Field(description="Sites whose pages may use the API, `https://app.example.com`, comma-separated; `*`: all"),
+    ] = ()
     public_url: Annotated[
         str | None,
         Field(
@@ -152,5 +173,5 @@ class Settings(BaseModel):
     def unknown_names(cls, environ: Mapping[str, str] | None = None) -> list[str]:
         """`SAM3D_*` variables that name no setting: most likely a typing mistake."""
         environ = os.environ if environ is None else environ
-        known = {PREFIX + name.upper() for name in cls.model_fields}
+        known = {CLIENT_KEY_FILE} | {PREFIX + name.upper() for name in cls.model_fields}
         return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)

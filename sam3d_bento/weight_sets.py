@@ -97,6 +97,12 @@ def holding(name: str) -> tuple[str, WeightFile] | None:
     )
 
 
+def in_use(settings: Settings) -> list[str]:
+    """The names of the sets that the settings ask for; a mask model of one's own is in none."""
+    mask = holding(f"{settings.mask_model}.onnx")
+    return [*([mask[0]] if mask else []), *(["sam3d"] if settings.engine != "preview" else [])]
+
+
 def _inside(name: str) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.name or "\0" in name:

@@ -77,7 +77,24 @@ def test_every_error_code_is_described_with_its_status(kind):
     assert any(str(kind.status) in line for line in lines), lines
 
 
+def test_every_metric_is_described():
+    described = {name.strip() for row in rows("metric") for name in row[0].split(",")} - {"process_*"}
+    telling = ("telemetry.py", "readings.py")
+    source = "".join((Path(__file__).parents[1] / "sam3d_bento" / "serving" / name).read_text() for name in telling)
+    counters = {"requests", "runs", "engine_loads", "engine_losses", "gpu_out_of_memory", "run_retries"}
+    names = {name.removeprefix("sam3d_") for name in re.findall(r'"(sam3d_[a-z_]+)"', source)}
+    assert described == {f"sam3d_{name}_total" if name in counters else f"sam3d_{name}" for name in names}
+
+
 def test_figures_and_links_name_files_that_exist():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         if not target.startswith("http"):
             assert (Path(__file__).parents[1] / target).exists(), target
+
+
+def test_the_tests_that_security_md_names_exist():
+    text = (Path(__file__).parents[1] / "SECURITY.md").read_text()
+    named = re.findall(r"`(tests/[\w/.]+)`", text)
+    assert len(named) > 10
+    for path in named:
+        assert (Path(__file__).parents[1] / path).exists(), path

@@ -28,6 +28,7 @@ class FakeEngine:
     def __init__(self):
         self.facts = {"attention": "none"}
         self.gpu_peak_bytes = None
+        self.retries = 0
         self.splats_asked_for = []
 
     def load(self):
@@ -96,4 +97,4 @@ def test_the_report_has_the_peak_of_this_run_and_the_file_what_does_not_change(p
     length = struct.unpack_from("<I", asset.glb, 12)[0]
     extras = json.loads(asset.glb[20 : 20 + length])["asset"]["extras"]
     assert extras["pose"] == asset.report["pose"]
-    assert set(asset.report) - set(extras) == {"engine_facts", "seconds", "gpu_peak_bytes", "bytes"}
+    assert set(asset.report) - set(extras) == {"engine_facts", "seconds", "gpu_peak_bytes", "retries", "bytes"}

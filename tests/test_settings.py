@@ -23,6 +23,18 @@ def test_hosts_are_listed_with_commas_and_know_no_capitals():
     assert settings.allowed_hosts == ("photos.example.com", "*.s3.example.net", "::1")
 
 
+def test_origins_are_listed_with_commas():
+    settings = Settings.from_environ(
+        {"SAM3D_CORS_ORIGINS": "https://App.example.com, http://localhost:5173,http://[::1]"}
+    )
+    assert settings.cors_origins == ("https://app.example.com", "http://localhost:5173", "http://[::1]")
+
+
+def test_metrics_need_a_key_where_there_are_keys():
+    keys = {"SAM3D_API_KEYS_FILE": "keys", "SAM3D_METRICS_NEED_KEY": "true"}
+    assert Settings.from_environ(keys).metrics_need_key
+
+
 def test_folders_are_absolute_and_know_the_home_folder():
     assert Settings.from_environ({"SAM3D_WORK_DIR": "~/x"}).work_dir == Path.home() / "x"
     assert Settings.from_environ({"SAM3D_CHECKPOINT_DIR": "~/hf"}).checkpoint_dir == Path.home() / "hf"
@@ -47,6 +59,11 @@ def test_folders_are_absolute_and_know_the_home_folder():
         ("OUTPUT_URL", "s3://key:secret@bucket/folder"),
         ("OUTPUT_ENDPOINT", "https://s3.example.com"),  # without an s3:// address it would be ignored
         ("ALLOWED_HOSTS", "*"),
+        ("CORS_ORIGINS", "app.example.com"),
+        ("CORS_ORIGINS", "https://app.example.com/"),
+        ("CORS_ORIGINS", "https://*.example.com"),
+        ("CORS_ORIGINS", "null"),
+        ("METRICS_NEED_KEY", "true"),  # without keys it would be ignored
         ("ALLOWED_HOSTS", "https://photos.example.com"),
         ("ALLOWED_HOSTS", "photos.*.com"),
     ],
@@ -69,4 +86,5 @@ def test_all_bad_values_are_named_at_once():
 
 
 def test_a_misspelt_name_is_found():
+    assert Settings.unknown_names({"SAM3D_API_KEY_FILE": "of generate --server"}) == []
     assert Settings.unknown_names({"SAM3D_ENGIN": "preview", "SAM3D_ENGINE": "preview", "PATH": "/"}) == ["SAM3D_ENGIN"]

@@ -36,6 +36,10 @@ class Engine(Protocol):
     def gpu_peak_bytes(self) -> int | None:
         """Most bytes that the last `reconstruct` had allocated on the GPU; None without one."""
 
+    @property
+    def retries(self) -> int:
+        """How often the last `reconstruct` was begun again because the GPU's memory did not suffice."""
+
     def load(self) -> None:
         """Make ready; called once, before the first `reconstruct`. Ends with a tiny reconstruction as a warm-up."""
 

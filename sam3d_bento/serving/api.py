@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -20,7 +21,7 @@ from sam3d_bento import formats
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.notices import Notice
 from sam3d_bento.options import EXPORT_OPTIONS, Options
-from sam3d_bento.serving import asset_routes, inputs, job_routes, results, studio
+from sam3d_bento.serving import asset_routes, inputs, job_routes, results, studio, telemetry
 from sam3d_bento.serving.assets import GLB_MEDIA_TYPE, StoredFile
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.requests import note, request_id
@@ -135,6 +136,12 @@ async def health(request: Request) -> Response:
     return JSONResponse(report, 200 if ready else 503, headers)
 
 
+async def metrics(request: Request) -> Response:
+    """What Prometheus scrapes."""
+    text = await anyio.to_thread.run_sync(telemetry.exposition, backend())
+    return Response(text, headers={"Cache-Control": "no-store"}, media_type=CONTENT_TYPE_LATEST)
+
+
 def mask_headers(report: dict[str, Any]) -> dict[str, str]:
     """What both the GLB's and the mask's answer say of the mask."""
     return {
@@ -148,6 +155,7 @@ def mask_headers(report: dict[str, Any]) -> dict[str, str]:
 app = Starlette(
     routes=[
         Route("/health", health),
+        Route("/metrics", metrics),
         Route("/api/options", options),
         Route("/api/mask", mask, methods=["POST"]),
         *asset_routes.routes,

@@ -8,14 +8,20 @@ import tempfile
 import threading
 from typing import Any
 
+from opentelemetry.trace import Tracer
+
 from sam3d_bento.errors import StorageUnavailable
 from sam3d_bento.serving import gpu, logs
 from sam3d_bento.serving.assets import Assets, AssetStore
 from sam3d_bento.serving.bucket import Bucket
+from sam3d_bento.serving.job import Job
 from sam3d_bento.serving.jobs import Jobs
+from sam3d_bento.serving.keys import Keys
+from sam3d_bento.serving.telemetry import Telemetry
+from sam3d_bento.serving.traces import Traces
 from sam3d_bento.serving.workdir import WorkDir
 from sam3d_bento.serving.worker import State, Worker
-from sam3d_bento.settings import Settings
+from sam3d_bento.settings import Settings, SettingsError
 
 ENGINE_LOADER = "sam3d_bento.pipeline:Pipeline.load"
 MASK_LOADER = "sam3d_bento.pipeline:MaskPreview.load"
@@ -31,17 +37,20 @@ log = logging.getLogger("sam3d_bento.backend")
 class Backend:
     """Starts at once and loads in the background: `ready` tells when jobs are taken.
 
-    engine_loader: as in `messages.Start`.
+    engine_loader: as in `messages.Start`. tracer: makes the spans of runs; None: nobody traces.
     """
 
-    def __init__(self, settings: Settings, engine_loader: str = ENGINE_LOADER) -> None:
+    def __init__(self, settings: Settings, engine_loader: str = ENGINE_LOADER, tracer: Tracer | None = None) -> None:
         self.settings = settings
         logs.configure(settings.log_format)
         for name in Settings.unknown_names():
             logs.event(log, "unknown setting", logging.WARNING, name=name)
         self.workdir = WorkDir(settings.work_dir)
         self.assets = choose_assets(settings)
-        self.worker = Worker("engine", engine_loader, settings, self.workdir)
+        self.keys = None if settings.api_keys_file is None else Keys(settings.api_keys_file)
+        self.telemetry = Telemetry()
+        self._traces = Traces(tracer)
+        self.worker = Worker("engine", engine_loader, settings, self.workdir, run_ended=self._run_ended)
         self.jobs = Jobs(self.worker, self.assets, settings)
         self.drawing = asyncio.Lock()  # one picture at a time: a page of them is no reason to refuse exports
         self._helpers: dict[str, Worker] = {}
@@ -49,6 +58,12 @@ class Backend:
         self._stopping = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep_regularly, name="sweeper", daemon=True)
         self._tempdir_before = tempfile.tempdir
+        if self.keys is not None:
+            try:
+                self.keys.claim()
+            except SettingsError as exc:
+                self.worker.fail(f"SAM3D_API_KEYS_FILE: {exc}")
+                return
         for setting, claim in (("SAM3D_WORK_DIR", self.workdir.claim), (self.assets.setting, self.assets.claim)):
             try:
                 claim()
@@ -77,6 +92,11 @@ class Backend:
         In the second case the worker goes on, and a job that does not cost the engine makes it True again.
         """
         return self.worker.state is not State.FAILED and self.worker.losses < MOST_LOSSES
+
+    @property
+    def workers(self) -> list[Worker]:
+        """The engine's, and the helpers that were started."""
+        return [self.worker, *self._helpers.values()]
 
     @property
     def mask_worker(self) -> Worker:
@@ -127,15 +147,26 @@ class Backend:
         self._stopping.set()
         if self._sweeper.is_alive():
             self._sweeper.join()
-        for worker in (self.worker, *self._helpers.values()):
+        for worker in self.workers:
             worker.stop()
         tempfile.tempdir = self._tempdir_before
         self.workdir.close()
 
+    def _run_ended(self, process: str, job: Job, outcome: Any) -> None:
+        self.telemetry.run_ended(process, job, outcome)
+        self._traces.run_ended(process, job, outcome)
+
     def _helper(self, name: str, loader: str) -> Worker:
         with self._helpers_lock:
             if name not in self._helpers:
-                self._helpers[name] = Worker(name, loader, self.settings, self.workdir, queue_while_loading=True)
+                self._helpers[name] = Worker(
+                    name,
+                    loader,
+                    self.settings,
+                    self.workdir,
+                    queue_while_loading=True,
+                    run_ended=self._run_ended,
+                )
                 self._helpers[name].start()
             return self._helpers[name]
 

@@ -17,6 +17,10 @@ import sam3d_bento
 PIPE_TIMEOUT_SECONDS = 20
 
 
+# What names of environment variables with keys begin with.
+CREDENTIALS = ("RUNPOD_", "AWS_", "AZURE_", "GOOGLE_", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+
+
 class EngineProcess:
     """A running `engine_process` and our end of its pipe."""
 
@@ -44,9 +48,10 @@ class EngineProcess:
 def _environment() -> dict[str, str]:
     """The child finds this very package, also when it lies in a bento and is not installed.
 
-    RunPod puts keys into a worker's environment for its SDK; the engine, and the code of others in it, needs none.
+    Keys that somebody or some platform put into the environment stay here: RunPod's for its SDK, a cloud's for the
+    bucket. The engine, and the code of others in it, needs none.
     """
     source = str(Path(sam3d_bento.__file__).parents[1])
     search = os.environ.get("PYTHONPATH")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RUNPOD_")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(CREDENTIALS)}
     return {**inherited, "PYTHONPATH": f"{source}{os.pathsep}{search}" if search else source}

@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from multiprocessing.connection import Connection
 from typing import Any, cast
 
@@ -60,7 +61,8 @@ def main(descriptor: int) -> None:
         return
     pipe.send(Ready(runner.info))
     while (task := _next_task(pipe)) is not None:
-        pipe.send(_run(runner, task, pipe))
+        with logs.bound(request_id=task.label, job=task.job_id):
+            pipe.send(_run(runner, task, pipe))
 
 
 def die_with_parent() -> None:
@@ -105,8 +107,31 @@ def _next_task(pipe: Any) -> Task | None:
         # else a Cancel that crossed the end of its job
 
 
+class _StageLog:
+    """A line for each stage that a run has left behind. A run tells of a stage from its beginning to its end."""
+
+    def __init__(self) -> None:
+        self._stage: Stage | None = None
+        self._since = self._until = 0.0
+
+    def saw(self, stage: Stage) -> None:
+        """The run is in this stage."""
+        if stage != self._stage:
+            self.close()
+            self._stage, self._since = stage, time.monotonic()
+        self._until = time.monotonic()
+
+    def close(self) -> None:
+        """The last stage is done."""
+        if self._stage is not None:
+            logs.event(log, "stage done", stage=self._stage, seconds=round(self._until - self._since, 4))
+
+
 def _run(runner: Runner, task: Task, pipe: Any) -> Done | Failed:
+    stages = _StageLog()
+
     def report(stage: Stage, fraction: float) -> None:
+        stages.saw(stage)
         while pipe.poll():  # also raises when the service is gone
             message = pipe.recv()
             if isinstance(message, Cancel) and message.job_id == task.job_id:
@@ -122,9 +147,10 @@ def _run(runner: Runner, task: Task, pipe: Any) -> Done | Failed:
 
     tempfile.tempdir = str(task.directory)  # what a library writes meanwhile is removed with the job
     try:
-        if task.keep:
-            return Done(task.job_id, runner.run(task.submission, report, keep))
-        return Done(task.job_id, runner.run(task.submission, report))
+        arguments = (keep,) if task.keep else ()
+        result = runner.run(task.submission, report, *arguments)
+        stages.close()
+        return Done(task.job_id, result)
     except Sam3DError as exc:
         return Failed(task.job_id, exc)
     except (EOFError, ConnectionResetError, BrokenPipeError):  # from the pipe: nobody is left to answer

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, BinaryIO
 
+from opentelemetry.context import get_current
+
 from sam3d_bento.submission import Stage
 
 
@@ -24,7 +26,8 @@ class Job:
     no name any more: it is gone when it is closed, or nobody holds the job.
     watch: called, from the worker's thread, whenever the job's place in the queue or its progress has changed.
     progress: the stage that runs and its finished share, 0..1; None while the job waits.
-    seconds: spent in each stage so far.
+    seconds: spent in each stage so far. began: when each began (monotonic).
+    context: of OpenTelemetry, where the job was submitted.
     """
 
     def __init__(
@@ -46,12 +49,13 @@ class Job:
         self.future.set_running_or_notify_cancel()
         self.progress: tuple[Stage, float] | None = None
         self.seconds: dict[str, float] = {}
+        self.began: dict[str, float] = {}
+        self.context = get_current()
         self.submitted = time.monotonic()
         self.queue_seconds = 0.0
         self.cancelled = threading.Event()
         self._cancel = cancel
         self._watch = watch
-        self._stage_started = 0.0
 
     def cancel(self) -> None:
         """Drop the job when it still waits; when it runs, end it at its next step. Without effect on a finished job."""
@@ -60,9 +64,7 @@ class Job:
     def advance(self, stage: Stage, fraction: float) -> None:
         """Take in what the run tells of itself."""
         now = time.monotonic()
-        if stage not in self.seconds:
-            self._stage_started = now
-        self.seconds[stage] = round(now - self._stage_started, 4)
+        self.seconds[stage] = round(now - self.began.setdefault(stage, now), 4)
         self.progress = (stage, fraction)
         self.changed()
 

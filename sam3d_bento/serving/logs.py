@@ -1,6 +1,7 @@
 """Log lines of this package: readable on a console, or one JSON object a line.
 
-A line is an event with fields: `logs.event(log, "inference done", request_id=..., seconds=...)`.
+A line is an event with fields: `logs.event(log, "inference done", request_id=..., seconds=...)`. What runs for somebody
+is `bound` to the request id, so that every line on the way has it, also one of a library that knows of no fields.
 """
 
 from __future__ import annotations
@@ -8,10 +9,26 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 ROOT = "sam3d_bento"
+
+
+_bound: ContextVar[dict[str, Any] | None] = ContextVar("bound", default=None)
+
+
+@contextmanager
+def bound(**fields: Any) -> Iterator[None]:
+    """Add these fields (JSON values) to every line that is logged in the block, by whomever, in this thread or task."""
+    token = _bound.set({**(_bound.get() or {}), **fields})
+    try:
+        yield
+    finally:
+        _bound.reset(token)
 
 
 def event(log: logging.Logger, message: str, level: int = logging.INFO, **fields: Any) -> None:
@@ -20,9 +37,16 @@ def event(log: logging.Logger, message: str, level: int = logging.INFO, **fields
 
 
 def configure(log_format: Literal["console", "json"]) -> None:
-    """Send this package's log to standard error, once; other loggers are left alone."""
+    """Send this package's log to standard error, once. Other loggers are left alone, but as JSON they speak it too."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else ConsoleFormatter())
+    if log_format == "json":
+        logging.captureWarnings(True)
+        root = logging.getLogger()
+        if not root.handlers:
+            root.addHandler(handler)
+        for other in root.handlers:
+            other.setFormatter(JsonFormatter())
     logger = logging.getLogger(ROOT)
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO)
@@ -30,7 +54,7 @@ def configure(log_format: Literal["console", "json"]) -> None:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    return getattr(record, "fields", {})
+    return {**(_bound.get() or {}), **getattr(record, "fields", {})}
 
 
 class ConsoleFormatter(logging.Formatter):

@@ -70,13 +70,14 @@ class LoadFailed:
 class Task:
     """Run this. directory: exists, is the job's own, and takes every file that the job must write.
 
-    keep: whether the reconstruction is to be saved there, under RECONSTRUCTION_NAME.
+    label: the request id, for logs. keep: whether the reconstruction is to be saved there, under RECONSTRUCTION_NAME.
     """
 
     job_id: str
     submission: Any
     directory: Path
     keep: bool = False
+    label: str = ""
 
 
 @dataclass(frozen=True)

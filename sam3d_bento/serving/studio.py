@@ -20,11 +20,7 @@ from sam3d_bento.serving.routing import backend
 
 COMPRESSION = 6  # three.js shrinks to a quarter in some 20 ms
 
-HEADERS = {
-    "Cache-Control": "no-cache",  # kept, but asked for again: a new version's files fit together
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+CACHING = "no-cache"  # kept, but asked for again: a new version's files fit together
 
 
 def content_security_policy(store: str | None) -> str:
@@ -45,12 +41,12 @@ def content_security_policy(store: str | None) -> str:
 
 
 class WebFiles(StaticFiles):
-    """The files of web/, each with what browsers may do with it."""
+    """The files of web/."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """As StaticFiles."""
         response = await super().get_response(path, scope)
-        response.headers.update(HEADERS)
+        response.headers["Cache-Control"] = CACHING
         return response
 
 

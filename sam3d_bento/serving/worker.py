@@ -6,7 +6,8 @@ A `Worker` owns
   * each job's directory, which is removed before the job's future resolves;
   * the deadline: a run that exceeds it costs the engine process, never the service;
   * the count of losses in a row: engine processes that died, hung or gave themselves up, with no job between them
-    that ended in another way. It only counts: a process is replaced however often that happens.
+    that ended in another way (`losses`; `all_losses` since the start). It only counts: a process is replaced however
+    often that happens.
 It promises that every job's future resolves, with the job's own result or with an error from the tree.
 
 States:
@@ -59,6 +60,10 @@ LOSSES = (DeadlineExceeded, EngineLost)
 log = logging.getLogger("sam3d_bento.worker")
 
 
+def unnoticed(name: str, job: Job, outcome: Any) -> None:
+    """The `run_ended` of a worker whose runs nobody counts."""
+
+
 class State(StrEnum):
     """See the module's docstring."""
 
@@ -74,21 +79,32 @@ class Worker:
     """See the module's docstring.
 
     name: for logs. loader: as in `messages.Start`. queue_while_loading: whether jobs may wait for the first load too.
+    run_ended: called in the supervising thread, before the job's future resolves, with the worker's name, the job, and
+    its result or error.
     """
 
     def __init__(
-        self, name: str, loader: str, settings: Settings, workdir: WorkDir, *, queue_while_loading: bool = False
+        self,
+        name: str,
+        loader: str,
+        settings: Settings,
+        workdir: WorkDir,
+        *,
+        queue_while_loading: bool = False,
+        run_ended: Callable[[str, Job, Any], None] = unnoticed,
     ) -> None:
         self.name = name
         self.reason = "The engine is loading."
         self.info: RunnerInfo | None = None
         self.loads = 0
         self.losses = 0
+        self.all_losses = 0
         self.pace = Pace()
         self._loader = loader
         self._settings = settings
         self._workdir = workdir
         self._queue_while_loading = queue_while_loading
+        self._run_ended = run_ended
         self._state = State.STARTING
         self._lock = threading.Lock()
         self._queue: deque[Job] = deque()
@@ -272,8 +288,10 @@ class Worker:
         if job is None:
             return
         if isinstance(outcome, Sam3DError):
+            self._run_ended(self.name, job, outcome)
             job.future.set_exception(outcome)
         else:
+            self._run_ended(self.name, job, outcome.result)
             job.future.set_result(outcome.result)
 
     def _next(self, engine: EngineProcess) -> Job | None:
@@ -296,7 +314,7 @@ class Worker:
         assert job.submission is not None
         try:
             with self._workdir.job_directory(job.id) as directory:
-                task = Task(job.id, job.submission, directory, job.keep)
+                task = Task(job.id, job.submission, directory, job.keep, job.label)
                 outcome = converse(
                     engine.pipe, task, job, self._settings.deadline_seconds, self._waker, self._interruption
                 )
@@ -316,6 +334,7 @@ class Worker:
     def _lose(self, reason: str, job: Job | None = None) -> None:
         """Count the engine process as lost; a new one is to follow. job: the one that it was lost in."""
         self.losses += 1
+        self.all_losses += 1
         self._enter(State.RESTARTING, "The engine process was lost; a new one is loading.")
         where = {"request_id": job.label, "job": job.id} if job else {}
         logs.event(log, f"{self.name} process lost", logging.ERROR, **where, reason=reason, in_a_row=self.losses)

@@ -38,6 +38,27 @@ def test_axe_finds_no_serious_fault(visit, axe, drawing, width, scheme):
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing to scroll sideways"
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_question_for_a_key_is_for_everybody(visit, axe, start_server, tmp_path, scheme):
+    (tmp_path / "keys").write_text("the-key-of-this-test-0123\n")
+    server = start_server(api_keys_file=tmp_path / "keys")
+    server.wait_until(200)
+    studio = visit(server.url, width=360, scheme=scheme, failing=["401"])
+    page = studio.page
+    page.wait_for_selector("#key-form:visible")
+    assert violations(page, axe) == []
+    studio.tab_to("key")
+    page.keyboard.type("not-the-key-of-this-test")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#key-refused:visible")
+    assert violations(page, axe) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360, "nothing to scroll sideways"
+    studio.tab_to("key")
+    page.keyboard.type("the-key-of-this-test-0123")
+    page.keyboard.press("Enter")
+    expect(page.locator("#key-form")).to_be_hidden()
+
+
 def test_the_main_path_needs_no_mouse(visit):
     studio = visit()
     page = studio.page

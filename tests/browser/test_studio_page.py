@@ -249,3 +249,28 @@ def test_nothing_moves_under_the_readers_eyes(visit, coffee):
     studio.make()
     studio.wait_for_model()
     assert studio.page.evaluate("window.shift") < 0.03
+
+
+def test_a_key_is_asked_for_once_and_opens_the_studio(visit, start_server, drawing, tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text("the-key-of-this-test-0123\n")
+    server = start_server(api_keys_file=keys)
+    server.wait_until(200)
+    studio = visit(server.url, failing=["401"])
+    page = studio.page
+    page.fill("#key", "not-the-key-of-this-test")
+    page.press("#key", "Enter")
+    page.wait_for_selector("#key-refused:visible")
+    page.fill("#key", "the-key-of-this-test-0123")
+    page.click("#key-form button")
+    expect(page.locator("#key-form")).to_be_hidden()
+    studio.choose(drawing(((150, 150, 360, 360), RED)))
+    studio.make()
+    studio.wait_for_model()
+    with page.expect_download() as download:
+        page.click("#download")
+    assert download.value.path().read_bytes()[:4] == b"glTF"
+    page.reload()
+    expect(page.locator("#recent img")).to_have_count(1)
+    page.wait_for_selector("#options >> css=select", state="attached")
+    expect(page.locator("#key-form")).to_be_hidden()

@@ -125,29 +125,6 @@ def test_a_bucket_that_cannot_be_used_is_said_by_health(serve, s3, tmp_path):
     assert http.post("/api/inference", files=photo("nap:0")).json()["code"] == "not_ready"
 
 
-def test_metrics_tell_how_many_jobs_wait(serve):
-    http = serve(queue_limit=5)
-
-    def load():
-        lines = http.get("/metrics").text.splitlines()
-        return [line for line in lines if line.startswith("sam3d_queue")]
-
-    assert load() == ["sam3d_queue_waiting 0.0", "sam3d_queue_running 0.0"]
-    clients = [
-        threading.Thread(target=http.post, args=("/api/inference",), kwargs={"files": photo("nap:60")}) for _ in "123"
-    ]
-    for client in clients:
-        client.start()
-    worker = backend().worker
-    while worker.waiting < 2 or worker.running is None:
-        threading.Event().wait(0.01)
-    assert load() == ["sam3d_queue_waiting 2.0", "sam3d_queue_running 1.0"]
-    worker.stop()  # ends the long runs
-    for client in clients:
-        client.join()
-    assert load() == ["sam3d_queue_waiting 0.0", "sam3d_queue_running 0.0"]
-
-
 def test_what_the_engine_refuses_reaches_the_client_as_it_is(serve):
     answer = serve().post("/api/inference", files=photo("refuse"))
     assert answer.status_code == 422
@@ -355,7 +332,7 @@ def test_log_lines_at_start_and_end_carry_the_request_id(serve, capfd):
     http.post("/api/inference", files=photo("nap:0"), headers={"x-request-id": "find-me"})
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
     mine = {line["message"]: line for line in lines if line.get("request_id") == "find-me"}
-    assert list(mine) == ["request start", "engine start", "request done"]
+    assert list(mine) == ["request start", "engine start", "stage done", "request done"]
     assert mine["engine start"]["gpu_memory"]
     done = mine["request done"]
     assert (done["status"], done["outcome"], done["engine"]) == (200, "done", "fake")

@@ -109,6 +109,7 @@ def test_out_of_memory_is_tried_once_again_in_the_next_profile(engine, shot, exp
     profiles = fail(STAGES[stage], torch.OutOfMemoryError(OUT_OF_MEMORY[0]), times=1)
     result = run(engine, shot)
     assert profiles[0] == "24gb"
+    assert engine.retries == 1
     if stage == "mesh":  # as large in 16gb; in 12gb its norms add up in another order
         assert set(profiles[1:]) == {"12gb"}
         assert share_of_strangers(result.vertices, expected.vertices, 1e-4) < 1e-3
@@ -126,6 +127,7 @@ def test_a_second_out_of_memory_is_the_callers_to_know_and_the_next_run_is_right
     assert caught.value.retryable
     assert profiles == ["24gb", "16gb"]
     assert_equal(run(engine, shot), expected)
+    assert engine.retries == 0, "it counts the last run's"
 
 
 def test_the_leanest_profile_has_no_second_attempt(engine, shot, fail):

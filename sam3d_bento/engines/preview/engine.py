@@ -25,6 +25,7 @@ class PreviewEngine:
     version = "preview-puff/1"
     device = "cpu"
     gpu_peak_bytes = None
+    retries = 0
 
     @property
     def facts(self) -> dict[str, Any]:

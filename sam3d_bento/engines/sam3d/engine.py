@@ -50,6 +50,7 @@ class Sam3dEngine:
         self._profile = PROFILES.get(memory_profile)  # type: ignore[call-overload]  # a name from the settings
         self._device = device
         self._inference: Inference | None = None
+        self.retries = 0
 
     @property
     def version(self) -> str:
@@ -104,6 +105,7 @@ class Sam3dEngine:
         longer use its GPU.
         """
         self._reset_peak()
+        self.retries = 0
         steps = STEPS[options.quality]
         try:
             result = self._in_two_attempts(
@@ -129,6 +131,7 @@ class Sam3dEngine:
         cheaper = inference.profile.cheaper(inference.stage)
         if result is None and cheaper is not None:
             self._free()
+            self.retries += 1
             log.warning("out of GPU memory in the profile %s; tried again in %s", inference.profile.name, cheaper.name)
             with inference.in_profile(cheaper):
                 result = self._attempt(run)

@@ -1,5 +1,7 @@
 // The service's HTTP API. Addresses are relative to the page, so that they stay on its host, also behind a proxy that
-// serves it below a folder. Every failure is a Problem.
+// serves it below a folder. Every failure is a Problem. Where the service wants a key, a request waits until there is one.
+
+import { askForKey, keyHeaders } from "./key.js";
 
 /** What went wrong, in the words of the service (RFC 9457). */
 export class Problem extends Error {
@@ -33,10 +35,17 @@ async function send(path, init) {
   }
 }
 
-async function request(path, init) {
-  const answer = await send(path, init);
-  if (!answer.ok) throw await problemOf(answer);
-  return answer;
+async function request(path, init = {}) {
+  for (;;) {
+    const key = keyHeaders();
+    const answer = await send(path, { ...init, headers: { ...init.headers, ...key } });
+    if (answer.status === 401) {
+      await askForKey(key);
+    } else {
+      if (!answer.ok) throw await problemOf(answer);
+      return answer;
+    }
+  }
 }
 
 async function problemOf(answer) {
@@ -82,7 +91,9 @@ export const thumbnailUrl = (id) => `api/assets/${id}.webp`;
 /** The GLB's bytes. With a bucket, the service leads to another host, which may not let this page read them. */
 export async function asset(id) {
   try {
-    return await (await request(assetUrl(id))).arrayBuffer();
+    const answer = await send(assetUrl(id)); // without a key: it would travel on to that host
+    if (!answer.ok) throw await problemOf(answer);
+    return await answer.arrayBuffer();
   } catch (error) {
     throw error.code === UNREACHABLE.code ? new Problem(UNREADABLE) : error;
   }

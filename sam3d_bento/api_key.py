@@ -1,0 +1,46 @@
+"""API keys in files: those that a service knows, one a line, and the one that a client shows.
+
+A key is 16 to 200 printable ASCII characters without spaces: `openssl rand -hex 32` makes one. Empty lines and lines
+that begin with `#` say nothing. No key is ever in an environment variable, an argument, a log line or an error.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from sam3d_bento.settings import SettingsError
+
+# Shorter ones could be guessed over the network: nothing here counts attempts.
+KEY = re.compile(r"[\x21-\x7e]{16,200}")
+
+
+def read_all(path: Path) -> list[SecretStr]:
+    """The keys in the file. Raises SettingsError, without their text, when it cannot be read or is no list of keys."""
+    try:
+        lines = path.read_text("ascii", errors="replace").splitlines()
+    except OSError as exc:
+        raise SettingsError(f"The file of API keys cannot be read ({exc.strerror}).") from exc
+    keys = []
+    for number, line in enumerate(lines, 1):
+        key = line.strip()
+        if not key or key.startswith("#"):
+            continue
+        if not KEY.fullmatch(key):
+            raise SettingsError(
+                f"Line {number} of the file of API keys is no key: 16 to 200 printable ASCII characters without spaces."
+            )
+        keys.append(SecretStr(key))
+    if not keys:
+        raise SettingsError("The file of API keys holds no key.")
+    return keys
+
+
+def read_one(path: Path) -> SecretStr:
+    """The only key in the file. Raises SettingsError like `read_all`, and when there are several."""
+    keys = read_all(path)
+    if len(keys) > 1:
+        raise SettingsError("The file holds several API keys; a client shows one.")
+    return keys[0]

@@ -1,0 +1,62 @@
+"""The keys that the API knows, from a file that may change while the service runs."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+from pathlib import Path
+
+from sam3d_bento import api_key
+from sam3d_bento.serving import logs
+from sam3d_bento.settings import SettingsError
+
+READABLE_BY_ALL = 0o004
+
+log = logging.getLogger("sam3d_bento.keys")
+
+
+class Keys:
+    """The keys in a file, read again whenever it changes: they are exchanged without a restart.
+
+    A file that cannot be read, or is no list of keys any more, lets nobody in. Only digests stay in memory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._version: tuple[int, ...] | None = None
+        self._digests: tuple[bytes, ...] = ()
+
+    def claim(self) -> None:
+        """Read the file now. Raises SettingsError when it is of no use."""
+        try:
+            stat = self._path.stat()
+        except OSError as exc:
+            self._digests, self._version = (), None
+            raise SettingsError(f"The file of API keys cannot be read ({exc.strerror}).") from exc
+        version = (stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
+        if version == self._version:
+            return
+        self._digests, self._version = (), version
+        self._digests = tuple(_digest(key.get_secret_value()) for key in api_key.read_all(self._path))
+        logs.event(log, "read the file of API keys", count=len(self._digests))
+        # No refusal: Kubernetes and Docker mount secrets so, into containers in which there is one user.
+        if stat.st_mode & READABLE_BY_ALL:
+            logs.event(log, "every user of this machine may read the file of API keys", logging.WARNING)
+
+    def know(self, given: str) -> bool:
+        """Whether this is one of the keys. Takes the same time for every key that is none."""
+        try:
+            self.claim()
+        except SettingsError as exc:
+            logs.event(log, "nobody is let in", logging.ERROR, reason=str(exc))
+            return False
+        digest = _digest(given)
+        known = False
+        for one in self._digests:
+            known |= hmac.compare_digest(one, digest)
+        return known
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()

@@ -1,0 +1,121 @@
+"""How a service process stands at this moment, as metrics: read when they are scraped, kept nowhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+import sam3d_bento
+from sam3d_bento import weight_sets, weights
+from sam3d_bento.serving import gpu
+from sam3d_bento.serving.assets import ASSET_NAME
+from sam3d_bento.weight_part import WeightsError
+
+if TYPE_CHECKING:
+    from sam3d_bento.serving.backend import Backend
+    from sam3d_bento.settings import Settings
+
+
+def take(backend: Backend) -> Iterator[Metric]:
+    """All readings. What cannot be known here is absent, never 0: a GPU, the contents of a bucket."""
+    yield from _engine(backend)
+    yield from _queue(backend)
+    yield from _processes(backend)
+    yield from _gpu(backend)
+    yield from _results(backend)
+    yield from _weights(backend.settings)
+
+
+def _engine(backend: Backend) -> Iterator[Metric]:
+    info = backend.worker.info
+    labels = {"version": sam3d_bento.__version__}
+    if info is not None:
+        labels |= {"engine": info.name, "engine_version": info.version, "device": info.device}
+    about = GaugeMetricFamily("sam3d_info", "Always 1; the labels say what runs.", labels=list(labels))
+    about.add_metric(list(labels.values()), 1)
+    yield about
+    yield GaugeMetricFamily("sam3d_ready", "Whether jobs are taken, as /health says.", int(backend.ready))
+
+
+def _queue(backend: Backend) -> Iterator[Metric]:
+    worker = backend.worker
+    yield GaugeMetricFamily("sam3d_queue_waiting", "Jobs that wait for their run.", worker.waiting)
+    running = int(worker.running is not None)
+    yield GaugeMetricFamily("sam3d_queue_running", "Jobs that run now: 0 or 1.", running)
+    yield GaugeMetricFamily("sam3d_queue_limit", "Jobs that may wait.", backend.settings.queue_limit)
+
+
+def _processes(backend: Backend) -> Iterator[Metric]:
+    loads = CounterMetricFamily("sam3d_engine_loads", "Loads of an engine process that succeeded.", labels=["process"])
+    losses = CounterMetricFamily(
+        "sam3d_engine_losses", "Engine processes that died, hung or gave themselves up.", labels=["process"]
+    )
+    for worker in backend.workers:
+        loads.add_metric([worker.name], worker.loads)
+        losses.add_metric([worker.name], worker.all_losses)
+    yield loads
+    yield losses
+
+
+def _gpu(backend: Backend) -> Iterator[Metric]:
+    if memory := gpu.memory():
+        name = [memory.name]
+        used = GaugeMetricFamily("sam3d_gpu_memory_used_bytes", "In use on the card, by all processes.", labels=["gpu"])
+        used.add_metric(name, memory.used_bytes)
+        yield used
+        total = GaugeMetricFamily("sam3d_gpu_memory_total_bytes", "Memory of the card.", labels=["gpu"])
+        total.add_metric(name, memory.total_bytes)
+        yield total
+    if (peak := backend.telemetry.gpu_peak_bytes) is not None:
+        yield GaugeMetricFamily(
+            "sam3d_gpu_memory_peak_bytes", "Most that a run had allocated on the GPU since the service started.", peak
+        )
+
+
+def _results(backend: Backend) -> Iterator[Metric]:
+    if backend.settings.output_url is not None:
+        return  # every listing of a bucket is paid for
+    assets, sizes = held(backend.settings.output_dir)
+    yield GaugeMetricFamily("sam3d_assets", "Results that can be fetched.", assets)
+    stored = GaugeMetricFamily("sam3d_assets_bytes", "Bytes of the stored results' files.", labels=["kind"])
+    for kind, size in sizes.items():
+        stored.add_metric([kind], size)
+    yield stored
+    limit = backend.settings.output_max_bytes
+    yield GaugeMetricFamily("sam3d_assets_limit_bytes", "Bytes above which the oldest results are removed.", limit)
+
+
+def held(folder: Path) -> tuple[int, dict[str, int]]:
+    """The number of results in the folder, and the bytes of their files by kind."""
+    count, sizes = 0, {"glb": 0, "npz": 0, "webp": 0}
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if ASSET_NAME.fullmatch(entry.name):
+                with suppress(FileNotFoundError):  # a sweep was quicker
+                    kind = entry.name.rpartition(".")[2]
+                    sizes[kind] += entry.stat(follow_symlinks=False).st_size
+                    count += kind == "glb"
+    return count, sizes
+
+
+def _weights(settings: Settings) -> Iterator[Metric]:
+    verified = GaugeMetricFamily(
+        "sam3d_weights_verified",
+        "1: each file of the set is there with the size of its manifest. (Contents: `sam3d-bento weights verify`.)",
+        labels=["set"],
+    )
+    for name in weight_sets.in_use(settings):
+        verified.add_metric([name], int(_complete(name, settings)))
+    yield verified
+
+
+def _complete(name: str, settings: Settings) -> bool:
+    try:
+        return not weights.verify(name, weight_sets.SETS[name].folder(settings), contents=False, optional=False)
+    except (WeightsError, OSError):
+        return False
