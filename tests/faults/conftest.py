@@ -47,14 +47,13 @@ def photo():
     return file.getvalue()
 
 
-@pytest.fixture
-def small_disk(tmp_path):
+@pytest.fixture(scope="module")
+def small_disk(tmp_path_factory):
     """A factory of file systems of so many bytes. Needs root."""
     mounted = []
 
     def make(name, size):
-        folder = tmp_path / name
-        folder.mkdir()
+        folder = tmp_path_factory.mktemp(name)
         done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True)
         if done.returncode:
             pytest.skip(f"no file system can be mounted here: {done.stderr.decode().strip()}")
