@@ -193,8 +193,9 @@ def _unquoted(value: str) -> str:
 def options_of(fields: dict[str, str]) -> Options:
     """The options in a form's texts. Raises BadRequest that names what is wrong."""
     values: dict[str, Any] = {name: value for name, value in fields.items() if value != ""}
-    if "texture_size" in values and values["texture_size"].isascii() and values["texture_size"].isdigit():
-        values["texture_size"] = int(values["texture_size"])  # pydantic does not turn texts into literals
+    size = values.get("texture_size", "")
+    if size.isascii() and size.isdigit() and len(size) < 10:  # Python refuses to read thousands of digits
+        values["texture_size"] = int(size)  # pydantic does not turn texts into literals
     _refuse_unknown(fields)
     return checked_options(values)
 

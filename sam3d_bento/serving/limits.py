@@ -99,7 +99,8 @@ class UploadLimit:
             return None
         if not declared.isascii() or not declared.isdigit():
             return BadRequest("The header Content-Length is not a number.")
-        return self._too_large() if int(declared) > self.max_bytes else None
+        digits = declared.lstrip("0") or "0"  # Python refuses to read thousands of them
+        return self._too_large() if len(digits) > 18 or int(digits) > self.max_bytes else None
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The upload is larger than {self.max_bytes} bytes.")

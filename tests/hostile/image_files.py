@@ -9,9 +9,11 @@ import struct
 import zlib
 
 import numpy as np
+import pillow_heif
 from PIL import ExifTags, Image, ImageCms
 
 SIZE = (24, 18)
+pillow_heif.register_heif_opener()
 
 
 def scene(size=SIZE):

@@ -73,6 +73,11 @@ def test_a_response_that_has_started_is_not_answered_twice():
     assert [message["status"] for message in sent] == [200]
 
 
+def test_a_length_of_thousands_of_digits_is_too_large():
+    answer = client(max_bytes=10).post("/", content=b"x", headers={"content-length": "9" * 5000})
+    assert answer.status_code == 413
+
+
 @pytest.mark.parametrize("length", ["-1", "1e3", "٣", "0x10", ""])
 def test_a_length_that_is_no_number_is_refused(length):
     answer = client(max_bytes=10).post("/", content=b"x", headers={"content-length": length.encode()})
