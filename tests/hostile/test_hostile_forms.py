@@ -114,7 +114,7 @@ def form(draw):
     ) + boundary
 
 
-@settings(THOROUGH, max_examples=600)
+@settings(THOROUGH, max_examples=400)
 @given(form=form())
 def test_any_form_is_read_or_refused(form):
     refusal, given = outcome(read, *form)

@@ -11,7 +11,6 @@ import httpx
 import pytest
 from malformed import corpus, findings
 from PIL import Image
-from server_process import Servers
 
 pytestmark = pytest.mark.server
 
@@ -19,15 +18,6 @@ SAMPLE = 400  # of the corpus
 PATIENCE = 60
 HEAD = "POST /api/mask HTTP/1.1\r\nHost: localhost\r\n"
 FORM = "Content-Type: multipart/form-data; boundary=x\r\n"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory, mask_model):
-    servers = Servers(tmp_path_factory.mktemp)
-    server = servers.start(engine="preview")
-    server.wait_until(200)
-    yield server
-    servers.stop()
 
 
 def resident(pid):

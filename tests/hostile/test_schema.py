@@ -5,20 +5,10 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
-from server_process import Servers
 
 pytestmark = [pytest.mark.server, pytest.mark.filterwarnings("ignore")]  # of schemathesis's own libraries
 
 EXAMPLES = 100
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory, mask_model):
-    servers = Servers(tmp_path_factory.mktemp)
-    server = servers.start(engine="preview")
-    server.wait_until(200)
-    yield server
-    servers.stop()
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
@@ -38,7 +28,7 @@ def test_no_request_that_the_document_leads_to_is_a_5xx(server, mode):
         answer = case.call(base_url=server.url)
         statuses.add(answer.status_code)
         assert answer.status_code < 500, case.as_curl_command()
-        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["content-type"] == ["application/problem+json"]
 
     ask()
     assert statuses <= {400, 413, 415}, "random bytes are no photo"
