@@ -16,7 +16,8 @@ def existing():
 
 
 def test_every_promise_names_a_test_that_exists():
-    rows = [line for line in PROMISES.splitlines() if line.startswith("| ") and not line.startswith("| promise")]
+    promises = PROMISES.partition("## Fuzzing")[0]
+    rows = [line for line in promises.splitlines() if line.startswith("| ") and not line.startswith("| promise")]
     assert len(rows) > 30
     known = set(existing())
     for row in rows:

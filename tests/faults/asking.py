@@ -56,13 +56,14 @@ def processes(pid):
 
 
 def engine_pid(server):
-    """The reconstructing one: it is the oldest of the engine processes."""
-    return min(pid for pid, command in processes(server.process.pid) if "engine_process" in command)
+    """The process that reconstructs now; it must be idle. The service has others, for masks and exports."""
+    return post(server, b"nap:0", accept="application/json").json()["pid"]
 
 
 def service_pid(server):
-    """The process that speaks HTTP: the engine's parent."""
-    return int(Path(f"/proc/{engine_pid(server)}/stat").read_text().rsplit(")")[1].split()[1])
+    """The process that speaks HTTP: the parent of engine processes."""
+    engine = next(pid for pid, command in processes(server.process.pid) if "engine_process" in command)
+    return int(Path(f"/proc/{engine}/stat").read_text().rsplit(")")[1].split()[1])
 
 
 def descriptors(pid):

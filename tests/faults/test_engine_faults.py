@@ -43,11 +43,12 @@ def test_an_engine_that_hangs_is_replaced_and_the_next_photo_is_served_in_15_sec
 
 def test_jobs_in_the_queue_survive_a_kill_of_the_engine(faulty, photo):
     well(faulty)
+    engine = engine_pid(faulty)
     running = asking(faulty, b"nap:30")
     until(lambda: (health(faulty)["run"] or {}).get("stage") == "reconstruct")
     waiting = [asking(faulty, photo), asking(faulty, photo)]
     until(lambda: health(faulty)["queue"]["waiting"] == 2)
-    os.kill(engine_pid(faulty), signal.SIGKILL)
+    os.kill(engine, signal.SIGKILL)
     for thread in (running, *waiting):
         thread.join()
     assert problem(running.answer) == (503, "engine_lost", True)

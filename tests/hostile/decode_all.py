@@ -27,7 +27,7 @@ from sam3d_bento.submission import Submission
 SECONDS = 20  # for one input, on a machine that has other things to do
 MAX_PIXELS = 1_000_000
 WARM_UP = 500
-MODEL_RUNS = 10  # a network's run takes as long as a hundred other inputs
+MODEL_RUNS = 5  # a network's run takes as long as a hundred other inputs
 
 
 class CountedModel:

@@ -17,7 +17,7 @@ from itertools import chain, pairwise
 from image_files import cut_out, encode, exif, parts, png, png_chunk, profile, scene, tiff, well_formed
 from PIL import Image
 
-FLIPS = 80  # of each well-formed picture
+FLIPS = 50  # of each well-formed picture
 SEED = 8
 
 

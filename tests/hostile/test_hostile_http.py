@@ -14,7 +14,7 @@ from PIL import Image
 
 pytestmark = pytest.mark.server
 
-SAMPLE = 400  # of the corpus
+SAMPLE = 250  # of the corpus
 PATIENCE = 60
 HEAD = "POST /api/mask HTTP/1.1\r\nHost: localhost\r\n"
 FORM = "Content-Type: multipart/form-data; boundary=x\r\n"

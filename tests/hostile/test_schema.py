@@ -8,7 +8,7 @@ from schemathesis import GenerationMode
 
 pytestmark = [pytest.mark.server, pytest.mark.filterwarnings("ignore")]  # of schemathesis's own libraries
 
-EXAMPLES = 100
+EXAMPLES = 60
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
