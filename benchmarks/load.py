@@ -35,7 +35,7 @@ from sam3d_bento.options import Options
 from sam3d_bento.pipeline import Pipeline
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import Submission
-from service import FOLDER, machine, memory, running_server, sample_photo, server_timing
+from service import FOLDER, machine, running_server, sample_photo, server_timing
 
 TARGET = FOLDER / "benchmarks" / "results" / "load.json"
 CLIENTS = (1, 4, 16, 64)
@@ -258,7 +258,9 @@ def soak(folder: str, pid: int, client: httpx.Client, photos: Iterator[bytes], r
     assert (state["loads"], state["losses"]) == (1, 0)
     return {
         "requests": requests,
-        "drift_percent": {name: drift(name) for name in samples[0]},
+        "drift_percent": {name: drift(name) for name in samples[0] if name != "output_bytes"},
+        "most_output_bytes": max(sample["output_bytes"] for sample in samples),
+        "output_quota_bytes": OUTPUT_BYTES,
         "samples": {name: [sample[name] for sample in samples] for name in samples[0]},
     }
 
@@ -268,12 +270,17 @@ def sample(pid: int, folder: str) -> dict[str, int]:
     pids = below(pid)
     outputs = [path.stat().st_size for path in Path(f"{folder}/outputs").iterdir()]
     return {
-        "memory_bytes": memory(pid),
+        # Not the proportional size: that of ours grows when somebody else's process with the same libraries ends.
+        "resident_bytes": sum(resident(one) for one in pids),
         "descriptors": sum(len(os.listdir(f"/proc/{one}/fd")) for one in pids),
         "threads": sum(len(os.listdir(f"/proc/{one}/task")) for one in pids),
         "work_files": sum(path.is_file() and path.name != ".ses" for path in Path(f"{folder}/work").rglob("*")),
         "output_bytes": sum(outputs),
     }
+
+
+def resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def below(pid: int) -> list[int]:

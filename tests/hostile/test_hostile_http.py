@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import re
 import select
 import socket
@@ -21,13 +22,11 @@ FORM = "Content-Type: multipart/form-data; boundary=x\r\n"
 
 
 def resident(pid):
-    """Bytes of memory of the process and all below it, shared ones counted by their share."""
-    total = sum(
-        resident(int(child))
-        for task in Path(f"/proc/{pid}/task").iterdir()
-        for child in (task / "children").read_text().split()
-    )
-    return total + 1024 * int(re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)[1])
+    """Bytes of memory of the process and all below it."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    return pages * os.sysconf("SC_PAGE_SIZE") + sum(map(resident, children))
 
 
 def left_behind(server):
