@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
 
 from sam3d_bento.errors import BadRequest, RequestError, TooLarge, UnsupportedMedia
+from sam3d_bento.image_parts import refuse_excess
 from sam3d_bento.notices import Notice
 from sam3d_bento.reconstruction import Photo
 from sam3d_bento.settings import PILLOW_MAX_PIXELS
@@ -26,10 +28,6 @@ else:
 WORKING_SIZE = 2048
 
 MIN_SIDE = 16  # pixels of the reduced picture; an object cannot be told from its background in fewer
-
-# An encoder writes some 10 passes over a progressive JPEG. A hostile file holds 200,000 in 20 MB, and each takes 0.1 s
-# at 64 million pixels: hours, inside one call of the decoder.
-MAX_JPEG_SCANS = 100
 
 MAX_PROFILE_BYTES = 4_000_000  # the largest common profiles, for printing presses, have 3 MB
 
@@ -61,7 +59,6 @@ _UPRIGHT = {
 }
 _TURNED = (5, 6, 7, 8)  # these swap width and height
 
-_JPEG_MARKER = re.compile(rb"\xff([^\0\x01\xd0-\xd8\xff])")  # those with a length; ITU-T T.81, annex B
 _NEW_SUBFILE_TYPE = 254  # TIFF 6.0; bit 0: a smaller copy of another picture in the file
 
 _FROM_16_BITS = np.rint(np.arange(65536) / 257).astype(np.uint8)
@@ -81,7 +78,9 @@ def decode(data: bytes, *, max_pixels: int) -> Photo:
     max_pixels = min(max_pixels, PILLOW_MAX_PIXELS)
     kind = _format_of(data)
     try:
-        return _decode(data, kind, max_pixels)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow remarks on much in a stranger's file; the log is not for strangers
+            return _decode(data, kind, max_pixels)
     except RequestError:
         raise
     except Image.DecompressionBombError as exc:
@@ -103,8 +102,7 @@ def _format_of(data: bytes) -> str:
 
 def _decode(data: bytes, kind: str, max_pixels: int) -> Photo:
     """`decode` without its safety net: Pillow's own errors come through."""
-    if kind == "JPEG" and _scan_count(data) > MAX_JPEG_SCANS:
-        raise BadRequest(f"The JPEG image has more than {MAX_JPEG_SCANS} progressive passes; save it as a plain JPEG.")
+    refuse_excess(data, kind)
     image: Image.Image = Image.open(io.BytesIO(data), formats=[kind])
     stored_size = image.size
     if stored_size[0] * stored_size[1] > max_pixels:
@@ -136,17 +134,6 @@ def _decode(data: bytes, kind: str, max_pixels: int) -> Photo:
 
 def _too_large(max_pixels: int) -> TooLarge:
     return TooLarge(f"The image has more than {max_pixels:,} pixels (width × height); reduce it and send it again.")
-
-
-def _scan_count(data: bytes) -> int:
-    """How many passes over the picture a JPEG holds: its SOS markers (ITU-T T.81, annex B)."""
-    count, position = 0, 2
-    while marker := _JPEG_MARKER.search(data, position):
-        if marker[1] == b"\xd9":  # end of image; what phones append to it is not decoded
-            break
-        count += marker[1] == b"\xda"
-        position = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
-    return count
 
 
 def _working_size(size: tuple[int, int]) -> tuple[int, int]:

@@ -216,7 +216,7 @@ class AssetStore:
             with contextlib.suppress(FileNotFoundError):
                 left = self._path(asset_id, "glb").stat().st_mtime + self.ttl_seconds - time.time()
                 if left > 0:
-                    return StoredFile(asset_id, path, path.stat(), left)
+                    return StoredFile(asset_id, path, path.stat(), min(left, self.ttl_seconds))
         raise NotFound(GONE)
 
     def sweep(self) -> int:
@@ -225,7 +225,10 @@ class AssetStore:
         now = time.time()
         with self._lock:
             for asset in self._assets():
-                if asset.since + (self.ttl_seconds if asset.whole else PART_TTL_SECONDS) <= now:
+                if asset.since > now + self.ttl_seconds:  # the clock was set back: its time begins anew
+                    with contextlib.suppress(OSError):
+                        os.utime(self._path(asset.id, "glb"), (now, now))
+                elif asset.since + (self.ttl_seconds if asset.whole else PART_TTL_SECONDS) <= now:
                     removed += self._remove(asset.id, asset.sizes)
             for path, stat in self._parts():
                 if stat.st_mtime + PART_TTL_SECONDS <= now:

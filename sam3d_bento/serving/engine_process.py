@@ -7,6 +7,7 @@ code that may hang, crash or run out of memory; the service process survives it.
 from __future__ import annotations
 
 import ctypes
+import errno
 import importlib
 import logging
 import os
@@ -18,7 +19,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any, cast
 
-from sam3d_bento.errors import Cancelled, Internal, Sam3DError
+from sam3d_bento.errors import Cancelled, Internal, Sam3DError, StorageFull
 from sam3d_bento.serving import logs
 from sam3d_bento.serving.messages import (
     RECONSTRUCTION_NAME,
@@ -36,6 +37,7 @@ from sam3d_bento.serving.messages import (
 from sam3d_bento.submission import Stage
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+FAILED = "The reconstruction failed; the server's log says why."
 
 log = logging.getLogger("sam3d_bento.engine_process")
 
@@ -155,9 +157,14 @@ def _run(runner: Runner, task: Task, pipe: Any) -> Done | Failed:
         return Failed(task.job_id, exc)
     except (EOFError, ConnectionResetError, BrokenPipeError):  # from the pipe: nobody is left to answer
         sys.exit(1)
+    except OSError as exc:
+        log.exception("job %s failed", task.job_id)
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            return Failed(task.job_id, StorageFull("The disk for the job's files is full."))
+        return Failed(task.job_id, Internal(FAILED))
     except Exception:  # one broken job must not cost the loaded engine
         log.exception("job %s failed", task.job_id)
-        return Failed(task.job_id, Internal("The reconstruction failed; the server's log says why."))
+        return Failed(task.job_id, Internal(FAILED))
 
 
 if __name__ == "__main__":

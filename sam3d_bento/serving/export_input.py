@@ -46,7 +46,7 @@ async def _read_object(request: Request) -> dict[str, Any]:
         fields = json.loads(await request.body())
     except ClientDisconnect:
         raise Cancelled("The client went away during the upload.") from None
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:  # the second: nested a thousand deep
         raise BadRequest("The body is not valid JSON.") from exc
     if not isinstance(fields, dict):
         raise BadRequest("The body must be a JSON object.")

@@ -20,7 +20,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from sam3d_bento.errors import BadRequest, Cancelled, Sam3DError, UnsupportedMedia, shown
+from sam3d_bento.errors import BadRequest, Cancelled, Sam3DError, StorageFull, UnsupportedMedia, shown
 from sam3d_bento.options import (
     ColourSource,
     Compress,
@@ -87,7 +87,8 @@ async def read(request: Request, *, options: bool = True, delivery: bool = True)
 
     delivery=False: `response` is not a known field either.
 
-    Raises BadRequest, UnsupportedMedia; Cancelled when the client goes away meanwhile.
+    Raises BadRequest, UnsupportedMedia; StorageFull when a large upload finds no room; Cancelled when the client goes
+    away meanwhile.
     """
     media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     try:
@@ -150,6 +151,8 @@ async def _read_form(request: Request) -> tuple[dict[str, bytes], list[tuple[str
         raise
     except HTTPException as exc:
         raise BadRequest(f"The form cannot be read: {exc.detail}") from exc
+    except OSError as exc:  # a large file is spooled to the work directory
+        raise StorageFull(f"The server cannot store the upload ({exc.strerror}).") from exc
     except (FormParserError, ValueError, KeyError, LookupError) as exc:  # no boundary, broken headers, odd charset
         raise BadRequest("The form cannot be read: it is not valid multipart/form-data.") from exc
     return files, texts
@@ -190,8 +193,9 @@ def _unquoted(value: str) -> str:
 def options_of(fields: dict[str, str]) -> Options:
     """The options in a form's texts. Raises BadRequest that names what is wrong."""
     values: dict[str, Any] = {name: value for name, value in fields.items() if value != ""}
-    if "texture_size" in values and values["texture_size"].isascii() and values["texture_size"].isdigit():
-        values["texture_size"] = int(values["texture_size"])  # pydantic does not turn texts into literals
+    size = values.get("texture_size", "")
+    if size.isascii() and size.isdigit() and len(size) < 10:  # Python refuses to read thousands of digits
+        values["texture_size"] = int(size)  # pydantic does not turn texts into literals
     _refuse_unknown(fields)
     return checked_options(values)
 

@@ -169,7 +169,7 @@ class Worker:
         if loading or self._state in (State.FAILED, State.STOPPED):
             raise NotReady(self.reason, retry_after_seconds=5)
         if self.full:
-            seconds = math.ceil(self.pace.run_seconds * (len(self._queue) + 1))
+            seconds = max(1, math.ceil(self.pace.run_seconds * (len(self._queue) + 1)))  # 0 would be an invitation
             raise Busy("All places in the queue are taken. Try again later.", retry_after_seconds=seconds)
 
     def position(self, job: Job) -> int | None:

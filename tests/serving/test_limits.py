@@ -73,6 +73,11 @@ def test_a_response_that_has_started_is_not_answered_twice():
     assert [message["status"] for message in sent] == [200]
 
 
+def test_a_length_of_thousands_of_digits_is_too_large():
+    answer = client(max_bytes=10).post("/", content=b"x", headers={"content-length": "9" * 5000})
+    assert answer.status_code == 413
+
+
 @pytest.mark.parametrize("length", ["-1", "1e3", "٣", "0x10", ""])
 def test_a_length_that_is_no_number_is_refused(length):
     answer = client(max_bytes=10).post("/", content=b"x", headers={"content-length": length.encode()})
@@ -87,3 +92,40 @@ def test_a_client_that_stops_sending_is_let_go():
     inner = Starlette(routes=[Route("/", echo, methods=["POST"])])
     sent = speak(Requests(UploadLimit(inner, max_bytes=10, stall_seconds=0.05)), never)
     assert sent[0]["status"] == 408
+
+
+def drip(chunk, seconds, **options):
+    """Send `chunk` again and again, one every so many seconds of a clock that nobody waits for; the answer, and how
+    many chunks were taken."""
+    now, taken = 0.0, 0
+
+    async def receive() -> dict:
+        nonlocal now, taken
+        now += seconds
+        taken += 1
+        return {"type": "http.request", "body": chunk, "more_body": True}
+
+    inner = Starlette(routes=[Route("/", echo, methods=["POST"])])
+    limit = UploadLimit(inner, **({"max_bytes": 10_000_000} | options), clock=lambda: now)
+    return speak(Requests(limit), receive), taken
+
+
+def test_a_byte_now_and_then_does_not_hold_a_connection():
+    """One every 29 seconds is within the limit on stalls."""
+    sent, taken = drip(b"x", 29.0)
+    assert sent[0]["status"] == 408
+    assert taken <= 60 / 29 + 2
+    assert b"bytes a second" in sent[1]["body"]
+
+
+def test_the_rate_is_counted_from_the_begin_of_the_body():
+    """Ten seconds of data, and then a byte now and then: what was sent has paid for its time, and for no more."""
+    sent, taken = drip(b"x" * 4000, 2.0)
+    assert sent[0]["status"] == 408
+    assert taken * 2.0 <= 70
+
+
+def test_a_slow_but_steady_upload_is_taken():
+    sent, taken = drip(b"x" * 10_000, 1.0, max_bytes=2_000_000)
+    assert sent[0]["status"] == 413, "by its size, after minutes"
+    assert taken > 180

@@ -1,0 +1,86 @@
+"""What the tests of faults ask a real server."""
+
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+import httpx
+
+PATIENCE = 60
+SMALL = {"target_faces": "1000", "texture_size": "512", "seed": "1"}
+
+
+def until(condition):
+    """Wait for a state of another process that no event announces; what the condition gave."""
+    give_up = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < give_up, "this did not happen in time"
+        threading.Event().wait(0.02)
+    return found
+
+
+def post(server, content, **headers):
+    """A photo, or a verb of `faulty_runner`, to /api/inference."""
+    headers = {"content-type": "application/octet-stream", **headers}
+    return httpx.post(f"{server.url}/api/inference", content=content, params=SMALL, headers=headers, timeout=PATIENCE)
+
+
+def asking(server, content):
+    """The same in a thread, which has `answer` when it has ended."""
+    thread = threading.Thread(target=lambda: setattr(thread, "answer", post(server, content)))
+    thread.start()
+    return thread
+
+
+def problem(answer):
+    return answer.status_code, answer.json()["code"], answer.json()["retryable"]
+
+
+def health(server):
+    return httpx.get(f"{server.url}/health", timeout=PATIENCE).json()
+
+
+def well(server):
+    return server.wait_until(200)
+
+
+def processes(pid):
+    """(pid, command) of the process and all below it."""
+    found = [(pid, Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode())]
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += processes(int(child))
+    return found
+
+
+def engine_pid(server):
+    """The process that reconstructs now; it must be idle. The service has others, for masks and exports."""
+    return post(server, b"nap:0", accept="application/json").json()["pid"]
+
+
+def service_pid(server):
+    """The process that speaks HTTP: the parent of engine processes."""
+    engine = next(pid for pid, command in processes(server.process.pid) if "engine_process" in command)
+    return int(Path(f"/proc/{engine}/stat").read_text().rsplit(")")[1].split()[1])
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def connect(server):
+    host, port = server.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=PATIENCE)
+
+
+def request(path, length, *, method="POST", **headers):
+    """The head of a request on a raw socket."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Content-Length: {length}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return ("\r\n".join([*lines, "Content-Type: image/png", "", ""])).encode()
+
+
+def files_below(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]

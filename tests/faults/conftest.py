@@ -1,0 +1,65 @@
+"""Real server processes around an engine that can be made to fail."""
+
+import io
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from server_process import PROJECT, Servers
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def start_faulty(tmp_path_factory, mask_model):
+    """A factory of servers with `faulty_runner`; all are ended at the end of the session."""
+    servers = Servers(tmp_path_factory.mktemp)
+
+    def start(**settings):
+        os.environ["PYTHONPATH"] = os.pathsep.join(map(str, [PROJECT, HERE, PROJECT / "tests" / "serving"]))
+        return servers.start("faulty_service:Sam3D", cwd=HERE, **{"engine": "preview", **settings})
+
+    before = os.environ.get("PYTHONPATH", "")
+    yield start
+    servers.stop()
+    os.environ["PYTHONPATH"] = before
+
+
+@pytest.fixture(scope="session")
+def faulty(start_faulty):
+    """One for the tests that leave it well."""
+    server = start_faulty(deadline_seconds=4)
+    server.wait_until(200)
+    return server
+
+
+@pytest.fixture(scope="session")
+def photo():
+    """A cut-out disc of 64 x 64 pixels."""
+    y, x = np.mgrid[:64, :64]
+    pixels = np.full((64, 64, 4), (128, 128, 128, 0), np.uint8)
+    pixels[(x - 32) ** 2 + (y - 32) ** 2 < 400] = (220, 30, 30, 255)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def small_disk(tmp_path_factory):
+    """A factory of file systems of so many bytes. Needs root."""
+    mounted = []
+
+    def make(name, size):
+        folder = tmp_path_factory.mktemp(name)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True)
+        if done.returncode:
+            pytest.skip(f"no file system can be mounted here: {done.stderr.decode().strip()}")
+        mounted.append(folder)
+        return folder
+
+    yield make
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", folder], check=True)

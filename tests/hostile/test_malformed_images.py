@@ -1,0 +1,59 @@
+"""Thousands of malformed pictures through the real decoder and mask code."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from malformed import findings
+from server_process import PROJECT
+
+from sam3d_bento.errors import BadRequest
+from sam3d_bento.images import decode
+
+HERE = Path(__file__).parent
+ENOUGH = 5000
+PATIENCE = 300  # seconds for all of them; decode_all has a bound for each
+
+
+@pytest.fixture(scope="module")
+def run(mask_model, tmp_path_factory):
+    """The figures of one run of decode_all, what it wrote to standard error, and the folder that it ran in."""
+    folder = tmp_path_factory.mktemp("decode")
+    search = os.pathsep.join([str(PROJECT), str(HERE)])
+    environment = os.environ | {"PYTHONPATH": search, "TMPDIR": str(folder)}
+    command = [sys.executable, str(HERE / "decode_all.py")]
+    program = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE)
+    assert program.returncode == 0, program.stderr[-3000:]
+    return json.loads(program.stdout), program.stderr, folder
+
+
+def test_every_malformed_picture_is_read_or_refused_with_a_reason(run):
+    figures, _, _ = run
+    assert figures["tried"] >= ENOUGH
+    assert figures["faults"] == []
+    assert set(figures["outcomes"]) == {"mask", "bad_request", "too_large", "unsupported_media", "no_object"}
+    assert figures["model_runs"] > 0
+
+
+def test_malformed_pictures_leave_nothing_behind(run):
+    figures, errors, folder = run
+    left = [path.name for path in folder.iterdir() if path.name != ".ses"]  # onnxruntime's, made when it is loaded
+    assert left == []
+    assert figures["descriptors"] == 0
+    assert figures["grown"] < 60e6, "after the first 500"
+    assert figures["peak"] < 1e9, "bombs of 30 MB and claims of 2^62 pixels among them"
+    assert "Warning" not in errors, "what Pillow thinks of a stranger's file is nothing for our log"
+
+
+@pytest.mark.parametrize("make", findings(), ids=lambda make: make.__name__)
+def test_a_large_file_of_many_small_parts_is_refused_at_once(make):
+    """Each of them took from 20 seconds to minutes."""
+    data = make(20_000_000)
+    started = time.process_time()
+    with pytest.raises(BadRequest, match="too many parts"):
+        decode(data, max_pixels=64_000_000)
+    assert time.process_time() - started < 5
