@@ -9,7 +9,7 @@ PORT ?= 8000
 # BentoML reads this when it is imported, and takes only the word "true" for a no.
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help demo serve test test-upstream test-container test-browser bench-service bench-export lint weights requirements clean
+.PHONY: help demo serve test test-upstream test-container test-browser bench-service bench-export bench-preview lint weights requirements clean
 
 help:
 	@echo "make demo          set up, start the service, turn a sample photo into a GLB, check it, stop"
@@ -19,6 +19,7 @@ help:
 	@echo "make test-container build the images with buildah, as root, and run the service in them without a network"
 	@echo "make test-browser  use the studio in headless Chromium"
 	@echo "make bench-service measure the service; writes benchmarks/results/service.json"
+	@echo "make bench-preview measure the preview engine on objects of known shape; writes benchmarks/results/preview.json"
 	@echo "make bench-export  measure the exporter beside its peers; writes benchmarks/results/export.json"
 	@echo "make requirements  compile requirements/*.txt from pyproject.toml anew"
 
@@ -51,6 +52,9 @@ test-browser: weights $(VENV)/.dev
 
 bench-service: weights
 	$(BIN)/python benchmarks/service.py
+
+bench-preview: $(VENV)/.core
+	$(BIN)/python benchmarks/preview.py
 
 # MeshLab (GPL) is a peer in the benchmark and nothing else: it has an environment of its own, and is left out without.
 bench-export: $(VENV)/.dev
