@@ -7,13 +7,14 @@ import numpy.typing as npt
 
 from sam3d_bento.engines.preview.cuboid import Cuboid
 from sam3d_bento.engines.preview.model import Model
+from sam3d_bento.engines.preview.registration import Registration
 from sam3d_bento.engines.preview.texture import Texture
 from sam3d_bento.reconstruction import Int32
 
 Array = npt.NDArray[np.float64]
 
 MOST_VERTICES = 200_000
-GRAZING = 0.12  # cosine of the angle between line of sight and normal below which the photo shows too little of a side
+GRAZING = 0.05  # cosine of the angle between line of sight and normal below which the photo shows too little of a side
 
 
 def box_model(cuboid: Cuboid, texture: Texture) -> Model:
@@ -24,9 +25,11 @@ def box_model(cuboid: Cuboid, texture: Texture) -> Model:
     counts = np.maximum(np.ceil(cuboid.sizes / step).astype(int), 1)
     lattice, faces = _lattice(counts)
     local = (lattice / counts - 0.5) * cuboid.sizes
-    shown = _sources(cuboid, local, lattice, counts)
-    colours = texture.colours(shown @ cuboid.axes.T + cuboid.centre, cuboid.camera, np.zeros(len(shown)))
-    return Model(local @ cuboid.axes.T + cuboid.centre, faces, colours, cuboid.upright, cuboid.camera)
+    vertices = local @ cuboid.axes.T + cuboid.centre
+    shown = _sources(cuboid, local, lattice, counts) @ cuboid.axes.T + cuboid.centre
+    registration = Registration.of(vertices, faces, texture.canvas, cuboid.camera)
+    colours = texture.colours(registration.moved(shown), cuboid.camera, np.zeros(len(shown)))
+    return Model(registration.moved(vertices), faces, colours, cuboid.upright, cuboid.camera)
 
 
 def _lattice(counts: npt.NDArray[np.int_]) -> tuple[npt.NDArray[np.int_], Int32]:

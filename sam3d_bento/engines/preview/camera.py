@@ -6,7 +6,7 @@ The camera frame: the camera at the origin, x to the right, y up, looking along 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import atan, degrees
+from math import atan, degrees, hypot, sqrt
 from typing import Any
 
 import numpy as np
@@ -53,10 +53,9 @@ class Camera:
 
 def looking_at(direction: Floats) -> npt.NDArray[np.float64]:
     """The frame (3, 3) of the camera turned to look along `direction` without rolling: its x, y and z as columns."""
-    backward = -np.asarray(direction, np.float64) / np.linalg.norm(direction)
-    right = np.cross([0.0, 1.0, 0.0], backward)
-    right /= np.linalg.norm(right)
-    return np.stack([right, np.cross(backward, right), backward], 1)
+    x, y, z = -np.asarray(direction, np.float64) / sqrt(float(np.dot(direction, direction)))
+    across = hypot(x, z)
+    return np.array([[z / across, -x * y / across, x], [0.0, across, y], [-x / across, -y * z / across, z]])
 
 
 def tilted(elevation: float) -> npt.NDArray[np.float64]:

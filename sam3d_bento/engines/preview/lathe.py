@@ -29,6 +29,7 @@ LEAST_SAG = 0.05 * ARC**2  # depth of the arc in radii: less is a straight edge
 SHARE_OF_SAG = 0.3  # by which the arc may be missed, or a straight edge would pass for a shallow arc
 STEEPEST_SAG = 0.75 * (1 - sqrt(1 - ARC**2))  # more is a body that is round itself, as a ball
 TOUCHING = 0.06  # share of a circle's depth in the picture by which it may miss the end that it touches
+OVERHANG = 1.0  # cells by which a circle may leave the silhouette: a rim seen edge-on fits into no pointed corner
 FOOT = 0.6
 SECTIONS = 400  # heights at which the profile is known
 THINNEST = 0.01  # by the largest radius: keeps the body in one piece
@@ -215,7 +216,7 @@ def _profile(view: TurnedView, elevation: float, base_tells: bool) -> tuple[Arra
         radius = (least + most) / 2
         x, y = _circle(heights, radius, np.full(SECTIONS, elevation), angles)
         place = np.stack([y - view.heights[0], x - view.across[0]]) / view.step
-        fits = ndimage.map_coordinates(view.shared, place, order=1, cval=-9) >= 0
+        fits = ndimage.map_coordinates(view.shared, place, order=1, cval=-9) >= -OVERHANG
         fits |= x < np.interp(y, view.heights, view.half_widths) - 2 * view.step  # over a hole in the mask
         fits = fits.all(1)
         least, most = np.where(fits, radius, least), np.where(fits, most, radius)

@@ -11,6 +11,7 @@ from scipy import ndimage
 from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.lathe import Lathe
 from sam3d_bento.engines.preview.model import Model
+from sam3d_bento.engines.preview.registration import Registration
 from sam3d_bento.engines.preview.texture import Texture
 from sam3d_bento.reconstruction import Int32
 
@@ -20,7 +21,9 @@ MOST_VERTICES = 200_000
 UNSEEN_STEP = 4.0  # cells between the rings of the base, which no photo shows
 # Cosine of the angle between line of sight and normal below which the photo shows too little: of the side, whose
 # colours can be had from nearer to the middle, and of a lid, whose colours are nowhere else.
-GRAZING_SIDE, GRAZING_LID = 0.25, 0.06
+GRAZING_SIDE, GRAZING_LID = 0.18, 0.06
+LIKE_A_LID = 1.15  # inverse of the upward share of the normal from which a ring is as flat as a lid
+LEAST_LID = 0.1  # half as deep in the picture, by the largest radius, is a lid that counts
 LEAST_SEEN = 0.3  # radians of a ring that must be seen for it to keep its own colours
 
 
@@ -28,12 +31,14 @@ def revolve(lathe: Lathe, texture: Texture, camera: Camera) -> Model:
     """The body as a closed mesh of rings, one vertex a cell where the photo shows it."""
     cell = texture.canvas.cell / camera.focal_length  # as a tangent, so at the axis' distance
     radii, heights = _outline(lathe, cell)
-    front = int(np.clip(pi * radii.max() / cell, 48, 480))
-    thin = max(1.0, (1.5 * front * len(radii) / MOST_VERTICES) ** 0.5)
+    front = int(np.clip(pi * radii.max() / cell, 48, 960))
+    # Behind, half as many are enough, unless the far half of the lid is seen.
+    behind = 1.0 if sin(lathe.elevation) * lathe.radii[-1] > LEAST_LID * radii.max() else 0.5
+    thin = max(1.0, ((1 + behind) * front * len(radii) / MOST_VERTICES) ** 0.5)
     if thin > 1:
         radii, heights = _outline(lathe, cell * thin)
         front = int(front / thin)
-    back = front // 2  # what is not seen needs half as many
+    back = int(front * behind)
     angles = np.concatenate([np.arange(front) / front * pi - pi / 2, np.arange(back) / back * pi + pi / 2])
     source_row, source_angle, fade = _sources(lathe, radii, heights, angles)
 
@@ -44,11 +49,13 @@ def revolve(lathe: Lathe, texture: Texture, camera: Camera) -> Model:
     rows = np.arange(len(radii))[:, None]
     vertices = place(np.broadcast_to(rows, source_angle.shape), np.broadcast_to(angles, source_angle.shape))
     shown = place(np.broadcast_to(source_row[:, None], source_angle.shape), source_angle)
-    colours = texture.colours(shown, camera, np.repeat(fade, len(angles)))
     # The first and the last ring are points.
     count = len(angles)
     inner = slice(count - 1, len(vertices) - count + 1)
-    return Model(vertices[inner], _faces(len(radii) - 2, count), colours[inner], lathe.axes, camera)
+    vertices, faces = vertices[inner], _faces(len(radii) - 2, count)
+    registration = Registration.of(vertices, faces, texture.canvas, camera)
+    colours = texture.colours(registration.moved(shown[inner]), camera, np.repeat(fade, count)[inner])
+    return Model(registration.moved(vertices), faces, colours, lathe.axes, camera)
 
 
 def _outline(lathe: Lathe, step: float) -> tuple[Array, Array]:
@@ -72,7 +79,7 @@ def _sources(lathe: Lathe, radii: Array, heights: Array, angles: Array) -> tuple
     length = np.maximum(np.hypot(normal_out, normal_up), 1e-12)
     normal_out, normal_up = normal_out / length, normal_up / length
     eye_up, eye_out = sin(lathe.elevation), cos(lathe.elevation)
-    grazing = GRAZING_LID + (GRAZING_SIDE - GRAZING_LID) * normal_out
+    grazing = GRAZING_SIDE - (GRAZING_SIDE - GRAZING_LID) * np.clip(LIKE_A_LID * normal_up, 0, 1)
     # The line of sight to the ring's place at an angle has the cosine
     # normal_out (eye_out cos(angle) - radius) + normal_up (eye_up - height), by a distance of nearly 1.
     rest = grazing + normal_out * radii - normal_up * (eye_up - heights)
@@ -85,9 +92,10 @@ def _sources(lathe: Lathe, radii: Array, heights: Array, angles: Array) -> tuple
     if not visible.any():
         visible, seen = np.ones(len(radii), bool), np.maximum(seen, LEAST_SEEN)
     nearest = ndimage.distance_transform_edt(~visible, return_distances=False, return_indices=True)[0]
-    limit = np.minimum(seen[nearest], pi - 1e-3)[:, None]
+    limit = np.where(seen > pi - 1e-3, pi, seen)[nearest, None]
     turned = np.where(angles > pi, angles - 2 * pi, angles)
-    folded = np.where(np.abs(turned) <= limit, np.abs(turned), limit * (pi - np.abs(turned)) / (pi - limit))
+    hidden = limit * (pi - np.abs(turned)) / np.maximum(pi - limit, 1e-3)
+    folded = np.where(np.abs(turned) <= limit, np.abs(turned), hidden)
     return nearest, np.sign(turned) * folded, np.where(visible, 0.0, 1.0)
 
 

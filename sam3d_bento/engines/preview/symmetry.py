@@ -19,7 +19,7 @@ from sam3d_bento.reconstruction import Bool
 Array = npt.NDArray[np.float64]
 
 ROWS = 360  # of the turned view, over the longer side of the silhouette
-SEARCH_ROWS = 120  # while the roll is looked for
+SEARCH_ROWS = 80  # while the roll is looked for
 MARGIN = 0.05  # around the silhouette, by its longer side
 MOST_ROLL = 10  # degrees; nobody holds a camera more askew by accident
 UPRIGHT_PREFERENCE = 2e-4  # asymmetry that a degree of roll must gain: a ball has no axis

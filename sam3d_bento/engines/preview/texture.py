@@ -39,7 +39,10 @@ class Texture:
         """
         column, row = ((camera.project(points) - self.canvas.origin) / self.canvas.cell).T
         place = np.stack([row, column])
-        mixed = (1 - fade) * sample_colours(self.sharp, place) + fade * sample_colours(self.blurred, place)
+        mixed = sample_colours(self.sharp, place)
+        faded = fade > 0  # few; the rest is not sampled twice
+        share = fade[faded].astype(np.float32)
+        mixed[:, faded] = (1 - share) * mixed[:, faded] + share * sample_colours(self.blurred, place[:, faded])
         return as_colours(mixed)
 
 
