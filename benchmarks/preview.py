@@ -1,14 +1,14 @@
 """How close the preview engine comes to the truth, on objects of known shape, beside a cut-out and Poisson inflation.
 
-Every object is photographed from three sides and heights, one of them off the middle of the photo, by a camera whose
-focal length the engine is not told. Each method gets the same photo and exact mask.
+Every object is photographed from up to three sides and heights, one of them off the middle of the photo, by a camera
+whose focal length the engine is not told. Each method gets the same photo and exact mask.
   IoU      of the visual hulls from 13 directions on 48³ cells, after the best scale and translation
   Chamfer  mean symmetric distance of the surfaces, in percent of the true diagonal, after the same
   PSNR 0   of the front view through the method's own camera; ±30, ±60, 180: orbiting the true camera, at the scale
            at which the front views agree and the best depth
 The model is compared as the photo showed it: how far it leans once it is put upright is a figure of its own.
 Writes benchmarks/results/preview.json and docs/preview.png.
-Usage: python benchmarks/preview.py [--drawn-seed 90210]
+Usage: python benchmarks/preview.py [--drawn-seed 90210] [--views 3]
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -48,6 +48,7 @@ from sam3d_bento.progress import silent
 from sam3d_bento.reconstruction import Mask, Photo
 
 Array = npt.NDArray[Any]
+View = tuple[float, float, float, float]  # azimuth, elevation, shifts of the camera
 
 RESULTS = Path(__file__).parent / "results"
 SHEET = Path(__file__).parents[1] / "docs" / "preview.png"
@@ -57,7 +58,7 @@ PHOTO = 400  # pixels
 SPEED_PHOTO = 1024
 FIELD_OF_VIEW = 34.0  # degrees; the engine assumes 39
 DISTANCE = 3.0
-VIEWS = ((30, 20, 0.0, 0.0), (-50, 8, 0.0, 0.0), (115, 35, 0.15, -0.1))  # azimuth, elevation, shifts of the camera
+VIEWS: tuple[View, ...] = ((30, 20, 0.0, 0.0), (-50, 8, 0.0, 0.0), (115, 35, 0.15, -0.1))
 ORBIT = (30, -30, 60, -60, 180)
 VIEW_PIXELS = 128
 HULL_CELLS = 48
@@ -119,6 +120,7 @@ class Guess:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--drawn-seed", type=int, default=90210, help="Of the objects that nothing was chosen on.")
+    parser.add_argument("--views", type=int, default=len(VIEWS), help="Photos of each object, of the three in turn.")
     arguments = parser.parse_args()
     sets = {"named": named(), "drawn": drawn(arguments.drawn_seed)}
     result: dict[str, Any] = {
@@ -126,13 +128,16 @@ def main() -> None:
         "date": datetime.now(UTC).date().isoformat(),
         "drawn_seed": arguments.drawn_seed,
         "views": VIEWS,
+        "photos_of_each": arguments.views,
         "speed": speed(sets["named"]),
     }
     sheet = []
     for name, cases in sets.items():
         rows = []
         with ProcessPoolExecutor(PROCESSES) as pool:
-            for shown, figures in pool.map(judge_named, [(name, case.name, arguments.drawn_seed) for case in cases]):
+            for shown, figures in pool.map(
+                judge_numbered, [(name, index, arguments.views, arguments.drawn_seed) for index in range(len(cases))]
+            ):
                 sheet.append(shown)
                 rows.extend(figures)
                 print(".", end="", flush=True)
@@ -149,13 +154,14 @@ def main() -> None:
     sheet_image.quantize(SHEET_COLOURS).save(SHEET, optimize=True)
 
 
-def judge_named(job: tuple[str, str, int]) -> tuple[Array, list[dict[str, Any]]]:
-    """`judge` for a case by set, name and seed: a case itself has functions, which do not travel to a process."""
-    which, name, seed = job
-    return judge(next(case for case in (named() if which == "named" else drawn(seed)) if case.name == name))
+def judge_numbered(job: tuple[str, int, int, int]) -> tuple[Array, list[dict[str, Any]]]:
+    """`judge` for a case by set, number, views and seed: a case itself has functions, which travel to no process."""
+    which, index, count, seed = job
+    case = (named() if which == "named" else drawn(seed))[index]
+    return judge(case, [VIEWS[(index + turn) % len(VIEWS)] for turn in range(count)])
 
 
-def photograph(case: Case, view: tuple[float, float, float, float], size: int = PHOTO) -> Shot:
+def photograph(case: Case, view: View, size: int = PHOTO) -> Shot:
     azimuth, elevation, right, up = view
     axes = orbit(azimuth, elevation)
     eye = axes @ np.array([right, up, DISTANCE])
@@ -209,12 +215,12 @@ def guesses(shot: Shot, engine: PreviewEngine) -> dict[str, Guess]:
     return made
 
 
-def judge(case: Case) -> tuple[Array, list[dict[str, Any]]]:
+def judge(case: Case, views: Sequence[View] = VIEWS) -> tuple[Array, list[dict[str, Any]]]:
     """The case's strip of the contact sheet, and the figures of every method on every photo of it."""
     engine = PreviewEngine()
     figures: list[dict[str, Any]] = []
     strip: list[Array] = []
-    for view in VIEWS:
+    for view in views:
         shot = photograph(case, view)
         # The truth, seen by the camera at the origin.
         truth = Scene((case.vertices - shot.eye) @ shot.axes, case.faces)
@@ -229,7 +235,7 @@ def judge(case: Case) -> tuple[Array, list[dict[str, Any]]]:
                 row[method] = row["puff"]
             else:
                 row[method], pictures = measure(guess, shot, truth, points, middle, up, targets)
-        if view is VIEWS[0]:
+        if view is views[0]:
             strip = [thumbnail(shot.photo.rgb), *(targets[turn] for turn in (60, 180)), *pictures]
         figures.append(row)
     return np.concatenate([np.asarray(part).round().clip(0, 255).astype(np.uint8) for part in strip], 1), figures

@@ -121,7 +121,7 @@ def fit_lathe(view: TurnedView) -> Lathe:
     known = ending.tells and not ending.straight
     ellipsoid = not known and _overlap_with_ellipse(view.inside) > LEAST_ELLIPSE
     elevation = ending.elevation if known else USUAL_ELEVATION
-    heights, radii = _profile(view, elevation, base.tells)
+    heights, radii = _profile(view, elevation, base_tells=base.tells, rimmed=known)
     side = _handle_side(view) if known else 0
     fits = abs(view.roll) < MOST_LEAN and (view.asymmetry < MOST_ASYMMETRY or side != 0)
     fits = fits and (known or ellipsoid)
@@ -200,12 +200,13 @@ def _minimum(places: Array, values: Array, index: int) -> float:
     return float(places[index] + (places[1] - places[0]) * (before - after) / 2 / (before - 2 * here + after))
 
 
-def _profile(view: TurnedView, elevation: float, base_tells: bool) -> tuple[Array, Array]:
+def _profile(view: TurnedView, elevation: float, *, base_tells: bool, rimmed: bool) -> tuple[Array, Array]:
     """Heights and radii (N,) of the largest circles inside the silhouette.
 
     The body ends flat with the largest of the circles that touch the end of the silhouette: what lies beyond is hidden
     behind that circle (or below it), and smaller circles there would only make it pointed. Where a body that widens
-    from its foot hides the base's arc, the foot is narrower than that by a guess, FOOT.
+    from its foot hides the base's arc, the foot is narrower than that by a guess, FOOT. Without a rim, as a ball, it ends
+    above in a point.
     """
     cosine, sine = cos(elevation), sin(elevation)
     bottom, top = _apex(view, view.lowest), _apex(view, view.highest)
@@ -221,18 +222,20 @@ def _profile(view: TurnedView, elevation: float, base_tells: bool) -> tuple[Arra
         fits = fits.all(1)
         least, most = np.where(fits, radius, least), np.where(fits, most, radius)
     _, y = _circle(heights, least, np.full(SECTIONS, elevation), np.array([0, np.pi]))
-    grace = view.step + TOUCHING * (y[:, 1] - y[:, 0])  # a lid is seen less steeply than a base
-    touching = np.where(y[:, 0] < bottom + view.step, least, -1)
+    lower, upper = y.min(1), y.max(1)  # what stands higher than the camera is seen from below
+    grace = view.step + TOUCHING * (upper - lower)  # a lid is seen less steeply than a base
+    touching = np.where(lower < bottom + view.step, least, -1)
     low = int((touching >= (1 if base_tells else FOOT) * touching.max()).argmax())
-    high = int(np.where(y[:, 1] > top - grace, least, -1).argmax())
+    high = int(np.where(upper > top - grace, least, -1).argmax()) if rimmed else SECTIONS - 1
     if high - low < 2:
         low, high = 0, SECTIONS - 1
     radii = ndimage.gaussian_filter1d(least[low : high + 1], 1.0, mode="nearest")
     radii = np.maximum(radii, max(THINNEST * radii.max(), view.step / 2))
     heights = heights[low : high + 1].copy()
     # Both ends were chosen with some grace; now they touch.
-    heights[0] = min(float(_touching(bottom, radii[0], cosine, sine)), heights[1] - view.step / 4)
-    heights[-1] = max(float(_touching(top, -radii[-1], cosine, sine)), heights[-2] + view.step / 4)
+    either = np.array([-1.0, 1.0])
+    heights[0] = min(_touching(bottom, either * radii[0], cosine, sine).max(), heights[1] - view.step / 4)
+    heights[-1] = max(_touching(top, either * radii[-1], cosine, sine).min(), heights[-2] + view.step / 4)
     return heights, radii
 
 
