@@ -205,8 +205,8 @@ def _profile(view: TurnedView, elevation: float, *, base_tells: bool, rimmed: bo
 
     The body ends flat with the largest of the circles that touch the end of the silhouette: what lies beyond is hidden
     behind that circle (or below it), and smaller circles there would only make it pointed. Where a body that widens
-    from its foot hides the base's arc, the foot is narrower than that by a guess, FOOT. Without a rim, as a ball, it ends
-    above in a point.
+    from its foot hides the base's arc, the foot is narrower than that by a guess, FOOT. What has no rim, as a ball,
+    goes on to the last circle above.
     """
     cosine, sine = cos(elevation), sin(elevation)
     bottom, top = _apex(view, view.lowest), _apex(view, view.highest)
