@@ -21,8 +21,9 @@ Array = npt.NDArray[np.float64]
 
 PASSES = 3
 FARTHEST = 0.05  # that an outline is moved, in square roots of the object's area: beyond that the class is wrong there
-REACH = 4.0  # depth inside the outline over which the move fades, in farthest moves: far above 1, so nothing folds
+REACH = 4.0  # depth inside the outline over which the move fades, in farthest moves: far above 1, so that nothing folds
 SMOOTHING = 1.5  # standard deviation in cells: the mask's own roughness must not be carved into the model
+STEEPEST = 0.6  # smoothing by the farthest move: a step of the move is less steep than 1, so that nothing folds there
 OUTERMOST = 2.0  # cells inside the model's picture at which a contour still is its outline
 
 
@@ -90,7 +91,8 @@ def _move(line: Array, canvas: Canvas) -> Float32:
     away, nearest = ndimage.distance_transform_edt(count == 0, return_indices=True)
     fade = np.clip(1 - away / (REACH * farthest), 0, 1)
     known = [(part / np.maximum(count, 1))[tuple(nearest)] * fade for part in sums]
-    return np.stack([ndimage.gaussian_filter(part, SMOOTHING) for part in known]).astype(np.float32)
+    smoothing = max(SMOOTHING, STEEPEST * float(np.hypot(*shift).max()))
+    return np.stack([ndimage.gaussian_filter(part, smoothing) for part in known]).astype(np.float32)
 
 
 def _covered(places: Array, shape: tuple[int, ...]) -> Bool:
