@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from sam3d_bento.engines.preview.camera import Camera
-from sam3d_bento.engines.preview.canvas import Canvas
+from sam3d_bento.engines.preview.canvas import THINNEST_RADIUS, Canvas
 from sam3d_bento.engines.preview.colour import paint
 from sam3d_bento.engines.preview.height import squared_height
 from sam3d_bento.engines.preview.lathe import Lathe
@@ -22,7 +22,7 @@ ROOT = 0.07  # how deep the handle reaches into the body, by the body's largest 
 def handle_model(lathe: Lathe, canvas: Canvas, camera: Camera) -> Model | None:
     """The part of the silhouette at `lathe.handle_side`, closed in itself; its root lies within the body.
 
-    None where nothing sticks out there by more than a rough edge does.
+    None where nothing sticks out there that is thicker than a rough edge or a hair.
     """
     view = lathe.view
     rows, columns = np.indices(canvas.distance.shape)
@@ -41,6 +41,8 @@ def handle_model(lathe: Lathe, canvas: Canvas, camera: Camera) -> Model | None:
     beside = np.minimum(height - reach.min(), reach.max() - height) / cell
     distance = np.minimum.reduce([canvas.distance, root, beside]).astype(np.float32)
 
+    if distance.max() < THINNEST_RADIUS:  # it would slip through the grid
+        return None
     part = replace(canvas, distance=distance)
     square = squared_height(distance)
     drawn, faces = closed_surface(square)
