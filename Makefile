@@ -10,8 +10,8 @@ PORT ?= 8000
 # BentoML reads this when it is imported, and takes only the word "true" for a no.
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help demo serve test test-upstream test-container test-browser audit sbom bench-service bench-export bench-load \
-  fuzz lint weights requirements clean
+.PHONY: help demo serve test test-upstream test-container test-browser audit sbom bench-service bench-preview bench-export \
+  bench-load fuzz lint weights requirements clean
 
 help:
 	@echo "make demo          set up, start the service, turn a sample photo into a GLB, check it, stop"
@@ -23,6 +23,7 @@ help:
 	@echo "make audit         look for known vulnerabilities in the pinned packages"
 	@echo "make sbom          write build/sbom-preview.json and build/sbom-sam3d.json (CycloneDX): what is in the images"
 	@echo "make bench-service measure the service; writes benchmarks/results/service.json"
+	@echo "make bench-preview measure the preview engine on objects of known shape; writes benchmarks/results/preview.json"
 	@echo "make bench-export  measure the exporter beside its peers; writes benchmarks/results/export.json"
 	@echo "make bench-load    measure load, overhead, probes and growth; writes benchmarks/results/load.json"
 	@echo "make fuzz          feed malformed input to the decoder, masks and forms, guided by coverage"
@@ -78,6 +79,9 @@ bench-load: weights $(VENV)/.dev
 fuzz: weights $(VENV)/.dev
 	@if $(BIN)/python -c 'import atheris' 2> /dev/null; then $(BIN)/python tests/hostile/fuzz.py $(FUZZ); \
 	  else echo "SKIPPED: atheris has no wheel for this platform; nothing was fuzzed"; fi
+
+bench-preview: $(VENV)/.core
+	$(BIN)/python benchmarks/preview.py
 
 # MeshLab (GPL) is a peer in the benchmark and nothing else: it has an environment of its own, and is left out without.
 bench-export: $(VENV)/.dev

@@ -19,7 +19,7 @@ import sam3d_bento
 from sam3d_bento import api_key, launch
 from sam3d_bento.errors import Sam3DError
 from sam3d_bento.generation import Generator, LocalGenerator, RemoteGenerator
-from sam3d_bento.options import COLOUR_SOURCES, QUALITIES, TEXTURE_FORMATS, TEXTURE_SIZES, Options
+from sam3d_bento.options import COLOUR_SOURCES, QUALITIES, SHAPES, TEXTURE_FORMATS, TEXTURE_SIZES, Options
 from sam3d_bento.serving import logs
 from sam3d_bento.settings import CLIENT_KEY_FILE, Settings, SettingsError
 from sam3d_bento.submission import STAGES, Stage, Submission
@@ -85,6 +85,7 @@ def _options(**values: Any) -> Options:
 @click.option("--mask", type=existing_file, help="White where the object is; for a single photo.")
 @click.option("--seed", type=int, help="Absent: drawn, and printed.")
 @click.option("--quality", type=click.Choice(QUALITIES), default="standard", show_default=True)
+@click.option("--shape", type=click.Choice(SHAPES), default="auto", show_default=True, help="For the preview engine.")
 @export_options
 @click.option(
     "--save-reconstruction", type=output_file, metavar="X.npz", help="Also keep the dense mesh, for `export`."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from math import hypot
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
@@ -58,6 +59,9 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _TURNED = (5, 6, 7, 8)  # these swap width and height
+
+_FILM_DIAGONAL = 43.27  # of 35 mm film, in the unit of these lengths: millimetres
+_FOCAL_LENGTHS = (8, 2000)  # from fisheye to telescope; 0 means unknown
 
 _NEW_SUBFILE_TYPE = 254  # TIFF 6.0; bit 0: a smaller copy of another picture in the file
 
@@ -117,6 +121,7 @@ def _decode(data: bytes, kind: str, max_pixels: int) -> Photo:
     image.draft(None, working_size)  # a JPEG is decoded at a half, a quarter or an eighth, as far as that suffices
     image.load()
     orientation = _orientation(image)
+    focal_length = _focal_length(image, working_size)
     profile = image.info.get("icc_profile")
     image = _with_8_bits(image)
     if image.size != working_size:
@@ -129,6 +134,7 @@ def _decode(data: bytes, kind: str, max_pixels: int) -> Photo:
         alpha=np.array(image.getchannel("A")) if image.mode == "RGBA" else None,
         original_size=stored_size[::-1] if orientation in _TURNED else stored_size,
         notices=(Notice.FIRST_FRAME_ONLY,) if several else (),
+        focal_length=focal_length,
     )
 
 
@@ -158,6 +164,20 @@ def _orientation(image: Image.Image) -> int | None:
     except Exception:  # noqa: BLE001  # the EXIF block is foreign bytes too, but a photo is usable without it
         return None
     return value if isinstance(value, int) else None
+
+
+def _focal_length(image: Image.Image, size: tuple[int, int]) -> float | None:
+    """The focal length in pixels of the picture reduced to `size`; None when EXIF does not tell, or nothing usable.
+
+    EXIF 2.32, tag 0xA405: in millimetres for a picture of the diagonal of 35 mm film. Unlike the focal length itself it
+    needs no knowledge of the sensor. It does not hold for a picture that was cropped later.
+    """
+    try:
+        value = float(image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm, 0))
+    except Exception:  # noqa: BLE001  # as for the orientation
+        return None
+    shortest, longest = _FOCAL_LENGTHS
+    return value / _FILM_DIAGONAL * hypot(*size) if shortest <= value <= longest else None
 
 
 def _with_8_bits(image: Image.Image) -> Image.Image:

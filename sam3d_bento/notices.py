@@ -14,6 +14,7 @@ class Notice(StrEnum):
     CUT_BY_FRAME = "cut_by_frame"
     SHAPE_GUESSED = "shape_guessed"
     QUALITY_IGNORED = "quality_ignored"
+    SHAPE_IGNORED = "shape_ignored"
     SPLATS_MISSING = "splats_missing"
 
     @property
@@ -27,7 +28,8 @@ _SENTENCES = {
         "Several separate objects were found; only the largest was reconstructed. Send a mask to choose another."
     ),
     Notice.CUT_BY_FRAME: "The object touches the border of the photo; what lies outside is missing from the model.",
-    Notice.SHAPE_GUESSED: "The preview engine inflates the silhouette: thickness and the back are guessed.",
+    Notice.SHAPE_GUESSED: "The preview engine fits a shape to the silhouette: thickness and the back are guessed.",
     Notice.QUALITY_IGNORED: "The preview engine has one quality; the option 'quality' was ignored.",
+    Notice.SHAPE_IGNORED: "Only the preview engine has shape classes; the option 'shape' was ignored.",
     Notice.SPLATS_MISSING: "There are no splats to colour the texture with; the mesh's colours were used.",
 }

@@ -11,11 +11,13 @@ SEED_MAX = 2**31 - 1  # the range of a signed 32-bit integer, which every random
 
 _Size = Literal[512, 1024, 2048, 4096]
 _Effort = Literal["draft", "standard", "high"]
+_Class = Literal["auto", "puff", "lathe", "box"]
 _Colours = Literal["auto", "mesh", "splats", "fused"]
 _Format = Literal["png", "jpeg", "webp"]
 
 TEXTURE_SIZES: tuple[int, ...] = get_args(_Size)
 QUALITIES: tuple[str, ...] = get_args(_Effort)
+SHAPES: tuple[str, ...] = get_args(_Class)
 COLOUR_SOURCES: tuple[str, ...] = get_args(_Colours)
 TEXTURE_FORMATS: tuple[str, ...] = get_args(_Format)
 
@@ -23,6 +25,7 @@ Seed = Annotated[int | None, Field(ge=0, le=SEED_MAX, description="Random seed; 
 TextureSize = Annotated[_Size, Field(description="Edge of the square base-colour texture, in pixels.")]
 TargetFaces = Annotated[int, Field(ge=1_000, le=200_000, description="The mesh has at most this many faces.")]
 Quality = Annotated[_Effort, Field(description="Effort of the engine; the preview engine ignores it.")]
+Shape = Annotated[_Class, Field(description="Shape class of the preview engine; `auto`: the one that fits.")]
 ColourSource = Annotated[
     _Colours,
     Field(description="What the texture is painted from; `auto`: mesh, or mesh and splats where splats know more."),
@@ -44,13 +47,14 @@ class Options(BaseModel):
     texture_size: TextureSize = 1024
     target_faces: TargetFaces = 40_000
     quality: Quality = "standard"
+    shape: Shape = "auto"
     colour_source: ColourSource = "auto"
     texture_format: TextureFormat = "png"
     compress: Compress = False
 
 
 # What the mesh is, not how it is written: another value of these takes another run of the engine.
-ENGINE_OPTIONS = frozenset({"seed", "quality"})
+ENGINE_OPTIONS = frozenset({"seed", "quality", "shape"})
 EXPORT_OPTIONS = tuple(name for name in Options.model_fields if name not in ENGINE_OPTIONS)
 
 

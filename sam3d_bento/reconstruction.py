@@ -30,12 +30,14 @@ class Photo:
 
     rgb: (H, W, 3) uint8 sRGB. alpha: (H, W) uint8, or None for an opaque format.
     original_size: upright (width, height) in pixels before any reduction to working size.
+    focal_length: in pixels of `rgb`, or None where the file does not tell.
     """
 
     rgb: UInt8
     alpha: UInt8 | None
     original_size: tuple[int, int]
     notices: tuple[Notice, ...] = ()
+    focal_length: float | None = None
 
 
 @dataclass(frozen=True)

@@ -486,3 +486,30 @@ def test_damaged_files_are_read_or_refused_and_nothing_else_happens():
             read += 1
     assert read > 200
     assert refused > 200
+
+
+@pytest.mark.parametrize(("millimetres", "pixels"), [(26, 26 / 43.27 * 500), (0, None), (60_000, None)])
+def test_the_focal_length_is_read_in_pixels_of_the_picture(millimetres: int, pixels: float | None) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLengthIn35mmFilm] = millimetres
+    data = io.BytesIO()
+    Image.new("RGB", (400, 300)).save(data, "JPEG", exif=exif)
+    found = images.decode(data.getvalue(), max_pixels=10**6).focal_length
+    assert found == (None if pixels is None else pytest.approx(pixels))
+
+
+def test_the_focal_length_shrinks_with_the_picture_and_survives_turning() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLengthIn35mmFilm] = 43
+    data = io.BytesIO()
+    Image.new("RGB", (4096, 3072)).save(data, "JPEG", exif=exif)
+    photo = images.decode(data.getvalue(), max_pixels=10**8)
+    assert photo.rgb.shape == (2048, 1536, 3)
+    assert photo.focal_length == pytest.approx(43 / 43.27 * 2560)
+
+
+def test_a_picture_without_exif_tells_no_focal_length() -> None:
+    data = io.BytesIO()
+    Image.new("RGB", (40, 30)).save(data, "PNG")
+    assert images.decode(data.getvalue(), max_pixels=10**6).focal_length is None

@@ -22,7 +22,7 @@ class Engine(Protocol):
 
     @property
     def version(self) -> str:
-        """Changes when equal inputs may give another result, e.g. `preview-puff/1`."""
+        """Changes when equal inputs may give another result, e.g. `preview-silhouette/2`."""
 
     @property
     def device(self) -> str:
@@ -63,7 +63,7 @@ def choose(settings: Settings) -> Engine:
         if why_not is None:
             return Sam3dEngine(settings.checkpoint_dir, settings.memory_profile)
         logger.warning(
-            "THE PREVIEW ENGINE IS USED: it inflates the silhouette, so thickness and back are guessed. "
+            "THE PREVIEW ENGINE IS USED: it fits a simple shape to the silhouette, so thickness and back are guessed. "
             "%s Set SAM3D_ENGINE=preview if the preview is what you want.",
             why_not,
         )

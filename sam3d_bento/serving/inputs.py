@@ -27,6 +27,7 @@ from sam3d_bento.options import (
     Options,
     Quality,
     Seed,
+    Shape,
     TargetFaces,
     TextureFormat,
     TextureSize,
@@ -61,6 +62,7 @@ class InferenceInput(bentoml.IODescriptor):  # type: ignore[misc]  # bentoml is 
     texture_size: TextureSize = 1024
     target_faces: TargetFaces = 40_000
     quality: Quality = "standard"
+    shape: Shape = "auto"
     colour_source: ColourSource = "auto"
     texture_format: TextureFormat = "png"
     compress: Compress = False

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from scipy.spatial import ConvexHull
+from scipy.spatial.transform import Rotation
+from skimage.draw import polygon
 
+from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.engine import PreviewEngine
 from sam3d_bento.options import Options
 from sam3d_bento.progress import silent
@@ -43,10 +48,69 @@ def photographed() -> Callable[..., tuple[Photo, Mask]]:
 def reconstruct(photographed: Callable[..., tuple[Photo, Mask]]) -> Reconstruct:
     """The preview engine's result for the given pixels and picture."""
 
-    def run(pixels: Bool, rgb: UInt8 | None = None) -> Reconstruction:
-        return PreviewEngine().reconstruct(*photographed(pixels, rgb), Options(), 0, silent)
+    def run(pixels: Bool, rgb: UInt8 | None = None, shape: str = "auto") -> Reconstruction:
+        options = Options.model_validate({"shape": shape})
+        return PreviewEngine().reconstruct(*photographed(pixels, rgb), options, 0, silent)
 
     return run
+
+
+CAMERA = Camera(focal_length=700.0, width=500, height=500)
+
+
+@pytest.fixture
+def camera() -> Camera:
+    """The camera of `seen_circles` and `seen_box`: not the one that the engine assumes."""
+    return CAMERA
+
+
+@pytest.fixture
+def seen_circles() -> Callable[..., Bool]:
+    """Silhouette (500, 500) of a body of revolution that stands 4 units away, seen by `camera` from above.
+
+    profile: (radius, height) pairs, rising; elevation and roll in degrees; shift: (x, y) of the body in units.
+    """
+
+    def draw(
+        profile: list[tuple[float, float]], elevation: float, roll: float = 0, shift: tuple[float, float] = (0, 0)
+    ) -> Bool:
+        radii, heights = np.array(profile).T
+        turn = np.arange(72) / 72 * 2 * np.pi
+        pixels = np.zeros((500, 500), bool)
+        for height in np.linspace(heights[0], heights[-1], 200):
+            radius = float(np.interp(height, heights, radii))
+            ring = np.stack([radius * np.sin(turn), np.full(72, height), radius * np.cos(turn)], 1)
+            pixels |= _filled(_before_camera(ring, elevation, roll, shift))
+        return pixels
+
+    return draw
+
+
+@pytest.fixture
+def seen_box() -> Callable[..., Bool]:
+    """Silhouette (500, 500) of a box of three sizes, turned by `yaw` degrees; else as `seen_circles`."""
+
+    def draw(sizes: tuple[float, float, float], yaw: float, elevation: float) -> Bool:
+        corners = (np.indices((2, 2, 2)).reshape(3, -1).T - 0.5) * sizes
+        turned = Rotation.from_euler("y", yaw, degrees=True).apply(corners)
+        return _filled(_before_camera(turned, elevation, 0, (0, 0)))
+
+    return draw
+
+
+def _before_camera(
+    points: npt.NDArray[np.float64], elevation: float, roll: float, shift: tuple[float, float]
+) -> npt.NDArray[np.float64]:
+    """Pixels (N, 2) at which the camera sees points (N, 3) of a body."""
+    rotation = Rotation.from_euler("xz", [elevation, roll], degrees=True)
+    return CAMERA.project(rotation.apply(points) + np.array([*shift, -4.0]))
+
+
+def _filled(pixels: npt.NDArray[np.float64]) -> Bool:
+    corners = pixels[ConvexHull(pixels).vertices] - 0.5
+    mask = np.zeros((500, 500), bool)
+    mask[polygon(corners[:, 1], corners[:, 0], mask.shape)] = True
+    return mask
 
 
 @pytest.fixture

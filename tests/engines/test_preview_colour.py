@@ -29,7 +29,7 @@ def test_no_background_shows_at_the_rim(reconstruct: Reconstruct, disc: Disc) ->
 def test_fine_detail_of_a_large_photo_survives(reconstruct: Reconstruct, disc: Disc) -> None:
     pixels = disc(1024, 480)
     stripe = (np.arange(1024) // 8 % 2 * 255).astype(np.uint8)  # 8 pixels wide
-    result = reconstruct(pixels, np.broadcast_to(stripe[None, :, None], (1024, 1024, 3)))
+    result = reconstruct(pixels, np.broadcast_to(stripe[None, :, None], (1024, 1024, 3)), shape="puff")
     assert result.colours is not None
     seen = result.colours[result.vertices[:, 2] > 0.4 * result.vertices[:, 2].max(), 0]
     assert seen.std() > 0.75 * stripe.std()
@@ -38,7 +38,7 @@ def test_fine_detail_of_a_large_photo_survives(reconstruct: Reconstruct, disc: D
 def test_the_back_mirrors_the_front(reconstruct: Reconstruct, disc: Disc) -> None:
     rgb = np.empty((200, 200, 3), np.uint8)
     rgb[:, :100], rgb[:, 100:] = RED, BLUE
-    result = reconstruct(disc(200, 80), rgb)
+    result = reconstruct(disc(200, 80), rgb, shape="puff")
     assert result.colours is not None
     for side in (1, -1):
         half = side * result.vertices[:, 2] > 0.2

@@ -102,7 +102,7 @@ def test_the_photo_faces_plus_z_and_stands_upright(reconstruct: Reconstruct) -> 
 
 
 def test_a_disc_becomes_a_slightly_deep_ball_and_no_pear(reconstruct: Reconstruct, disc: Disc) -> None:
-    vertices = reconstruct(disc(400, 180)).vertices
+    vertices = reconstruct(disc(400, 180), shape="puff").vertices
     width, height, depth = np.ptp(vertices, axis=0)
     assert width == pytest.approx(height, rel=0.02)
     assert 1.15 < depth / width < 1.4
@@ -126,7 +126,7 @@ def test_holes_stay_open_and_components_stay_apart(reconstruct: Reconstruct, dis
 
 @pytest.mark.parametrize("edge", [1024, 2048])
 def test_large_photos_stay_affordable(reconstruct: Reconstruct, disc: Disc, edge: int) -> None:
-    assert 300_000 < len(reconstruct(disc(edge, edge * 0.48)).faces) < 600_000
+    assert 300_000 < len(reconstruct(disc(edge, edge * 0.48), shape="puff").faces) < 600_000
 
 
 def test_equal_inputs_give_equal_arrays_whatever_the_seed(photographed: Photographed, disc: Disc) -> None:
@@ -139,12 +139,13 @@ def test_equal_inputs_give_equal_arrays_whatever_the_seed(photographed: Photogra
 
 
 def test_the_result_says_how_much_was_guessed(reconstruct: Reconstruct, disc: Disc) -> None:
-    result = reconstruct(disc(200, 50))
+    result = reconstruct(disc(200, 50), shape="puff")
     assert result.notices == (Notice.SHAPE_GUESSED,)
     assert json.loads(json.dumps(result.details)) == result.details
     assert result.details["shape"] == "puff"
     assert 0.3 < result.details["observed_fraction"] < 0.5  # a camera sees less than half of a ball
-    assert result.details["assumed_fov_degrees"] == pytest.approx(39.3)
+    assert result.details["fov_degrees"] == pytest.approx(39.3)
+    assert result.details["fov_source"] == "assumed"
     assert result.details["grid"] == [208, 208]  # 100 pixels, two cells each, and the padding
 
 

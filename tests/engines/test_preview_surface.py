@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 
+from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.canvas import Canvas
 from sam3d_bento.engines.preview.surface import THICKNESS, closed_surface, undo_perspective
 from sam3d_bento.reconstruction import Float32, Int32
@@ -42,7 +43,6 @@ def test_ties_and_touching_corners_stay_closed(assert_closed: Closed, values: tu
 def test_the_camera_sees_every_vertex_where_the_photo_has_it() -> None:
     canvas = Canvas(np.zeros((1, 1, 3), np.float32), np.zeros((1, 1), np.float32), cell=2.5, origin=(30.0, 70.0))
     drawn = np.random.default_rng(2).uniform(-60, 60, (100, 3)).astype(np.float32)
-    placed = undo_perspective(drawn, canvas, (640, 480), focal_length=900)
-    seen = placed[:, :2] * (900 / (900 - placed[:, 2:]))
-    np.testing.assert_allclose(seen[:, 0] + 320, drawn[:, 0] * 2.5 + 30, rtol=1e-4, atol=1e-2)
-    np.testing.assert_allclose(240 - seen[:, 1], drawn[:, 1] * 2.5 + 70, rtol=1e-4, atol=1e-2)
+    camera = Camera(900, 640, 480)
+    seen = camera.project(undo_perspective(drawn, canvas, camera))
+    np.testing.assert_allclose(seen, drawn[:, :2] * 2.5 + [30, 70], rtol=1e-4, atol=1e-2)

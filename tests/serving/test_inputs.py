@@ -91,7 +91,7 @@ def test_options_of_a_form_may_stand_in_the_query(http):
         ({"files": {"image": PNG}, "data": {"response": "email"}}, "'response'"),
         ({"files": {"image": PNG}, "data": {"seed": ["1", "2"]}}, "'seed'"),
         ({"files": {"image": PNG}, "params": {"seed": "1"}, "data": {"seed": "2"}}, "'seed'"),
-        ({"files": {"image": PNG}, "data": {"shape": "box"}}, "'shape'"),
+        ({"files": {"image": PNG}, "data": {"shape": "ball"}}, "'shape'"),
         ({"data": {"image": "http://127.0.0.1/x.png"}, "files": {"mask": PNG}}, "'image'"),
         ({"data": {"mask": "text"}, "files": {"image": PNG}}, "'mask'"),
         ({"files": {"image": PNG, "file": PNG}}, "'file'"),

@@ -1,28 +1,29 @@
-"""The preview engine: mask to balls, balls to a mesh, photo onto the mesh."""
+"""The preview engine: the photo's mask to a shape class, the class to a coloured mesh that stands upright."""
 
 from __future__ import annotations
 
-from math import atan, degrees
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from scipy.spatial.transform import Rotation
 
+from sam3d_bento.engines.preview import shapes
+from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.canvas import cut_out
-from sam3d_bento.engines.preview.colour import paint
-from sam3d_bento.engines.preview.height import squared_height
-from sam3d_bento.engines.preview.surface import FOCAL_LENGTH, closed_surface, undo_perspective
+from sam3d_bento.engines.preview.model import Model
 from sam3d_bento.notices import Notice
 from sam3d_bento.options import Options
-from sam3d_bento.progress import Tick, silent
-from sam3d_bento.reconstruction import Float32, Int32, Mask, Photo, Reconstruction
+from sam3d_bento.progress import Tick, part, silent
+from sam3d_bento.reconstruction import Float32, Mask, Photo, Pose, Reconstruction
+
+CAMERA_FRAME = "camera: x right, y up, looking along -z"
 
 
 class PreviewEngine:
     """Needs no weights and no GPU. Equal inputs give equal arrays."""
 
     name = "preview"
-    version = "preview-puff/1"
+    version = "preview-silhouette/2"
     device = "cpu"
     gpu_peak_bytes = None
     retries = 0
@@ -45,34 +46,32 @@ class PreviewEngine:
     ) -> Reconstruction:
         """See `Engine.reconstruct`. `seed` is not used, as nothing here is drawn at random; there are no splats.
 
-        All components of the mask are reconstructed, and its holes stay open. `details` tells the share of the
-        surface that faces the camera, the field of view assumed for the photo's longer side, and the
-        cells (columns, rows) of the grid. Raises NoObject for an empty mask.
+        `details` tells the shape class and the figures of the fits, the share of the surface that faces the camera, the
+        field of view over the photo's longer side and where it comes from, and the cells (columns, rows) of the grid.
+        `pose` puts the object back before the camera. Raises NoObject for an empty mask.
         """
         tick(0.0)
         canvas = cut_out(photo, mask)
         tick(0.1)
-        square = squared_height(canvas.distance)
-        tick(0.2)
-        drawn, faces = closed_surface(square)
-        tick(0.6)
-        colours = paint(canvas, square, drawn)
-        tick(0.8)
-        height, width = mask.pixels.shape
-        focal_length = FOCAL_LENGTH * max(width, height)
-        vertices = undo_perspective(drawn, canvas, (width, height), focal_length)
+        model, details = shapes.model(
+            canvas, Camera.of(photo), options.shape, part(tick, 0.1, 0.9), calibrated=photo.focal_length is not None
+        )
+        tick(0.9)
         notices = [Notice.SHAPE_GUESSED]
         if options.quality != "standard":
             notices.append(Notice.QUALITY_IGNORED)
+        vertices, pose = _in_unit_cube(model)
         result = Reconstruction(
-            vertices=_in_unit_cube(vertices),
-            faces=faces,
-            colours=colours,
+            vertices=vertices,
+            faces=model.faces,
+            colours=model.colours,
+            pose=pose,
             notices=tuple(notices),
             details={
-                "shape": "puff",
-                "observed_fraction": round(_observed_fraction(vertices, faces, focal_length), 3),
-                "assumed_fov_degrees": round(2 * degrees(atan(0.5 / FOCAL_LENGTH)), 1),
+                **details,
+                "observed_fraction": round(model.observed_fraction(), 3),
+                "fov_degrees": round(model.camera.field_of_view, 1),
+                "fov_source": "assumed" if photo.focal_length is None else "exif",
                 "grid": list(canvas.distance.shape[::-1]),
             },
         )
@@ -80,17 +79,16 @@ class PreviewEngine:
         return result
 
 
-def _in_unit_cube(vertices: npt.NDArray[np.float64]) -> Float32:
-    """Centred at the origin, the longest extent 1."""
-    low, high = vertices.min(0), vertices.max(0)
-    fitted: Float32 = ((vertices - (low + high) / 2) / (high - low).max()).astype(np.float32)
-    return fitted
-
-
-def _observed_fraction(vertices: npt.NDArray[np.float64], faces: Int32, focal_length: float) -> float:
-    """Share of the surface's area that faces a camera at (0, 0, focal_length)."""
-    corners = vertices[faces]
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])  # twice the area long
-    to_camera = np.array([0, 0, focal_length]) - corners[:, 0]
-    areas = np.linalg.norm(normals, axis=1)
-    return float(areas[np.einsum("fk,fk->f", normals, to_camera) > 0].sum() / areas.sum())
+def _in_unit_cube(model: Model) -> tuple[Float32, Pose]:
+    """The vertices (V, 3) upright, centred at the origin, the longest extent 1; and where that stood."""
+    upright = model.vertices @ model.axes
+    low, high = upright.min(0), upright.max(0)
+    middle, size = (low + high) / 2, float((high - low).max())
+    x, y, z, w = Rotation.from_matrix(model.axes).as_quat(canonical=True)
+    pose = Pose(
+        rotation=np.array([w, x, y, z], np.float32),
+        translation=(model.axes @ middle).astype(np.float32),
+        scale=np.full(3, size, np.float32),
+        frame=CAMERA_FRAME,
+    )
+    return ((upright - middle) / size).astype(np.float32), pose

@@ -10,13 +10,13 @@ from scipy import ndimage
 from scipy.sparse import csr_matrix
 from skimage.measure import marching_cubes
 
+from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.canvas import Canvas
 from sam3d_bento.reconstruction import Float32, Int32
 
 THICKNESS = 1.2  # of a ball, by its width: the best of a sweep over textured models with known shape
 LEVEL_STEP = 4.0  # cells between the levels of the volume; heights stay exact, so few levels save faces and time
 SMOOTHING_STEPS = 5
-FOCAL_LENGTH = 1.4  # by the photo's longer side: a field of view of 39 degrees, as of a phone's main camera
 
 
 def closed_surface(square: Float32) -> tuple[Float32, Int32]:
@@ -55,16 +55,13 @@ def _smooth(vertices: Float32, faces: Int32) -> Float32:
     return vertices
 
 
-def undo_perspective(
-    vertices: Float32, canvas: Canvas, photo_size: tuple[int, int], focal_length: float
-) -> npt.NDArray[np.float64]:
-    """From the canvas frame to space: (V, 3) float64 in photo pixels, x right, y up, z towards the camera.
+def undo_perspective(vertices: Float32, canvas: Canvas, camera: Camera) -> npt.NDArray[np.float64]:
+    """From the canvas frame to the camera frame, in photo pixels: (V, 3) float64.
 
-    The camera stands at (0, 0, focal_length), in pixels, and sees every vertex where the photo (width, height)
-    has its colour. The map is projective, so that a ball in the picture becomes an ellipsoid, not a pear.
+    The camera sees every vertex where the photo has its colour, and those at height 0 at the distance of its focal
+    length. The map is projective, so that a ball in the picture becomes an ellipsoid, not a pear.
     """
-    centre = np.array(photo_size) / 2
-    x, y = (vertices[:, :2] * canvas.cell + canvas.origin - centre).T
-    z = vertices[:, 2] * canvas.cell
-    placed: npt.NDArray[np.float64] = np.stack([x, -y, z], 1) / (1 + z / focal_length)[:, None]
+    z = vertices[:, 2:] * canvas.cell
+    rays = camera.rays(vertices[:, :2] * canvas.cell + np.array(canvas.origin)) * camera.focal_length
+    placed: npt.NDArray[np.float64] = rays / (1 + z / camera.focal_length)
     return placed

@@ -7,6 +7,7 @@ import importlib.util
 import logging
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sam3d_bento.engines.sam3d import checkpoints, faults, upstream
 from sam3d_bento.engines.sam3d.inference import NO_GPU, STANDARD, Inference, Steps
 from sam3d_bento.engines.sam3d.profiles import PROFILES
 from sam3d_bento.errors import EngineLost, GpuOutOfMemory, NotReady, Sam3DError
+from sam3d_bento.notices import Notice
 from sam3d_bento.options import Options
 from sam3d_bento.progress import Tick, silent
 from sam3d_bento.reconstruction import Mask, Photo, Reconstruction
@@ -121,6 +123,8 @@ class Sam3dEngine:
             self._rest()
             raise
         self._rest()
+        if options.shape != "auto":
+            result = replace(result, notices=(*result.notices, Notice.SHAPE_IGNORED))
         spent = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in self._loaded.seconds.items())
         log.info("seconds of each stage: %s", spent)
         return result

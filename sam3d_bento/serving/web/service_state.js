@@ -14,7 +14,7 @@ const STATES = {
 };
 
 const ENGINES = {
-  preview: "Preview engine: the silhouette is inflated; thickness and back are guessed.",
+  preview: "Preview engine: a simple shape is fitted to the silhouette; thickness and back are guessed.",
   sam3d: "SAM 3D engine.",
 };
 

@@ -1,0 +1,105 @@
+"""The fitted model moved in the picture until its outline lies on the silhouette that the photo has.
+
+A fitted primitive misses the silhouette by a few pixels here and there, and each of them shows the wrong colour from
+the front. The move acts on the picture, so what lies on one line of sight stays on one, and the mesh stays closed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from sam3d_bento.engines.preview.camera import Camera
+from sam3d_bento.engines.preview.canvas import Canvas
+from sam3d_bento.engines.preview.texture import sample
+from sam3d_bento.reconstruction import Bool, Float32, Int32
+
+Array = npt.NDArray[np.float64]
+
+PASSES = 3
+FARTHEST = 0.05  # that an outline is moved, in square roots of the object's area: beyond that the class is wrong there
+REACH = 4.0  # depth inside the outline over which the move fades, in farthest moves: far above 1, so that nothing folds
+SMOOTHING = 1.5  # standard deviation in cells: the mask's own roughness must not be carved into the model
+STEEPEST = 0.6  # smoothing by the farthest move: a step of the move is less steep than 1, so that nothing folds there
+OUTERMOST = 2.0  # cells inside the model's picture at which a contour still is its outline
+
+
+@dataclass(frozen=True)
+class Registration:
+    """moves: for each pass the shift (2, R, C) of the places on the canvas, in rows and columns of cells."""
+
+    canvas: Canvas
+    camera: Camera
+    moves: tuple[Float32, ...]
+
+    @classmethod
+    def of(cls, vertices: Array, faces: Int32, canvas: Canvas, camera: Camera) -> Registration:
+        """That puts the outline of the mesh, vertices (V, 3) in the camera frame, on the silhouette."""
+        found = cls(canvas, camera, ())
+        places = found._places(vertices)
+        depth = ndimage.distance_transform_edt(_covered(places, canvas.distance.shape))
+        contour = _contour(vertices, faces)
+        outline = vertices[contour[sample(depth, places[:, contour]) < OUTERMOST]]
+        for _ in range(PASSES):
+            move = _move(found._places(found.moved(outline)), canvas)
+            found = cls(canvas, camera, (*found.moves, move))
+        return found
+
+    def moved(self, points: Array) -> Array:
+        """Points (N, 3) of the camera frame, each moved at its depth."""
+        if not self.moves:
+            return points
+        places = self._places(points)
+        for move in self.moves:
+            places = places + np.stack([sample(part, places) for part in move])
+        pixels = places[::-1].T * self.canvas.cell + np.array(self.canvas.origin)
+        return self.camera.rays(pixels) * -points[:, 2:]
+
+    def _places(self, points: Array) -> Array:
+        """Rows and columns (2, N) of the canvas at which points (N, 3) are seen."""
+        return ((self.camera.project(points) - self.canvas.origin) / self.canvas.cell).T[::-1]
+
+
+def _contour(vertices: Array, faces: Int32) -> npt.NDArray[np.intp]:
+    """The vertices between faces that the camera sees from outside and faces that it sees from inside."""
+    corners = [vertices[faces[:, corner]] for corner in range(3)]
+    normals = np.cross(corners[1] - corners[0], corners[2] - corners[0])
+    towards = np.einsum("fk,fk->f", normals, corners[0]) < 0
+    front, back = (np.bincount(faces[side].ravel(), minlength=len(vertices)) > 0 for side in (towards, ~towards))
+    return np.flatnonzero(front & back)
+
+
+def _move(line: Array, canvas: Canvas) -> Float32:
+    """The shift (2, R, C) that brings places (2, N) of the outline onto the silhouette."""
+    distance = canvas.distance
+    shape = distance.shape
+    farthest = max(FARTHEST * float(np.sqrt(np.count_nonzero(distance > 0))), 1.0)
+    gap = sample(distance, line).astype(np.float64)
+    line, gap = line[:, np.abs(gap) < farthest], gap[np.abs(gap) < farthest]
+    if not line.size:
+        return np.zeros((2, *shape), np.float32)
+    # The distance grows at a rate of one towards the inside.
+    inwards = np.stack([sample(np.gradient(distance, axis=axis), line) for axis in (0, 1)])
+    shift = -gap * inwards / np.maximum(np.hypot(*inwards), 0.5)
+
+    row, column = np.clip(np.rint(line).astype(int), 0, np.array(shape)[:, None] - 1)
+    count = np.bincount(row * shape[1] + column, minlength=distance.size).reshape(shape)
+    sums = [np.bincount(row * shape[1] + column, part, distance.size).reshape(shape) for part in shift]
+    away, nearest = ndimage.distance_transform_edt(count == 0, return_indices=True)
+    fade = np.clip(1 - away / (REACH * farthest), 0, 1)
+    known = [(part / np.maximum(count, 1))[tuple(nearest)] * fade for part in sums]
+    smoothing = max(SMOOTHING, STEEPEST * float(np.hypot(*shift).max()))
+    return np.stack([ndimage.gaussian_filter(part, smoothing) for part in known]).astype(np.float32)
+
+
+def _covered(places: Array, shape: tuple[int, ...]) -> Bool:
+    """The cells (R, C) of the canvas over which something is seen at places (2, V), which lie about a cell apart."""
+    row, column = np.rint(places).astype(int)
+    within = (row >= 0) & (row < shape[0]) & (column >= 0) & (column < shape[1])
+    covered = np.zeros(shape, bool)
+    covered[row[within], column[within]] = True
+    filled: Bool = ndimage.binary_fill_holes(ndimage.binary_closing(np.pad(covered, 2)))[2:-2, 2:-2]
+    return filled

@@ -1,0 +1,74 @@
+"""The photo as a texture for what was fitted to it: only the object's own colours, also beyond its rim."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from sam3d_bento.engines.preview.camera import Camera, Floats
+from sam3d_bento.engines.preview.canvas import Canvas
+from sam3d_bento.reconstruction import Bool, Float32, UInt8
+
+FRINGE = 1.5  # cells at the rim whose colour may be mixed with the background
+BLUR = 0.02  # standard deviation of the blur, in square roots of the object's area
+
+
+@dataclass(frozen=True)
+class Texture:
+    """sharp: (R, C, 3) float32, the photo on the object, continued beyond its rim; blurred: the same, blurred."""
+
+    canvas: Canvas
+    sharp: Float32
+    blurred: Float32
+
+    @classmethod
+    def of(cls, canvas: Canvas) -> Texture:
+        """Of the object on the canvas; cells at its rim do not count as its own."""
+        core = canvas.distance > min(FRINGE, float(canvas.distance.max()) / 2)
+        nearest = ndimage.distance_transform_edt(~core, return_distances=False, return_indices=True)
+        return cls(canvas, *foreground(canvas.rgb, core, nearest))
+
+    def colours(self, points: Floats, camera: Camera, fade: Floats) -> UInt8:
+        """The colours (V, 3) uint8 sRGB that the photo has at points (V, 3) of the camera frame.
+
+        fade: (V,), share 0..1 of the blurred colour.
+        """
+        column, row = ((camera.project(points) - self.canvas.origin) / self.canvas.cell).T
+        place = np.stack([row, column])
+        mixed = sample_colours(self.sharp, place)
+        faded = fade > 0  # few; the rest is not sampled twice
+        share = fade[faded].astype(np.float32)
+        mixed[:, faded] = (1 - share) * mixed[:, faded] + share * sample_colours(self.blurred, place[:, faded])
+        return as_colours(mixed)
+
+
+def foreground(rgb: Float32, core: Bool, nearest: npt.NDArray[np.int32]) -> tuple[Float32, Float32]:
+    """The photo (R, C, 3) with the colours of `core` (R, C) continued beyond it, and a blurred copy of that.
+
+    nearest: (2, R, C), row and column of each cell's nearest cell in the core.
+    """
+    continued = rgb[tuple(nearest)]
+    softened = ndimage.gaussian_filter(continued, (FRINGE, FRINGE, 0))
+    sharp = np.where(core[:, :, None], rgb, softened)
+    blur = BLUR * sqrt(np.count_nonzero(core))
+    return sharp, ndimage.gaussian_filter(continued, (blur, blur, 0))
+
+
+def sample(grid: Float32, place: npt.NDArray[np.float64]) -> Float32:
+    """Bilinear values (V,) of a grid (R, C) at places (2, V) given as row and column."""
+    values: Float32 = ndimage.map_coordinates(grid, place, np.float32, order=1, mode="nearest")
+    return values
+
+
+def sample_colours(grid: Float32, place: npt.NDArray[np.float64]) -> Float32:
+    """As `sample`, for the channels of (R, C, 3): (3, V)."""
+    return np.stack([sample(grid[:, :, channel], place) for channel in range(3)])
+
+
+def as_colours(channels: Floats) -> UInt8:
+    """Channels (3, V) 0..255 as colours (V, 3)."""
+    return np.clip(np.rint(channels.T), 0, 255).astype(np.uint8)
