@@ -16,6 +16,9 @@ MAGIC, VERSION = b"glTF", 2
 LINEAR, LINEAR_MIPMAP_LINEAR, CLAMP_TO_EDGE = 9729, 9987, 33071
 
 
+DOCUMENT_BYTES = 4000  # about what the JSON takes
+
+
 def write(
     positions: Float32,
     normals: Float32,
@@ -39,7 +42,7 @@ def write(
         if compress
         else geometry.plain(positions, normals, uv, faces)
     )
-    picture, media_type = image.encode(texture, texture_format)
+    picture, media_type = image.encode(texture, texture_format, len(mesh.data) + DOCUMENT_BYTES if compress else 0)
     views = [*mesh.views, mesh.append(picture)]
     required = list(mesh.extensions)
 

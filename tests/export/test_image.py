@@ -39,9 +39,27 @@ def test_the_others_shift_no_colour_and_lose_little(texture_format: str) -> None
     assert np.square(difference).mean() < 255**2 / 10**4  # 40 dB
 
 
-def test_webp_of_a_smooth_texture_is_exact_to_half_a_step() -> None:
+def coarse(sigma: float) -> UInt8:
+    """The smooth texture with noise: the more, the less it can be compressed."""
+    noisy = smooth() + np.random.default_rng(0).normal(0, sigma, (SIZE, SIZE, 3))
+    return np.rint(noisy).clip(0, 255).astype(np.uint8)
+
+
+def test_webp_of_a_smooth_texture_is_exact_to_half_the_finest_step() -> None:
     file, _ = image.encode(smooth(), "webp")
     assert np.abs(decoded(file).astype(int) - smooth()).max() <= image.WEBP_STEPS[0] // 2
+
+
+@pytest.mark.parametrize("beside", [0, 5_000, 12_000, 16_000])
+def test_webp_takes_the_finest_steps_that_fit_beside_the_geometry(beside: int) -> None:
+    texture = coarse(1.5)
+    room = image.FILE_BYTES_A_TEXEL * SIZE**2 - beside
+    file, _ = image.encode(texture, "webp", beside)
+    assert len(file) <= room
+    largest = np.abs(decoded(file).astype(int) - texture).max()
+    used = next(step for step in image.WEBP_STEPS if largest <= step // 2 + step % 2)
+    for finer in image.WEBP_STEPS[: image.WEBP_STEPS.index(used)]:
+        assert len(image._stepped(texture, finer)) > room
 
 
 def test_webp_of_a_busy_texture_stays_small() -> None:

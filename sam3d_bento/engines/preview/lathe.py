@@ -34,7 +34,7 @@ FOOT = 0.6
 SECTIONS = 400  # heights at which the profile is known
 THINNEST = 0.01  # by the largest radius: keeps the body in one piece
 
-PERFECT = 0.008  # asymmetry with which a rim needs to fit only half as well
+PERFECT = 0.005  # asymmetry with which a rim needs to fit only half as well
 MOST_ASYMMETRY = 0.03  # share of the silhouette that has no mirror image
 LEAST_ELLIPSE = 0.965  # overlap of a silhouette without a rim that still is a body of revolution: a ball, an egg
 MOST_LEAN = 8.0  # degrees of roll
