@@ -69,7 +69,9 @@ def main() -> None:
     changes = {"engine": "sam3d", "checkpoint_dir": Path(sys.argv[1])}
     changes |= {"work_dir": work / "work", "output_dir": work / "outputs"}
     service.settings = Settings.from_environ().model_copy(update=changes)
-    service.Backend = lambda settings: backends.Backend(settings, engine_loader="gpu_faults:CappedPipeline")
+    service.Backend = lambda settings, **wiring: backends.Backend(
+        settings, engine_loader="gpu_faults:CappedPipeline", **wiring
+    )
     image, mask = photo()
     png = io.BytesIO()
     Image.fromarray(image).save(png, "PNG")

@@ -45,7 +45,11 @@ def client(upstream, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
         patch.setattr(service, "settings", settings)
-        patch.setattr(service, "Backend", lambda given: backends.Backend(given, engine_loader="cpu_engine:load"))
+        patch.setattr(
+            service,
+            "Backend",
+            lambda given, **wiring: backends.Backend(given, engine_loader="cpu_engine:load", **wiring),
+        )
         with TestClient(service.Sam3D.to_asgi()) as client:
             client.before_ready = client.get("/health")
             give_up = time.monotonic() + PATIENCE_SECONDS
