@@ -44,7 +44,7 @@ def test_malformed_pictures_leave_nothing_behind(run):
     left = [path.name for path in folder.iterdir() if path.name != ".ses"]  # onnxruntime's, made when it is loaded
     assert left == []
     assert figures["descriptors"] == 0
-    assert figures["grown"] < 60e6, "after the first 500"
+    assert figures["grown"] < 20e6, "in the second half: 4 kB for each of them would be a leak"
     assert figures["peak"] < 1e9, "bombs of 30 MB and claims of 2^62 pixels among them"
     assert "Warning" not in errors, "what Pillow thinks of a stranger's file is nothing for our log"
 
