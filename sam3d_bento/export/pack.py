@@ -180,6 +180,25 @@ def _orientations(
     ]
 
 
+class _Span:
+    """Some rows of a page, as a bit for each free cell."""
+
+    def __init__(self, free: int) -> None:
+        self._doubled = [free]  # bit p: are the 2**k cells from p on free
+        self._by_length: dict[int, int] = {}
+
+    def room(self, length: int) -> int:
+        """Bit p: are so many cells from p on free."""
+        room = self._by_length.get(length)
+        if room is None:
+            power = length.bit_length() - 1
+            doubled = self._doubled
+            while len(doubled) <= power:
+                doubled.append(doubled[-1] & doubled[-1] >> (1 << (len(doubled) - 1)))
+            room = self._by_length[length] = doubled[power] & doubled[power] >> (length - (1 << power))
+        return room
+
+
 class _Page:
     """Cells taken so far. Bit y * columns + x is the cell in column x of row y, counted from the bottom."""
 
@@ -194,9 +213,10 @@ class _Page:
         """Place a chart in the orientation that reaches least high; returns its quarter turns, and (x, y)."""
         size = orientations[0][1:3]
         begin = self._begin.get(size, 0)
+        spans: dict[int, _Span] = {}
         found = []
         for turns, width, height, runs in orientations:
-            y, x = self._room(runs, width, height, begin)
+            y, x = self._room(runs, width, begin, max(size), spans)
             found.append((y + height, y, x, turns))
         top, y, x, turns = min(found)
         self._begin[size] = min(y for _, y, _, _ in found)
@@ -205,20 +225,20 @@ class _Page:
             self.taken |= ((1 << length) - 1) << ((y + row) * self.columns + x + first)
         return turns, (x, y)
 
-    def _room(self, runs: list[Run], width: int, height: int, begin: int) -> tuple[int, int]:
-        """(y, x) of the lowest, then leftmost place from row `begin` on where the runs meet nothing."""
-        everywhere = (1 << ((SPAN + height) * self.columns)) - 1
+    def _room(self, runs: list[Run], width: int, begin: int, highest: int, spans: dict[int, _Span]) -> tuple[int, int]:
+        """(y, x) of the lowest, then leftmost place from row `begin` on where the runs meet nothing.
+
+        highest: no run is in this row or above. spans: what is known of the rows from some row on, kept for the chart's
+        other orientations.
+        """
+        left = self._left(width)
         while True:
-            doubled = [everywhere & ~(self.taken >> (begin * self.columns))]  # bit p: are the 2**k cells from p on free
-            by_length: dict[int, int] = {}
-            free = self._left(width)
+            if begin not in spans:
+                everywhere = (1 << ((SPAN + highest) * self.columns)) - 1
+                spans[begin] = _Span(everywhere & ~(self.taken >> (begin * self.columns)))
+            span, free = spans[begin], left
             for row, first, length in runs:
-                if length not in by_length:
-                    power = length.bit_length() - 1
-                    while len(doubled) <= power:
-                        doubled.append(doubled[-1] & doubled[-1] >> (1 << (len(doubled) - 1)))
-                    by_length[length] = doubled[power] & doubled[power] >> (length - (1 << power))
-                free &= by_length[length] >> (row * self.columns + first)
+                free &= span.room(length) >> (row * self.columns + first)
                 if not free:
                     break
             else:
