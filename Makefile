@@ -35,8 +35,9 @@ demo: weights
 serve: weights
 	$(BIN)/sam3d-bento serve --port $(PORT)
 
+# Two files at a time: most of them wait for a service to start. Whole files, so that their fixtures are made once.
 test: weights lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Skips, saying so, where the wheel with Meta's code cannot be had. A wheel with another hash is no reason to skip.
 test-upstream: weights
