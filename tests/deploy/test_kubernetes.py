@@ -19,6 +19,7 @@ FOLDER = PROJECT / "deploy" / "kubernetes"
 VERSIONS = ["1.30", kubernetes_validate.latest_version()]
 # Their schemas are their operators'; Kubernetes has none.
 CUSTOM_KINDS = {"ScaledObject", "PodMonitor"}
+PARTS = ("api-keys", "autoscaling", "object-store")
 UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
 
@@ -34,7 +35,10 @@ def kustomization(folder):
 def resources(*folders):
     """What kustomize would apply of these folders, in a form for tests: files of resources, patches made."""
     found = [
-        item for folder in folders for name in kustomization(folder)["resources"] for item in read(f"{folder}/{name}")
+        item
+        for folder in folders
+        for name in kustomization(folder).get("resources", [])
+        for item in read(f"{folder}/{name}")
     ]
     for folder in folders:
         for patch in kustomization(folder).get("patches", []):
@@ -62,7 +66,7 @@ def append(item, operation):
 
 @pytest.fixture(scope="module")
 def everything():
-    return resources("base", "autoscaling", "object-store")
+    return resources("base", *PARTS)
 
 
 @pytest.fixture
@@ -94,17 +98,17 @@ def size(quantity):
 
 def test_every_file_belongs_to_a_kustomization():
     named = {FOLDER / "README.md", FOLDER / "kustomization.yaml"}
-    for folder in ("base", "autoscaling", "object-store"):
+    for folder in ("base", *PARTS):
         content = kustomization(folder)
-        files = [*content["resources"], *(patch["path"] for patch in content.get("patches", []))]
+        files = [*content.get("resources", []), *(patch["path"] for patch in content.get("patches", []))]
         named |= {FOLDER / folder / name for name in ("kustomization.yaml", *files)}
     assert {path for path in FOLDER.rglob("*") if path.is_file()} == named
 
 
-def test_the_root_names_the_base_and_offers_both_parts():
+def test_the_root_names_the_base_and_offers_all_parts():
     assert kustomization(".")["resources"] == ["base"]
     offered = re.findall(r"^#  - (\S+)", (FOLDER / "kustomization.yaml").read_text(), re.MULTILINE)
-    assert {*offered, *kustomization(".")["components"]} == {"autoscaling", "object-store"}
+    assert {*offered, *kustomization(".")["components"]} == set(PARTS)
     assert {kustomization(name)["kind"] for name in offered} == {"Component"}
 
 
@@ -211,21 +215,25 @@ def test_every_variable_is_a_setting_and_no_secret_is_among_them(everything):
     environment = {variable["name"]: variable.get("value") for variable in container["env"]}
     assert None not in environment.values(), "valueFrom would put a Secret into the environment"
     assert Settings.unknown_names(environment) == []
-    assert not [name for name in environment if re.search("KEY|SECRET|TOKEN|PASSWORD", name)]
+    telling = {name for name in environment if re.search("KEY|SECRET|TOKEN|PASSWORD|CREDENTIALS", name)}
+    assert telling == {"SAM3D_API_KEYS_FILE", "SAM3D_OUTPUT_CREDENTIALS_FILE"}, "which only say where a file is"
     assert not any(kind == "Secret" for kind, _ in everything), "the person makes it"
 
 
-def test_the_object_store_part_gives_the_settings_and_mounts_the_keys_where_they_are_read(everything):
+@pytest.mark.parametrize(
+    ("volume", "setting"), [("object-store", "output_credentials_file"), ("api-keys", "api_keys_file")]
+)
+def test_a_secret_is_mounted_where_it_is_read(everything, volume, setting):
     pod = everything["Deployment", "sam3d"]["spec"]["template"]["spec"]
     container = pod["containers"][0]
     settings = Settings.from_environ({variable["name"]: variable["value"] for variable in container["env"]})
     assert settings.output_url.startswith("s3://")
-    mount = next(mount for mount in container["volumeMounts"] if mount["name"] == "object-store")
-    assert (mount["mountPath"], mount["readOnly"]) == (str(settings.output_credentials_file.parent), True)
-    (secret,) = (volume["secret"] for volume in pod["volumes"] if volume["name"] == "object-store")
+    path = getattr(settings, setting)
+    mount = next(mount for mount in container["volumeMounts"] if mount["name"] == volume)
+    assert (mount["mountPath"], mount["readOnly"]) == (str(path.parent), True)
+    (secret,) = (found["secret"] for found in pod["volumes"] if found["name"] == volume)
     readme = (FOLDER / "README.md").read_text()
-    file = settings.output_credentials_file.name
-    assert f"create secret generic -n sam3d {secret['secretName']} --from-file={file}" in readme
+    assert f"create secret generic -n sam3d {secret['secretName']} --from-file={path.name}" in readme
     assert secret["defaultMode"] == 0o440
     assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsGroup"], "who may read it"
 
