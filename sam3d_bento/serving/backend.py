@@ -20,7 +20,8 @@ from sam3d_bento.serving.keys import Keys
 from sam3d_bento.serving.telemetry import Telemetry
 from sam3d_bento.serving.traces import Traces
 from sam3d_bento.serving.workdir import WorkDir
-from sam3d_bento.serving.worker import State, Worker
+from sam3d_bento.serving.worker import Worker
+from sam3d_bento.serving.worker_state import State
 from sam3d_bento.settings import Settings, SettingsError
 
 ENGINE_LOADER = "sam3d_bento.pipeline:Pipeline.load"
@@ -114,7 +115,7 @@ class Backend:
         worker = self.worker
         info = worker.info
         memory = gpu.memory()
-        job = worker.running
+        job = worker.queue.running
         stage, fraction = job.progress if job and job.progress else (None, None)
         reason = worker.reason
         if not reason and not self.alive:
@@ -129,7 +130,11 @@ class Backend:
             "gpu_memory": {"name": memory.name, "used_bytes": memory.used_bytes, "total_bytes": memory.total_bytes}
             if memory
             else None,
-            "queue": {"running": int(job is not None), "waiting": worker.waiting, "limit": self.settings.queue_limit},
+            "queue": {
+                "running": int(job is not None),
+                "waiting": worker.queue.waiting,
+                "limit": self.settings.queue_limit,
+            },
             "run": {"stage": stage, "fraction": fraction} if stage else None,
             "loads": worker.loads,
             "losses": worker.losses,

@@ -10,7 +10,7 @@ from sam3d_bento.serving import jobs as module
 from sam3d_bento.serving.assets import AssetStore
 from sam3d_bento.serving.followed import State
 from sam3d_bento.serving.jobs import Claim, Jobs
-from sam3d_bento.serving.worker import State as WorkerState
+from sam3d_bento.serving.worker_state import State as WorkerState
 from sam3d_bento.submission import Submission
 
 pytestmark = pytest.mark.anyio
