@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from pydantic import SecretStr
 
-from sam3d_bento.remote import RemotePipeline
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import Asset, Report, Submission
 
@@ -57,6 +56,8 @@ class RemoteGenerator:
     """The service at a URL. key: of its API, if it wants one."""
 
     def __init__(self, url: str, key: SecretStr | None = None) -> None:
+        from sam3d_bento.remote import RemotePipeline  # an HTTP client, which the other commands do without
+
         self._pipeline = RemotePipeline(url, key)
 
     def generate(self, submission: Submission, report: Report) -> Generated:

@@ -4,38 +4,17 @@ from __future__ import annotations
 
 import io
 import math
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 from skimage.morphology import remove_small_holes
 
-from sam3d_bento import weight_sets, weights
-from sam3d_bento.errors import BadRequest, NoObject, NotReady
+from sam3d_bento.errors import BadRequest, NoObject
+from sam3d_bento.mask_model import MaskModel
 from sam3d_bento.notices import Notice
 from sam3d_bento.reconstruction import Bool, Mask, MaskSource, Photo, UInt8
-
-# Of rembg's models those that run on this machine, are one file <name>.onnx, and give one mask. Left out on purpose:
-# rembg's default, bria-rmbg, whose weights are not for commercial use.
-MODELS = (
-    "u2netp",
-    "u2net",
-    "u2net_human_seg",
-    "silueta",
-    "isnet-general-use",
-    "birefnet-general",
-    "birefnet-general-lite",
-    "birefnet-portrait",
-)
-MAX_THREADS = 4  # these networks are small: more threads mostly wait for each other
 
 THRESHOLD = 128  # of 255; from here on a pixel belongs to the object
 LEFT_OUT = 64  # in a picture of a mask: an object that was found, but not chosen
@@ -58,41 +37,7 @@ RIVAL_SHARE = 0.1  # of the largest part; a smaller part is debris
 NEAR = 0.02  # of the photo's long side; a rival as near as this belongs to the object
 CUT_SHARE = 0.15  # of the object's own size (the root of its area) on one side of the frame; a mere touch is less
 
-PYMATTING = {  # what rembg/bg.py imports
-    "pymatting.alpha.estimate_alpha_cf": "estimate_alpha_cf",
-    "pymatting.foreground.estimate_foreground_ml": "estimate_foreground_ml",
-    "pymatting.util.util": "stack_images",
-}
-
 _EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
-
-
-class MaskModel:
-    """rembg with one model, loaded once, on the CPU. Nothing is ever downloaded.
-
-    The file is `directory`/<name>.onnx; when it is in the manifest of `weights`, its SHA-256 is checked before use.
-    Raises NotReady when the model is unknown, not there, or not what it should be.
-    """
-
-    def __init__(self, name: str, directory: Path) -> None:
-        if name not in MODELS:
-            raise NotReady(f"There is no mask model '{name}'. These can be used: {', '.join(MODELS)}.")
-        path = directory / f"{name}.onnx"
-        if known := weight_sets.holding(path.name):
-            set_name, file = known
-            if fault := weights.check(file, path):
-                command = f"sam3d-bento weights fetch --set {set_name}"
-                raise NotReady(f"The mask model cannot be used: {fault.sentence} Run `{command}`.")
-        elif not path.is_file():
-            raise NotReady(f"The mask model '{name}' is missing: put {path.name} into the folder SAM3D_MASK_DIR.")
-        self._session = _session(name, path)
-
-    def soft_mask(self, rgb: UInt8) -> UInt8:
-        """How surely each pixel is the object: (H, W) uint8 for rgb (H, W, 3) uint8, stretched to 0..255 by rembg."""
-        from rembg import remove
-
-        mask = remove(Image.fromarray(rgb), session=self._session, only_mask=True)
-        return np.asarray(mask, dtype=np.uint8)
 
 
 def isolate(photo: Photo, uploaded: Photo | None, model: MaskModel) -> Mask:
@@ -232,53 +177,3 @@ def _refuse_doubtful(soft: UInt8, pixels: Bool) -> None:
         raise NoObject(f"The object fills the whole frame, so it cannot be told from its background. {advice}")
     if (soft[pixels] >= CERTAIN).mean() < MIN_CERTAIN_SHARE:
         raise NoObject(f"It is not clear what the object in this photo is. {advice}")
-
-
-def _session(name: str, path: Path) -> Any:
-    """A session of rembg with the model file at `path`. Raises NotReady when it cannot be loaded."""
-    import onnxruntime
-
-    with _without_pymatting():
-        from rembg.sessions import sessions
-
-    def local_file(cls: type, *args: Any, **kwargs: Any) -> str:
-        return str(path)
-
-    # This hook says where the file is. Left to itself, rembg 2.0.86 searches several folders, of which another may
-    # come first, and downloads what it does not find.
-    local = type("LocalSession", (sessions[name],), {"download_models": classmethod(local_file)})
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = min(MAX_THREADS, os.cpu_count() or 1)
-    options.inter_op_num_threads = 1
-    # onnxruntime 1.32, u2netp: 0.1 s more per photo, but some 300 MB resident instead of 690
-    options.enable_cpu_mem_arena = False
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would burn a shared CPU
-    options.log_severity_level = 3  # errors only
-    try:
-        return local(name, options, providers=["CPUExecutionProvider"])
-    except Exception as exc:  # onnxruntime's errors have no common base below Exception
-        raise NotReady(f"The mask model '{name}' cannot be loaded; its file is damaged or of another kind.") from exc
-
-
-@contextmanager
-def _without_pymatting() -> Iterator[None]:
-    """While rembg is imported, stand-ins for what it takes of pymatting; their functions refuse to be called.
-
-    rembg 2.0.86 imports pymatting for alpha matting, which is not used here. pymatting 1.1.16 compiles with numba on
-    its first import, for 90 s, and keeps the result beside the package, for this CPU: a read-only or freshly started
-    container never has it. Once compiled, it still takes over a second.
-    """
-    standing_in = {}
-    for module, function in PYMATTING.items():
-        if module not in sys.modules:
-            standing_in[module] = sys.modules[module] = ModuleType(module)
-            setattr(standing_in[module], function, _no_matting)
-    try:
-        yield
-    finally:
-        for module in standing_in:
-            del sys.modules[module]
-
-
-def _no_matting(*args: object, **kwargs: object) -> None:
-    raise NotImplementedError("pymatting was left out when rembg was imported.")

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sam3d_bento import engines, export, images, masks
+from sam3d_bento.mask_model import MaskModel
 from sam3d_bento.options import SEED_MAX
 from sam3d_bento.progress import Tick
 from sam3d_bento.reconstruction import Mask, Photo, Reconstruction
@@ -40,7 +41,7 @@ class StageClock:
 class Pipeline:
     """An engine and a mask model, loaded; runs one submission at a time."""
 
-    def __init__(self, engine: engines.Engine, mask_model: masks.MaskModel, settings: Settings) -> None:
+    def __init__(self, engine: engines.Engine, mask_model: MaskModel, settings: Settings) -> None:
         self._engine = engine
         self._mask_model = mask_model
         self._max_pixels = settings.max_pixels
@@ -50,7 +51,7 @@ class Pipeline:
     def load(cls, settings: Settings) -> Pipeline:
         """Load everything that a run needs. Raises NotReady with the reason when something is missing."""
         engine = engines.choose(settings)
-        mask_model = masks.MaskModel(settings.mask_model, settings.mask_dir)
+        mask_model = MaskModel(settings.mask_model, settings.mask_dir)
         engine.load()
         return cls(engine, mask_model, settings)
 
@@ -98,7 +99,7 @@ class Pipeline:
 class MaskPreview:
     """The first two steps alone: which mask would be used. Needs no engine and no GPU."""
 
-    def __init__(self, mask_model: masks.MaskModel, settings: Settings) -> None:
+    def __init__(self, mask_model: MaskModel, settings: Settings) -> None:
         self._mask_model = mask_model
         self._max_pixels = settings.max_pixels
         self.info = RunnerInfo("mask", settings.mask_model, "cpu", images.FORMATS)
@@ -106,7 +107,7 @@ class MaskPreview:
     @classmethod
     def load(cls, settings: Settings) -> MaskPreview:
         """Load the mask model. Raises NotReady when its file is missing."""
-        return cls(masks.MaskModel(settings.mask_model, settings.mask_dir), settings)
+        return cls(MaskModel(settings.mask_model, settings.mask_dir), settings)
 
     def run(self, submission: Submission, report: Report) -> MaskImage:
         """Photo in, mask out. Raises what `Pipeline.run` would raise for the same photo in these steps."""
@@ -117,9 +118,7 @@ class MaskPreview:
         return MaskImage(png, {**_mask_facts(mask), "warnings": warnings, "seconds": clock.seconds})
 
 
-def _isolate(
-    submission: Submission, mask_model: masks.MaskModel, max_pixels: int, clock: StageClock
-) -> tuple[Photo, Mask]:
+def _isolate(submission: Submission, mask_model: MaskModel, max_pixels: int, clock: StageClock) -> tuple[Photo, Mask]:
     """The steps that the preview of a mask and the whole run share."""
     with clock.stage("decode"):
         photo = images.decode(submission.photo, max_pixels=max_pixels)

@@ -1,18 +1,28 @@
-"""How the command `sam3d-bento` speaks to the person who runs it."""
+"""How the command `sam3d-bento` speaks to the person who runs it, and what several of its commands take."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import click
 from rich.console import Console
 
+from sam3d_bento.settings import CLIENT_KEY_FILE
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 console = Console(stderr=True)
+existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+key_file_option = click.option(
+    "--api-key-file",
+    type=existing_file,
+    envvar=CLIENT_KEY_FILE,
+    help=f"Holds the key of --server's API. Default: what {CLIENT_KEY_FILE} names.",
+)
 
 
 def speaks_plainly(*errors: type[Exception]) -> Callable[[Callable[P, R]], Callable[P, R]]:

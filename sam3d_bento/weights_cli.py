@@ -16,7 +16,7 @@ from rich import progress as bars
 from sam3d_bento import weight_token
 from sam3d_bento import weights as weight_files
 from sam3d_bento.settings import SettingsError
-from sam3d_bento.terminal import console, speaks_plainly
+from sam3d_bento.terminal import console, existing_file, speaks_plainly
 from sam3d_bento.weight_part import WeightsError
 from sam3d_bento.weight_sets import ALL, SETS, WeightFile, find, places
 
@@ -35,7 +35,7 @@ def weights() -> None:
 @click.option("--to", type=folder, metavar="DIR", help="Into DIR/hf and DIR/mask. Default: where the service looks.")
 @click.option(
     "--token-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=existing_file,
     help="Holds the Hugging Face token for gated files. "
     f"Default: {weight_token.SECRET_FILE} if that is there, else the environment variable {weight_token.VARIABLE}.",
 )

@@ -9,7 +9,7 @@ os.environ["BENTOML_DO_NOT_TRACK"] = "True"
 os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="prometheus-"))
 
 from sam3d_bento import weights
-from sam3d_bento.masks import MaskModel
+from sam3d_bento.mask_model import MaskModel
 from sam3d_bento.settings import Settings
 
 

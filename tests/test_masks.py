@@ -1,8 +1,4 @@
 import io
-import os
-import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -10,13 +6,11 @@ import skimage.data
 from PIL import ExifTags, Image, ImageDraw
 from scipy import ndimage
 
-from sam3d_bento import masks, weights
-from sam3d_bento.errors import BadRequest, NoObject, NotReady
+from sam3d_bento.errors import BadRequest, NoObject
 from sam3d_bento.images import decode
-from sam3d_bento.masks import MaskModel, clean, isolate, to_png
+from sam3d_bento.masks import clean, isolate, to_png
 from sam3d_bento.notices import Notice
 from sam3d_bento.reconstruction import Mask, Photo
-from sam3d_bento.settings import Settings
 
 BACKGROUND, RED, BLUE = (200, 200, 205), (180, 40, 30), (30, 60, 180)
 
@@ -112,11 +106,6 @@ def test_an_object_cut_in_half_is_noted(mask_model):
     mask = isolate(drawing(((-150, 130, 200, 400), RED)), None, mask_model)
     assert mask.notices == (Notice.CUT_BY_FRAME,)
     assert mask.pixels[260, 0]
-
-
-def test_equal_photos_give_equal_masks(mask_model):
-    cup = photo_of(skimage.data.coffee())
-    assert np.array_equal(mask_model.soft_mask(cup.rgb), mask_model.soft_mask(cup.rgb))
 
 
 # --- refusals that u2netp gives no example for
@@ -310,74 +299,3 @@ def test_the_png_has_the_size_of_the_original_and_two_values():
     png = Image.open(io.BytesIO(to_png(Mask(pixels, "rembg", 0.1), (120, 80))))
     assert (png.format, png.mode, png.size) == ("PNG", "L", (120, 80))
     assert np.array_equal(np.asarray(png), soft_of(pixels.repeat(2, axis=0).repeat(2, axis=1)))
-
-
-# --- loading the model
-
-
-def test_an_unknown_model_is_refused_with_those_that_work(tmp_path):
-    for name in ("u2net-typo", "bria-rmbg", "withoutbg"):
-        with pytest.raises(NotReady, match=rf"{name}.*u2netp"):
-            MaskModel(name, tmp_path)
-
-
-def test_every_model_that_is_offered_is_known_to_rembg_and_runs_here(mask_model):
-    from rembg import sessions  # not above: imported before a MaskModel was made, it compiles for 90 s
-
-    assert set(masks.MODELS) <= set(sessions.sessions_names_downloadable)
-
-
-def test_a_missing_model_is_refused_with_the_command_that_helps(tmp_path):
-    with pytest.raises(NotReady, match="sam3d-bento weights fetch --set mask"):
-        MaskModel("u2netp", tmp_path)
-    with pytest.raises(NotReady, match=r"isnet-general-use\.onnx is missing.*fetch --set mask-isnet-general-use"):
-        MaskModel("isnet-general-use", tmp_path)
-    with pytest.raises(NotReady, match=r"silueta\.onnx.*SAM3D_MASK_DIR"):
-        MaskModel("silueta", tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_damaged_model_is_refused(mask_model, tmp_path):
-    good = (Settings.from_environ().mask_dir / "u2netp.onnx").read_bytes()
-    (tmp_path / "u2netp.onnx").write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
-    with pytest.raises(NotReady, match="another content"):
-        MaskModel("u2netp", tmp_path)
-    (tmp_path / "silueta.onnx").write_bytes(b"no network at all")
-    with pytest.raises(NotReady, match="damaged"):
-        MaskModel("silueta", tmp_path)
-
-
-def test_only_the_checked_file_is_loaded(mask_model, tmp_path, monkeypatch):
-    """rembg would prefer a file in `models/`, and look where U2NET_HOME points."""
-    shutil.copy(Settings.from_environ().mask_dir / "u2netp.onnx", tmp_path)
-    (tmp_path / "models" / "u2netp").mkdir(parents=True)
-    (tmp_path / "models" / "u2netp" / "u2netp.onnx").write_bytes(b"another file")
-    monkeypatch.setenv("U2NET_HOME", str(tmp_path))
-    rgb = skimage.data.coffee()
-    assert np.array_equal(MaskModel("u2netp", tmp_path).soft_mask(rgb), mask_model.soft_mask(rgb))
-
-
-def test_loading_compiles_nothing(mask_model, tmp_path):
-    """With an empty numba cache, as in every fresh container, importing rembg the plain way takes 90 s."""
-    code = """if True:
-        import sys
-        from sam3d_bento.masks import MaskModel
-        from sam3d_bento.settings import Settings
-        MaskModel("u2netp", Settings.from_environ().mask_dir)
-        assert "numba" not in sys.modules
-        assert not [name for name in sys.modules if name.startswith("pymatting")], "others may import the real one"
-    """
-    environ = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "numba")}
-    subprocess.run([sys.executable, "-c", code], env=environ, check=True)
-    assert list(tmp_path.rglob("*.nbi")) == []
-
-
-def test_what_was_left_out_of_rembg_refuses_to_be_called(mask_model):
-    from rembg.bg import estimate_alpha_cf
-
-    with pytest.raises(NotImplementedError, match="left out"):
-        estimate_alpha_cf()
-
-
-def test_the_fetched_model_is_right(mask_model):
-    assert weights.verify("mask", Settings.from_environ().mask_dir) == []

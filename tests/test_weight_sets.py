@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from sam3d_bento.masks import MODELS
+from sam3d_bento.mask_model import MODELS
 from sam3d_bento.settings import Settings
 from sam3d_bento.weight_part import WeightsError
 from sam3d_bento.weight_sets import ALL, SETS, find, holding, places

@@ -12,7 +12,8 @@ from opentelemetry.trace import Tracer
 
 from sam3d_bento.errors import StorageUnavailable
 from sam3d_bento.serving import gpu, logs
-from sam3d_bento.serving.assets import Assets, AssetStore
+from sam3d_bento.serving.asset_folder import AssetFolder
+from sam3d_bento.serving.assets import Assets
 from sam3d_bento.serving.bucket import Bucket
 from sam3d_bento.serving.job import Job
 from sam3d_bento.serving.jobs import Jobs
@@ -20,7 +21,8 @@ from sam3d_bento.serving.keys import Keys
 from sam3d_bento.serving.telemetry import Telemetry
 from sam3d_bento.serving.traces import Traces
 from sam3d_bento.serving.workdir import WorkDir
-from sam3d_bento.serving.worker import State, Worker
+from sam3d_bento.serving.worker import Worker
+from sam3d_bento.serving.worker_state import State
 from sam3d_bento.settings import Settings, SettingsError
 
 ENGINE_LOADER = "sam3d_bento.pipeline:Pipeline.load"
@@ -114,7 +116,7 @@ class Backend:
         worker = self.worker
         info = worker.info
         memory = gpu.memory()
-        job = worker.running
+        job = worker.queue.running
         stage, fraction = job.progress if job and job.progress else (None, None)
         reason = worker.reason
         if not reason and not self.alive:
@@ -129,7 +131,11 @@ class Backend:
             "gpu_memory": {"name": memory.name, "used_bytes": memory.used_bytes, "total_bytes": memory.total_bytes}
             if memory
             else None,
-            "queue": {"running": int(job is not None), "waiting": worker.waiting, "limit": self.settings.queue_limit},
+            "queue": {
+                "running": int(job is not None),
+                "waiting": worker.queue.waiting,
+                "limit": self.settings.queue_limit,
+            },
             "run": {"stage": stage, "fraction": fraction} if stage else None,
             "loads": worker.loads,
             "losses": worker.losses,
@@ -185,7 +191,7 @@ class Backend:
 def choose_assets(settings: Settings) -> Assets:
     """The place for results that the settings ask for; nothing is written or reached yet."""
     if settings.output_url is None:
-        return AssetStore(settings.output_dir, settings.output_ttl_seconds, settings.output_max_bytes)
+        return AssetFolder(settings.output_dir, settings.output_ttl_seconds, settings.output_max_bytes)
     return Bucket(
         settings.output_url,
         settings.output_ttl_seconds,

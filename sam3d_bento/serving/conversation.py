@@ -1,4 +1,7 @@
-"""One task's conversation with the engine process: from the task that is sent to the one end that it has."""
+"""The conversations with the engine process: the load that begins it, then one about each task.
+
+Each begins with what is sent, and has one end.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,29 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sam3d_bento.errors import DeadlineExceeded, EngineLost, Sam3DError
+from sam3d_bento.errors import DeadlineExceeded, EngineLost, Internal, NotReady, Sam3DError
 from sam3d_bento.serving.job import Job
-from sam3d_bento.serving.messages import Cancel, Done, Failed, Progress, Task
+from sam3d_bento.serving.messages import Cancel, Done, Failed, LoadFailed, Progress, Ready, Start, Task
 from sam3d_bento.serving.waker import Waker
+
+
+def load(pipe: Any, start: Start, waker: Waker, stopped: Callable[[], bool]) -> Ready | Sam3DError | None:
+    """Say what to load and wait for the end of it, however long it takes: Ready, or why it failed.
+
+    None when nobody waits any more. waker: wakes when `stopped` has changed.
+    """
+    try:
+        pipe.send(start)
+        while not pipe.poll(0):
+            waker.wait(pipe)
+            if stopped():
+                return None
+        message = pipe.recv()
+    except (EOFError, OSError):
+        return NotReady("The engine process died while it was loading.")
+    if isinstance(message, LoadFailed):
+        return message.error
+    return message if isinstance(message, Ready) else Internal("The engine process spoke out of turn.")
 
 
 def converse(

@@ -147,9 +147,9 @@ class FollowedJob:
 
     def _observe(self, job: Job) -> Moment:
         number = self._history[-1].number if self._history else 0
-        pace, position = self._worker.pace, self._worker.position(job)
+        pace, position = self._worker.pace, self._worker.queue.position(job)
         if position is not None:
-            running = self._worker.running
+            running = self._worker.queue.running
             ahead = pace.fraction(*running.progress) if running and running.progress else 0.0
             before = position + (running is not None)
             seconds = pace.remaining(0.0, before, ahead)

@@ -44,8 +44,8 @@ def _engine(backend: Backend) -> Iterator[Metric]:
 
 def _queue(backend: Backend) -> Iterator[Metric]:
     worker = backend.worker
-    yield GaugeMetricFamily("sam3d_queue_waiting", "Jobs that wait for their run.", worker.waiting)
-    running = int(worker.running is not None)
+    yield GaugeMetricFamily("sam3d_queue_waiting", "Jobs that wait for their run.", worker.queue.waiting)
+    running = int(worker.queue.running is not None)
     yield GaugeMetricFamily("sam3d_queue_running", "Jobs that run now: 0 or 1.", running)
     yield GaugeMetricFamily("sam3d_queue_limit", "Jobs that may wait.", backend.settings.queue_limit)
 

@@ -9,7 +9,7 @@ import pytest
 
 import sam3d_bento
 from sam3d_bento.errors import NotFound
-from sam3d_bento.serving.assets import AssetStore
+from sam3d_bento.serving.asset_folder import AssetFolder
 
 pytestmark = pytest.mark.anyio
 READS_THE_WALL_CLOCK = re.compile(r"\btime\.time\(|datetime\.now\(|utcnow\(")
@@ -26,18 +26,18 @@ def test_only_what_outlives_the_process_asks_the_wall_clock():
     folder and in a bucket with its credentials; a job tells when it was made."""
     package = Path(sam3d_bento.__file__).parent
     asking = {path.stem for path in package.rglob("*.py") if READS_THE_WALL_CLOCK.search(path.read_text())}
-    assert asking == {"assets", "bucket", "credentials", "followed"}
+    assert asking == {"asset_folder", "bucket", "credentials", "followed"}
 
 
 async def test_when_the_clock_jumps_back_results_stay_and_forward_they_expire(tmp_path, monkeypatch):
-    store = AssetStore(tmp_path, ttl_seconds=100, max_bytes=1000)
+    store = AssetFolder(tmp_path, ttl_seconds=100, max_bytes=1000)
     asset = await store.put(b"glTF")
     now = time.time()
-    monkeypatch.setattr("sam3d_bento.serving.assets.time.time", lambda: now - DAY)
+    monkeypatch.setattr("sam3d_bento.serving.asset_folder.time.time", lambda: now - DAY)
     assert store.sweep() == 0
     found = await store.get(asset)
     assert found.expires_in_seconds <= 100, "no client is told to keep it for longer than it was promised"
-    monkeypatch.setattr("sam3d_bento.serving.assets.time.time", lambda: now + DAY)
+    monkeypatch.setattr("sam3d_bento.serving.asset_folder.time.time", lambda: now + DAY)
     with pytest.raises(NotFound):
         await store.get(asset)
     assert store.sweep() == 1
@@ -45,7 +45,7 @@ async def test_when_the_clock_jumps_back_results_stay_and_forward_they_expire(tm
 
 async def test_a_file_from_the_future_is_kept_no_longer_than_others_from_now_on(tmp_path):
     """What was stored before the clock was set back."""
-    store = AssetStore(tmp_path, ttl_seconds=100, max_bytes=1000)
+    store = AssetFolder(tmp_path, ttl_seconds=100, max_bytes=1000)
     asset = await store.put(b"glTF")
     path = (await store.get(asset)).path
     os.utime(path, (time.time() + DAY,) * 2)

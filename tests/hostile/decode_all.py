@@ -22,7 +22,7 @@ from malformed import corpus
 from PIL import Image
 
 from sam3d_bento.errors import Sam3DError
-from sam3d_bento.masks import MaskModel
+from sam3d_bento.mask_model import MaskModel
 from sam3d_bento.pipeline import MaskPreview
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import Submission

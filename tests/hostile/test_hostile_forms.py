@@ -17,7 +17,7 @@ from sam3d_bento.formats import FORMATS
 from sam3d_bento.options import EXPORT_OPTIONS, Options
 from sam3d_bento.reconstruction import Photo
 from sam3d_bento.serving import export_input, inputs
-from sam3d_bento.serving.assets import AssetStore
+from sam3d_bento.serving.asset_folder import AssetFolder
 from sam3d_bento.serving.job_routes import KEY
 
 THOROUGH = settings(max_examples=300, deadline=timedelta(seconds=5), derandomize=True, database=None)
@@ -161,7 +161,7 @@ def test_json_that_is_too_deep_or_too_long_is_refused(body):
 @THOROUGH
 @given(asset_id=some.text(max_size=40) | some.from_regex(r"[0-9a-fA-F./\\%]{30,34}"))
 def test_no_text_but_an_id_reaches_the_disk(tmp_path_factory, asset_id):
-    store = AssetStore(tmp_path_factory.getbasetemp() / "outputs" / "deeper", 100, 1000)
+    store = AssetFolder(tmp_path_factory.getbasetemp() / "outputs" / "deeper", 100, 1000)
     with pytest.raises(NotFound):
         asyncio.run(store.get(asset_id))
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from sam3d_bento.serverless.handler import Handler
-from sam3d_bento.serving.worker import State
+from sam3d_bento.serving.worker_state import State
 
 PATIENCE = 30  # seconds; every wait below ends on an event, this only bounds a failure
 SECRET = "s3cr3t"
@@ -184,7 +184,7 @@ def test_a_job_that_runpod_stops_is_cancelled_at_its_next_step(handle):
 
     async def scenario():
         job = asyncio.ensure_future(handler.run({"id": "job-2", "input": {"image": encoded("nap:60")}}))
-        await asyncio.to_thread(until, lambda: handle.backend.worker.running)
+        await asyncio.to_thread(until, lambda: handle.backend.worker.queue.running)
         job.cancel()
         with pytest.raises(asyncio.CancelledError):
             await job

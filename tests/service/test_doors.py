@@ -12,7 +12,7 @@ import trimesh
 from click.testing import CliRunner
 
 from sam3d_bento.cli import main
-from sam3d_bento.serving.assets import AssetStore
+from sam3d_bento.serving.asset_folder import AssetFolder
 from sam3d_bento.serving.job import Job
 
 pytestmark = pytest.mark.server
@@ -169,7 +169,7 @@ def test_no_address_in_any_field_is_fetched(guarded, known, disc):
 @pytest.mark.parametrize("what", ["asset", "job"])
 def test_ids_cannot_be_guessed(what, tmp_path):
     """128 bits, each as often 1 as 0, and no two alike: of 4,000 ids a bit is set 2,000 ± 6 σ times."""
-    store = AssetStore(tmp_path, 60, 10**9)
+    store = AssetFolder(tmp_path, 60, 10**9)
     many = 4000
     if what == "asset":
         many = 400

@@ -8,7 +8,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from sam3d_bento.serving.workdir import WorkDir
-from sam3d_bento.serving.worker import State, Worker
+from sam3d_bento.serving.worker import Worker
+from sam3d_bento.serving.worker_state import State
 from sam3d_bento.settings import Settings
 
 PATIENCE = 30

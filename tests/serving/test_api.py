@@ -15,7 +15,7 @@ import service
 from sam3d_bento.errors import BadRequest, NotReady
 from sam3d_bento.options import Options
 from sam3d_bento.serving import backend as backends
-from sam3d_bento.serving.worker import State
+from sam3d_bento.serving.worker_state import State
 
 PATIENCE = 30
 
@@ -207,7 +207,7 @@ def test_a_full_queue_is_a_429_at_once(serve):
     for thread in waiting:
         thread.start()
     worker = backend().worker
-    while not worker.full:
+    while not worker.queue.full:
         threading.Event().wait(0.01)
     answer = http.post("/api/inference", files=photo("nap:0"))
     assert (answer.status_code, answer.json()["code"], answer.json()["retryable"]) == (429, "busy", True)

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from sam3d_bento.errors import Cancelled, DeadlineExceeded, EngineLost, NoObject, NotReady
-from sam3d_bento.serving.conversation import converse
+from sam3d_bento.errors import Cancelled, DeadlineExceeded, EngineLost, Internal, NoObject, NotReady
+from sam3d_bento.serving.conversation import converse, load
 from sam3d_bento.serving.job import Job
-from sam3d_bento.serving.messages import Cancel, Done, Failed, Progress, Task
+from sam3d_bento.serving.messages import Cancel, Done, Failed, LoadFailed, Progress, Ready, Start, Task
 from sam3d_bento.serving.waker import Waker
-from sam3d_bento.submission import Submission
+from sam3d_bento.settings import Settings
+from sam3d_bento.submission import RunnerInfo, Submission
 
 
 @pytest.fixture
@@ -88,3 +89,44 @@ def test_an_interruption_ends_it_whatever_the_engine_says(hold, job, engine):
     engine.send(Done(job.id, "too late"))
     outcome = hold(interruption=lambda: NotReady("The service is shutting down."))
     assert outcome.detail == "The service is shutting down."
+
+
+START = Start("module:attribute", Settings(engine="preview"))
+READY = Ready(RunnerInfo("fake", "fake/1", "cpu", ("JPEG",)))
+
+
+@pytest.fixture
+def load_it(ends):
+    """Ask for the load; how it ended."""
+
+    def load_it(stopped=lambda: False):
+        return load(ends[1], START, Waker(), stopped)
+
+    return load_it
+
+
+def test_what_to_load_is_sent_and_the_engine_says_what_it_loaded(load_it, engine):
+    engine.send(READY)
+    assert load_it() == READY
+    assert engine.recv() == START
+
+
+def test_a_failed_load_ends_with_the_engines_own_reason(load_it, engine):
+    engine.send(LoadFailed(NotReady("The weights are missing.")))
+    assert load_it().detail == "The weights are missing."
+
+
+def test_a_death_while_loading_is_a_failed_load(load_it, engine):
+    engine.close()
+    assert isinstance(load_it(), NotReady)
+
+
+def test_an_engine_that_speaks_of_something_else_has_not_loaded(load_it, engine):
+    engine.send(Done("a job", "a result"))
+    assert isinstance(load_it(), Internal)
+
+
+def test_nobody_waits_for_a_load_after_the_stop(ends):
+    waker = Waker()
+    waker.wake()
+    assert load(ends[1], START, waker, lambda: True) is None

@@ -1,7 +1,7 @@
 import pytest
 
 from sam3d_bento.serving.doorkeeper import is_open
-from sam3d_bento.serving.worker import State
+from sam3d_bento.serving.worker_state import State
 
 KEY = "the-key-of-the-tests-0123456789"
 ID = "0" * 32

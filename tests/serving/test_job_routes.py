@@ -177,7 +177,7 @@ def test_jobs_are_forgotten_with_their_results(serve):
 
 
 def test_no_job_is_taken_while_the_engine_loads(serve):
-    from sam3d_bento.serving.worker import State
+    from sam3d_bento.serving.worker_state import State
 
     refused = serve(wait_for=tuple(State)).post("/api/jobs", files=photo("nap:0"))
     assert (refused.status_code, refused.json()["code"]) == (503, "not_ready")

@@ -7,10 +7,10 @@ import pytest
 from sam3d_bento.errors import KeyReused, NotFound
 from sam3d_bento.options import Options
 from sam3d_bento.serving import jobs as module
-from sam3d_bento.serving.assets import AssetStore
+from sam3d_bento.serving.asset_folder import AssetFolder
 from sam3d_bento.serving.followed import State
 from sam3d_bento.serving.jobs import Claim, Jobs
-from sam3d_bento.serving.worker import State as WorkerState
+from sam3d_bento.serving.worker_state import State as WorkerState
 from sam3d_bento.submission import Submission
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +21,7 @@ async def jobs(start_worker, settings):
     worker = start_worker(queue_limit=20)
     while worker.state is not WorkerState.READY:
         await asyncio.sleep(0.01)
-    return Jobs(worker, AssetStore(settings.output_dir, 100, 10**9), settings)
+    return Jobs(worker, AssetFolder(settings.output_dir, 100, 10**9), settings)
 
 
 async def ended(job):

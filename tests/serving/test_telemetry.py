@@ -134,7 +134,7 @@ def test_the_queue_is_told_while_a_job_runs_and_quickly(serve):
     from sam3d_bento.serving import routing
 
     worker = routing.backend().worker
-    for job in [worker.running, *worker._queue]:
+    for job in [worker.queue.running, *worker.queue._waiting]:
         job.cancel()
     for client in clients:
         client.join()

@@ -9,7 +9,7 @@ import pytest
 
 from sam3d_bento.errors import Busy, Cancelled, DeadlineExceeded, EngineLost, Internal, NoObject, NotReady
 from sam3d_bento.options import Options
-from sam3d_bento.serving.worker import State
+from sam3d_bento.serving.worker_state import State
 from sam3d_bento.submission import Submission
 
 PATIENCE = 30  # seconds; every wait below ends on an event, this only bounds a failure
@@ -76,7 +76,7 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(start_worker):
     assert refusal.value.retry_after_seconds >= 1
     for job in jobs:
         job.cancel()
-    until(lambda: not worker.full)
+    until(lambda: not worker.queue.full)
     assert finish(submit(worker, "nap:0")).glb == b"glTFnap:0"
 
 
@@ -105,7 +105,7 @@ def test_a_running_job_is_cancelled_at_its_next_step_and_the_process_is_kept(sta
     worker = ready(start_worker())
     before = finish(submit(worker, "nap:0")).report["pid"]
     job = submit(worker, "nap:60")
-    until(lambda: worker.running)
+    until(lambda: worker.queue.running)
     job.cancel()
     with pytest.raises(Cancelled):
         finish(job)
@@ -245,13 +245,37 @@ def test_stopping_ends_the_process_and_every_job(start_worker):
     worker = ready(start_worker())
     pid = finish(submit(worker, "nap:0")).report["pid"]
     jobs = [submit(worker, "nap:60"), submit(worker, "nap:60")]
-    until(lambda: worker.running)
+    until(lambda: worker.queue.running)
     worker.stop()
     for job in jobs:
         with pytest.raises(NotReady):
             finish(job)
     assert not alive(pid)
     assert worker.state is State.STOPPED
+
+
+def test_whoever_submits_or_cancels_while_it_stops_gets_an_answer(start_worker):
+    worker = ready(start_worker(queue_limit=10**6))
+    jobs, refusals = [], []
+
+    def keep_coming():
+        while not refusals:
+            try:
+                jobs.append(submit(worker, "nap:0"))
+            except NotReady as refusal:
+                refusals.append(refusal)
+            else:
+                jobs[len(jobs) // 2].cancel()
+
+    client = threading.Thread(target=keep_coming)
+    client.start()
+    until(lambda: any(job.future.done() for job in jobs))
+    worker.stop()
+    client.join(PATIENCE)
+    for job in jobs:
+        assert isinstance(job.future.exception(PATIENCE), NotReady | Cancelled | None)
+        assert job.submission is None
+    assert (worker.queue.waiting, worker.queue.running) == (0, None)
 
 
 def test_the_engine_process_does_not_outlive_a_killed_service(tmp_path, find_fakes):
@@ -288,10 +312,10 @@ def test_a_waiting_job_knows_its_place_and_hears_when_it_moves(start_worker):
         worker.submit(submission, "test", watch=lambda job: moved.append(job.id)),
         worker.submit(submission, "test", watch=lambda job: moved.append(job.id)),
     )
-    until(lambda: worker.running is first)
-    assert [worker.position(job) for job in (first, second, third)] == [None, 0, 1]
+    until(lambda: worker.queue.running is first)
+    assert [worker.queue.position(job) for job in (first, second, third)] == [None, 0, 1]
     second.cancel()
-    assert worker.position(third) == 0
+    assert worker.queue.position(third) == 0
     until(lambda: third.id in moved)
     first.cancel()
     finish(third)

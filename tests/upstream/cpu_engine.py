@@ -2,15 +2,15 @@
 
 from no_network import forbid_other_hosts
 
-from sam3d_bento import masks
 from sam3d_bento.engines.sam3d.engine import Sam3dEngine
+from sam3d_bento.mask_model import MaskModel
 from sam3d_bento.pipeline import Pipeline
 
 
 def load(settings):
     forbid_other_hosts()
     engine = Sam3dEngine(settings.checkpoint_dir, settings.memory_profile, device="cpu")
-    mask_model = masks.MaskModel(settings.mask_model, settings.mask_dir)
+    mask_model = MaskModel(settings.mask_model, settings.mask_dir)
     engine.load()
     engine._inference.pipeline.models["ss_decoder"].register_forward_hook(a_ball)
     return Pipeline(engine, mask_model, settings)

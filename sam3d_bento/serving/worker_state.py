@@ -1,0 +1,33 @@
+"""Where a worker stands.
+
+STARTING ──► READY ◄──► BUSY            the first load; then idle or running a job
+    │          ▲          │
+    ▼          └─ RESTARTING ◄── ...    the process was lost and a new one loads; jobs may queue
+  FAILED                                the load failed; stays so, with a reason, until the service is restarted
+STOPPED                                 from any of them, when the worker is told to stop
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """See the module's docstring."""
+
+    STARTING = "starting"
+    READY = "ready"
+    BUSY = "busy"
+    RESTARTING = "restarting"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+    @property
+    def loaded(self) -> bool:
+        """Whether there is an engine process that has loaded and lives, as far as is known."""
+        return self in (State.READY, State.BUSY)
+
+    @property
+    def final(self) -> bool:
+        """Whether no job runs any more. FAILED is left for STOPPED alone, STOPPED never."""
+        return self in (State.FAILED, State.STOPPED)
