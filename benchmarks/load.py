@@ -274,7 +274,7 @@ def sample(pid: int, folder: str) -> dict[str, int]:
         "resident_bytes": sum(resident(one) for one in pids),
         "descriptors": sum(len(os.listdir(f"/proc/{one}/fd")) for one in pids),
         "threads": sum(len(os.listdir(f"/proc/{one}/task")) for one in pids),
-        "work_files": sum(path.is_file() and path.name != ".ses" for path in Path(f"{folder}/work").rglob("*")),
+        "work_files": sum(path.is_file() for path in Path(f"{folder}/work").rglob("*")),
         "output_bytes": sum(outputs),
     }
 

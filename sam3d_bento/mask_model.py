@@ -68,6 +68,9 @@ class MaskModel:
 
 def _session(name: str, path: Path) -> Any:
     """A session of rembg with the model file at `path`. Raises NotReady when it cannot be loaded."""
+    # Since 1.29 onnxruntime's packages for Linux tell Microsoft which models run where, and keep an identifier of the
+    # machine for it (https://github.com/microsoft/onnxruntime/pull/27379), unless this is set before it is loaded.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
     with _without_pymatting():

@@ -90,3 +90,21 @@ def test_what_was_left_out_of_rembg_refuses_to_be_called(mask_model):
 
 def test_the_fetched_model_is_right(mask_model):
     assert weights.verify("mask", Settings.from_environ().mask_dir) == []
+
+
+MASKS = """
+import sys, numpy
+from pathlib import Path
+from sam3d_bento.mask_model import MaskModel
+MaskModel("u2netp", Path(sys.argv[1])).soft_mask(numpy.zeros((64, 64, 3), numpy.uint8))
+"""
+
+
+def test_onnxruntime_tells_nobody_and_keeps_no_identifier(mask_model, tmp_path):
+    """What it would write for its telemetry: `.ses` in the folder for temporary files, a database below the home."""
+    quiet = ("ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "CI", "TF_BUILD", "GITHUB_ACTIONS", "XDG_CACHE_HOME")
+    environment = {name: value for name, value in os.environ.items() if name not in quiet}
+    environment |= {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "PYTHONPATH": os.getcwd()}
+    command = [sys.executable, "-c", MASKS, str(Settings.from_environ().mask_dir)]
+    subprocess.run(command, env=environment, check=True)
+    assert list(tmp_path.rglob("*")) == []

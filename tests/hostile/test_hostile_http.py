@@ -32,7 +32,7 @@ def resident(pid):
 
 
 def left_behind(server):
-    return [path for path in server.work_dir.rglob("*") if path.is_file() and path.name != ".ses"]  # onnxruntime's
+    return [path for path in server.work_dir.rglob("*") if path.is_file()]
 
 
 def test_a_sample_of_the_malformed_pictures_costs_the_server_nothing(server):
