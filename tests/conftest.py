@@ -1,3 +1,4 @@
+import logging
 import os
 import tempfile
 
@@ -10,7 +11,22 @@ os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="prome
 
 from sam3d_bento import weights
 from sam3d_bento.mask_model import MaskModel
+from sam3d_bento.serving import logs
 from sam3d_bento.settings import Settings
+
+
+@pytest.fixture(scope="module", autouse=True)
+def logging_as_it_was():
+    """`logs.configure` is for a whole process; here the next file of tests follows, and may ask what was logged."""
+    root, ours = logging.getLogger(), logging.getLogger(logs.ROOT)
+    formatters = [(handler, handler.formatter) for handler in root.handlers]
+    handlers, level, propagate = list(ours.handlers), ours.level, ours.propagate
+    yield
+    logging.captureWarnings(False)
+    for handler, formatter in formatters:
+        handler.setFormatter(formatter)
+    ours.handlers[:], ours.propagate = handlers, propagate
+    ours.setLevel(level)
 
 
 @pytest.fixture(scope="session")

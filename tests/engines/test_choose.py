@@ -26,9 +26,9 @@ def test_auto_without_sam_3d_says_once_why_and_that_shapes_will_be_guessed(
     assert chosen.name == "preview"
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("sam3d_bento", logging.WARNING)
-    assert "preview" in record.message.lower()
-    assert "thickness and back are guessed" in record.message
-    assert "There is nothing in hf." in record.message
+    assert "preview" in record.getMessage().lower()
+    assert "thickness and back are guessed" in record.getMessage()
+    assert "There is nothing in hf." in record.getMessage()
 
 
 def test_auto_is_sam_3d_where_it_can_be_used(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
