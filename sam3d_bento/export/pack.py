@@ -19,7 +19,7 @@ from sam3d_bento.export.surface import Floats, Indices
 from sam3d_bento.reconstruction import Bool
 
 FIRST_FILL = 0.76  # share of the cells that the charts take at the first scale tried
-TRIES, WORK = (2, 8), 600  # more tries with fewer charts, so that they take about equal time
+TRIES, WORK = (2, 4), 600  # more tries with fewer charts, so that they take about equal time
 CAUTION = 0.995  # with the last try: of the scale that would just fill the page if all went as before
 SMALLER = 0.985  # the next scale while nothing fits
 SMALLEST = 0.05  # of the first scale; below, nothing will fit
