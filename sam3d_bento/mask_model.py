@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -31,7 +31,10 @@ MODELS = (
 )
 MAX_THREADS = 4  # these networks are small: more threads mostly wait for each other
 
-PYMATTING = {  # what rembg/bg.py imports
+# What rembg 2.0.86 imports and a MaskModel never calls: the module, and what is taken of it.
+LEFT_OUT = {
+    "jsonschema": "validate",  # checks the prompts of its `sam`
+    "pooch": "retrieve",  # downloads
     "pymatting.alpha.estimate_alpha_cf": "estimate_alpha_cf",
     "pymatting.foreground.estimate_foreground_ml": "estimate_foreground_ml",
     "pymatting.util.util": "stack_images",
@@ -73,7 +76,7 @@ def _session(name: str, path: Path) -> Any:
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
-    with _without_pymatting():
+    with _without(LEFT_OUT):
         from rembg.sessions import sessions
 
     def local_file(cls: type, *args: Any, **kwargs: Any) -> str:
@@ -96,18 +99,19 @@ def _session(name: str, path: Path) -> Any:
 
 
 @contextmanager
-def _without_pymatting() -> Iterator[None]:
-    """While rembg is imported, stand-ins for what it takes of pymatting; their functions refuse to be called.
+def _without(modules: Mapping[str, str]) -> Iterator[None]:
+    """Within the block these modules are stand-ins, with one function each that refuses to be called.
 
-    rembg 2.0.86 imports pymatting for alpha matting, which is not used here. pymatting 1.1.16 compiles with numba on
-    its first import, for 90 s, and keeps the result beside the package, for this CPU: a read-only or freshly started
-    container never has it. Once compiled, it still takes over a second.
+    Afterwards others import the real ones; those that had been imported before are left as they are. It spares every
+    start pooch's SSH client and jsonschema, a third of a second. And pymatting 1.1.16 compiles with numba on its first
+    import, for 90 s, and keeps the result beside the package, for this CPU: a read-only or freshly started container
+    never has it. Once compiled, it still takes over a second.
     """
     standing_in = {}
-    for module, function in PYMATTING.items():
+    for module, function in modules.items():
         if module not in sys.modules:
             standing_in[module] = sys.modules[module] = ModuleType(module)
-            setattr(standing_in[module], function, _no_matting)
+            setattr(standing_in[module], function, _refuse)
     try:
         yield
     finally:
@@ -115,5 +119,5 @@ def _without_pymatting() -> Iterator[None]:
             del sys.modules[module]
 
 
-def _no_matting(*args: object, **kwargs: object) -> None:
-    raise NotImplementedError("pymatting was left out when rembg was imported.")
+def _refuse(*args: object, **kwargs: object) -> None:
+    raise NotImplementedError("This was left out when rembg was imported.")

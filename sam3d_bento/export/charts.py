@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from sam3d_bento.export.adjacency import Adjacency
-from sam3d_bento.export.clusters import cluster_normals, merge, shuffled
+from sam3d_bento.export.cluster_graph import cluster_normals
+from sam3d_bento.export.clusters import merge, shuffled
 from sam3d_bento.export.surface import Floats, Indices, area_vectors
 from sam3d_bento.reconstruction import Float32, Int32
 

@@ -8,10 +8,9 @@ the number of rounds grows with the logarithm of the number of faces.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from sam3d_bento.export.cluster_graph import ClusterGraph
 from sam3d_bento.export.surface import Floats, Indices
 from sam3d_bento.reconstruction import Bool
 
@@ -23,23 +22,6 @@ SAME_WAY = 0.8  # cosine
 LEVELS = 2
 
 TINY = 1e-12  # keeps logarithms and quotients finite; costs are of the order of 1
-
-
-@dataclass
-class _Graph:
-    """Clusters and the borders between them.
-
-    normals (C, 3): sums of the faces' normals times their areas; areas, perimeters (C,).
-    first, second (E,): clusters that touch; lengths (E,) of their common border; refused (E,): found not to fit.
-    """
-
-    normals: Floats
-    areas: Floats
-    perimeters: Floats
-    first: Indices
-    second: Indices
-    lengths: Floats
-    refused: Bool
 
 
 def merge(
@@ -58,7 +40,7 @@ def merge(
     `lengths` (E,); normals (F, 3) of length 1; areas, perimeters (F,) of the faces. A few faces may end a little
     outside of the bound.
     """
-    graph = _graph(labels, first, second, lengths, normals, areas, perimeters)
+    graph = ClusterGraph.of(labels, first, second, lengths, normals, areas, perimeters)
     ask_faces = False
     while len(graph.first):
         count = len(graph.areas)
@@ -75,15 +57,8 @@ def merge(
             graph.refused[edges[edge[refused]]] = True
             edge, child, parent = edge[accepted], child[accepted], parent[accepted]
         if len(child):
-            renumber = _contract(graph, edges[edge], child, parent)
-            labels = renumber[labels]
+            labels = graph.contract(edges[edge], child, parent)[labels]
     return labels
-
-
-def cluster_normals(labels: Indices, normals: Floats, areas: Floats) -> Floats:
-    """(C, 3): for each label, the sum of its faces' normals times their areas."""
-    count = int(labels.max()) + 1
-    return np.stack([np.bincount(labels, normals[:, axis] * areas, minlength=count) for axis in range(3)], axis=1)
 
 
 def shuffled(count: int) -> Indices:
@@ -94,52 +69,7 @@ def shuffled(count: int) -> Indices:
     return (mixed >> np.uint64(40)).astype(np.intp)
 
 
-def _graph(
-    labels: Indices,
-    first: Indices,
-    second: Indices,
-    lengths: Floats,
-    normals: Floats,
-    areas: Floats,
-    perimeters: Floats,
-) -> _Graph:
-    count = int(labels.max()) + 1
-    one, other = labels[first], labels[second]
-    within = one == other
-    outline = np.bincount(labels, perimeters, minlength=count).astype(np.float64)
-    area = np.bincount(labels, areas, minlength=count).astype(np.float64)
-    outline -= 2 * np.bincount(one[within], lengths[within], minlength=count)
-    graph = _Graph(
-        cluster_normals(labels, normals, areas),
-        area,
-        outline,
-        one,
-        other,
-        lengths,
-        np.zeros(len(one), dtype=bool),
-    )
-    _join_edges(graph)
-    return graph
-
-
-def _join_edges(graph: _Graph) -> None:
-    """Drop edges within a cluster, and make one of those between the same two."""
-    count = len(graph.areas)
-    between = graph.first != graph.second
-    low = np.minimum(graph.first[between], graph.second[between])
-    high = np.maximum(graph.first[between], graph.second[between])
-    key = low * count + high
-    order = np.argsort(key, kind="stable")
-    leads = np.ones(len(order), dtype=bool)
-    leads[1:] = key[order[1:]] != key[order[:-1]]
-    lead = np.flatnonzero(leads)
-    graph.first, graph.second = low[order[lead]], high[order[lead]]
-    if len(lead):
-        graph.lengths = np.add.reduceat(graph.lengths[between][order], lead)
-        graph.refused = np.logical_and.reduceat(graph.refused[between][order], lead)
-
-
-def _candidates(graph: _Graph, least_cosine: float) -> tuple[Indices, Indices]:
+def _candidates(graph: ClusterGraph, least_cosine: float) -> tuple[Indices, Indices]:
     """The edges whose clusters may merge, and the rank of each by its cost, 0 the lowest."""
     one, other = graph.normals[graph.first], graph.normals[graph.second]
     both = one + other
@@ -161,7 +91,7 @@ def _candidates(graph: _Graph, least_cosine: float) -> tuple[Indices, Indices]:
     return edges, rank
 
 
-def _proposals(graph: _Graph, edges: Indices, rank: Indices) -> tuple[Indices, Indices, Indices]:
+def _proposals(graph: ClusterGraph, edges: Indices, rank: Indices) -> tuple[Indices, Indices, Indices]:
     """(edge, child, parent): clusters whose cheapest edge leads to a larger one that does not propose itself."""
     count = len(graph.areas)
     first, second = graph.first[edges], graph.second[edges]
@@ -183,7 +113,7 @@ def _proposals(graph: _Graph, edges: Indices, rank: Indices) -> tuple[Indices, I
 
 
 def _fitting(
-    graph: _Graph,
+    graph: ClusterGraph,
     child: Indices,
     parent: Indices,
     rank: Indices,
@@ -209,7 +139,7 @@ def _fitting(
 
 
 def _strays(
-    graph: _Graph, child: Indices, parent: Indices, labels: Indices, normals: Floats, least_cosine: float
+    graph: ClusterGraph, child: Indices, parent: Indices, labels: Indices, normals: Floats, least_cosine: float
 ) -> Bool:
     """(C,) which clusters would have a face too far from the mean normal if each child joined its parent."""
     count = len(graph.areas)
@@ -226,29 +156,6 @@ def _strays(
     strays = np.zeros(count, dtype=bool)
     strays[cluster[_dot(normals[face], joined[group[cluster]]) < least_cosine]] = True
     return strays
-
-
-def _contract(graph: _Graph, edge: Indices, child: Indices, parent: Indices) -> Indices:
-    """Merge each child into its parent across the edge; returns (C,) the new number of every old cluster."""
-    count = len(graph.areas)
-    for axis in range(3):
-        graph.normals[:, axis] += np.bincount(parent, graph.normals[child, axis], minlength=count)
-    graph.areas += np.bincount(parent, graph.areas[child], minlength=count)
-    gained = graph.perimeters[child] - 2 * graph.lengths[edge]
-    graph.perimeters += np.bincount(parent, gained, minlength=count)
-
-    target = np.arange(count)
-    target[child] = parent
-    changed = np.zeros(count, dtype=bool)
-    changed[parent] = True
-    graph.refused &= ~(changed[target[graph.first]] | changed[target[graph.second]])
-    alive = np.ones(count, dtype=bool)
-    alive[child] = False
-    renumber = (np.cumsum(alive) - 1)[target]
-    graph.normals, graph.areas, graph.perimeters = graph.normals[alive], graph.areas[alive], graph.perimeters[alive]
-    graph.first, graph.second = renumber[graph.first], renumber[graph.second]
-    _join_edges(graph)
-    return renumber
 
 
 def _dot(a: Floats, b: Floats) -> Floats:

@@ -14,7 +14,6 @@ from sam3d_bento.errors import StorageUnavailable
 from sam3d_bento.serving import gpu, logs
 from sam3d_bento.serving.asset_folder import AssetFolder
 from sam3d_bento.serving.assets import Assets
-from sam3d_bento.serving.bucket import Bucket
 from sam3d_bento.serving.job import Job
 from sam3d_bento.serving.jobs import Jobs
 from sam3d_bento.serving.keys import Keys
@@ -192,6 +191,8 @@ def choose_assets(settings: Settings) -> Assets:
     """The place for results that the settings ask for; nothing is written or reached yet."""
     if settings.output_url is None:
         return AssetFolder(settings.output_dir, settings.output_ttl_seconds, settings.output_max_bytes)
+    from sam3d_bento.serving.bucket import Bucket  # an object store's client, which a folder does without
+
     return Bucket(
         settings.output_url,
         settings.output_ttl_seconds,

@@ -4,7 +4,7 @@ from export_meshes import Mesh, blob, soup, sphere, tangle
 
 from sam3d_bento.export.adjacency import adjacency
 from sam3d_bento.export.charts import LEAST, charts
-from sam3d_bento.export.clusters import cluster_normals
+from sam3d_bento.export.cluster_graph import cluster_normals
 from sam3d_bento.export.surface import area_vectors
 
 MESHES = {"sphere": sphere(30), "blob": blob(60), "soup": soup(50, 0.1), "tangle": tangle(200, 40)}

@@ -2,7 +2,8 @@ import numpy as np
 from export_meshes import Mesh, blob, sphere
 
 from sam3d_bento.export.adjacency import adjacency
-from sam3d_bento.export.clusters import cluster_normals, merge, shuffled
+from sam3d_bento.export.cluster_graph import cluster_normals
+from sam3d_bento.export.clusters import merge, shuffled
 from sam3d_bento.export.surface import Floats, Indices, area_vectors
 
 
