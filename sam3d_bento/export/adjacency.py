@@ -33,7 +33,7 @@ class Adjacency:
 
     def pieces(self, labels: Indices) -> Indices:
         """(F,) connected components of the faces with equal labels (F,), numbered from 0."""
-        same = labels[self.first] == labels[self.second]
+        same = labels.take(self.first) == labels.take(self.second)
         links = coo_array(
             (np.ones(np.count_nonzero(same), dtype=bool), (self.first[same], self.second[same])),
             shape=(len(labels),) * 2,
@@ -45,7 +45,7 @@ class Adjacency:
     def borders(self, labels: Indices) -> Bool:
         """(F, 3) which edges have no face of the same label behind them."""
         own = np.arange(len(labels))[:, None]
-        borders: Bool = (self.neighbours == own) | (labels[self.neighbours] != labels[:, None])
+        borders: Bool = (self.neighbours == own) | (labels.take(self.neighbours) != labels[:, None])
         return borders
 
 

@@ -47,13 +47,13 @@ def _straightened(labels: Indices, edges: Adjacency, normals: Floats, areas: Flo
     for turn in range(ROUNDS):
         means = _means(labels, normals, areas)
         half = np.flatnonzero(halves == turn & 1)
-        around = labels[edges.neighbours[half]]
+        around = labels.take(edges.neighbours.take(half, axis=0))
         at_border = (around != labels[half, None]).any(axis=1)
         face, around = half[at_border], around[at_border]
         candidates = np.concatenate([labels[face, None], around], axis=1)
         same = candidates[:, :, None] == around[:, None, :]
-        shared = np.einsum("fck,fk->fc", same, edges.edge_lengths[face]) / perimeters[face, None]
-        cosine = np.einsum("fk,fck->fc", normals[face], means[candidates])
+        shared = np.einsum("fck,fk->fc", same, edges.edge_lengths.take(face, axis=0)) / perimeters[face, None]
+        cosine = np.einsum("fk,fck->fc", normals.take(face, axis=0), means.take(candidates, axis=0))
         score = np.where(cosine < LEAST, cosine - 2, cosine + shared)
         labels[face] = candidates[np.arange(len(face)), score.argmax(axis=1)]  # the face's own chart where equal
     return labels
@@ -67,7 +67,7 @@ def _without_steep(labels: Indices, edges: Adjacency, normals: Floats, areas: Fl
     count, split = 0, edges.pieces(labels)
     while count < (count := int(split.max()) + 1):
         labels = split
-        steep = np.einsum("ij,ij->i", normals, _means(labels, normals, areas)[labels]) < LEAST
+        steep = np.einsum("ij,ij->i", normals, _means(labels, normals, areas).take(labels, axis=0)) < LEAST
         split = edges.pieces(2 * labels + steep)
     return labels
 

@@ -44,7 +44,7 @@ class ClusterGraph:
         normals (F, 3) of length 1; areas, perimeters (F,) of the faces.
         """
         count = int(labels.max()) + 1
-        one, other = labels[first], labels[second]
+        one, other = labels.take(first), labels.take(second)
         within = one == other
         outline = np.bincount(labels, perimeters, minlength=count).astype(np.float64)
         area = np.bincount(labels, areas, minlength=count).astype(np.float64)
@@ -71,12 +71,12 @@ class ClusterGraph:
         target[child] = parent
         changed = np.zeros(count, dtype=bool)
         changed[parent] = True
-        self.refused &= ~(changed[target[self.first]] | changed[target[self.second]])
+        self.refused &= ~(changed[target].take(self.first) | changed[target].take(self.second))
         alive = np.ones(count, dtype=bool)
         alive[child] = False
         renumber: Indices = (np.cumsum(alive) - 1)[target]
         self.normals, self.areas, self.perimeters = self.normals[alive], self.areas[alive], self.perimeters[alive]
-        self.first, self.second = renumber[self.first], renumber[self.second]
+        self.first, self.second = renumber.take(self.first), renumber.take(self.second)
         self._join_edges()
         return renumber
 

@@ -41,6 +41,7 @@ def merge(
     outside of the bound.
     """
     graph = ClusterGraph.of(labels, first, second, lengths, normals, areas, perimeters)
+    normals = np.asfortranarray(normals)  # the faces are asked column by column
     ask_faces = False
     while len(graph.first):
         count = len(graph.areas)
@@ -57,7 +58,7 @@ def merge(
             graph.refused[edges[edge[refused]]] = True
             edge, child, parent = edge[accepted], child[accepted], parent[accepted]
         if len(child):
-            labels = graph.contract(edges[edge], child, parent)[labels]
+            labels = graph.contract(edges[edge], child, parent).take(labels)
     return labels
 
 
@@ -71,7 +72,7 @@ def shuffled(count: int) -> Indices:
 
 def _candidates(graph: ClusterGraph, least_cosine: float) -> tuple[Indices, Indices]:
     """The edges whose clusters may merge, and the rank of each by its cost, 0 the lowest."""
-    one, other = graph.normals[graph.first], graph.normals[graph.second]
+    one, other = (graph.normals.take(ends, axis=0) for ends in (graph.first, graph.second))
     both = one + other
     one_length, other_length, length = (np.sqrt(_dot(vectors, vectors)) for vectors in (one, other, both))
     allowed = ~graph.refused
@@ -83,7 +84,7 @@ def _candidates(graph: ClusterGraph, least_cosine: float) -> tuple[Indices, Indi
     # it saves; more where the border is but a small part of the outlines.
     border = graph.lengths[edges] + TINY
     deviation = np.maximum(one_length[edges] + other_length[edges] - length[edges], 0)
-    outline = np.minimum(graph.perimeters[graph.first[edges]], graph.perimeters[graph.second[edges]])
+    outline = np.minimum(graph.perimeters.take(graph.first[edges]), graph.perimeters.take(graph.second[edges]))
     cost = deviation / border * np.sqrt(np.maximum(outline / border, 1))
     level = np.floor(LEVELS * np.log2(cost + TINY)).astype(np.intp)
     rank = np.empty(len(edges), dtype=np.intp)
@@ -151,10 +152,15 @@ def _strays(
     joined /= np.maximum(np.sqrt(_dot(joined, joined)), TINY)[:, None]
     involved = np.zeros(count, dtype=bool)
     involved[child] = involved[parent] = True
-    face = np.flatnonzero(involved[labels])
-    cluster = labels[face]
+    # Column by column: `take` on one is several times as fast as picking rows of all three.
+    face = np.flatnonzero(involved.take(labels))
+    cluster = labels.take(face)
+    joined = joined[group]
+    cosine = np.zeros(len(face))
+    for axis in range(3):
+        cosine += normals[:, axis].take(face) * joined[:, axis].take(cluster)
     strays = np.zeros(count, dtype=bool)
-    strays[cluster[_dot(normals[face], joined[group[cluster]]) < least_cosine]] = True
+    strays[cluster[cosine < least_cosine]] = True
     return strays
 
 
