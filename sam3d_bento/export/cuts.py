@@ -6,7 +6,7 @@ import numpy as np
 
 from sam3d_bento.export import raster
 from sam3d_bento.export.flatten import Flat
-from sam3d_bento.export.outline import Windows, layers
+from sam3d_bento.export.outline import Windows, layered
 from sam3d_bento.export.surface import Floats, Indices
 from sam3d_bento.reconstruction import Bool, Float32
 
@@ -34,7 +34,7 @@ def overlapping(flat: Flat, labels: Indices, scale: float, shift: Floats) -> Boo
     """
     size = np.ceil(flat.extents * scale + shift).astype(np.intp) + 1
     windows = Windows(size[:, 0], size[:, 1])
-    chart, column, row = windows.locate(np.flatnonzero(layers(flat.outline.moved(scale, shift), windows) > 1))
+    chart, column, row = windows.locate(layered(flat.outline.moved(scale, shift), windows))
     result = np.zeros(len(labels), dtype=bool)
     for which in np.unique(chart):
         face = np.flatnonzero(labels == which)

@@ -38,19 +38,19 @@ def flatten(vertices: Float32, faces: Int32, labels: Indices, edges: Adjacency) 
     # A texel shows the same area everywhere: what projection takes from a chart, scale gives back.
     scale = np.sqrt(np.bincount(labels, areas) / projected)[:, None]
     places = vertices.astype(np.float64).take(faces, axis=0)
-    x, y = _along(places, (right * scale)[labels]), _along(places, (up * scale)[labels])
+    x, y = (_along(places, (way * scale).take(labels, axis=0)) for way in (right, up))
 
     face, corner = np.nonzero(edges.borders(labels))
     chart = labels[face]
     angle = _angles(x[face, corner], y[face, corner], chart, len(scale))
-    cosine, sine = np.cos(angle)[labels, None], np.sin(angle)[labels, None]
+    cosine, sine = np.cos(angle).take(labels)[:, None], np.sin(angle).take(labels)[:, None]
     corners = np.stack([cosine * x - sine * y, sine * x + cosine * y], axis=2)
     low, high = np.full((len(scale), 2), np.inf), np.full((len(scale), 2), -np.inf)
     np.minimum.at(low, chart, corners[face, corner])
     np.maximum.at(high, chart, corners[face, corner])
-    corners -= low[labels, None]
+    corners -= low.take(labels, axis=0)[:, None]
     outline = Outline(chart, corners[face, corner], corners[face, (corner + 1) % 3])
-    return Flat(corners, _along(places, away[labels]), high - low, outline)
+    return Flat(corners, _along(places, away.take(labels, axis=0)), high - low, outline)
 
 
 def _along(places: Floats, directions: Floats) -> Floats:
@@ -75,7 +75,7 @@ def _angles(x: Floats, y: Floats, chart: Indices, count: int) -> Floats:
     smallest, best = np.full(count, np.inf), np.zeros(count)
 
     def attempt(angles: Floats) -> None:
-        cosine, sine = np.cos(angles)[chart], np.sin(angles)[chart]
+        cosine, sine = np.cos(angles).take(chart), np.sin(angles).take(chart)
         sides = (cosine * x - sine * y, sine * x + cosine * y)
         width, height = (np.maximum.reduceat(s, starts) - np.minimum.reduceat(s, starts) for s in sides)
         better = width * height < smallest * (1 - 1e-9)

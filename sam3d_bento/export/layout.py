@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sam3d_bento.export.adjacency import adjacency
-from sam3d_bento.export.outline import Outline, Windows, layers
+from sam3d_bento.export.outline import Outline, Windows, layered
 from sam3d_bento.export.surface import Floats
 from sam3d_bento.reconstruction import Float32, Int32
 
@@ -52,7 +52,7 @@ def fault(vertices: Float32, unwrapped: Unwrapped, texture_size: int) -> str | N
     face, corner = np.nonzero(edges.borders(np.zeros(len(corners), dtype=np.intp)))
     page = Windows(np.array([texture_size + 1]), np.array([texture_size]))
     outline = Outline(np.zeros(len(face), dtype=np.intp), corners[face, corner], corners[face, (corner + 1) % 3])
-    if layers(outline, page).max() > 1:
+    if len(layered(outline, page)):
         return "faces on top of each other"
     return None
 

@@ -63,17 +63,20 @@ def layers(outline: Outline, windows: Windows) -> Counts:
 
     A window needs one column more than its chart covers.
     """
-    low = np.ceil(np.minimum(outline.start[:, 1], outline.end[:, 1]) - 0.5).astype(np.intp)
-    high = np.ceil(np.maximum(outline.start[:, 1], outline.end[:, 1]) - 0.5).astype(np.intp)
-    edge, row = _ranges(low, high)
-    start, end = outline.start[edge], outline.end[edge]
-    along = (row + 0.5 - start[:, 1]) / (end[:, 1] - start[:, 1])
-    column = np.ceil(start[:, 0] + along * (end[:, 0] - start[:, 0]) - 0.5).astype(np.intp)
-    chart = outline.chart[edge]
+    place, winding = _crossings(outline, windows)
     crossings = np.zeros(windows.starts[-1], dtype=np.int16)
-    place = windows.starts[chart] + row * windows.columns[chart] + column
-    np.add.at(crossings, place, np.where(end[:, 1] < start[:, 1], 1, -1).astype(np.int16))
+    np.add.at(crossings, place, winding)
     return np.cumsum(crossings, dtype=np.int16)
+
+
+def layered(outline: Outline, windows: Windows) -> Indices:
+    """Where `layers` is more than 1, in order, without the layers of all the other cells."""
+    place, winding = _crossings(outline, windows)
+    order = np.argsort(place, kind="stable")
+    place, covering = place.take(order), np.cumsum(winding.take(order))
+    several = np.flatnonzero(covering > 1)  # from one crossing to the next; behind the last there is nothing
+    _, cells = _ranges(place[several], place[several + 1])
+    return cells
 
 
 def read_cells(outline: Outline, windows: Windows) -> Bool:
@@ -100,9 +103,22 @@ def read_cells(outline: Outline, windows: Windows) -> Bool:
     return read
 
 
+def _crossings(outline: Outline, windows: Windows) -> tuple[Indices, Counts]:
+    """(place, winding): the first cell in its row right of an edge, and 1 or -1 as the edge runs down or up."""
+    low = np.ceil(np.minimum(outline.start[:, 1], outline.end[:, 1]) - 0.5).astype(np.intp)
+    high = np.ceil(np.maximum(outline.start[:, 1], outline.end[:, 1]) - 0.5).astype(np.intp)
+    edge, row = _ranges(low, high)
+    start, end = outline.start.take(edge, axis=0), outline.end.take(edge, axis=0)
+    along = (row + 0.5 - start[:, 1]) / (end[:, 1] - start[:, 1])
+    column = np.ceil(start[:, 0] + along * (end[:, 0] - start[:, 0]) - 0.5).astype(np.intp)
+    chart = outline.chart.take(edge)
+    place = windows.starts.take(chart) + row * windows.columns.take(chart) + column
+    return place, np.where(end[:, 1] < start[:, 1], 1, -1).astype(np.int16)
+
+
 def _ranges(first: Indices, stop: Indices) -> tuple[Indices, Indices]:
     """(which range, member) for every member of the ranges first..stop - 1; they may be empty."""
     lengths = np.maximum(stop - first, 0)
     which = np.repeat(np.arange(len(lengths)), lengths)
-    before = np.cumsum(lengths) - lengths
-    return which, np.arange(len(which)) - before[which] + first[which]
+    offset = first - (np.cumsum(lengths) - lengths)
+    return which, np.arange(len(which)) + offset.take(which)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from export_meshes import Floats
 
-from sam3d_bento.export.outline import FOOTPRINT, Outline, Windows, layers, read_cells
+from sam3d_bento.export.outline import FOOTPRINT, Outline, Windows, layered, layers, read_cells
 
 SIZE = 24
 WINDOW = Windows(np.array([SIZE + 1]), np.array([SIZE]))
@@ -39,7 +39,14 @@ def test_what_is_covered_twice_counts_twice() -> None:
         np.zeros(6, int), np.concatenate([one, other]), np.concatenate([np.roll(p, -1, axis=0) for p in (one, other)])
     )
     expected = inside(one).astype(int) + inside(other)
-    np.testing.assert_array_equal(layers(both, WINDOW).reshape(SIZE, SIZE + 1)[:, :SIZE], expected)
+    found = layers(both, WINDOW).reshape(SIZE, SIZE + 1)
+    np.testing.assert_array_equal(found[:, :SIZE], expected)
+    assert (expected == 2).any()
+    np.testing.assert_array_equal(layered(both, WINDOW), np.flatnonzero(found > 1))
+
+
+def test_nothing_is_layered_where_nothing_is_covered_twice() -> None:
+    assert len(layered(loop(triangle(3)), WINDOW)) == 0
 
 
 @pytest.mark.parametrize("seed", range(10))
