@@ -34,7 +34,7 @@ def test_layers_agree_with_testing_every_centre(seed: int) -> None:
 
 
 def test_what_is_covered_twice_counts_twice() -> None:
-    one, other = triangle(1), triangle(2)
+    one, other = triangle(0), triangle(2)
     both = Outline(
         np.zeros(6, int), np.concatenate([one, other]), np.concatenate([np.roll(p, -1, axis=0) for p in (one, other)])
     )
