@@ -33,17 +33,18 @@ class Texels:
 
 def inside(uv: Float32, faces: Int32, size: int) -> Iterator[Texels]:
     """In batches, the texels whose centre lies in a face. Where faces meet or overlap a texel comes several times."""
-    corners = uv[faces].astype(np.float64) * size
+    corners = uv.take(faces, axis=0).astype(np.float64) * size
     face, row = _rows(corners[:, :, 1].min(axis=1), corners[:, :, 1].max(axis=1), size)
     left, right = np.full(len(row), np.inf), np.full(len(row), -np.inf)
     for start, end in ((0, 1), (1, 2), (2, 0)):
-        crossing = _crossing(corners[face, start], corners[face, end], row + 0.5)
+        ends = corners[:, start].take(face, axis=0), corners[:, end].take(face, axis=0)
+        crossing = _crossing(*ends, row + 0.5)
         np.fmin(left, crossing, out=left)
         np.fmax(right, crossing, out=right)
     for span, x in _columns(left, right, size):
-        chosen = face[span]
-        weights = _barycentric(corners[chosen], x + 0.5, row[span] + 0.5)
-        yield Texels(row[span] * size + x, chosen, weights)
+        chosen, y = face.take(span), row.take(span)
+        weights = _barycentric(corners.take(chosen, axis=0), x + 0.5, y + 0.5)
+        yield Texels(y * size + x, chosen, weights)
 
 
 def around(uv: Float32, faces: Int32, size: int, covered: Bool) -> Iterator[Texels]:
@@ -59,8 +60,9 @@ def around(uv: Float32, faces: Int32, size: int, covered: Bool) -> Iterator[Texe
     nearest = np.full(size * size, BORDER_REACH**2, dtype=np.float32)
     owner = np.full(size * size, -1, dtype=np.int32)
     for edge, index, x, y in _near_edges(start, end, size):
-        along = _along(start[edge], end[edge], x + 0.5, y + 0.5)
-        foot = start[edge] + along[:, None] * (end[edge] - start[edge])
+        near, far = start.take(edge, axis=0), end.take(edge, axis=0)
+        along = _along(near, far, x + 0.5, y + 0.5)
+        foot = near + along[:, None] * (far - near)
         distance = ((x + 0.5 - foot[:, 0]) ** 2 + (y + 0.5 - foot[:, 1]) ** 2).astype(np.float32)
         np.minimum.at(nearest, index, distance)
         closest = distance <= nearest[index]
@@ -96,7 +98,7 @@ def _ranges(first: Indices, last: Indices) -> tuple[Indices, Indices]:
     lengths = np.maximum(last - first + 1, 0)
     which = np.repeat(np.arange(len(lengths)), lengths)
     before = np.cumsum(lengths) - lengths
-    return which, np.arange(len(which)) - before[which] + first[which]
+    return which, np.arange(len(which)) + (first - before).take(which)
 
 
 def _columns(left: Floats, right: Floats, size: int) -> Iterator[tuple[Indices, Indices]]:
@@ -135,10 +137,11 @@ def _barycentric(corners: Floats, x: Floats, y: Floats) -> Float32:
     with np.errstate(divide="ignore", invalid="ignore"):
         second = (to_x * cy - to_y * cx) / area
         third = (bx * to_y - by * to_x) / area
-    weights = np.stack([1 - second - third, second, third], axis=1)
-    weights = np.where(np.isfinite(weights), weights, 1.0).clip(0, 1)  # a face without area: its middle will do
-    weights /= weights.sum(axis=1, keepdims=True)
-    return weights.astype(np.float32)
+        first = 1 - second - third
+    weights = np.stack([first, second, third]).clip(0, 1)
+    weights[:, ~np.isfinite(first)] = 1.0  # a face without area: its middle will do
+    weights /= weights.sum(axis=0)
+    return np.ascontiguousarray(weights.T, dtype=np.float32)
 
 
 def _border_edges(faces: Int32) -> tuple[Indices, Indices]:
@@ -164,7 +167,8 @@ def _near_edges(start: Floats, end: Floats, size: int) -> Iterator[tuple[Indices
     left = x + np.minimum(ends[0] * run, ends[1] * run) - BORDER_REACH
     right = x + np.maximum(ends[0] * run, ends[1] * run) + BORDER_REACH
     for span, column in _columns(left, right, size):
-        yield edge[span], row[span] * size + column, column, row[span]
+        beside, y = edge.take(span), row.take(span)
+        yield beside, y * size + column, column, y
 
 
 def _along(start: Floats, end: Floats, x: Floats, y: Floats) -> Floats:

@@ -86,14 +86,16 @@ def lengths(vectors: Floats) -> Floats:
 
 def unit(vectors: Floats) -> Float32:
     """(N, 3) scaled to length 1; a vector too short to have a direction becomes +y."""
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    length = lengths(vectors)[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(length > 1e-30, vectors / length, (0.0, 1.0, 0.0)).astype(np.float32)
 
 
 def mix(weights: Float32, values: npt.NDArray[Any], corners: Int32) -> Float32:
     """(N, K) float32: the values (V, K) at the corners (N, 3), each times its weight (N, 3), added up."""
-    mixed: Float32 = np.einsum("ij,ijk->ik", weights, values.take(corners, axis=0), dtype=np.float32)
+    mixed = np.zeros((len(corners), values.shape[1]), dtype=np.float32)
+    for corner in range(3):  # one einsum over all three converts bytes one by one, and takes four times as long
+        mixed += weights[:, corner, None] * values.take(corners[:, corner], axis=0)
     return mixed
 
 
