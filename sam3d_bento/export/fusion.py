@@ -8,7 +8,7 @@ from sam3d_bento.export.source import MeshSource
 from sam3d_bento.export.splat_source import NEIGHBOURS, SplatSource
 from sam3d_bento.reconstruction import Float32
 
-SAMPLE = 8_000  # splats that are asked what their neighbours and what the mesh say of them
+SAMPLE = 4_000  # splats that are asked what their neighbours and what the mesh say of them
 
 # Fusing pays when it is expected to lower the mesh's squared error by a third, 1.8 dB; it doubles the time of a bake.
 WORTHWHILE = 1 / 3

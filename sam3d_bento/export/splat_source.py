@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from functools import cached_property
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, reduce
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -11,9 +11,8 @@ from scipy.spatial import cKDTree
 from sam3d_bento.export.surface import Indices, lengths
 from sam3d_bento.reconstruction import Float32, Splats, UInt8
 
-NEIGHBOURS = (
-    8  # splats that a colour is mixed of, the nearest; 12 are 0.5 dB better where noise rules, and as much worse
-)
+# Splats that a colour is mixed of, the nearest; 12 are 0.5 dB better where noise rules, and as much worse elsewhere.
+NEIGHBOURS = 8
 
 # In units of the spacing of the splats: by how much each footprint is widened, so that splats narrower than their
 # spacing leave no holes between them; and how far in front of or behind a surface a splat may lie and still colour it,
@@ -46,18 +45,14 @@ class SplatSource:
 
     def __init__(self, splats: Splats) -> None:
         """Splats that are not finite, transparent, or of no extent or direction are left out."""
-        numbers = (splats.positions, splats.scale, splats.rotation, splats.opacity[:, None])
+        columns = (*splats.positions.T, *splats.scale.T, *splats.rotation.T, splats.opacity)
         with np.errstate(invalid="ignore"):
-            usable = np.logical_and.reduce([np.isfinite(array).all(axis=1) for array in numbers])
-            usable &= (splats.opacity > 0) & (splats.scale > 0).all(axis=1)
+            # Column by column: numpy takes twenty times as long for a sum or an "all" over rows of three.
+            usable = reduce(np.logical_and, map(np.isfinite, columns))
+            usable = reduce(np.logical_and, (extent > 0 for extent in splats.scale.T), usable & (splats.opacity > 0))
             usable &= np.einsum("ij,ij->i", splats.rotation, splats.rotation) > 0
-        self._splats = Splats(
-            positions=splats.positions[usable],
-            colours=splats.colours[usable],
-            opacity=splats.opacity[usable].clip(0, 1),
-            scale=splats.scale[usable],
-            rotation=splats.rotation[usable],
-        )
+        chosen = _some(splats, np.flatnonzero(usable))
+        self._splats = replace(chosen, opacity=chosen.opacity.clip(0, 1))
         self.positions, self.given = self._splats.positions, self._splats.colours
         if len(self):
             self._tree = cKDTree(self.positions, balanced_tree=False, compact_nodes=False)
@@ -81,7 +76,7 @@ class SplatSource:
 
     def colours_without_own(self, which: Indices, normals: Float32) -> Mixed:
         """What the other splats say at the places of these ones, given by number (N,); normals (N, 3) as above."""
-        points = self.positions[which]
+        points = self.positions.take(which, axis=0)
         near = self._near(points, first=2)
         # The footprints of all splats take longer than the rest: a sample does not need them.
         used, place = np.unique(near, return_inverse=True)
@@ -147,7 +142,7 @@ class _Footprints:
 
 
 def _some(splats: Splats, which: Indices) -> Splats:
-    return Splats(*(getattr(splats, field.name)[which] for field in fields(splats)))
+    return Splats(*(getattr(splats, field.name).take(which, axis=0) for field in fields(splats)))
 
 
 def _inverse_covariances(scale: Float32, rotation: Float32, widening: float) -> Float32:
