@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from sam3d_bento.engines.preview.camera import Camera
+from sam3d_bento.engines.preview.canvas import Canvas
 from sam3d_bento.engines.preview.lathe import Lathe
 from sam3d_bento.engines.preview.model import Model
 from sam3d_bento.engines.preview.registration import Registration
@@ -27,8 +28,11 @@ LEAST_LID = 0.1  # half as deep in the picture, by the largest radius, is a lid 
 LEAST_SEEN = 0.3  # radians of a ring that must be seen for it to keep its own colours
 
 
-def revolve(lathe: Lathe, texture: Texture, camera: Camera) -> Model:
-    """The body as a closed mesh of rings, one vertex a cell where the photo shows it."""
+def revolve(lathe: Lathe, texture: Texture, camera: Camera, silhouette: Canvas) -> Model:
+    """The body as a closed mesh of rings, one vertex a cell where the photo shows it.
+
+    silhouette: the canvas without what is no part of the body.
+    """
     cell = texture.canvas.cell / camera.focal_length  # as a tangent, so at the axis' distance
     radii, heights = _outline(lathe, cell)
     front = int(np.clip(pi * radii.max() / cell, 48, 960))
@@ -53,7 +57,7 @@ def revolve(lathe: Lathe, texture: Texture, camera: Camera) -> Model:
     count = len(angles)
     inner = slice(count - 1, len(vertices) - count + 1)
     vertices, faces = vertices[inner], _faces(len(radii) - 2, count)
-    registration = Registration.of(vertices, faces, texture.canvas, camera)
+    registration = Registration.of(vertices, faces, silhouette, camera)
     colours = texture.colours(registration.moved(shown[inner]), camera, np.repeat(fade, count)[inner])
     return Model(registration.moved(vertices), faces, colours, lathe.axes, camera)
 
