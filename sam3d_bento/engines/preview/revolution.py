@@ -14,6 +14,7 @@ from sam3d_bento.engines.preview.lathe import Lathe
 from sam3d_bento.engines.preview.model import Model
 from sam3d_bento.engines.preview.registration import Registration
 from sam3d_bento.engines.preview.texture import Texture
+from sam3d_bento.engines.preview.visibility import visible_vertices
 from sam3d_bento.reconstruction import Int32
 
 Array = npt.NDArray[np.float64]
@@ -58,8 +59,10 @@ def revolve(lathe: Lathe, texture: Texture, camera: Camera, silhouette: Canvas) 
     inner = slice(count - 1, len(vertices) - count + 1)
     vertices, faces = vertices[inner], _faces(len(radii) - 2, count)
     registration = Registration.of(vertices, faces, silhouette, camera)
-    colours = texture.colours(registration.moved(shown[inner]), camera, np.repeat(fade, count)[inner])
-    return Model(registration.moved(vertices), faces, colours, lathe.axes, camera)
+    placed = registration.moved(vertices)
+    visible = visible_vertices(placed, faces, texture.canvas, camera)
+    colours = texture.colours(placed, registration.moved(shown[inner]), np.repeat(fade, count)[inner], visible, camera)
+    return Model(placed, faces, colours, lathe.axes, camera)
 
 
 def _outline(lathe: Lathe, step: float) -> tuple[Array, Array]:
@@ -91,7 +94,9 @@ def _sources(lathe: Lathe, radii: Array, heights: Array, angles: Array) -> tuple
 
     depth = 1 - heights * eye_up - radii * eye_out
     seen_at = (heights * eye_out - radii * eye_up) / depth  # of the ring's nearest place
-    higher = np.minimum.accumulate(seen_at[::-1])[::-1]  # what overhangs hides what is below
+    facing = normal_out * (eye_out - radii) + normal_up * (eye_up - heights) > 0
+    # What overhangs hides what is below; a lid that is seen from below lies behind what seems to be above it.
+    higher = np.minimum.accumulate(np.where(facing, seen_at, np.inf)[::-1])[::-1]
     visible = (seen > LEAST_SEEN) & (seen_at <= higher + 1e-9)
     if not visible.any():
         visible, seen = np.ones(len(radii), bool), np.maximum(seen, LEAST_SEEN)
