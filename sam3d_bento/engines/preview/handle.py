@@ -54,6 +54,6 @@ def handle_model(lathe: Lathe, canvas: Canvas, camera: Camera) -> tuple[Model, C
     depth = (lathe.centre @ front) / (rays @ front)[:, None]  # where the ray meets the plane through the axis
     # Thick along the line of sight, so that everything is seen where the photo has it.
     model = Model(rays * depth * (1 - drawn[:, 2:] * cell), faces, colours, lathe.axes, camera)
-    beside = ndimage.distance_transform_edt(~handle) < ATTACHED
-    without = np.where(beside, np.minimum(canvas.distance, (half_width - across) / cell), canvas.distance)
+    attached = ndimage.distance_transform_edt(~handle) < ATTACHED
+    without = np.where(attached, np.minimum(canvas.distance, (half_width - across) / cell), canvas.distance)
     return model, replace(canvas, distance=without.astype(np.float32))
