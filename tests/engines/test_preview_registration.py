@@ -44,6 +44,22 @@ def test_the_outline_comes_to_lie_on_the_silhouette(
     np.testing.assert_array_equal(moved[:, 2], vertices[:, 2])  # along the picture only
 
 
+def test_a_corner_of_the_silhouette_is_met(camera: Camera, photographed: Photographed) -> None:
+    square = np.zeros((500, 500), bool)
+    square[150:350, 150:350] = True
+    canvas = cut_out(*photographed(square))
+    grid = trimesh.creation.box((1, 1, 1))
+    for _ in range(7):
+        grid = grid.subdivide()
+    across = grid.vertices[:, :2] * [1, -1]
+    across *= np.minimum(1, 0.97 / np.maximum(np.abs(across).sum(1), 0.5))[:, None]  # without the corners
+    placed = camera.rays(250 + 200 * across) * (4 - 0.1 * grid.vertices[:, 2:])
+    moved = Registration.of(placed, grid.faces.astype(np.int32), canvas, camera).moved(placed)
+    corner = np.array([350.0, 150.0])
+    before, after = (np.hypot(*(camera.project(part) - corner).T).min() for part in (placed, moved))
+    assert after < 0.7 * before
+
+
 def test_what_is_far_from_the_outline_stays(camera: Camera, disc: Disc, photographed: Photographed) -> None:
     canvas = cut_out(*photographed(disc(500, 120)))
     vertices = ball_seen(123, camera)

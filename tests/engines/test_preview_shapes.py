@@ -71,6 +71,14 @@ def test_a_box_stands_upright(reconstruct: Reconstruct, cube: Bool) -> None:
         assert np.count_nonzero(np.abs(y - level) < LEVEL) > 0.1 * len(y)
 
 
+def test_a_handle_does_not_draw_the_body_out_to_it(reconstruct: Reconstruct, mug: Bool) -> None:
+    result = reconstruct(mug)
+    body, _ = trimesh.Trimesh(result.vertices, result.faces, process=False).split()
+    for height in np.linspace(-0.3, 0.3, 13):
+        x = body.vertices[np.abs(body.vertices[:, 1] - height) < 0.01, 0]
+        assert x.max() + x.min() == pytest.approx(body.bounds[:, 0].sum(), abs=0.008)
+
+
 def test_a_handle_sticks_out_at_its_side_and_reaches_the_body(reconstruct: Reconstruct, mug: Bool) -> None:
     result = reconstruct(mug)
     body, handle = trimesh.Trimesh(result.vertices, result.faces, process=False).split()

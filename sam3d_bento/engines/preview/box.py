@@ -9,6 +9,7 @@ from sam3d_bento.engines.preview.cuboid import Cuboid
 from sam3d_bento.engines.preview.model import Model
 from sam3d_bento.engines.preview.registration import Registration
 from sam3d_bento.engines.preview.texture import Texture
+from sam3d_bento.engines.preview.visibility import visible_vertices
 from sam3d_bento.reconstruction import Int32
 
 Array = npt.NDArray[np.float64]
@@ -28,8 +29,10 @@ def box_model(cuboid: Cuboid, texture: Texture) -> Model:
     vertices = local @ cuboid.axes.T + cuboid.centre
     shown = _sources(cuboid, local, lattice, counts) @ cuboid.axes.T + cuboid.centre
     registration = Registration.of(vertices, faces, texture.canvas, cuboid.camera)
-    colours = texture.colours(registration.moved(shown), cuboid.camera, np.zeros(len(shown)))
-    return Model(registration.moved(vertices), faces, colours, cuboid.upright, cuboid.camera)
+    placed = registration.moved(vertices)
+    visible = visible_vertices(placed, faces, texture.canvas, cuboid.camera)
+    colours = texture.colours(placed, registration.moved(shown), np.zeros(len(shown)), visible, cuboid.camera)
+    return Model(placed, faces, colours, cuboid.upright, cuboid.camera)
 
 
 def _lattice(counts: npt.NDArray[np.int_]) -> tuple[npt.NDArray[np.int_], Int32]:

@@ -73,7 +73,7 @@ class PreviewEngine:
             details={
                 **details,
                 "observed_fraction": round(model.observed_fraction(), 3),
-                "fov_degrees": round(model.camera.field_of_view, 1),
+                "fov_degrees": round(model.camera.field_of_view, 3),  # a tenth would be half a pixel at the rim
                 "fov_source": "assumed" if photo.focal_length is None else "exif",
                 "grid": list(canvas.distance.shape[::-1]),
             },

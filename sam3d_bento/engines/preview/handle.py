@@ -16,13 +16,15 @@ from sam3d_bento.engines.preview.model import Model
 from sam3d_bento.engines.preview.surface import closed_surface
 
 SLIVER = 1.5  # cells beyond the body that are no handle but its rough edge
+ATTACHED = 6.0  # cells around the handle in which it, and not the photo's background, ends the body
 ROOT = 0.07  # how deep the handle reaches into the body, by the body's largest radius
 
 
-def handle_model(lathe: Lathe, canvas: Canvas, camera: Camera) -> Model | None:
+def handle_model(lathe: Lathe, canvas: Canvas, camera: Camera) -> tuple[Model, Canvas] | None:
     """The part of the silhouette at `lathe.handle_side`, closed in itself; its root lies within the body.
 
-    None where nothing sticks out there that is thicker than a rough edge or a hair.
+    And the canvas without it: there the body ends as on its other side. None where nothing sticks out there that is
+    thicker than a rough edge or a hair.
     """
     view = lathe.view
     rows, columns = np.indices(canvas.distance.shape)
@@ -51,4 +53,7 @@ def handle_model(lathe: Lathe, canvas: Canvas, camera: Camera) -> Model | None:
     front = lathe.axes[:, 2]
     depth = (lathe.centre @ front) / (rays @ front)[:, None]  # where the ray meets the plane through the axis
     # Thick along the line of sight, so that everything is seen where the photo has it.
-    return Model(rays * depth * (1 - drawn[:, 2:] * cell), faces, colours, lathe.axes, camera)
+    model = Model(rays * depth * (1 - drawn[:, 2:] * cell), faces, colours, lathe.axes, camera)
+    attached = ndimage.distance_transform_edt(~handle) < ATTACHED
+    without = np.where(attached, np.minimum(canvas.distance, (half_width - across) / cell), canvas.distance)
+    return model, replace(canvas, distance=without.astype(np.float32))

@@ -6,55 +6,59 @@ the front. The move acts on the picture, so what lies on one line of sight stays
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from scipy.spatial import KDTree
 
 from sam3d_bento.engines.preview.camera import Camera
-from sam3d_bento.engines.preview.canvas import Canvas
+from sam3d_bento.engines.preview.canvas import RIM_BLUR, Canvas
 from sam3d_bento.engines.preview.texture import sample
+from sam3d_bento.engines.preview.visibility import sides
 from sam3d_bento.reconstruction import Bool, Float32, Int32
 
 Array = npt.NDArray[np.float64]
 
-PASSES = 3
 FARTHEST = 0.05  # that an outline is moved, in square roots of the object's area: beyond that the class is wrong there
 REACH = 4.0  # depth inside the outline over which the move fades, in farthest moves: far above 1, so that nothing folds
-SMOOTHING = 1.5  # standard deviation in cells: the mask's own roughness must not be carved into the model
+# How far in cells a pass moves the outline, and the standard deviation in cells to which it is smoothed. The first
+# bring it near without carving the mask's roughness into the model; the last, to which the rim pulls too, its corners.
+PASSES = (*[(np.inf, 1.5)] * 3, *[(2.0, RIM_BLUR)] * 3)
 STEEPEST = 0.6  # smoothing by the farthest move: a step of the move is less steep than 1, so that nothing folds there
 OUTERMOST = 2.0  # cells inside the model's picture at which a contour still is its outline
 
 
 @dataclass(frozen=True)
 class Registration:
-    """moves: for each pass the shift (2, R, C) of the places on the canvas, in rows and columns of cells."""
+    """shift: (2, R, C), of the places on the canvas, in rows and columns of cells."""
 
     canvas: Canvas
     camera: Camera
-    moves: tuple[Float32, ...]
+    shift: Float32
 
     @classmethod
     def of(cls, vertices: Array, faces: Int32, canvas: Canvas, camera: Camera) -> Registration:
         """That puts the outline of the mesh, vertices (V, 3) in the camera frame, on the silhouette."""
-        found = cls(canvas, camera, ())
+        grid = np.indices(canvas.distance.shape, np.float64)
+        found = cls(canvas, camera, np.zeros(grid.shape, np.float32))
         places = found._places(vertices)
         depth = ndimage.distance_transform_edt(_covered(places, canvas.distance.shape))
-        contour = _contour(vertices, faces)
+        front, back = sides(vertices, faces)
+        contour = np.flatnonzero(front & back)
         outline = vertices[contour[sample(depth, places[:, contour]) < OUTERMOST]]
-        for _ in range(PASSES):
-            move = _move(found._places(found.moved(outline)), canvas)
-            found = cls(canvas, camera, (*found.moves, move))
+        farthest = max(FARTHEST * float(np.sqrt(np.count_nonzero(canvas.distance > 0))), 1.0)
+        for most, smoothing in PASSES:
+            move = _move(found._places(found.moved(outline)), canvas, farthest, most, smoothing)
+            moved = grid + found.shift
+            found = replace(found, shift=found.shift + np.stack([sample(part, moved) for part in move]))
         return found
 
     def moved(self, points: Array) -> Array:
         """Points (N, 3) of the camera frame, each moved at its depth."""
-        if not self.moves:
-            return points
         places = self._places(points)
-        for move in self.moves:
-            places = places + np.stack([sample(part, places) for part in move])
+        places += np.stack([sample(part, places) for part in self.shift])
         pixels = places[::-1].T * self.canvas.cell + np.array(self.canvas.origin)
         return self.camera.rays(pixels) * -points[:, 2:]
 
@@ -63,20 +67,13 @@ class Registration:
         return ((self.camera.project(points) - self.canvas.origin) / self.canvas.cell).T[::-1]
 
 
-def _contour(vertices: Array, faces: Int32) -> npt.NDArray[np.intp]:
-    """The vertices between faces that the camera sees from outside and faces that it sees from inside."""
-    corners = [vertices[faces[:, corner]] for corner in range(3)]
-    normals = np.cross(corners[1] - corners[0], corners[2] - corners[0])
-    towards = np.einsum("fk,fk->f", normals, corners[0]) < 0
-    front, back = (np.bincount(faces[side].ravel(), minlength=len(vertices)) > 0 for side in (towards, ~towards))
-    return np.flatnonzero(front & back)
+def _move(line: Array, canvas: Canvas, farthest: float, most: float, smoothing: float) -> Float32:
+    """The shift (2, R, C), of at most `most` cells, that brings places (2, N) of the outline towards the silhouette.
 
-
-def _move(line: Array, canvas: Canvas) -> Float32:
-    """The shift (2, R, C) that brings places (2, N) of the outline onto the silhouette."""
+    farthest: distance in cells from which a place is not moved.
+    """
     distance = canvas.distance
     shape = distance.shape
-    farthest = max(FARTHEST * float(np.sqrt(np.count_nonzero(distance > 0))), 1.0)
     gap = sample(distance, line).astype(np.float64)
     line, gap = line[:, np.abs(gap) < farthest], gap[np.abs(gap) < farthest]
     if not line.size:
@@ -84,6 +81,10 @@ def _move(line: Array, canvas: Canvas) -> Float32:
     # The distance grows at a rate of one towards the inside.
     inwards = np.stack([sample(np.gradient(distance, axis=axis), line) for axis in (0, 1)])
     shift = -gap * inwards / np.maximum(np.hypot(*inwards), 0.5)
+    if most < farthest:
+        pull, pulled = _pull(line, canvas, farthest)
+        shift = np.where(pulled, (shift + pull) / 2, shift)
+    shift *= np.minimum(1, most / np.maximum(np.hypot(*shift), 1e-9))
 
     row, column = np.clip(np.rint(line).astype(int), 0, np.array(shape)[:, None] - 1)
     count = np.bincount(row * shape[1] + column, minlength=distance.size).reshape(shape)
@@ -91,8 +92,20 @@ def _move(line: Array, canvas: Canvas) -> Float32:
     away, nearest = ndimage.distance_transform_edt(count == 0, return_indices=True)
     fade = np.clip(1 - away / (REACH * farthest), 0, 1)
     known = [(part / np.maximum(count, 1))[tuple(nearest)] * fade for part in sums]
-    smoothing = max(SMOOTHING, STEEPEST * float(np.hypot(*shift).max()))
+    smoothing = max(smoothing, STEEPEST * float(np.hypot(*shift).max()))
     return np.stack([ndimage.gaussian_filter(part, smoothing) for part in known]).astype(np.float32)
+
+
+def _pull(line: Array, canvas: Canvas, farthest: float) -> tuple[Array, Bool]:
+    """The mean shift (2, N) to the places of the rim to which places (2, N) of the outline are the nearest, and where
+    there are any; (N,). A corner of the silhouette is itself the nearest place to none of the outline.
+    """
+    rim = np.stack(np.nonzero(np.abs(canvas.distance) < 0.5)).astype(np.float64)
+    apart, puller = KDTree(line.T).query(rim.T)
+    rim, puller = rim[:, apart < farthest], puller[apart < farthest]
+    count = np.bincount(puller, minlength=line.shape[1])
+    sums = [np.bincount(puller, part, line.shape[1]) for part in rim - line[:, puller]]
+    return np.stack(sums) / np.maximum(count, 1), count > 0
 
 
 def _covered(places: Array, shape: tuple[int, ...]) -> Bool:

@@ -9,10 +9,12 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from sam3d_bento.engines.preview.camera import Camera
+from sam3d_bento.engines.preview.canvas import Canvas
 from sam3d_bento.engines.preview.lathe import Lathe
 from sam3d_bento.engines.preview.model import Model
 from sam3d_bento.engines.preview.registration import Registration
 from sam3d_bento.engines.preview.texture import Texture
+from sam3d_bento.engines.preview.visibility import visible_vertices
 from sam3d_bento.reconstruction import Int32
 
 Array = npt.NDArray[np.float64]
@@ -27,8 +29,11 @@ LEAST_LID = 0.1  # half as deep in the picture, by the largest radius, is a lid 
 LEAST_SEEN = 0.3  # radians of a ring that must be seen for it to keep its own colours
 
 
-def revolve(lathe: Lathe, texture: Texture, camera: Camera) -> Model:
-    """The body as a closed mesh of rings, one vertex a cell where the photo shows it."""
+def revolve(lathe: Lathe, texture: Texture, camera: Camera, silhouette: Canvas) -> Model:
+    """The body as a closed mesh of rings, one vertex a cell where the photo shows it.
+
+    silhouette: the canvas without what is no part of the body.
+    """
     cell = texture.canvas.cell / camera.focal_length  # as a tangent, so at the axis' distance
     radii, heights = _outline(lathe, cell)
     front = int(np.clip(pi * radii.max() / cell, 48, 960))
@@ -53,9 +58,11 @@ def revolve(lathe: Lathe, texture: Texture, camera: Camera) -> Model:
     count = len(angles)
     inner = slice(count - 1, len(vertices) - count + 1)
     vertices, faces = vertices[inner], _faces(len(radii) - 2, count)
-    registration = Registration.of(vertices, faces, texture.canvas, camera)
-    colours = texture.colours(registration.moved(shown[inner]), camera, np.repeat(fade, count)[inner])
-    return Model(registration.moved(vertices), faces, colours, lathe.axes, camera)
+    registration = Registration.of(vertices, faces, silhouette, camera)
+    placed = registration.moved(vertices)
+    visible = visible_vertices(placed, faces, texture.canvas, camera)
+    colours = texture.colours(placed, registration.moved(shown[inner]), np.repeat(fade, count)[inner], visible, camera)
+    return Model(placed, faces, colours, lathe.axes, camera)
 
 
 def _outline(lathe: Lathe, step: float) -> tuple[Array, Array]:
@@ -87,7 +94,9 @@ def _sources(lathe: Lathe, radii: Array, heights: Array, angles: Array) -> tuple
 
     depth = 1 - heights * eye_up - radii * eye_out
     seen_at = (heights * eye_out - radii * eye_up) / depth  # of the ring's nearest place
-    higher = np.minimum.accumulate(seen_at[::-1])[::-1]  # what overhangs hides what is below
+    facing = normal_out * (eye_out - radii) + normal_up * (eye_up - heights) > 0
+    # What overhangs hides what is below; a lid that is seen from below lies behind what seems to be above it.
+    higher = np.minimum.accumulate(np.where(facing, seen_at, np.inf)[::-1])[::-1]
     visible = (seen > LEAST_SEEN) & (seen_at <= higher + 1e-9)
     if not visible.any():
         visible, seen = np.ones(len(radii), bool), np.maximum(seen, LEAST_SEEN)

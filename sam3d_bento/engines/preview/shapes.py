@@ -41,8 +41,8 @@ def model(
         fits["lathe"] = lathe.figures
         handle = handle_model(lathe, canvas, camera) if lathe.handle_side else None
         if shape == "lathe" or (lathe.fits and (handle or not lathe.handle_side)):
-            body = revolve(lathe, Texture.of(canvas), camera)
-            made = body.joined(handle) if handle else body
+            body = revolve(lathe, Texture.of(canvas), camera, handle[1] if handle else canvas)
+            made = body.joined(handle[0]) if handle else body
             return made, {"shape": "lathe with a handle" if handle else "lathe", "fit": fits}
     tick(0.4)
     return puff_model(canvas, camera), {"shape": "puff", "fit": fits}
