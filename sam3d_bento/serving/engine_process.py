@@ -43,13 +43,19 @@ log = logging.getLogger("sam3d_bento.engine_process")
 
 
 def main(descriptor: int) -> None:
-    """Serve the pipe at `descriptor` until it closes."""
+    """Serve the pipe at `descriptor` until it closes. The status is 1 when it closed while something was to be said."""
     die_with_parent()
     # Ctrl-C reaches the whole terminal group, and BentoML's supervisor passes SIGTERM on to grandchildren: it is the
     # service that decides when this process ends, after the run that it still waits for.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    pipe: Any = Connection(descriptor)
+    try:
+        _serve(Connection(descriptor))
+    except (BrokenPipeError, ConnectionResetError):  # the service is gone: nobody is left to answer
+        sys.exit(1)
+
+
+def _serve(pipe: Any) -> None:
     start = cast(Start, pipe.recv())
     logs.configure(start.settings.log_format)
     try:
