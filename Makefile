@@ -89,6 +89,7 @@ bench-export: $(VENV)/.dev
 	@test -e $(BENCH)/.done || { $(PYTHON) -m venv $(BENCH) && $(BENCH)/bin/pip install -q numpy pymeshlab==2025.7.post1 \
 	  && touch $(BENCH)/.done; } || echo "SKIPPED: pymeshlab cannot be had here; MeshLab was not run"
 	$(BIN)/python benchmarks/export.py $$(test ! -e $(BENCH)/.done || echo --meshlab $(BENCH)/bin/python)
+	$(BIN)/python benchmarks/unwrap.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
