@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy.ndimage import binary_erosion
 
 from sam3d_bento.export.surface import Surface
+from sam3d_bento.rays import NOWHERE
 
 Array = npt.NDArray[Any]
 
@@ -109,12 +110,12 @@ def _view(surface: Surface, colours: Colours, number: int) -> tuple[Array, Array
     directions = across[None, :, None] * right - across[:, None, None] * up - backward
     directions = directions.reshape(-1, 3).astype(np.float32)
     origins = np.broadcast_to((DISTANCE * backward).astype(np.float32), directions.shape)
-    hits = surface.scene.run(np.ascontiguousarray(origins), directions, output=True)
+    hits = surface.rays.cast(np.ascontiguousarray(origins), directions)
 
-    met = hits["primID"] >= 0
-    u, v = hits["u"][met], hits["v"][met]
+    met = hits.face != NOWHERE
+    u, v = hits.u[met], hits.v[met]
     picture = np.full((rays * rays, 3), GREY, dtype=np.float32)
-    places = origins[met] + hits["tfar"][met, None] * directions[met]
-    picture[met] = colours(hits["primID"][met], np.stack([1 - u - v, u, v], axis=1), places)
+    places = origins[met] + hits.distance[met, None] * directions[met]
+    picture[met] = colours(hits.face[met], np.stack([1 - u - v, u, v], axis=1), places)
     blocks = picture.reshape(SIZE, SAMPLES, SIZE, SAMPLES, 3).mean(axis=(1, 3))
     return blocks, met.reshape(SIZE, SAMPLES, SIZE, SAMPLES).all(axis=(1, 3))

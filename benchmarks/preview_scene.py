@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from embreex.mesh_construction import TriangleMesh
-from embreex.rtcore_scene import EmbreeScene
+
+from sam3d_bento.rays import NOWHERE, Rays
 
 Array = npt.NDArray[Any]
 
@@ -24,18 +24,17 @@ class Scene:
     def __init__(self, vertices: Array, faces: Array) -> None:
         self.vertices = np.ascontiguousarray(vertices, np.float32)
         self.faces = np.ascontiguousarray(faces, np.int32)
-        self._scene = EmbreeScene(robust=True)
-        TriangleMesh(self._scene, self.vertices, self.faces)
+        self._rays = Rays(self.vertices, self.faces)
 
     def hits(self, origins: Array, directions: Array) -> tuple[Array, Array, Array, Array]:
         """Ray indices (N,), faces (N,), barycentric weights (N, 3) and points (N, 3) of the rays that hit."""
         directions = np.ascontiguousarray(directions, np.float32)
         origins = np.ascontiguousarray(np.broadcast_to(origins, directions.shape), np.float32)
-        found = self._scene.run(origins, directions, output=True)
-        ray = np.flatnonzero(found["primID"] >= 0)
-        u, v = found["u"][ray], found["v"][ray]
-        points = origins[ray] + found["tfar"][ray, None] * directions[ray]
-        return ray, found["primID"][ray], np.stack([1 - u - v, u, v], 1), points
+        found = self._rays.cast(origins, directions)
+        ray = np.flatnonzero(found.face != NOWHERE)
+        u, v = found.u[ray], found.v[ray]
+        points = origins[ray] + found.distance[ray, None] * directions[ray]
+        return ray, found.face[ray], np.stack([1 - u - v, u, v], 1), points
 
     def picture(
         self, colour_at: ColourAt, axes: Array, eye: Array, focal_length: float, size: int, samples: int = 2

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from embreex.mesh_construction import TriangleMesh
-from embreex.rtcore_scene import EmbreeScene
 from PIL import Image
 
 from sam3d_bento.model import Model, describe, is_plain, read, sampled
+from sam3d_bento.rays import NOWHERE, Rays
 from sam3d_bento.reconstruction import Reconstruction, UInt8
 
 Array = npt.NDArray[Any]
@@ -108,13 +107,11 @@ def render(shape: Shape, view: View, size: int) -> UInt8:
     directions = (x[None, :, None] * right + y[:, None, None] * up - backward).reshape(-1, 3).astype(np.float32)
     origins = np.broadcast_to((distance * backward).astype(np.float32), directions.shape).copy()
 
-    scene = EmbreeScene(robust=True)
-    TriangleMesh(scene, vertices, shape.faces.astype(np.int32))
-    hits = scene.run(origins, directions, output=True)
-    ray = np.flatnonzero(hits["primID"] >= 0)
+    hits = Rays(vertices, shape.faces).cast(origins, directions)
+    ray = np.flatnonzero(hits.face != NOWHERE)
     picture = np.zeros((rays * rays, 4), np.float32)
     if len(ray):
-        u, v, face = hits["u"][ray], hits["v"][ray], hits["primID"][ray]
+        u, v, face = hits.u[ray], hits.v[ray], hits.face[ray]
         weights = np.stack([1 - u - v, u, v], 1)  # float32, as all of what is computed for every ray
         colours = shape.colour_at(face, weights)
         normals = _unit(np.einsum("nk,nkc->nc", weights, shape.normals[shape.faces[face]].astype(np.float32)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from sam3d_bento.export.surface import Indices, Surface, area_vectors, pieces, unit
+from sam3d_bento.rays import NOWHERE
 from sam3d_bento.reconstruction import Bool, Float32, Int32
 
 # A face that a ray escapes from is kept with the faces up to this many steps around it, so that few rays a face find
@@ -27,7 +28,6 @@ ALL_BELOW = 5_000  # so few faces are all tested in each round
 SMALLEST_PATCH = 200
 
 CLEARANCE = 1e-4  # of the extent: how far from its face a ray starts
-NOWHERE = -1  # what a ray that hits nothing hits
 
 
 def visible(dense: Surface, starts: Int32, faces: Int32) -> Bool:
@@ -50,7 +50,7 @@ def visible(dense: Surface, starts: Int32, faces: Int32) -> Bool:
             tested = rest[number % share :: share]
             outwards = np.float32(side) * normals[tested]
             origins = _points(dense.vertices, starts[tested], random) + clearance * outwards
-            escaped = tested[dense.scene.run(origins, _directions(outwards, random)) == NOWHERE]
+            escaped = tested[dense.rays.faces_met(origins, _directions(outwards, random)) == NOWHERE]
             vain = 0 if len(escaped) else vain + 1
             if vain == VAIN_ROUNDS:
                 break

@@ -11,7 +11,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from sam3d_bento.export.surface import Indices, Surface, area_vectors, lengths, mix, unit
-from sam3d_bento.reconstruction import Float32, Int32
+from sam3d_bento.rays import NOWHERE, Hits
+from sam3d_bento.reconstruction import Bool, Float32, Int32
 
 # How far from a point its surface may be, as a share of the dense surface's extent.
 REACH = 0.02
@@ -33,7 +34,7 @@ class MeshSource:
     def __init__(self, surface: Surface) -> None:
         self._surface = surface
         self._extent = float(np.ptp(surface.vertices, axis=0).max())
-        self._scene = surface.scene
+        self._rays = surface.rays
 
     def colours(self, points: Float32, normals: Float32) -> Float32:
         """(N, 3) sRGB 0..255, interpolated where the line along the normal meets the surface, else at a point nearby.
@@ -59,13 +60,12 @@ class MeshSource:
         for way in ways:
             directions = np.broadcast_to(way, points.shape)
             origins = points - directions * np.float32(STEP_BACK * self._extent)
-            hits = self._scene.run(origins, directions, dists=best.distance, output=True)
-            closer = hits["primID"] >= 0
+            hits = self._rays.cast(origins, directions, best.distance)
+            closer = hits.face != NOWHERE
             if normals is not None:
-                outward = hits["Ng"]
+                outward = hits.normal
                 closer &= np.einsum("ij,ij->i", outward, normals) > AGREEMENT * lengths(outward)
-            for mine, found in ((best.face, "primID"), (best.u, "u"), (best.v, "v"), (best.distance, "tfar")):
-                np.copyto(mine, hits[found], where=closer, casting="unsafe")  # primID is unsigned
+            best.take_over(hits, closer)
         return best
 
     def _nearby(self, points: Float32, normals: Float32) -> Met:
@@ -94,7 +94,7 @@ class MeshSource:
 
 @dataclass
 class Met:
-    """Where rays met the surface: face (N,), -1: nowhere; u, v (N,): the weights of its second and third corner;
+    """Where rays met the surface: face (N,), or NOWHERE; u, v (N,): the weights of its second and third corner;
     distance (N,), or the reach."""
 
     face: Int32
@@ -106,11 +106,16 @@ class Met:
     def nothing(cls, count: int, reach: float) -> Met:
         """Rays before anything is met."""
         u, v = np.zeros((2, count), dtype=np.float32)
-        return cls(np.full(count, -1, np.int32), u, v, np.full(count, reach, np.float32))
+        return cls(np.full(count, NOWHERE, np.int32), u, v, np.full(count, reach, np.float32))
+
+    def take_over(self, hits: Hits, where: Bool) -> None:
+        """What rays have met, where it counts."""
+        for mine, found in ((self.face, hits.face), (self.u, hits.u), (self.v, hits.v), (self.distance, hits.distance)):
+            np.copyto(mine, found, where=where)
 
     def missed(self) -> Indices:
         """Which rays met nothing."""
-        return np.flatnonzero(self.face < 0)
+        return np.flatnonzero(self.face == NOWHERE)
 
     def replace(self, which: Indices, other: Met) -> None:
         """Take over what another has for these rays."""

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from embreex.mesh_construction import TriangleMesh
-from embreex.rtcore_scene import EmbreeScene
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from sam3d_bento.rays import Rays
 from sam3d_bento.reconstruction import Float32, Int32, UInt8
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -34,29 +30,9 @@ class Surface:
     colours: UInt8
 
     @cached_property
-    def scene(self) -> EmbreeScene:
-        """The faces, ready to cast rays at. Made once: to hand a mesh to Embree takes longer than most casts."""
-        scene = EmbreeScene(robust=True)
-        # embreex 4.4 reads `faces[i][0]`, `faces[i][1]`, ...: of an array each `faces[i]` is a new view, of these
-        # tuples it is there already. With 560k faces that saves a third of the time of the whole scene.
-        with _uncollected():
-            corners = np.fromiter(zip(*self.faces.T.tolist(), strict=True), dtype=object, count=len(self.faces))
-        TriangleMesh(scene, self.vertices.astype(np.float64), corners)
-        # The first cast builds the tree: here, lest two threads do.
-        scene.run(np.zeros((1, 3), np.float32), np.ones((1, 3), np.float32))
-        return scene
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the garbage collector, which looks at every object again and again while many are made."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+    def rays(self) -> Rays:
+        """To cast at the faces. Made once: that takes longer than most casts."""
+        return Rays(self.vertices, self.faces)
 
 
 def area_vectors(vertices: Float32, faces: Int32) -> Floats:

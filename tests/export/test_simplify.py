@@ -50,7 +50,7 @@ def surface(vertices: Float32, faces: Int32) -> Surface:
 
 def silhouettes(mesh: Mesh, size: int = 192) -> Bool:
     """(12, size, size) which points of a grid the mesh covers, seen from far away in twelve directions."""
-    scene = surface(*mesh).scene
+    rays = surface(*mesh).rays
     across = np.linspace(-0.75, 0.75, size)
     found = []
     for number in range(12):
@@ -59,7 +59,7 @@ def silhouettes(mesh: Mesh, size: int = 192) -> Bool:
         right = np.cross([0, 1, 0], back) / np.linalg.norm(np.cross([0, 1, 0], back))
         eyes = 2 * back + across[:, None, None] * np.cross(back, right) + across[None, :, None] * right
         eyes = eyes.reshape(-1, 3).astype(np.float32)
-        found.append(scene.run(eyes, np.broadcast_to(-back, eyes.shape).astype(np.float32)) >= 0)
+        found.append(rays.faces_met(eyes, np.broadcast_to(-back, eyes.shape).astype(np.float32)) >= 0)
     return np.array(found)
 
 
