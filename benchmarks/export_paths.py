@@ -18,7 +18,7 @@ import numpy as np
 import trimesh
 import xatlas
 
-from sam3d_bento import export
+from sam3d_bento import export, memory
 from sam3d_bento.export.clean import clean
 from sam3d_bento.export.surface import Surface
 from sam3d_bento.export.unwrap import Unwrapped
@@ -31,6 +31,7 @@ STEPS = ("clean", "simplify_visible", "unwrap", "vertex_normals", "bake", "check
 
 def main() -> None:
     path, case, output, runs = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
+    memory.keep_for_reuse()  # as in the engine process
     reconstruction = Reconstruction.load(case)
     print(json.dumps([PATHS[path](reconstruction, output) for _ in range(runs)]))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pydantic import SecretStr
 
+from sam3d_bento import memory
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import Asset, Report, Submission
 
@@ -36,6 +37,7 @@ class LocalGenerator:
     def __init__(self, settings: Settings, save_reconstruction: Path | None = None) -> None:
         from sam3d_bento.pipeline import Pipeline  # the libraries behind it take seconds to import
 
+        memory.keep_for_reuse()
         self._pipeline = Pipeline.load(settings)
         self._save_reconstruction = save_reconstruction
 
@@ -43,6 +45,7 @@ class LocalGenerator:
         """See `Generator`."""
         from sam3d_bento import render
 
+        memory.give_back()
         dense: list[Reconstruction] = []
         # A compressed GLB is not read back: its picture is drawn from the dense mesh.
         keeps = submission.options.compress or self._save_reconstruction is not None
