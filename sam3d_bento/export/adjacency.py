@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from sam3d_bento.export.components import components
+from sam3d_bento.export.sorting import leads, stable_order
 from sam3d_bento.export.surface import Floats, Indices, area_vectors, unit
 from sam3d_bento.reconstruction import Bool, Float32, Int32
 
@@ -34,12 +34,7 @@ class Adjacency:
     def pieces(self, labels: Indices) -> Indices:
         """(F,) connected components of the faces with equal labels (F,), numbered from 0."""
         same = labels.take(self.first) == labels.take(self.second)
-        links = coo_array(
-            (np.ones(np.count_nonzero(same), dtype=bool), (self.first[same], self.second[same])),
-            shape=(len(labels),) * 2,
-        )
-        _, piece = connected_components(links, directed=False)
-        pieces: Indices = piece.astype(np.intp)
+        _, pieces = components(len(labels), self.first.compress(same), self.second.compress(same))
         return pieces
 
     def borders(self, labels: Indices) -> Bool:
@@ -53,15 +48,13 @@ def adjacency(vertices: Float32, faces: Int32) -> Adjacency:
     """The dual graph of vertices (V, 3) float32 and faces (F, 3) int32."""
     start = faces.ravel().astype(np.int64)
     end = np.roll(faces, -1, axis=1).ravel().astype(np.int64)
-    edge = np.minimum(start, end) << 32 | np.maximum(start, end)
-    order = np.argsort(edge, kind="stable")
-    leads = np.ones(len(order), dtype=bool)
-    leads[1:] = edge[order[1:]] != edge[order[:-1]]
-    lead = np.flatnonzero(leads)
-    uses = np.diff(lead, append=len(order))
-    pair, four = lead[uses == 2], order[lead[uses == 4][:, None] + np.arange(4)]
+    edge = np.minimum(start, end) * len(vertices) + np.maximum(start, end)
+    ordered = stable_order(edge)
+    lead = np.flatnonzero(leads(edge.take(ordered)))
+    uses = np.diff(lead, append=len(ordered))
+    pair, four = lead[uses == 2], ordered[lead[uses == 4][:, None] + np.arange(4)]
     one, other = np.concatenate(
-        [np.stack([order[pair], order[pair + 1]]), _sheets(vertices, faces, start, four)], axis=1
+        [np.stack([ordered[pair], ordered[pair + 1]]), _sheets(vertices, faces, start, four)], axis=1
     )
     opposite = start[one] != start[other]
     one, other = one[opposite], other[opposite]

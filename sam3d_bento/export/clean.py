@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from sam3d_bento.errors import BadResult
+from sam3d_bento.export.components import pieces
 from sam3d_bento.export.holes import fill_holes
 from sam3d_bento.export.rows import first_equal
-from sam3d_bento.export.surface import Floats, Indices, Surface, face_areas, pieces, referenced
+from sam3d_bento.export.surface import Floats, Indices, Surface, chosen, face_areas, referenced
 from sam3d_bento.reconstruction import Bool, Float32, Int32, Reconstruction, UInt8
 
 NEUTRAL_GREY = 128  # sRGB, for a reconstruction without colours
@@ -40,12 +41,12 @@ def clean(reconstruction: Reconstruction) -> Surface:
     faces = _weld(vertices, faces)
     faces, areas = _with_area(vertices, faces)
     single = _single(faces)
-    faces, areas = faces[single], areas[single]
+    faces, areas = chosen(faces, single), chosen(areas, single)
     if areas.sum() < SMALLEST_AREA:
         raise BadResult("The reconstruction has no surface.")
     faces = _without_floaters(vertices, faces, areas)
     used, faces = referenced(len(vertices), faces)
-    return fill_holes(Surface(vertices[used], faces, colours[used]))
+    return fill_holes(Surface(vertices.take(used, axis=0), faces, colours.take(used, axis=0)))
 
 
 def _arrays(reconstruction: Reconstruction) -> tuple[Float32, Int32, UInt8]:
@@ -65,9 +66,8 @@ def _arrays(reconstruction: Reconstruction) -> tuple[Float32, Int32, UInt8]:
 
 def _usable(vertices: Float32, faces: Int32) -> Int32:
     """The faces whose three corners all exist and lie at a sane place."""
-    missing = (faces < 0) | (faces >= len(vertices))
-    if missing.any():
-        faces = faces[~missing.any(axis=1)]
+    if faces.min(initial=0) < 0 or faces.max(initial=-1) >= len(vertices):
+        faces = faces[((faces >= 0) & (faces < len(vertices))).all(axis=1)]
     if not np.abs(vertices).max(initial=0) < FARTHEST:  # neither is NaN
         sane = np.all(np.abs(vertices) < FARTHEST, axis=1)
         faces = faces[sane[faces].all(axis=1)]
@@ -77,14 +77,14 @@ def _usable(vertices: Float32, faces: Int32) -> Int32:
 def _weld(vertices: Float32, faces: Int32) -> Int32:
     """The faces with every corner moved to the first vertex at exactly its place."""
     places = (vertices + np.float32(0)).view(np.int32)  # -0.0 becomes 0.0: equal places have equal bits
-    return first_equal(places).astype(np.int32)[faces]
+    return first_equal(places).astype(np.int32).take(faces)
 
 
 def _with_area(vertices: Float32, faces: Int32) -> tuple[Int32, Floats]:
     """The faces that are not degenerate, and their areas."""
     areas = face_areas(vertices, faces)
     sound = areas > DEGENERATE_AREA
-    return faces[sound], areas[sound]
+    return chosen(faces, sound), chosen(areas, sound)
 
 
 def _single(faces: Int32) -> Bool:
@@ -102,17 +102,19 @@ def _single(faces: Int32) -> Bool:
 def _without_floaters(vertices: Float32, faces: Int32, areas: Floats) -> Int32:
     """The faces of the pieces worth keeping; the one with the most area always is."""
     count, piece_of_vertex = pieces(len(vertices), faces)
-    piece = piece_of_vertex[faces[:, 0]]
+    piece = piece_of_vertex.take(faces[:, 0])
     area = np.bincount(piece, areas, minlength=count)
     share = area / area.sum()
 
     suspect = share < KEPT_AREA
     suspect[area.argmax()] = False
-    floater = suspect & _small(vertices, faces[suspect[piece]], piece[suspect[piece]], share)
+    if not suspect.any():
+        return faces
+    asked = suspect.take(piece)
+    floater = suspect & _small(vertices, faces.compress(asked, axis=0), piece.compress(asked), share)
     if share[floater].sum() > MOST_REMOVED:
         return faces
-    kept: Int32 = faces[~floater[piece]]
-    return kept
+    return chosen(faces, ~floater.take(piece))
 
 
 def _small(vertices: Float32, faces: Int32, piece: Indices, share: Floats) -> Bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sam3d_bento.export.sorting import leads, stable_order
 from sam3d_bento.export.surface import Floats, Indices
 from sam3d_bento.reconstruction import Bool
 
@@ -87,12 +88,10 @@ class ClusterGraph:
         low = np.minimum(self.first[between], self.second[between])
         high = np.maximum(self.first[between], self.second[between])
         key = low * count + high
-        order = np.argsort(key, kind="stable")
-        leads = np.ones(len(order), dtype=bool)
-        leads[1:] = key[order[1:]] != key[order[:-1]]
-        lead = np.flatnonzero(leads)
-        self.first, self.second = low[order[lead]], high[order[lead]]
-        self.lengths, self.refused = self.lengths[between][order], self.refused[between][order]
+        ordered = stable_order(key)
+        lead = np.flatnonzero(leads(key.take(ordered)))
+        self.first, self.second = low[ordered[lead]], high[ordered[lead]]
+        self.lengths, self.refused = self.lengths[between][ordered], self.refused[between][ordered]
         if len(lead):  # `reduceat` takes no empty array
             self.lengths = np.add.reduceat(self.lengths, lead)
             self.refused = np.logical_and.reduceat(self.refused, lead)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from sam3d_bento.export.cluster_graph import ClusterGraph
+from sam3d_bento.export.sorting import stable_order
 from sam3d_bento.export.surface import Floats, Indices
 from sam3d_bento.reconstruction import Bool
 
@@ -88,7 +89,7 @@ def _candidates(graph: ClusterGraph, least_cosine: float) -> tuple[Indices, Indi
     cost = deviation / border * np.sqrt(np.maximum(outline / border, 1))
     level = np.floor(LEVELS * np.log2(cost + TINY)).astype(np.intp)
     rank = np.empty(len(edges), dtype=np.intp)
-    rank[np.argsort(level << 24 | shuffled(len(edges)), kind="stable")] = np.arange(len(edges))
+    rank[stable_order((level << 24) + shuffled(len(edges)))] = np.arange(len(edges))
     return edges, rank
 
 

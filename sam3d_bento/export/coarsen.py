@@ -8,10 +8,9 @@ a thin wall stay two, and the mesh is contracted along edges only.
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from sam3d_bento.export.surface import Floats, Indices, area_vectors, unit
+from sam3d_bento.export.components import components
+from sam3d_bento.export.surface import Floats, Indices, area_vectors, bounds, unit
 from sam3d_bento.reconstruction import Float32, Int32
 
 GRID = 1 << 20  # cells along an axis, at most: three such numbers fit into one of 64 bits
@@ -42,16 +41,16 @@ def coarsen(vertices: Float32, faces: Int32, cell: float) -> tuple[Float32, Int3
 
 def _clusters(vertices: Float32, faces: Int32, cell: float) -> Indices:
     """(V,) which cluster each vertex belongs to."""
-    low = vertices.min(axis=0)
-    cell = max(cell, float((vertices.max(axis=0) - low).max()) / (GRID - 1))
+    low, high = bounds(vertices)
+    cell = max(cell, float((high - low).max()) / (GRID - 1))
     x, y, z = ((vertices - low) / np.float32(cell)).astype(np.int64).T
     place = (x * GRID + y) * GRID + z
     at = [place.take(faces[:, corner]) for corner in range(3)]
-    pairs = [(one, (one + 1) % 3) for one in range(3)]
-    links = np.concatenate([faces[at[one] == at[other]][:, [one, other]] for one, other in pairs])
-    graph = coo_array((np.ones(len(links), dtype=bool), (links[:, 0], links[:, 1])), shape=(len(vertices),) * 2)
-    _, cluster = connected_components(graph, directed=False)
-    clusters: Indices = cluster.astype(np.intp)
+    inside = [np.flatnonzero(at[one] == at[(one + 1) % 3]) for one in range(3)]
+    starts, ends = (
+        np.concatenate([faces[:, (one + step) % 3].take(inside[one]) for one in range(3)]) for step in range(2)
+    )
+    _, clusters = components(len(vertices), starts, ends)
     return clusters
 
 

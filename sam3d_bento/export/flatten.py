@@ -9,6 +9,7 @@ import numpy as np
 from sam3d_bento.export.adjacency import Adjacency
 from sam3d_bento.export.cluster_graph import cluster_normals
 from sam3d_bento.export.outline import Outline
+from sam3d_bento.export.sorting import stable_order
 from sam3d_bento.export.surface import Floats, Indices, area_vectors
 from sam3d_bento.reconstruction import Float32, Int32
 
@@ -69,8 +70,8 @@ def _frames(normals: Floats) -> tuple[Floats, Floats, Floats]:
 
 def _angles(x: Floats, y: Floats, chart: Indices, count: int) -> Floats:
     """(C,) radians, counter-clockwise: the rotation of each chart that makes the box of its points (N,) smallest."""
-    order = np.argsort(chart, kind="stable")
-    x, y, chart = x[order], y[order], chart[order]
+    ordered = stable_order(chart)
+    x, y, chart = x[ordered], y[ordered], chart[ordered]
     starts = np.searchsorted(chart, np.arange(count))
     smallest, best = np.full(count, np.inf), np.zeros(count)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sam3d_bento.export.surface import Indices, Surface, area_vectors, pieces, unit
+from sam3d_bento.export.components import pieces
+from sam3d_bento.export.surface import Indices, Surface, area_vectors, extent, unit
 from sam3d_bento.rays import NOWHERE
 from sam3d_bento.reconstruction import Bool, Float32, Int32
 
@@ -38,7 +39,7 @@ def visible(dense: Surface, starts: Int32, faces: Int32) -> Bool:
     always the same.
     """
     random = np.random.default_rng(0)
-    clearance = np.float32(CLEARANCE * np.ptp(dense.vertices, axis=0).max())
+    clearance = np.float32(CLEARANCE * extent(dense.vertices))
     normals = unit(area_vectors(dense.vertices, starts))
     rest = np.arange(len(faces))
     for side, rounds in ((1, FRONT_ROUNDS), (-1, BACK_ROUNDS)):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from sam3d_bento.export.components import components
 from sam3d_bento.export.rows import first_equal
 from sam3d_bento.export.surface import Floats, Indices, Surface, area_vectors, lengths
 from sam3d_bento.reconstruction import Bool, Int32
@@ -87,8 +86,7 @@ def _simple_loops(edges: Int32, owner: Indices) -> tuple[Int32, Indices, Indices
     ends, vertex = np.unique(edges, return_inverse=True)
     vertex = vertex.reshape(-1, 2)
     count = len(ends)
-    links = coo_array((np.ones(len(edges), dtype=bool), (vertex[:, 0], vertex[:, 1])), shape=(count, count))
-    groups, group = connected_components(links, directed=False)
+    groups, group = components(count, vertex[:, 0], vertex[:, 1])
     leaving, arriving = (np.bincount(side, minlength=count) for side in vertex.T)
     simple = np.ones(groups, dtype=bool)
     simple[group[(leaving != 1) | (arriving != 1)]] = False

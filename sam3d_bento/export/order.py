@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sam3d_bento.export.sorting import distinct, stable_order
 from sam3d_bento.export.surface import Indices
 from sam3d_bento.reconstruction import Int32
 
@@ -17,7 +18,7 @@ def in_fans(faces: Int32, vertices: int) -> Int32:
     algorithm Tipsify. faces (F, 3) int32, of this many vertices.
     """
     corners = faces.ravel()
-    by_vertex = (np.argsort(corners, kind="stable") // 3).tolist()
+    by_vertex = (stable_order(corners) // 3).tolist()
     counts = np.bincount(corners, minlength=vertices)
     starts = np.concatenate([[0], np.cumsum(counts)]).tolist()
     waiting = counts.tolist()  # faces of each vertex that have no place yet
@@ -63,10 +64,10 @@ def in_fans(faces: Int32, vertices: int) -> Int32:
 
 def by_first_use(faces: Int32) -> tuple[Indices, Int32]:
     """The vertices in the order in which faces (F, 3) name them, and the faces renumbered to that order."""
-    vertices, first, inverse = np.unique(faces, return_index=True, return_inverse=True)
-    order: Indices = np.argsort(first, kind="stable")
-    rank = np.empty(len(order), dtype=np.int32)
-    rank[order] = np.arange(len(order), dtype=np.int32)
-    renumbered: Int32 = rank[inverse].reshape(faces.shape)
-    used: Indices = vertices.astype(np.intp)
-    return used[order], renumbered
+    corners = faces.ravel()
+    first, which = distinct(corners)
+    used = np.sort(first)
+    rank = np.empty(len(first), dtype=np.int32)
+    rank[stable_order(first)] = np.arange(len(first), dtype=np.int32)
+    renumbered: Int32 = rank[which].reshape(faces.shape)
+    return corners[used].astype(np.intp), renumbered

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sam3d_bento.export.sorting import stable_order
 from sam3d_bento.export.surface import Floats, Indices
 from sam3d_bento.reconstruction import Bool
 
@@ -72,8 +73,8 @@ def layers(outline: Outline, windows: Windows) -> Counts:
 def layered(outline: Outline, windows: Windows) -> Indices:
     """Where `layers` is more than 1, in order, without the layers of all the other cells."""
     place, winding = _crossings(outline, windows)
-    order = np.argsort(place, kind="stable")
-    place, covering = place.take(order), np.cumsum(winding.take(order))
+    ordered = stable_order(place)
+    place, covering = place.take(ordered), np.cumsum(winding.take(ordered))
     several = np.flatnonzero(covering > 1)  # from one crossing to the next; behind the last there is nothing
     _, cells = _ranges(place[several], place[several + 1])
     return cells

@@ -15,6 +15,7 @@ import numpy as np
 
 from sam3d_bento.export.flatten import Flat
 from sam3d_bento.export.outline import ON_EDGE, Windows, read_cells
+from sam3d_bento.export.sorting import stable_order
 from sam3d_bento.export.surface import Floats, Indices
 from sam3d_bento.reconstruction import Bool
 
@@ -126,8 +127,9 @@ def _runs(read: Bool, windows: Windows) -> list[list[Run]]:
     begin, stop = change[::2], change[1::2]
     chart, column, row = windows.locate(begin)
     # Of each chart the longest first: they soon leave no place, and then the others need no look.
-    order = np.lexsort((begin - stop, chart))
-    runs = list(zip(row[order].tolist(), column[order].tolist(), (stop - begin)[order].tolist(), strict=True))
+    length = stop - begin
+    ordered = stable_order((chart + 1) * (int(length.max()) + 1) - length)
+    runs = list(zip(row[ordered].tolist(), column[ordered].tolist(), length[ordered].tolist(), strict=True))
     bounds = np.searchsorted(chart, np.arange(len(windows.rows) + 1)).tolist()
     return [runs[first:last] for first, last in itertools.pairwise(bounds)]
 

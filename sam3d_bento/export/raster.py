@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sam3d_bento.export.sorting import distinct
 from sam3d_bento.export.surface import Floats, Indices
 from sam3d_bento.reconstruction import Bool, Float32, Int32
 
@@ -148,8 +149,8 @@ def _border_edges(faces: Int32) -> tuple[Indices, Indices]:
     """(face, corner) of every edge that no other face shares; the edge runs from that corner to the next one."""
     following = np.roll(faces, -1, axis=1)
     low, high = np.minimum(faces, following).astype(np.int64), np.maximum(faces, following)
-    _, first, uses = np.unique((low << 32 | high).ravel(), return_index=True, return_counts=True)
-    edge = first[uses == 1]
+    first, which = distinct((low * (int(faces.max()) + 1) + high).ravel())
+    edge = first[np.bincount(which) == 1]
     return edge // 3, edge % 3
 
 

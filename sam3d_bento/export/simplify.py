@@ -7,13 +7,12 @@ from functools import partial
 
 import fast_simplification
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from trimesh.grouping import unique_rows
 
 from sam3d_bento.errors import BadResult
 from sam3d_bento.export.clean import DEGENERATE_AREA
 from sam3d_bento.export.coarsen import coarsen
+from sam3d_bento.export.components import components
 from sam3d_bento.export.hidden import visible
 from sam3d_bento.export.surface import Indices, Surface, face_areas, lengths, referenced
 from sam3d_bento.progress import Tick, silent
@@ -118,8 +117,7 @@ def _without_needles(vertices: Float32, faces: Int32) -> Int32:
     start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
     length = np.linalg.norm(vertices[end] - vertices[start], axis=1)
     short = length < min(NEEDLE_SHARE * np.median(length), NEEDLE_LENGTH)
-    links = coo_array((np.ones(short.sum(), dtype=bool), (start[short], end[short])), shape=(len(vertices),) * 2)
-    _, group = connected_components(links, directed=False)
+    _, group = components(len(vertices), start[short], end[short])
     _, first = np.unique(group, return_index=True)
     shrunk = first[group][faces].astype(np.int32)
     kept: Int32 = shrunk[(shrunk != np.roll(shrunk, 1, axis=1)).all(axis=1)]

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial import cKDTree
 
-from sam3d_bento.export.surface import Indices, Surface, area_vectors, lengths, mix, unit
+from sam3d_bento.export.surface import Indices, Surface, area_vectors, extent, lengths, mix, unit
 from sam3d_bento.rays import NOWHERE, Hits
 from sam3d_bento.reconstruction import Bool, Float32, Int32
 
@@ -33,7 +33,7 @@ class MeshSource:
 
     def __init__(self, surface: Surface) -> None:
         self._surface = surface
-        self._extent = float(np.ptp(surface.vertices, axis=0).max())
+        self._extent = extent(surface.vertices)
         self._rays = surface.rays
 
     def colours(self, points: Float32, normals: Float32) -> Float32:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from sam3d_bento.rays import Rays
-from sam3d_bento.reconstruction import Float32, Int32, UInt8
+from sam3d_bento.reconstruction import Bool, Float32, Int32, UInt8
 
 Floats = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.intp]
+Number = TypeVar("Number", bound=np.generic)
+
+AT_A_TIME = 1 << 15  # faces, so that what is computed of them stays in the cache
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,16 @@ class Surface:
 def area_vectors(vertices: Float32, faces: Int32) -> Floats:
     """(F, 3): each face's outward normal, as long as its area."""
     exact = vertices.astype(np.float64)
-    start = exact.take(faces[:, 0], axis=0)
-    ax, ay, az = (exact.take(faces[:, 1], axis=0) - start).T
-    bx, by, bz = (exact.take(faces[:, 2], axis=0) - start).T
-    vectors = np.empty((len(faces), 3))  # numpy.cross takes six times as long, in the step that sees the most faces
-    vectors[:, 0] = ay * bz - az * by
-    vectors[:, 1] = az * bx - ax * bz
-    vectors[:, 2] = ax * by - ay * bx
-    vectors /= 2
+    vectors = np.empty((len(faces), 3))
+    for first in range(0, len(faces), AT_A_TIME):
+        some, their = faces[first : first + AT_A_TIME], vectors[first : first + AT_A_TIME]
+        start = exact.take(some[:, 0], axis=0)
+        ax, ay, az = (exact.take(some[:, 1], axis=0) - start).T
+        bx, by, bz = (exact.take(some[:, 2], axis=0) - start).T
+        their[:, 0] = ay * bz - az * by  # numpy.cross takes six times as long
+        their[:, 1] = az * bx - ax * bz
+        their[:, 2] = ax * by - ay * bx
+        their /= 2
     return vectors
 
 
@@ -58,6 +61,23 @@ def lengths(vectors: Floats) -> Floats:
     """(N,) of the rows."""
     norms: Floats = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     return norms
+
+
+def bounds(points: Float32) -> tuple[Float32, Float32]:
+    """(3,) the least and (3,) the greatest coordinates of points (N, 3)."""
+    low, high = ([bound(column) for column in points.T] for bound in (np.min, np.max))  # 20 times as fast as by axis
+    return np.array(low, dtype=points.dtype), np.array(high, dtype=points.dtype)
+
+
+def extent(points: Float32) -> float:
+    """The longest edge of the box around points (N, 3)."""
+    low, high = bounds(points)
+    return float((high - low).max())
+
+
+def chosen(rows: npt.NDArray[Number], where: Bool) -> npt.NDArray[Number]:
+    """The rows (N, ...) where (N,) is true; the array itself where it all is."""
+    return rows if where.all() else rows.compress(where, axis=0)  # by [where] rows take four times as long
 
 
 def unit(vectors: Floats) -> Float32:
@@ -101,14 +121,7 @@ def referenced(count: int, faces: Int32) -> tuple[Indices, Int32]:
     """Which of `count` vertices the faces use, in order, and the faces renumbered to them."""
     used = np.zeros(count, dtype=bool)
     used[faces] = True
+    if used.all():
+        return np.arange(count), faces
     renumber = np.cumsum(used, dtype=np.int32) - np.int32(1)
-    return np.flatnonzero(used), renumber[faces]
-
-
-def pieces(count: int, faces: Int32) -> tuple[int, Indices]:
-    """How many pieces the faces and `count` vertices make, and (V,) which one a vertex belongs to; a vertex without
-    faces is a piece of its own."""
-    links = np.concatenate([faces[:, :2], faces[:, 1:]])
-    graph = coo_array((np.ones(len(links), dtype=bool), (links[:, 0], links[:, 1])), shape=(count, count))
-    number, piece = connected_components(graph, directed=False)
-    return number, piece
+    return np.flatnonzero(used), renumber.take(faces)

@@ -12,6 +12,7 @@ from sam3d_bento.export.cuts import overlapping, overlong
 from sam3d_bento.export.flatten import Flat, flatten
 from sam3d_bento.export.layout import Unwrapped, fault
 from sam3d_bento.export.pack import pack
+from sam3d_bento.export.sorting import distinct
 from sam3d_bento.export.surface import Floats, Indices, face_areas
 from sam3d_bento.export.xatlas_unwrap import unwrap_by_xatlas
 from sam3d_bento.reconstruction import Float32, Int32
@@ -99,7 +100,7 @@ def _cell(texture_size: int, count: int) -> float:
 def _welded(faces: Int32, labels: Indices, corners: Floats) -> Unwrapped:
     """The mesh with a vertex for every pair of an old one and a chart; corners (F, 3, 2) in [0, 1], y up."""
     pair = faces.astype(np.int64) * (int(labels.max()) + 1) + labels[:, None]
-    _, first, vertex = np.unique(pair, return_index=True, return_inverse=True)
+    first, vertex = distinct(pair.ravel())
     uv = corners.reshape(-1, 2)[first]
     uv[:, 1] = 1 - uv[:, 1]  # rows of an image are counted from the top
     return Unwrapped(

@@ -29,6 +29,14 @@ def test_png_loses_nothing() -> None:
     np.testing.assert_array_equal(decoded(file), noise())
 
 
+@pytest.mark.parametrize("noise", [0.0, 1.5, 4.0])
+def test_png_is_no_larger_than_with_the_usual_search(noise: float) -> None:
+    usual = io.BytesIO()
+    Image.fromarray(coarse(noise)).save(usual, "PNG")
+    file, _ = image.encode(coarse(noise), "png")
+    assert len(file) < 1.02 * len(usual.getvalue())
+
+
 @pytest.mark.parametrize("texture_format", ["jpeg", "webp"])
 def test_the_others_shift_no_colour_and_lose_little(texture_format: str) -> None:
     texture = np.repeat(np.repeat(smooth()[::4, ::4], 4, axis=0), 4, axis=1)  # edges that tempt to blur the chroma
