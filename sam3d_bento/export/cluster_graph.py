@@ -15,7 +15,7 @@ from sam3d_bento.reconstruction import Bool
 class ClusterGraph:
     """C clusters, and E edges: pairs of clusters that touch, each pair once.
 
-    normals (C, 3): sums of the faces' unit normals times their areas; areas, perimeters (C,).
+    normals (3, C): sums of the faces' unit normals times their areas; areas, perimeters (C,).
     first, second (E,): clusters that touch, first < second; lengths (E,) of their common border; refused (E,): found
     not to fit, until one of the two has changed.
     """
@@ -62,8 +62,7 @@ class ClusterGraph:
         old cluster. An edge of a changed parent is refused no more: what did not fit may fit now.
         """
         count = len(self.areas)
-        for axis in range(3):
-            self.normals[:, axis] += np.bincount(parent, self.normals[child, axis], minlength=count)
+        self.normals = self.normals + added(self.normals, child, parent)
         self.areas += np.bincount(parent, self.areas[child], minlength=count)
         gained = self.perimeters[child] - 2 * self.lengths[edge]
         self.perimeters += np.bincount(parent, gained, minlength=count)
@@ -76,7 +75,8 @@ class ClusterGraph:
         alive = np.ones(count, dtype=bool)
         alive[child] = False
         renumber: Indices = (np.cumsum(alive) - 1)[target]
-        self.normals, self.areas, self.perimeters = self.normals[alive], self.areas[alive], self.perimeters[alive]
+        self.normals = self.normals.compress(alive, axis=1)
+        self.areas, self.perimeters = self.areas.compress(alive), self.perimeters.compress(alive)
         self.first, self.second = renumber.take(self.first), renumber.take(self.second)
         self._join_edges()
         return renumber
@@ -85,19 +85,27 @@ class ClusterGraph:
         """Drop edges within a cluster, and make one of those between the same two; refused if all of them were."""
         count = len(self.areas)
         between = self.first != self.second
-        low = np.minimum(self.first[between], self.second[between])
-        high = np.maximum(self.first[between], self.second[between])
+        first, second = self.first.compress(between), self.second.compress(between)
+        low, high = np.minimum(first, second), np.maximum(first, second)
         key = low * count + high
         ordered = stable_order(key)
         lead = np.flatnonzero(leads(key.take(ordered)))
-        self.first, self.second = low[ordered[lead]], high[ordered[lead]]
-        self.lengths, self.refused = self.lengths[between][ordered], self.refused[between][ordered]
+        leading = ordered.take(lead)
+        self.first, self.second = low.take(leading), high.take(leading)
+        chosen = np.flatnonzero(between).take(ordered)
+        self.lengths, self.refused = self.lengths.take(chosen), self.refused.take(chosen)
         if len(lead):  # `reduceat` takes no empty array
             self.lengths = np.add.reduceat(self.lengths, lead)
             self.refused = np.logical_and.reduceat(self.refused, lead)
 
 
+def added(normals: Floats, child: Indices, parent: Indices) -> Floats:
+    """(3, C): for each cluster the normals (3, C) of its children added up; child, parent (M,)."""
+    count = normals.shape[1]
+    return np.stack([np.bincount(parent, column.take(child), minlength=count) for column in normals])
+
+
 def cluster_normals(labels: Indices, normals: Floats, areas: Floats) -> Floats:
-    """(C, 3): for each label, the sum of its faces' normals times their areas."""
+    """(3, C): for each label, the sum of its faces' normals (F, 3) times their areas (F,)."""
     count = int(labels.max()) + 1
-    return np.stack([np.bincount(labels, normals[:, axis] * areas, minlength=count) for axis in range(3)], axis=1)
+    return np.stack([np.bincount(labels, column * areas, minlength=count) for column in normals.T])

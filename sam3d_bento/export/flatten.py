@@ -33,7 +33,7 @@ def flatten(vertices: Float32, faces: Int32, labels: Indices, edges: Adjacency) 
     """labels (F,): the chart of each face, numbered from 0; no face turned away from the mean normal of its chart."""
     vectors = area_vectors(vertices, faces)
     areas = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-    sums = cluster_normals(labels, vectors, np.ones(len(faces)))
+    sums = cluster_normals(labels, vectors, np.ones(len(faces))).T
     projected = np.maximum(np.sqrt(np.einsum("ij,ij->i", sums, sums)), np.finfo(np.float64).tiny)
     right, up, away = _frames(sums / projected[:, None])
     # A texel shows the same area everywhere: what projection takes from a chart, scale gives back.
@@ -43,15 +43,13 @@ def flatten(vertices: Float32, faces: Int32, labels: Indices, edges: Adjacency) 
 
     face, corner = np.nonzero(edges.borders(labels))
     chart = labels[face]
-    angle = _angles(x[face, corner], y[face, corner], chart, len(scale))
+    angle, low, extents = _boxes(x[face, corner], y[face, corner], chart, len(scale))
     cosine, sine = np.cos(angle).take(labels)[:, None], np.sin(angle).take(labels)[:, None]
-    corners = np.stack([cosine * x - sine * y, sine * x + cosine * y], axis=2)
-    low, high = np.full((len(scale), 2), np.inf), np.full((len(scale), 2), -np.inf)
-    np.minimum.at(low, chart, corners[face, corner])
-    np.maximum.at(high, chart, corners[face, corner])
-    corners -= low.take(labels, axis=0)[:, None]
+    corners = np.empty((len(faces), 3, 2))
+    np.subtract(cosine * x - sine * y, low[0].take(labels)[:, None], out=corners[:, :, 0])
+    np.subtract(sine * x + cosine * y, low[1].take(labels)[:, None], out=corners[:, :, 1])
     outline = Outline(chart, corners[face, corner], corners[face, (corner + 1) % 3])
-    return Flat(corners, _along(places, away.take(labels, axis=0)), high - low, outline)
+    return Flat(corners, _along(places, away.take(labels, axis=0)), extents.T, outline)
 
 
 def _along(places: Floats, directions: Floats) -> Floats:
@@ -68,28 +66,36 @@ def _frames(normals: Floats) -> tuple[Floats, Floats, Floats]:
     return right, np.cross(normals, right), normals
 
 
-def _angles(x: Floats, y: Floats, chart: Indices, count: int) -> Floats:
-    """(C,) radians, counter-clockwise: the rotation of each chart that makes the box of its points (N,) smallest."""
+def _boxes(x: Floats, y: Floats, chart: Indices, count: int) -> tuple[Floats, Floats, Floats]:
+    """(C,) radians, counter-clockwise: the rotation of each chart that makes the box of its points (N,) smallest;
+    (2, C) that box's lower left corner, and (2, C) its width and height."""
     ordered = stable_order(chart)
-    x, y, chart = x[ordered], y[ordered], chart[ordered]
+    x, y, chart = x.take(ordered), y.take(ordered), chart.take(ordered)
     starts = np.searchsorted(chart, np.arange(count))
+
+    def boxes(angles: Floats | float) -> tuple[Floats, Floats]:
+        cosine, sine = np.cos(angles), np.sin(angles)
+        if isinstance(angles, np.ndarray):
+            cosine, sine = cosine.take(chart), sine.take(chart)
+        sides = (cosine * x - sine * y, sine * x + cosine * y)
+        low, high = (np.stack([bound.reduceat(side, starts) for side in sides]) for bound in (np.minimum, np.maximum))
+        return low, high - low
+
     smallest, best = np.full(count, np.inf), np.zeros(count)
 
-    def attempt(angles: Floats) -> None:
-        cosine, sine = np.cos(angles).take(chart), np.sin(angles).take(chart)
-        sides = (cosine * x - sine * y, sine * x + cosine * y)
-        width, height = (np.maximum.reduceat(s, starts) - np.minimum.reduceat(s, starts) for s in sides)
-        better = width * height < smallest * (1 - 1e-9)
-        smallest[better] = (width * height)[better]
-        best[better] = angles[better]
+    def attempt(angles: Floats | float) -> None:
+        area = boxes(angles)[1].prod(axis=0)
+        better = area < smallest * (1 - 1e-9)
+        smallest[better] = area[better]
+        np.copyto(best, angles, where=better)
 
     step = np.pi / 2 / TURNS
     for turn in range(TURNS):
-        attempt(np.full(count, turn * step))
+        attempt(turn * step)
     # A long strip is to lie straight: at half a step it would be many texels askew.
     for _ in range(HALVINGS):
         step /= 2
         found = best.copy()
         attempt(found - step)
         attempt(found + step)
-    return best
+    return best, *boxes(best)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sam3d_bento.export.ranges import members
 from sam3d_bento.export.sorting import stable_order
 from sam3d_bento.export.surface import Floats, Indices
 from sam3d_bento.reconstruction import Bool
@@ -76,7 +77,7 @@ def layered(outline: Outline, windows: Windows) -> Indices:
     ordered = stable_order(place)
     place, covering = place.take(ordered), np.cumsum(winding.take(ordered))
     several = np.flatnonzero(covering > 1)  # from one crossing to the next; behind the last there is nothing
-    _, cells = _ranges(place[several], place[several + 1])
+    _, cells = members(place[several], place[several + 1])
     return cells
 
 
@@ -86,7 +87,7 @@ def read_cells(outline: Outline, windows: Windows) -> Bool:
     reach = FOOTPRINT + ON_EDGE
     low = np.ceil(np.minimum(outline.start[:, 1], outline.end[:, 1]) - reach - 0.5).astype(np.intp)
     high = np.floor(np.maximum(outline.start[:, 1], outline.end[:, 1]) + reach + 0.5).astype(np.intp)
-    edge, row = _ranges(low, high)
+    edge, row = members(low, high)
     start, run = outline.start[edge], (outline.end - outline.start)[edge]
     # The part of the edge at most `reach` above or below the centres of the row.
     above = row + 0.5 - start[:, 1]
@@ -108,18 +109,10 @@ def _crossings(outline: Outline, windows: Windows) -> tuple[Indices, Counts]:
     """(place, winding): the first cell in its row right of an edge, and 1 or -1 as the edge runs down or up."""
     low = np.ceil(np.minimum(outline.start[:, 1], outline.end[:, 1]) - 0.5).astype(np.intp)
     high = np.ceil(np.maximum(outline.start[:, 1], outline.end[:, 1]) - 0.5).astype(np.intp)
-    edge, row = _ranges(low, high)
+    edge, row = members(low, high)
     start, end = outline.start.take(edge, axis=0), outline.end.take(edge, axis=0)
     along = (row + 0.5 - start[:, 1]) / (end[:, 1] - start[:, 1])
     column = np.ceil(start[:, 0] + along * (end[:, 0] - start[:, 0]) - 0.5).astype(np.intp)
     chart = outline.chart.take(edge)
     place = windows.starts.take(chart) + row * windows.columns.take(chart) + column
     return place, np.where(end[:, 1] < start[:, 1], 1, -1).astype(np.int16)
-
-
-def _ranges(first: Indices, stop: Indices) -> tuple[Indices, Indices]:
-    """(which range, member) for every member of the ranges first..stop - 1; they may be empty."""
-    lengths = np.maximum(stop - first, 0)
-    which = np.repeat(np.arange(len(lengths)), lengths)
-    offset = first - (np.cumsum(lengths) - lengths)
-    return which, np.arange(len(which)) + offset.take(which)

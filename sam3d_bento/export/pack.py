@@ -216,29 +216,42 @@ class _Page:
         size = orientations[0][1:3]
         begin = self._begin.get(size, 0)
         spans: dict[int, _Span] = {}
-        found = []
+        best: tuple[int, int, int, int] | None = None
+        lowest = []
         for turns, width, height, runs in orientations:
-            y, x = self._room(runs, width, begin, max(size), spans)
-            found.append((y + height, y, x, turns))
-        top, y, x, turns = min(found)
-        self._begin[size] = min(y for _, y, _, _ in found)
+            stop = best and best[0] - height + 1  # from this row on it would reach higher than another orientation does
+            place = self._room(runs, width, begin, stop, max(size), spans)
+            lowest.append(place[0] if place else max(begin, stop or 0))
+            if place:
+                found = (place[0] + height, *place, turns)
+                best = min(found, best or found)
+        assert best
+        top, y, x, turns = best
+        self._begin[size] = min(lowest)
         self.height = max(self.height, top)
+        chart = 0
         for row, first, length in orientations[turns][3]:
-            self.taken |= ((1 << length) - 1) << ((y + row) * self.columns + x + first)
+            chart |= ((1 << length) - 1) << (row * self.columns + first)
+        self.taken |= chart << (y * self.columns + x)
         return turns, (x, y)
 
-    def _room(self, runs: list[Run], width: int, begin: int, highest: int, spans: dict[int, _Span]) -> tuple[int, int]:
-        """(y, x) of the lowest, then leftmost place from row `begin` on where the runs meet nothing.
+    def _room(
+        self, runs: list[Run], width: int, begin: int, stop: int | None, highest: int, spans: dict[int, _Span]
+    ) -> tuple[int, int] | None:
+        """(y, x) of the lowest, then leftmost place from row `begin` on where the runs meet nothing; None if that is
+        not below row `stop`.
 
         highest: no run is in this row or above. spans: what is known of the rows from some row on, kept for the chart's
         other orientations.
         """
         left = self._left(width)
-        while True:
+        while stop is None or begin < stop:
             if begin not in spans:
                 everywhere = (1 << ((SPAN + highest) * self.columns)) - 1
                 spans[begin] = _Span(everywhere & ~(self.taken >> (begin * self.columns)))
             span, free = spans[begin], left
+            if stop is not None and stop - begin < SPAN:
+                free &= (1 << ((stop - begin) * self.columns)) - 1
             for row, first, length in runs:
                 free &= span.room(length) >> (row * self.columns + first)
                 if not free:
@@ -247,6 +260,7 @@ class _Page:
                 y, x = divmod((free & -free).bit_length() - 1, self.columns)
                 return begin + y, x
             begin += SPAN
+        return None
 
     def _left(self, width: int) -> int:
         if width not in self._lefts:

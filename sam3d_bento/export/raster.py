@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sam3d_bento.export.ranges import members
 from sam3d_bento.export.sorting import distinct
 from sam3d_bento.export.surface import Floats, Indices
 from sam3d_bento.reconstruction import Bool, Float32, Int32
@@ -84,30 +85,22 @@ def around(uv: Float32, faces: Int32, size: int, covered: Bool) -> Iterator[Texe
 
 def _rows(low: Floats, high: Floats, size: int) -> tuple[Indices, Indices]:
     """(which shape, row) for every row whose centre is between the low and the high y of a shape."""
-    return _ranges(*_centres(low, high, size))
+    return members(*_centres(low, high, size))
 
 
 def _centres(low: Floats, high: Floats, size: int) -> tuple[Indices, Indices]:
-    """The first and the last texel whose centre is between low and high; the first is larger where there is none."""
+    """The first texel whose centre is between low and high, and the one behind the last."""
     first = np.ceil(low - 0.5 - ON_EDGE).clip(0, size).astype(np.intp)
-    last = np.floor(high - 0.5 + ON_EDGE).clip(-1, size - 1).astype(np.intp)
-    return first, last
-
-
-def _ranges(first: Indices, last: Indices) -> tuple[Indices, Indices]:
-    """(which range, member) for every member of the ranges first..last, the last included; they may be empty."""
-    lengths = np.maximum(last - first + 1, 0)
-    which = np.repeat(np.arange(len(lengths)), lengths)
-    before = np.cumsum(lengths) - lengths
-    return which, np.arange(len(which)) + (first - before).take(which)
+    stop = np.floor(high + 0.5 + ON_EDGE).clip(0, size).astype(np.intp)
+    return first, stop
 
 
 def _columns(left: Floats, right: Floats, size: int) -> Iterator[tuple[Indices, Indices]]:
     """In batches: (which span, column) for every texel whose centre is between left and right of a span."""
-    first, last = _centres(left, right, size)
-    batch = np.cumsum(np.maximum(last - first + 1, 0)) // BATCH_TEXELS
-    for begin, stop in _runs(batch):
-        which, column = _ranges(first[begin:stop], last[begin:stop])
+    first, stop = _centres(left, right, size)
+    batch = np.cumsum(np.maximum(stop - first, 0)) // BATCH_TEXELS
+    for begin, end in _runs(batch):
+        which, column = members(first[begin:end], stop[begin:end])
         if len(which):
             yield which + begin, column
 

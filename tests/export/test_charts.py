@@ -14,7 +14,7 @@ MESHES = {"sphere": sphere(30), "blob": blob(60), "soup": soup(50, 0.1), "tangle
 def test_no_face_is_steep_in_its_chart(mesh: Mesh) -> None:
     labels = charts(*mesh, adjacency(*mesh))
     vectors = area_vectors(*mesh)
-    mean = cluster_normals(labels, vectors, np.ones(len(vectors)))
+    mean = cluster_normals(labels, vectors, np.ones(len(vectors))).T
     lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(mean, axis=1)[labels]
     assert (np.einsum("ij,ij->i", vectors, mean[labels]) >= (LEAST - 1e-9) * lengths).all()
 

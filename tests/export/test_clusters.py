@@ -18,7 +18,7 @@ def merged(mesh: Mesh, least_cosine: float) -> tuple[Indices, Floats, Floats]:
 
 
 def cosines(labels: Indices, normals: Floats, areas: Floats) -> Floats:
-    mean = cluster_normals(labels, normals, areas)
+    mean = cluster_normals(labels, normals, areas).T
     mean /= np.linalg.norm(mean, axis=1, keepdims=True)
     return np.einsum("ij,ij->i", normals, mean[labels])
 
