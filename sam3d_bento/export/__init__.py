@@ -39,10 +39,10 @@ def to_glb(reconstruction: Reconstruction, options: Options, extras: Mapping[str
     """
     dense = clean(reconstruction)
     tick(0.1)
-    vertices, faces = simplify_visible(dense, options.target_faces, part(tick, 0.1, 0.4))
-    tick(0.4)
     with ThreadPoolExecutor(1, thread_name_prefix="export") as beside:
         source = beside.submit(choose_source, dense, reconstruction.splats, options.colour_source)
+        vertices, faces = simplify_visible(dense, options.target_faces, part(tick, 0.1, 0.4))
+        tick(0.4)
         unwrapped = unwrap(vertices, faces, options.texture_size)
     tick(0.6)
     # Split along the seams after the normals are known, so that no seam shows in the shading.

@@ -44,7 +44,7 @@ def bake(
             yield texels
 
     def coloured(texels: raster.Texels) -> tuple[Indices, UInt8]:
-        places = mix(texels.weights, corners_of, faces[texels.faces])
+        places = mix(texels.weights, corners_of, faces.take(texels.faces, axis=0))
         found = source.colours(np.ascontiguousarray(places[:, :3]), unit(places[:, 3:]))
         return texels.index, np.rint(found).astype(np.uint8)
 

@@ -22,7 +22,8 @@ def fill(image: UInt8, painted: Bool) -> UInt8:
     one chart alone has exactly their mean. A fill with the nearest texel would mix other charts in, and makes files
     a tenth (PNG, WebP) to a third (JPEG) larger. (Pull and push: Gortler et al., The Lumigraph, SIGGRAPH 1996.)
     """
-    colours: Floats = np.multiply(image, painted[..., None], dtype=np.float32)
+    own = image * _thrice(painted)
+    colours: Floats = own.astype(np.float32)
     there = painted
     finer = []
     for _ in range(LEVEL):
@@ -33,20 +34,24 @@ def fill(image: UInt8, painted: Bool) -> UInt8:
     rows, columns = distance_transform_edt(~there, return_distances=False, return_indices=True)
     filled = colours[rows, columns]
     for colours, there in reversed(finer):
-        filled = _doubled(filled)
-        np.copyto(filled, colours, where=there[..., None])
-    result: UInt8 = _doubled(np.rint(filled).astype(np.uint8))
-    np.copyto(result, image, where=painted[..., None])
+        filled = colours + _doubled(filled) * _thrice(~there)
+    result: UInt8 = own + _doubled(np.rint(filled).astype(np.uint8)) * _thrice(~painted)
     return result
+
+
+def _thrice(there: Bool) -> Bool:
+    """(S, S) as (S, S, 3). numpy multiplies by such an array in a twelfth of the time in which it chooses by one, or
+    multiplies by one that has to be broadcast over the last axis."""
+    return there.repeat(3).reshape(*there.shape, 3)
 
 
 def _doubled(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """(S, S, K), each value four times: (2 S, 2 S, K)."""
-    return values.repeat(2, axis=0).repeat(2, axis=1)
+    return values.repeat(2, axis=1).repeat(2, axis=0)
 
 
 def _quarters(values: Floats) -> Floats:
     """(S, S, K) summed over squares of 2 x 2: (S / 2, S / 2, K)."""
-    columns = values[:, 0::2] + values[:, 1::2]
-    sums: Floats = columns[0::2] + columns[1::2]
+    rows = values[0::2] + values[1::2]
+    sums: Floats = rows[:, 0::2] + rows[:, 1::2]
     return sums

@@ -6,7 +6,7 @@ Texture coordinates become texels by `uv * size`; the texel in column x and row 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,10 +43,13 @@ def inside(uv: Float32, faces: Int32, size: int) -> Iterator[Texels]:
         crossing = _crossing(*ends, row + 0.5)
         np.fmin(left, crossing, out=left)
         np.fmax(right, crossing, out=right)
+    slopes, starts = _barycentric(corners, face, row + 0.5)
     for span, x in _columns(left, right, size):
-        chosen, y = face.take(span), row.take(span)
-        weights = _barycentric(corners.take(chosen, axis=0), x + 0.5, y + 0.5)
-        yield Texels(y * size + x, chosen, weights)
+        chosen = face.take(span)
+        weights = _inside(
+            [start.take(span) + slope.take(chosen) * (x + 0.5) for slope, start in zip(slopes, starts, strict=True)]
+        )
+        yield Texels(row.take(span) * size + x, chosen, weights)
 
 
 def around(uv: Float32, faces: Int32, size: int, covered: Bool) -> Iterator[Texels]:
@@ -122,20 +125,32 @@ def _crossing(start: Floats, end: Floats, y: Floats) -> Floats:
     return met
 
 
-def _barycentric(corners: Floats, x: Floats, y: Floats) -> Float32:
-    """(N, 3) weights of the points in their triangles (N, 3, 2), kept inside them."""
-    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
-    to_x, to_y = x - a[:, 0], y - a[:, 1]
-    (bx, by), (cx, cy) = (b - a).T, (c - a).T
-    area = bx * cy - by * cx
+def _barycentric(corners: Floats, face: Indices, y: Floats) -> tuple[Floats, Floats]:
+    """Along horizontal lines at y (N,) through the triangles `face` (N,) of `corners` (F, 3, 2), the weights of the
+    second and third corner are slope * x + start: (2, F) slopes, which do not depend on y, and (2, N) starts. NaN or
+    infinite for a triangle without area."""
+    ax, ay, bx, by, cx, cy = corners.reshape(-1, 6).T
+    bx, by, cx, cy = bx - ax, by - ay, cx - ax, cy - ay
     with np.errstate(divide="ignore", invalid="ignore"):
-        second = (to_x * cy - to_y * cx) / area
-        third = (bx * to_y - by * to_x) / area
+        over_area = 1 / (bx * cy - by * cx)
+        slopes = np.stack([cy * over_area, -by * over_area])
+        rises = np.stack([-cx * over_area, bx * over_area])
+        offsets = -slopes * ax - rises * ay
+        starts = rises.take(face, axis=1) * y + offsets.take(face, axis=1)
+    return slopes, starts
+
+
+def _inside(weights: Sequence[Floats]) -> Float32:
+    """(N, 3) the weights of all three corners, from those of the second and third, (N,) each; kept in the triangle."""
+    second, third = weights
+    inside = np.empty((len(second), 3), dtype=np.float32)
+    with np.errstate(invalid="ignore"):
         first = 1 - second - third
-    weights = np.stack([first, second, third]).clip(0, 1)
-    weights[:, ~np.isfinite(first)] = 1.0  # a face without area: its middle will do
-    weights /= weights.sum(axis=0)
-    return np.ascontiguousarray(weights.T, dtype=np.float32)
+    for corner, weight in enumerate((first, second, third)):
+        np.clip(weight, 0, 1, out=inside[:, corner], casting="same_kind")
+    inside[~np.isfinite(first)] = 1  # a face without area: its middle will do
+    inside /= inside.sum(axis=1, keepdims=True)
+    return inside
 
 
 def _border_edges(faces: Int32) -> tuple[Indices, Indices]:

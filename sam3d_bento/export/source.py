@@ -33,6 +33,7 @@ class MeshSource:
 
     def __init__(self, surface: Surface) -> None:
         self._surface = surface
+        self._colours = surface.colours.astype(np.float32)
         self._extent = extent(surface.vertices)
         self._rays = surface.rays
 
@@ -83,7 +84,7 @@ class MeshSource:
     def _interpolated(self, met: Met) -> Float32:
         # A hit on an edge may have a weight a hair below nothing.
         weights = np.stack([1 - met.u - met.v, met.u, met.v], axis=1)
-        return mix(weights, self._surface.colours, self._surface.faces[met.face]).clip(0, 255)
+        return mix(weights, self._colours, self._surface.faces.take(met.face, axis=0)).clip(0, 255)
 
     @cached_property
     def _vertices(self) -> tuple[cKDTree, Indices]:

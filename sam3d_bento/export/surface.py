@@ -82,9 +82,13 @@ def chosen(rows: npt.NDArray[Number], where: Bool) -> npt.NDArray[Number]:
 
 def unit(vectors: Floats) -> Float32:
     """(N, 3) scaled to length 1; a vector too short to have a direction becomes +y."""
-    length = lengths(vectors)[:, None]
+    length = lengths(vectors)
+    short = ~(length > 1e-30)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(length > 1e-30, vectors / length, (0.0, 1.0, 0.0)).astype(np.float32)
+        scaled = (vectors / length[:, None]).astype(np.float32)
+    if short.any():
+        scaled[short] = (0, 1, 0)
+    return scaled
 
 
 def mix(weights: Float32, values: npt.NDArray[Any], corners: Int32) -> Float32:

@@ -81,3 +81,18 @@ def test_a_piece_that_is_inside_out_stays() -> None:
 def test_equal_meshes_give_equal_answers() -> None:
     mesh = joined(sphere(80), cup(depth=6))
     np.testing.assert_array_equal(seen(mesh), seen(mesh))
+
+
+def test_a_piece_that_is_inside_out_stays_though_rays_go_on_escaping_from_another() -> None:
+    vertices, faces = inside_out(sphere(60, radius=0.2))
+    found = seen(joined(cup(depth=4), (vertices + np.float32([2, 0, 0]), faces)))
+    assert found.all()
+
+
+def test_a_sealed_core_is_hidden_though_rays_go_on_escaping_from_another() -> None:
+    deep, outer, core = cup(depth=6), sphere(60, radius=0.45), sphere(60, radius=0.3)
+    aside = [(vertices + np.float32([2, 0, 0]), faces) for vertices, faces in (outer, core)]
+    found = seen(joined(deep, *aside))
+    visible_faces = len(deep[1]) + len(outer[1])
+    assert found[:visible_faces].all()
+    assert not found[visible_faces:].any()
