@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -20,13 +21,19 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Itera
     """The results of a function for each item, in the order of the items.
 
     Items are taken only as threads become free, so that few of them and of their results are in memory at a time.
-    What the function raises is raised here; then, or when the caller has had enough, no further item is begun.
+    What the function raises is raised here; then, or when the caller has had enough, no further item is begun. One item
+    alone is worth no thread.
     """
+    items = iter(items)
+    begun = list(islice(items, 2))
+    if len(begun) < 2:
+        yield from map(function, begun)
+        return
     threads = min(CORES, MOST_THREADS)
     running: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="export") as pool:
         try:
-            for item in items:
+            for item in chain(begun, items):
                 running.append(pool.submit(function, item))
                 if len(running) > threads:
                     yield running.popleft().result()

@@ -17,6 +17,10 @@ from sam3d_bento.reconstruction import Bool, Float32, Int32
 # How far from a point its surface may be, as a share of the dense surface's extent.
 REACH = 0.02
 
+# Within this share of the extent above and below a point, a quarter of SAM 3D's voxels, its surface mostly is; and no
+# two sheets that look the same way, one of which would hide the other from a ray from above.
+CLOSE = 1e-3
+
 # Rays start this share of the extent behind their point, lest they miss a surface that runs through it.
 STEP_BACK = 1e-5
 
@@ -35,16 +39,16 @@ class MeshSource:
         self._surface = surface
         self._colours = surface.colours.astype(np.float32)
         self._extent = extent(surface.vertices)
-        self._rays = surface.rays
 
     def colours(self, points: Float32, normals: Float32) -> Float32:
         """(N, 3) sRGB 0..255, interpolated where the line along the normal meets the surface, else at a point nearby.
 
         points and normals: (N, 3) float32, normals of length 1.
         """
-        met = self._met(points, [normals, -normals], normals)
-        if len(missed := met.missed()):
-            met.replace(missed, self._nearby(points[missed], normals[missed]))
+        met = self._close(points, normals)
+        for ways in (self._along, self._nearby):
+            if len(missed := met.missed()):
+                met.replace(missed, ways(points.take(missed, axis=0), normals.take(missed, axis=0)))
         return self._interpolated(met)
 
     def nearby(self, points: Float32) -> tuple[Float32, Float32, Float32]:
@@ -54,6 +58,18 @@ class MeshSource:
         normals = unit(area_vectors(self._surface.vertices, self._surface.faces[met.face]))
         return self._interpolated(met), normals, met.distance
 
+    def _close(self, points: Float32, normals: Float32) -> Met:
+        """What one ray meets, from CLOSE above the point through it to CLOSE below, if that looks the right way."""
+        close = np.float32(CLOSE * self._extent)
+        reach = np.full(len(points), 2 * close, np.float32)
+        hits = self._surface.rays.cast(points + close * normals, -normals, reach)
+        right = (hits.face != NOWHERE) & _agree(hits.normal, normals)
+        return Met(np.where(right, hits.face, np.int32(NOWHERE)), hits.u, hits.v, np.abs(hits.distance - close))
+
+    def _along(self, points: Float32, normals: Float32) -> Met:
+        """What is nearest of what the line along the normal meets, of the faces that look the right way."""
+        return self._met(points, [normals, -normals], normals)
+
     def _met(self, points: Float32, ways: Iterable[Float32], normals: Float32 | None = None) -> Met:
         """What is nearest of all that is met in these directions, each (N, 3) or (3,). With normals (N, 3), only faces
         count that look their way."""
@@ -61,11 +77,10 @@ class MeshSource:
         for way in ways:
             directions = np.broadcast_to(way, points.shape)
             origins = points - directions * np.float32(STEP_BACK * self._extent)
-            hits = self._rays.cast(origins, directions, best.distance)
+            hits = self._surface.rays.cast(origins, directions, best.distance)
             closer = hits.face != NOWHERE
             if normals is not None:
-                outward = hits.normal
-                closer &= np.einsum("ij,ij->i", outward, normals) > AGREEMENT * lengths(outward)
+                closer &= _agree(hits.normal, normals)
             best.take_over(hits, closer)
         return best
 
@@ -91,6 +106,12 @@ class MeshSource:
         """The vertices that faces use, and for each of them a corner of a face, as 3 * face + corner."""
         vertex, corner = np.unique(self._surface.faces, return_index=True)
         return cKDTree(self._surface.vertices[vertex], balanced_tree=False, compact_nodes=False), corner
+
+
+def _agree(outward: Float32, normals: Float32) -> Bool:
+    """(N,) whether a face's normal (N, 3), of any length, looks the way that the unit normals (N, 3) do."""
+    agree: Bool = np.einsum("ij,ij->i", outward, normals) > AGREEMENT * lengths(outward)
+    return agree
 
 
 @dataclass
