@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from sam3d_bento.export.components import components
+from sam3d_bento.export.sums import added_up
 from sam3d_bento.export.surface import Floats, Indices, area_vectors, bounds, unit
 from sam3d_bento.reconstruction import Float32, Int32
 
@@ -30,12 +31,12 @@ def coarsen(vertices: Float32, faces: Int32, cell: float) -> tuple[Float32, Int3
     """
     cluster = _clusters(vertices, faces, cell)
     size = np.bincount(cluster).astype(np.float64)
-    mean = np.stack([np.bincount(cluster, column) for column in vertices.T], axis=1) / size[:, None]
-    move = _towards_planes(vertices - mean[cluster], _normals(vertices, faces), cluster, size)
+    mean = added_up(cluster, vertices, len(size)) / size[:, None]
+    move = _towards_planes(vertices - mean.take(cluster, axis=0), _normals(vertices, faces), cluster, size)
     move *= np.minimum(1, FARTHEST * cell / np.maximum(np.abs(move).max(axis=1, keepdims=True), 1e-30))
     a, b, c = (cluster.take(faces[:, corner]) for corner in range(3))
     kept = np.flatnonzero((a != b) & (b != c) & (c != a))
-    reduced = np.stack([a[kept], b[kept], c[kept]], axis=1).astype(np.int32)
+    reduced = np.stack([a.take(kept), b.take(kept), c.take(kept)], axis=1).astype(np.int32)
     return (mean + move).astype(np.float32), reduced, kept
 
 
@@ -56,12 +57,7 @@ def _clusters(vertices: Float32, faces: Int32, cell: float) -> Indices:
 
 def _normals(vertices: Float32, faces: Int32) -> Float32:
     """(V, 3) unit normals, weighted by area alone: in a dense mesh no better ones are needed."""
-    vectors = area_vectors(vertices, faces)
-    total: Floats = np.zeros((len(vertices), 3))
-    for axis in range(3):
-        for corner in range(3):
-            total[:, axis] += np.bincount(faces[:, corner], vectors[:, axis], minlength=len(vertices))
-    return unit(total)
+    return unit(added_up(faces, area_vectors(vertices, faces), len(vertices)))
 
 
 def _towards_planes(offsets: Floats, normals: Float32, cluster: Indices, size: Floats) -> Floats:

@@ -6,7 +6,8 @@ import numpy as np
 
 from sam3d_bento.export.components import components
 from sam3d_bento.export.rows import first_equal
-from sam3d_bento.export.surface import Floats, Indices, Surface, area_vectors, lengths
+from sam3d_bento.export.sums import added_up
+from sam3d_bento.export.surface import Indices, Surface, area_vectors, lengths
 from sam3d_bento.reconstruction import Bool, Int32
 
 LARGEST = 0.05  # the extent of a hole that is a fault rather than an opening; the object's is about 1
@@ -29,14 +30,14 @@ def fill_holes(surface: Surface) -> Surface:
         return surface
     size = np.bincount(loop)
     starts = vertices[edges[:, 0]].astype(np.float64)
-    middles = _sums(loop, starts) / size[:, None]
+    middles = added_up(loop, starts, len(size)) / size[:, None]
 
     patch = np.stack([edges[:, 1], edges[:, 0], len(vertices) + loop], axis=1).astype(np.int32)
     everywhere = np.concatenate([vertices, middles.astype(np.float32)])
     normals = area_vectors(everywhere, patch)
-    whole = _sums(loop, normals)
+    whole = added_up(loop, normals, len(size))
     folded = np.einsum("ij,ij->i", normals, whole[loop]) <= 0
-    around = _sums(loop, area_vectors(vertices, faces[owner]))
+    around = added_up(loop, area_vectors(vertices, faces[owner]), len(size))
     agreement = np.einsum("ij,ij->i", whole, around)
     filled = agreement > CONTINUES * lengths(whole) * lengths(around)
     filled[loop[folded]] = False
@@ -45,7 +46,7 @@ def fill_holes(surface: Surface) -> Surface:
 
     number = np.cumsum(filled) - 1
     patch[:, 2] = len(vertices) + number[loop]
-    colours = _sums(loop, surface.colours[edges[:, 0]].astype(np.float64)) / size[:, None]
+    colours = added_up(loop, surface.colours[edges[:, 0]], len(size)) / size[:, None]
     return Surface(
         np.concatenate([vertices, middles[filled].astype(np.float32)]),
         np.concatenate([faces, patch[filled[loop]]]),
@@ -93,8 +94,3 @@ def _simple_loops(edges: Int32, owner: Indices) -> tuple[Int32, Indices, Indices
     kept = simple[group[vertex[:, 0]]]
     number = np.cumsum(simple) - 1
     return edges[kept], owner[kept], number[group[vertex[kept, 0]]]
-
-
-def _sums(groups: Indices, vectors: Floats) -> Floats:
-    """(G, 3): the vectors (N, 3) of each group added up."""
-    return np.stack([np.bincount(groups, column) for column in vectors.T], axis=1)

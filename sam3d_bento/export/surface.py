@@ -106,19 +106,17 @@ def vertex_normals(vertices: Float32, faces: Int32) -> Float32:
     faces stay flat beside the small ones of a rounded edge.
     """
     normals = area_vectors(vertices, faces)
+    twice_area = 2 * lengths(normals)
     total = np.zeros((len(vertices), 3))
     for corner in range(3):
-        at, following, preceding = (vertices[faces[:, (corner + step) % 3]].astype(np.float64) for step in range(3))
-        angle = _angle(following - at, preceding - at)
+        at, following, preceding = (
+            vertices.take(faces[:, (corner + step) % 3], axis=0).astype(np.float64) for step in range(3)
+        )
+        # Exact for slivers, where arccos is not: both have the product of the two edges' lengths as a factor.
+        angle = np.arctan2(twice_area, np.einsum("ij,ij->i", following - at, preceding - at))
         for axis in range(3):
             total[:, axis] += np.bincount(faces[:, corner], angle * normals[:, axis], minlength=len(vertices))
     return unit(total)
-
-
-def _angle(a: Floats, b: Floats) -> Floats:
-    """(N,) radians between the rows; arctan2 is exact for slivers, where arccos is not."""
-    angle: Floats = np.arctan2(np.linalg.norm(np.cross(a, b), axis=1), np.einsum("ij,ij->i", a, b))
-    return angle
 
 
 def referenced(count: int, faces: Int32) -> tuple[Indices, Int32]:
