@@ -6,7 +6,7 @@ Texture coordinates become texels by `uv * size`; the texel in column x and row 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,12 +43,10 @@ def inside(uv: Float32, faces: Int32, size: int) -> Iterator[Texels]:
         crossing = _crossing(*ends, row + 0.5)
         np.fmin(left, crossing, out=left)
         np.fmax(right, crossing, out=right)
-    slopes, starts = _barycentric(corners, face, row + 0.5)
+    slopes, starts = _lines(corners, face, row + 0.5)
     for span, x in _columns(left, right, size):
         chosen = face.take(span)
-        weights = _inside(
-            [start.take(span) + slope.take(chosen) * (x + 0.5) for slope, start in zip(slopes, starts, strict=True)]
-        )
+        weights = _weights(slopes.take(chosen, axis=1), starts.take(span, axis=1), x + 0.5)
         yield Texels(row.take(span) * size + x, chosen, weights)
 
 
@@ -125,7 +123,7 @@ def _crossing(start: Floats, end: Floats, y: Floats) -> Floats:
     return met
 
 
-def _barycentric(corners: Floats, face: Indices, y: Floats) -> tuple[Floats, Floats]:
+def _lines(corners: Floats, face: Indices, y: Floats) -> tuple[Floats, Floats]:
     """Along horizontal lines at y (N,) through the triangles `face` (N,) of `corners` (F, 3, 2), the weights of the
     second and third corner are slope * x + start: (2, F) slopes, which do not depend on y, and (2, N) starts. NaN or
     infinite for a triangle without area."""
@@ -140,17 +138,17 @@ def _barycentric(corners: Floats, face: Indices, y: Floats) -> tuple[Floats, Flo
     return slopes, starts
 
 
-def _inside(weights: Sequence[Floats]) -> Float32:
-    """(N, 3) the weights of all three corners, from those of the second and third, (N,) each; kept in the triangle."""
-    second, third = weights
-    inside = np.empty((len(second), 3), dtype=np.float32)
+def _weights(slopes: Floats, starts: Floats, x: Floats) -> Float32:
+    """(N, 3) the weights of all three corners at x (N,) on lines (2, N), see `_lines`; kept inside the triangle."""
+    weights = np.empty((len(x), 3), dtype=np.float32)
     with np.errstate(invalid="ignore"):
+        second, third = slopes * x + starts
         first = 1 - second - third
-    for corner, weight in enumerate((first, second, third)):
-        np.clip(weight, 0, 1, out=inside[:, corner], casting="same_kind")
-    inside[~np.isfinite(first)] = 1  # a face without area: its middle will do
-    inside /= inside.sum(axis=1, keepdims=True)
-    return inside
+        for corner, weight in enumerate((first, second, third)):
+            np.clip(weight, 0, 1, out=weights[:, corner], casting="same_kind")
+    weights[~np.isfinite(first)] = 1  # a face without area: its middle will do
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights
 
 
 def _border_edges(faces: Int32) -> tuple[Indices, Indices]:

@@ -32,7 +32,8 @@ class Surface:
 
     @cached_property
     def rays(self) -> Rays:
-        """To cast at the faces. Made once: that takes longer than most casts."""
+        """To cast at the faces. Made once: that takes longer than most casts. Two threads may ask at once: Python 3.11
+        locks what it caches, as later versions no longer do."""
         return Rays(self.vertices, self.faces)
 
 
