@@ -55,6 +55,21 @@ def test_a_sphere_is_cut_into_few_clusters() -> None:
     assert labels.max() + 1 < 20
 
 
+def test_hardly_any_two_neighbours_are_left_that_would_fit() -> None:
+    mesh = blob(60)
+    labels, normals, areas = merged(mesh, 0.6)
+    edges, sums = adjacency(*mesh), cluster_normals(labels, normals, areas)
+    touching = np.sort(np.stack([labels[edges.first], labels[edges.second]], axis=1), axis=1)
+    pairs = np.unique(touching[touching[:, 0] != touching[:, 1]], axis=0)
+    means = sums[:, pairs[:, 0]] + sums[:, pairs[:, 1]]
+    means /= np.linalg.norm(means, axis=0)
+    fits = [
+        (normals[(labels == one) | (labels == other)] @ mean).min() >= 0.6
+        for (one, other), mean in zip(pairs, means.T, strict=True)
+    ]
+    assert np.mean(fits) < 0.05  # a few were refused for what others would have joined them
+
+
 def test_the_scale_of_areas_and_lengths_does_not_matter() -> None:
     vertices, faces = sphere(20)
     small, _, _ = merged((vertices * np.float32(2**-7), faces), 0.5)
