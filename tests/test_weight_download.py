@@ -11,7 +11,7 @@ from sam3d_bento.weight_download import Refused, download
 from sam3d_bento.weight_part import BLOCK_BYTES, WeightsError, hold
 
 CONTENT = b"the right bytes " * 5000
-TOKEN = "hf_MarkerThatNobodySees"
+TOKEN = "MarkerThatNobodySees"
 BEARER = f"Bearer {TOKEN}"
 
 

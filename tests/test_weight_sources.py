@@ -10,7 +10,7 @@ from sam3d_bento.weight_part import WeightsError, hold
 from sam3d_bento.weight_sources import HubFile, Url, Wheel
 
 CONTENT = b"the right bytes " * 5000
-TOKEN = SecretStr("hf_MarkerThatNobodySees")
+TOKEN = SecretStr("MarkerThatNobodySees")
 FILE = HubFile("meta/net", "0123abc", "checkpoints/net.ckpt", gated=True)
 PATH = "/meta/net/resolve/0123abc/checkpoints/net.ckpt"
 

@@ -3,7 +3,7 @@ import pytest
 from sam3d_bento import weight_token
 from sam3d_bento.weight_part import WeightsError
 
-TOKEN = "hf_MarkerThatNobodySees"
+TOKEN = "MarkerThatNobodySees"
 
 
 @pytest.fixture(autouse=True)

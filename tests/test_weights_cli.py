@@ -16,7 +16,7 @@ from sam3d_bento.cli import main
 from sam3d_bento.weight_sets import SETS, WeightFile, WeightSet
 from sam3d_bento.weight_sources import HubFile, Url
 
-TOKEN = "hf_MarkerThatNobodySees"
+TOKEN = "MarkerThatNobodySees"
 GATED, MASK = b"gated weights " * 1000, b"a mask model " * 1000
 GATED_PATH = "/meta/net/resolve/0123abc/net.ckpt"
 

@@ -21,7 +21,7 @@ from buildah import Images, debian
 from confined import Confined
 
 PROJECT = Path(__file__).parents[2]
-TOKEN = "hf_MarkerThatMustNotSurvive0123456789"
+TOKEN = "MarkerThatMustNotSurvive0123456789"
 DEBIAN, BASE, SERVICE = "localhost/debian:12", "localhost/sam3d-bento-base:1", "localhost/sam3d-bento:test"
 COFFEE = Path(skimage.__file__).parent / "data" / "coffee.png"  # 600 x 400 pixels; CC0
 TOOLS = ("buildah", "debootstrap", "unshare", "nsenter", "setpriv", "ip")
