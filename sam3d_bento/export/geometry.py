@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sam3d_bento.export import meshopt_encoder as meshopt
 from sam3d_bento.export import order
-from sam3d_bento.export.surface import extent
+from sam3d_bento.export.surface import bounds
 from sam3d_bento.reconstruction import Float32, Int32
 
 # Numbers from the glTF 2.0 specification.
@@ -66,8 +66,8 @@ def packed(positions: Float32, normals: Float32, uv: Float32, faces: Int32, text
     a sixteenth of a texel, which KHR_texture_transform undoes. Arrays as in `gltf.write`.
     """
     vertices, faces = order.by_first_use(order.in_fans(faces, len(positions)))
-    low = positions.min(axis=0)
-    step = max(extent(positions) / ((1 << POSITION_BITS) - 1), 1e-12)
+    low, high = bounds(positions)
+    step = max(float((high - low).max()) / ((1 << POSITION_BITS) - 1), 1e-12)
     places = np.rint((positions[vertices] - low) / step).astype("<u2")
     corners = texture_size * UV_STEPS - 1
     coordinates = np.rint(uv[vertices] * corners).astype("<u2")

@@ -66,8 +66,8 @@ def by_first_use(faces: Int32) -> tuple[Indices, Int32]:
     """The vertices in the order in which faces (F, 3) name them, and the faces renumbered to that order."""
     corners = faces.ravel()
     first, which = distinct(corners)
-    used = np.sort(first)
+    ordered = stable_order(first)
     rank = np.empty(len(first), dtype=np.int32)
-    rank[stable_order(first)] = np.arange(len(first), dtype=np.int32)
+    rank[ordered] = np.arange(len(first), dtype=np.int32)
     renumbered: Int32 = rank[which].reshape(faces.shape)
-    return corners[used].astype(np.intp), renumbered
+    return corners.take(first.take(ordered)).astype(np.intp), renumbered
