@@ -46,8 +46,9 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)
 
-    def log_lines(self, text):
-        return [line for line in self.log.read_text().splitlines() if text in line]
+    def log_lines(self, *texts):
+        """The lines with all of these. That a request is done is written after its answer: wait for it."""
+        return [line for line in self.log.read_text().splitlines() if all(text in line for text in texts)]
 
 
 def free_port():

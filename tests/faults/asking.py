@@ -3,22 +3,12 @@
 import os
 import socket
 import threading
-import time
 from pathlib import Path
 
 import httpx
+from waiting import PATIENCE
 
-PATIENCE = 60
 SMALL = {"target_faces": "1000", "texture_size": "512", "seed": "1"}
-
-
-def until(condition):
-    """Wait for a state of another process that no event announces; what the condition gave."""
-    give_up = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        assert time.monotonic() < give_up, "this did not happen in time"
-        threading.Event().wait(0.02)
-    return found
 
 
 def post(server, content, **headers):

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from asking import PATIENCE, asking, connect, descriptors, files_below, health, post, request, service_pid, until, well
+from asking import asking, connect, descriptors, files_below, health, post, request, service_pid, well
+from waiting import PATIENCE, until
 
 pytestmark = pytest.mark.server
 

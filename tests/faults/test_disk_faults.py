@@ -6,7 +6,8 @@ import threading
 
 import httpx
 import pytest
-from asking import PATIENCE, asking, files_below, health, post, problem, until, well
+from asking import asking, files_below, health, post, problem, well
+from waiting import PATIENCE, until
 
 pytestmark = pytest.mark.server
 

@@ -5,7 +5,8 @@ import signal
 import time
 
 import pytest
-from asking import asking, engine_pid, files_below, health, post, problem, until, well
+from asking import asking, engine_pid, files_below, health, post, problem, well
+from waiting import until
 
 pytestmark = pytest.mark.server
 

@@ -3,25 +3,15 @@ import base64
 import json
 import os
 import signal
-import threading
-import time
 
 import httpx
 import pytest
+from waiting import until
 
 from sam3d_bento.serverless.handler import Handler
 from sam3d_bento.serving.worker_state import State
 
-PATIENCE = 30  # seconds; every wait below ends on an event, this only bounds a failure
 SECRET = "s3cr3t"
-
-
-def until(condition):
-    """Wait for a state of another thread or process that no event announces."""
-    give_up = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < give_up, "this did not happen in time"
-        threading.Event().wait(0.01)
 
 
 def encoded(photo):

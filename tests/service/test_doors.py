@@ -10,6 +10,7 @@ import pytest
 import s3_server
 import trimesh
 from click.testing import CliRunner
+from waiting import until
 
 from sam3d_bento.cli import main
 from sam3d_bento.serving.asset_folder import AssetFolder
@@ -187,6 +188,7 @@ def test_ids_cannot_be_guessed(what, tmp_path):
 def test_a_line_of_the_log_is_json_and_says_who_was_refused(guarded):
     with guarded.client(headers={"X-Request-Id": "a-stranger"}) as stranger:
         stranger.get("/api/options")
+    until(lambda: guarded.log_lines('"request done"', '"a-stranger"'))  # written after the answer
     lines = [json.loads(line) for line in guarded.log_lines('"a-stranger"')]
     assert [line["message"] for line in lines] == ["request start", "request done"]
     assert (lines[1]["status"], lines[1]["outcome"]) == (401, "unauthorized")

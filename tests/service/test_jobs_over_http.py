@@ -14,6 +14,7 @@ import pytest
 import trimesh
 from click.testing import CliRunner
 from PIL import Image
+from waiting import PATIENCE, until
 
 from sam3d_bento.cli import main
 
@@ -21,15 +22,6 @@ pytestmark = pytest.mark.server
 
 SMALL = {"target_faces": "1000", "texture_size": "512"}
 RED = (220, 30, 30)
-PATIENCE = 60
-
-
-def until(condition):
-    give_up = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        assert time.monotonic() < give_up, "this did not happen in time"
-        threading.Event().wait(0.02)
-    return found
 
 
 def submit(client, photo, **options):

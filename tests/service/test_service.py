@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import trimesh
 from PIL import Image
+from waiting import until
 
 pytestmark = pytest.mark.server
 
@@ -231,8 +232,7 @@ def test_a_client_that_goes_away_is_forgotten_and_the_next_gets_its_own_mesh(sta
     )
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(head.encode() + body)
-        while not server.log_lines("engine start request_id=goes-away"):
-            threading.Event().wait(0.01)
+        until(lambda: server.log_lines("engine start request_id=goes-away"))
     answers = {}
 
     def ask(name, colour):
@@ -247,7 +247,7 @@ def test_a_client_that_goes_away_is_forgotten_and_the_next_gets_its_own_mesh(sta
     red, blue = mean_colour(answers["red"]), mean_colour(answers["blue"])
     assert red[0] > 150 > red[2]
     assert blue[2] > 150 > blue[0]
-    assert "outcome=cancelled" in server.log_lines("request done request_id=goes-away")[0]
+    assert "outcome=cancelled" in until(lambda: server.log_lines("request done request_id=goes-away"))[0]
     assert len(list(server.output_dir.glob("*.glb"))) == 2, "nobody's result is not stored"
 
 
@@ -300,8 +300,7 @@ def test_a_request_that_runs_is_answered_before_sigterm_ends_the_service(start_s
 
     thread = threading.Thread(target=ask)
     thread.start()
-    while not server.log_lines("engine start"):
-        threading.Event().wait(0.01)
+    until(lambda: server.log_lines("engine start"))
     assert server.stop() == 0
     thread.join()
     assert answers[0].status_code == 200

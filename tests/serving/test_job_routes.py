@@ -3,14 +3,13 @@
 import gc
 import json
 import threading
-import time
 
 import pytest
+from waiting import PATIENCE, until
 
 from sam3d_bento.serving.routing import backend
 from sam3d_bento.submission import Asset, Submission
 
-PATIENCE = 30
 FIELDS = {
     "id",
     "state",
@@ -36,14 +35,6 @@ def submit(http, text, status=202, **options):
     answer = http.post("/api/jobs", files=photo(text), **options)
     assert answer.status_code == status, answer.text
     return answer.json()
-
-
-def until(condition):
-    give_up = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        assert time.monotonic() < give_up, "this did not happen in time"
-        threading.Event().wait(0.01)
-    return found
 
 
 def ended(http, job):

@@ -5,14 +5,13 @@ import time
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from waiting import until
 
 from sam3d_bento.errors import GpuOutOfMemory
 from sam3d_bento.serving import gpu
 from sam3d_bento.serving.job import Job
 from sam3d_bento.serving.telemetry import Telemetry
 from sam3d_bento.submission import Asset
-
-PATIENCE = 30
 
 
 class Scrape:
@@ -39,13 +38,6 @@ class Scrape:
 
 def photo(text):
     return {"image": ("photo.png", text.encode(), "image/png")}
-
-
-def wait_for(condition):
-    give_up = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < give_up
-        threading.Event().wait(0.01)
 
 
 def test_requests_are_counted_by_route_status_and_outcome(serve):
@@ -92,7 +84,7 @@ def test_stages_are_measured_with_the_wait_before_them(serve):
     http = serve(queue_limit=5)
     first = threading.Thread(target=http.post, args=("/api/inference",), kwargs={"files": photo("nap:0.3")})
     first.start()
-    wait_for(lambda: http.get("/health").json()["queue"]["running"])
+    until(lambda: http.get("/health").json()["queue"]["running"])
     http.post("/api/inference", files=photo("nap:0"))
     first.join()
     now = Scrape(http)
@@ -108,7 +100,7 @@ def test_stages_are_measured_with_the_wait_before_them(serve):
 def test_a_lost_engine_and_its_replacement_are_counted(serve):
     http = serve()
     assert http.post("/api/inference", files=photo("crash")).json()["code"] == "engine_lost"
-    wait_for(lambda: http.get("/health").status_code == 200)
+    until(lambda: http.get("/health").status_code == 200)
     now = Scrape(http)
     assert now.value("sam3d_engine_losses_total", process="engine") == 1
     assert now.value("sam3d_engine_loads_total", process="engine") == 2
@@ -124,7 +116,7 @@ def test_the_queue_is_told_while_a_job_runs_and_quickly(serve):
     ]
     for client in clients:
         client.start()
-    wait_for(lambda: http.get("/health").json()["queue"]["waiting"] == 2)
+    until(lambda: http.get("/health").json()["queue"]["waiting"] == 2)
     started = time.perf_counter()
     now = Scrape(http)
     assert time.perf_counter() - started < 2, "it does not wait for the run"

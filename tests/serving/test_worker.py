@@ -3,24 +3,14 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
+from waiting import PATIENCE, until
 
 from sam3d_bento.errors import Busy, Cancelled, DeadlineExceeded, EngineLost, Internal, NoObject, NotReady
 from sam3d_bento.options import Options
 from sam3d_bento.serving.worker_state import State
 from sam3d_bento.submission import Submission
-
-PATIENCE = 30  # seconds; every wait below ends on an event, this only bounds a failure
-
-
-def until(condition):
-    """Wait for a state of another thread or process that no event announces."""
-    give_up = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < give_up, "this did not happen in time"
-        threading.Event().wait(0.01)
 
 
 def ready(worker):
