@@ -23,8 +23,9 @@ SAME_WAY = 0.8  # cosine
 # Levels of cost to a factor of two. Within a level chance decides: strictly ordered, only few would merge at once.
 LEVELS = 2
 
-# After a round in vain every pair that is left is asked for itself, lest each is refused in a round of its own. Not so
-# a pair of so many times as many faces as they have on average: its faces would be asked for too many neighbours.
+# Once more are refused than accepted, each pair is asked for itself before one of its clusters proposes, lest all that a
+# cluster touches refuse it one by one. Not so a pair of so many times as many faces as they have on average: its faces
+# would be asked for too many neighbours.
 CROWDS = 10
 
 TINY = 1e-12  # keeps logarithms and quotients finite; costs are of the order of 1
@@ -48,23 +49,26 @@ def merge(
     """
     graph = ClusterGraph.of(labels, first, second, lengths, normals, areas, perimeters)
     columns = np.ascontiguousarray(normals.T)  # the faces are asked column by column
-    ask_faces = False
+    ask_faces = ask_pairs = False
     while len(graph.first):
         count = len(graph.areas)
         ask_faces = ask_faces or count * FEW_FACES < len(labels)
-        edges, rank = _candidates(graph, least_cosine if ask_faces else SAME_WAY)
+        edges = _candidates(graph, least_cosine if ask_faces else SAME_WAY)
+        if ask_pairs:
+            misfit = _misfits(graph, edges, labels, columns, least_cosine)
+            graph.refused[edges.compress(misfit)] = True
+            edges = edges.compress(~misfit)
         if not len(edges):
             if ask_faces:
                 break
             ask_faces = True
             continue
+        rank = _ranks(graph, edges)
         edge, child, parent = _proposals(graph, edges, rank)
         if ask_faces:
             accepted, refused = _fitting(graph, child, parent, rank[edge], labels, columns, least_cosine)
             graph.refused[edges[edge[refused]]] = True
-            if not accepted.any():
-                graph.refused[_misfits(graph, edges, labels, columns, least_cosine)] = True
-                continue
+            ask_pairs = ask_pairs or np.count_nonzero(refused) > np.count_nonzero(accepted)
             edge, child, parent = edge[accepted], child[accepted], parent[accepted]
         if len(child):
             labels = graph.contract(edges[edge], child, parent).take(labels)
@@ -79,27 +83,34 @@ def shuffled(count: int) -> Indices:
     return (mixed >> np.uint64(40)).astype(np.intp)
 
 
-def _candidates(graph: ClusterGraph, least_cosine: float) -> tuple[Indices, Indices]:
-    """The edges whose clusters may merge, and the rank of each by its cost, 0 the lowest."""
+def _candidates(graph: ClusterGraph, least_cosine: float) -> Indices:
+    """The edges whose clusters may merge, no face asked."""
     one, other = (graph.normals.take(ends, axis=1) for ends in (graph.first, graph.second))
     both = one + other
     size = np.sqrt(_dot(graph.normals, graph.normals))
     one_length, other_length, length = size.take(graph.first), size.take(graph.second), np.sqrt(_dot(both, both))
     least = least_cosine * length
-    edges = np.flatnonzero(
+    return np.flatnonzero(
         (_dot(one, both) > least * one_length) & (_dot(other, both) > least * other_length) & ~graph.refused
     )
 
+
+def _ranks(graph: ClusterGraph, edges: Indices) -> Indices:
+    """Of each of the edges (N,), by its cost, 0 the lowest."""
+    first, second = graph.first.take(edges), graph.second.take(edges)
+    one, other = graph.normals.take(first, axis=1), graph.normals.take(second, axis=1)
+    size = np.sqrt(_dot(graph.normals, graph.normals))
+    both = one + other
     # What the merger adds to the sum of area times squared deviation from the mean normal, for each unit of border that
     # it saves; more where the border is but a small part of the outlines.
     border = graph.lengths.take(edges) + TINY
-    deviation = np.maximum((one_length + other_length - length).take(edges), 0)
-    outline = np.minimum(*(graph.perimeters.take(ends.take(edges)) for ends in (graph.first, graph.second)))
+    deviation = np.maximum(size.take(first) + size.take(second) - np.sqrt(_dot(both, both)), 0)
+    outline = np.minimum(graph.perimeters.take(first), graph.perimeters.take(second))
     cost = deviation / border * np.sqrt(np.maximum(outline / border, 1))
     level = np.floor(LEVELS * np.log2(cost + TINY)).astype(np.intp)
     rank = np.empty(len(edges), dtype=np.intp)
     rank[stable_order((level << 24) + shuffled(len(edges)))] = np.arange(len(edges))
-    return edges, rank
+    return rank
 
 
 def _proposals(graph: ClusterGraph, edges: Indices, rank: Indices) -> tuple[Indices, Indices, Indices]:
@@ -166,20 +177,27 @@ def _strays(
     return strays
 
 
-def _misfits(graph: ClusterGraph, edges: Indices, labels: Indices, normals: Floats, least_cosine: float) -> Indices:
-    """Those of the edges whose two clusters, merged by themselves, would have a face too far from the mean normal."""
+def _misfits(graph: ClusterGraph, edges: Indices, labels: Indices, normals: Floats, least_cosine: float) -> Bool:
+    """Which of the edges (N,) join two clusters that, merged by themselves, would have a face too far from the mean."""
+    misfit = np.zeros(len(edges), dtype=bool)
     sizes = np.bincount(labels, minlength=len(graph.areas))
     faces = sizes.take(graph.first.take(edges)) + sizes.take(graph.second.take(edges))
-    edges = edges.compress(faces <= CROWDS * faces.mean())
-    first, second = graph.first.take(edges), graph.second.take(edges)
+    asked = np.flatnonzero(faces * len(faces) <= CROWDS * faces.sum())
+    first, second = graph.first.take(edges.take(asked)), graph.second.take(edges.take(asked))
     joined = _unit(graph.normals.take(first, axis=1) + graph.normals.take(second, axis=1))
-    by_cluster, stops = stable_order(labels), np.cumsum(sizes)
-    misfit = np.zeros(len(edges), dtype=bool)
+
+    involved = np.zeros(len(sizes), dtype=bool)
+    involved[first] = involved[second] = True
+    by_cluster = np.flatnonzero(involved.take(labels))
+    by_cluster = by_cluster.take(stable_order(labels.take(by_cluster)))
+    sizes *= involved
+    stops = np.cumsum(sizes)
     for cluster in (first, second):
         stop = stops.take(cluster)
         merger, member = members(stop - sizes.take(cluster), stop)
-        misfit[merger.compress(_cosines(normals, by_cluster.take(member), joined, merger) < least_cosine)] = True
-    return edges.compress(misfit)
+        strays = _cosines(normals, by_cluster.take(member), joined, merger) < least_cosine
+        misfit[asked.take(merger.compress(strays))] = True
+    return misfit
 
 
 def _cosines(normals: Floats, face: Indices, means: Floats, mean: Indices) -> Floats:
