@@ -31,6 +31,21 @@ class Adjacency:
     neighbours: Indices
     edge_lengths: Floats
 
+    def part(self, faces: Indices) -> Adjacency:
+        """Of some faces (N,), in order, which are numbered anew from 0. Edges to others are borders."""
+        number = np.full(len(self.neighbours), -1, dtype=np.intp)
+        number[faces] = np.arange(len(faces))
+        first, second = number.take(self.first), number.take(self.second)
+        inner = (first >= 0) & (second >= 0)
+        neighbours = number.take(self.neighbours.take(faces, axis=0))
+        return Adjacency(
+            first=first.compress(inner),
+            second=second.compress(inner),
+            lengths=self.lengths.compress(inner),
+            neighbours=np.where(neighbours < 0, np.arange(len(faces))[:, None], neighbours),
+            edge_lengths=self.edge_lengths.take(faces, axis=0),
+        )
+
     def pieces(self, labels: Indices) -> Indices:
         """(F,) connected components of the faces with equal labels (F,), numbered from 0."""
         same = labels.take(self.first) == labels.take(self.second)
@@ -47,7 +62,7 @@ class Adjacency:
 def adjacency(vertices: Float32, faces: Int32) -> Adjacency:
     """The dual graph of vertices (V, 3) float32 and faces (F, 3) int32."""
     start = faces.ravel().astype(np.int64)
-    end = np.roll(faces, -1, axis=1).ravel().astype(np.int64)
+    end = faces.take([1, 2, 0], axis=1).ravel().astype(np.int64)
     edge = np.minimum(start, end) * len(vertices) + np.maximum(start, end)
     ordered = stable_order(edge)
     lead = np.flatnonzero(leads(edge.take(ordered)))
@@ -59,9 +74,9 @@ def adjacency(vertices: Float32, faces: Int32) -> Adjacency:
     opposite = start[one] != start[other]
     one, other = one[opposite], other[opposite]
 
-    places = vertices.astype(np.float64)
-    along = places.take(end, axis=0) - places.take(start, axis=0)
-    edge_lengths = np.sqrt(np.einsum("ij,ij->i", along, along))
+    places = vertices.astype(np.float64).take(faces, axis=0)
+    along = places.take([1, 2, 0], axis=1) - places
+    edge_lengths = np.sqrt(np.einsum("fki,fki->fk", along, along)).ravel()
     neighbours = np.repeat(np.arange(len(faces)), 3)
     neighbours[one], neighbours[other] = other // 3, one // 3
     return Adjacency(

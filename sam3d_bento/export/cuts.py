@@ -7,17 +7,25 @@ import numpy as np
 from sam3d_bento.export import raster
 from sam3d_bento.export.flatten import Flat
 from sam3d_bento.export.outline import Windows, layered
+from sam3d_bento.export.ranges import members
+from sam3d_bento.export.raster import Texels
+from sam3d_bento.export.sorting import leads
 from sam3d_bento.export.surface import Floats, Indices
-from sam3d_bento.reconstruction import Bool, Float32
+from sam3d_bento.reconstruction import Bool
 
 # Edge of a chart's box, as a share of the edge of a square with the area of all charts.
 LONGEST = 1.2
 
+# Of more cells covered twice only some are looked at, which bounds the memory: what they leave, the next look finds.
+MOST_CELLS = 1 << 16
 
-def overlong(flat: Flat, labels: Indices) -> Bool:
-    """(F,) the faces in the far half of every chart that is longer than LONGEST allows. labels (F,): their charts."""
-    longest = LONGEST * np.sqrt(_areas(flat.corners).sum())
-    long = (flat.extents.max(axis=1) > longest) & (np.bincount(labels) > 1)
+
+def overlong(flat: Flat, labels: Indices, area: float) -> Bool:
+    """(F,) the faces in the far half of every chart that is longer than LONGEST allows; single faces stay whole.
+
+    labels (F,): their charts; area: of all charts that are to share a page.
+    """
+    long = (flat.extents.max(axis=1) > LONGEST * np.sqrt(area)) & (np.bincount(labels) > 1)
     face = np.flatnonzero(long[labels])
     axis = flat.extents.argmax(axis=1)[labels[face]]
     centres = flat.corners[face].mean(axis=1)
@@ -28,42 +36,65 @@ def overlong(flat: Flat, labels: Indices) -> Bool:
 
 
 def overlapping(flat: Flat, labels: Indices, scale: float, shift: Floats) -> Bool:
-    """(F,) the faces without which no point of a grid is covered twice by one chart; the smaller of two layers goes.
+    """(F,) the faces without which no point of a grid is covered by more than half as many layers of one chart: the
+    upper or the lower ones, whichever have less area. Where there are two layers, one is left.
 
     The points are the centres of the cells of a unit grid, when the chart is scaled and then moved by its shift (C, 2).
     """
     size = np.ceil(flat.extents * scale + shift).astype(np.intp) + 1
     windows = Windows(size[:, 0], size[:, 1])
-    chart, column, row = windows.locate(layered(flat.outline.moved(scale, shift), windows))
+    cells = layered(flat.outline.moved(scale, shift), windows)
+    cells = cells[:: 1 + len(cells) // MOST_CELLS]
     result = np.zeros(len(labels), dtype=bool)
-    for which in np.unique(chart):
-        face = np.flatnonzero(labels == which)
-        here = chart == which
-        edge = int(size[which].max())
-        cells = row[here] * edge + column[here]
-        corners = flat.corners[face] * scale + shift[which]
-        result[face[_smaller_layer(corners, flat.heights[face], cells, edge)]] = True
+    if not len(cells):
+        return result
+    # The windows of these charts, one above the other, are one grid.
+    chart, column, row = windows.locate(cells)
+    several = np.zeros(len(size), dtype=bool)
+    several[chart] = True
+    tops = np.cumsum(size[:, 1] * several)
+    bottoms, columns = tops - size[:, 1], int(size[several, 0].max())
+    face = np.flatnonzero(several.take(labels))
+    own = labels.take(face)
+    corners = flat.corners.take(face, axis=0) * scale + shift.take(own, axis=0)[:, None]
+    corners[:, :, 1] += bottoms.take(own)[:, None]
+    texels = raster.among((bottoms.take(chart) + row) * columns + column, corners, columns)
+
+    below, above = _halves(texels, flat.heights.take(face, axis=0), own)
+    areas = _areas(corners)
+    least = [np.bincount(own, areas * half) for half in (below, above)]
+    result[face] = np.where((least[0] <= least[1]).take(own), below, above)
     return result
 
 
-def _smaller_layer(corners: Floats, heights: Floats, cells: Indices, edge: int) -> Indices:
-    """Which faces cover one of the cells, but none of them on top; or none at the bottom, if these have less area."""
-    uv = (corners.reshape(-1, 2) / edge).astype(np.float32)
-    covering = list(raster.inside(uv, np.arange(len(uv), dtype=np.int32).reshape(-1, 3), edge))
-    index = np.concatenate([texels.index for texels in covering])
-    face = np.concatenate([texels.faces for texels in covering])
-    weights: Float32 = np.concatenate([texels.weights for texels in covering])
-    twice = np.isin(index, cells)
-    index, face = index[twice], face[twice]
-    height = np.einsum("ij,ij->i", weights[twice], heights[face])
-    order = np.lexsort((height, index))
-    index, face = index[order], face[order]
-    top = np.append(index[1:] != index[:-1], True)
-    bottom = np.append(True, index[1:] != index[:-1])
-    layers_below = np.unique(face[~top])
-    layers_above = np.unique(face[~bottom])
-    areas = _areas(corners)
-    return min(layers_below, layers_above, key=lambda faces: float(areas[faces].sum()))
+def _halves(texels: Texels, heights: Floats, labels: Indices) -> tuple[Bool, Bool]:
+    """(F,) which faces are among the lower half of the layers, and which among the upper; of three the middle one is in
+    neither. Every chart with texels has faces in both.
+
+    heights (F, 3): of the faces' corners above the plane of their chart; labels (F,): that chart.
+
+    With two layers a face is in a half if it is so in one of the texels, and without these faces nothing lies on
+    anything. Where there are more, most of its texels decide, and only those where the layers are many: at the rims
+    some are missing, and single faces would be taken for those of another turn.
+    """
+    height = np.einsum("ij,ij->i", texels.weights, heights.take(texels.faces, axis=0))
+    order = np.lexsort((height, texels.index))
+    face, lead = texels.faces.take(order), np.flatnonzero(leads(texels.index.take(order)))
+    layers = np.diff(lead, append=len(face))
+    chart = labels.take(face.take(lead))
+    most = np.zeros(int(labels.max()) + 1, dtype=np.intp)
+    np.maximum.at(most, chart, layers)
+
+    halves = (lead, lead + layers // 2), (lead + (layers + 1) // 2, lead + layers)
+    many = 2 * layers > most.take(chart)
+    hits, votes = (
+        [np.bincount(face.take(members(first[of], stop[of])[1]), minlength=len(labels)) for first, stop in halves]
+        for of in (slice(None), many)
+    )
+    below, above = votes[0] > votes[1], votes[1] > votes[0]
+    decided = (most > 2) & np.logical_and(*(np.bincount(labels, half, len(most)) > 0 for half in (below, above)))
+    decides = decided.take(labels)
+    return np.where(decides, below, hits[0] > 0), np.where(decides, above, hits[1] > 0)
 
 
 def _areas(corners: Floats) -> Floats:

@@ -10,7 +10,7 @@ from sam3d_bento.export.adjacency import Adjacency
 from sam3d_bento.export.cluster_graph import cluster_normals
 from sam3d_bento.export.outline import Outline
 from sam3d_bento.export.sorting import stable_order
-from sam3d_bento.export.surface import Floats, Indices, area_vectors
+from sam3d_bento.export.surface import Floats, Indices, area_vectors, lengths
 from sam3d_bento.reconstruction import Float32, Int32
 
 TURNS = 16  # directions tried over a quarter turn, and how often the step between them is halved then
@@ -32,29 +32,54 @@ class Flat:
 def flatten(vertices: Float32, faces: Int32, labels: Indices, edges: Adjacency) -> Flat:
     """labels (F,): the chart of each face, numbered from 0; no face turned away from the mean normal of its chart."""
     vectors = area_vectors(vertices, faces)
-    areas = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     sums = cluster_normals(labels, vectors, np.ones(len(faces))).T
-    projected = np.maximum(np.sqrt(np.einsum("ij,ij->i", sums, sums)), np.finfo(np.float64).tiny)
+    projected = np.maximum(lengths(sums), np.finfo(np.float64).tiny)
     right, up, away = _frames(sums / projected[:, None])
     # A texel shows the same area everywhere: what projection takes from a chart, scale gives back.
-    scale = np.sqrt(np.bincount(labels, areas) / projected)[:, None]
-    places = vertices.astype(np.float64).take(faces, axis=0)
-    x, y = (_along(places, (way * scale).take(labels, axis=0)) for way in (right, up))
+    scale = np.sqrt(np.bincount(labels, lengths(vectors)) / projected)[:, None]
+    right, up = right * scale, up * scale
 
+    places = vertices.astype(np.float64)
     face, corner = np.nonzero(edges.borders(labels))
-    chart = labels[face]
-    angle, low, extents = _boxes(x[face, corner], y[face, corner], chart, len(scale))
-    cosine, sine = np.cos(angle).take(labels)[:, None], np.sin(angle).take(labels)[:, None]
+    chart, points = labels.take(face), places.take(faces[face, corner], axis=0)
+    x, y = (np.einsum("ij,ij->i", points, way.take(chart, axis=0)) for way in (right, up))
+    angle, low, extents = _boxes(x, y, chart, len(scale))
+
+    cosine, sine = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    columns = [np.ascontiguousarray(column).take(faces) for column in places.T]
     corners = np.empty((len(faces), 3, 2))
-    np.subtract(cosine * x - sine * y, low[0].take(labels)[:, None], out=corners[:, :, 0])
-    np.subtract(sine * x + cosine * y, low[1].take(labels)[:, None], out=corners[:, :, 1])
-    outline = Outline(chart, corners[face, corner], corners[face, (corner + 1) % 3])
-    return Flat(corners, _along(places, away.take(labels, axis=0)), extents.T, outline)
+    for axis, way in enumerate((cosine * right - sine * up, sine * right + cosine * up)):
+        np.subtract(_along(columns, way, labels), low[axis].take(labels)[:, None], out=corners[:, :, axis])
+    return Flat(corners, _along(columns, away, labels), extents.T, _outline(corners, face, corner, chart))
 
 
-def _along(places: Floats, directions: Floats) -> Floats:
-    """(F, 3): the places (F, 3, 3) of each face's corners along its direction (F, 3)."""
-    along: Floats = np.einsum("fkj,fj->fk", places, directions)
+def joined(parts: list[tuple[Indices, Indices, Flat]], labels: Indices, edges: Adjacency) -> Flat:
+    """The layout of the charts labels (F,) that are among those of the parts.
+
+    Each part: some faces (N,), their charts within it (N,), and these laid out. The first part has all faces, the
+    charts of a later one take the place of those before.
+    """
+    (_, charts, whole), *later = parts
+    corners, heights = whole.corners.copy(), whole.heights.copy()
+    extents = np.empty((int(labels.max()) + 1, 2))
+    extents[labels] = whole.extents.take(charts, axis=0)
+    for faces, charts, flat in later:
+        corners[faces], heights[faces] = flat.corners, flat.heights
+        extents[labels.take(faces)] = flat.extents.take(charts, axis=0)
+    face, corner = np.nonzero(edges.borders(labels))
+    return Flat(corners, heights, extents, _outline(corners, face, corner, labels.take(face)))
+
+
+def _outline(corners: Floats, face: Indices, corner: Indices, chart: Indices) -> Outline:
+    return Outline(chart, corners[face, corner], corners[face, (corner + 1) % 3])
+
+
+def _along(columns: list[Floats], directions: Floats, labels: Indices) -> Floats:
+    """(F, 3): how far the corners, of columns x, y and z (F, 3), are along the direction (C, 3) of their chart."""
+    x, y, z = (
+        column * direction.take(labels)[:, None] for column, direction in zip(columns, directions.T, strict=True)
+    )
+    along: Floats = x + y + z
     return along
 
 

@@ -37,17 +37,30 @@ def inside(uv: Float32, faces: Int32, size: int) -> Iterator[Texels]:
     """In batches, the texels whose centre lies in a face. Where faces meet or overlap a texel comes several times."""
     corners = uv.take(faces, axis=0).astype(np.float64) * size
     face, row = _rows(corners[:, :, 1].min(axis=1), corners[:, :, 1].max(axis=1), size)
-    left, right = np.full(len(row), np.inf), np.full(len(row), -np.inf)
-    for start, end in ((0, 1), (1, 2), (2, 0)):
-        ends = corners[:, start].take(face, axis=0), corners[:, end].take(face, axis=0)
-        crossing = _crossing(*ends, row + 0.5)
-        np.fmin(left, crossing, out=left)
-        np.fmax(right, crossing, out=right)
+    left, right = _ends(corners, face, row)
     slopes, starts = _lines(corners, face, row + 0.5)
     for span, x in _columns(left, right, size):
         chosen = face.take(span)
         weights = _weights(slopes.take(chosen, axis=1), starts.take(span, axis=1), x + 0.5)
         yield Texels(row.take(span) * size + x, chosen, weights)
+
+
+def among(index: Indices, corners: Floats, columns: int) -> Texels:
+    """Those of the texels index (N,), row * columns + column, in order, whose centre lies in a face; several times
+    where faces overlap. corners (F, 3, 2) float64 of the faces, in texels."""
+    rows = int(index[-1]) // columns + 1
+    wanted = np.zeros(rows, dtype=bool)
+    wanted[index // columns] = True
+    face, row = _rows(corners[:, :, 1].min(axis=1), corners[:, :, 1].max(axis=1), rows)
+    met = wanted.take(row)
+    face, row = face.compress(met), row.compress(met)
+    first, stop = _centres(*_ends(corners, face, row), columns)
+    span, which = members(*(np.searchsorted(index, row * columns + column) for column in (first, stop)))
+    found = index.take(which)
+    slopes, starts = _lines(corners, face, row + 0.5)
+    chosen = face.take(span)
+    weights = _weights(slopes.take(chosen, axis=1), starts.take(span, axis=1), found % columns + 0.5)
+    return Texels(found, chosen, weights)
 
 
 def around(uv: Float32, faces: Int32, size: int, covered: Bool) -> Iterator[Texels]:
@@ -111,6 +124,18 @@ def _runs(batch: Indices) -> Iterator[tuple[int, int]]:
     changes = np.flatnonzero(np.diff(batch)) + 1
     bounds = [0, *changes.tolist(), len(batch)]
     yield from itertools.pairwise(bounds)
+
+
+def _ends(corners: Floats, face: Indices, row: Indices) -> tuple[Floats, Floats]:
+    """(N,) x where the horizontal line through the centres of the row begins and ends to be in the face of corners
+    (F, 3, 2); infinite, and the end before the beginning, where it never is."""
+    left, right = np.full(len(row), np.inf), np.full(len(row), -np.inf)
+    for start, end in ((0, 1), (1, 2), (2, 0)):
+        ends = corners[:, start].take(face, axis=0), corners[:, end].take(face, axis=0)
+        crossing = _crossing(*ends, row + 0.5)
+        np.fmin(left, crossing, out=left)
+        np.fmax(right, crossing, out=right)
+    return left, right
 
 
 def _crossing(start: Floats, end: Floats, y: Floats) -> Floats:

@@ -9,13 +9,13 @@ import numpy as np
 from sam3d_bento.export.adjacency import Adjacency, adjacency
 from sam3d_bento.export.charts import charts
 from sam3d_bento.export.cuts import overlapping, overlong
-from sam3d_bento.export.flatten import Flat, flatten
+from sam3d_bento.export.flatten import Flat, flatten, joined
 from sam3d_bento.export.layout import Unwrapped, fault
 from sam3d_bento.export.pack import pack
 from sam3d_bento.export.sorting import distinct
 from sam3d_bento.export.surface import Floats, Indices, face_areas
 from sam3d_bento.export.xatlas_unwrap import unwrap_by_xatlas
-from sam3d_bento.reconstruction import Float32, Int32
+from sam3d_bento.reconstruction import Bool, Float32, Int32
 
 __all__ = ["Unwrapped", "unwrap"]
 
@@ -31,8 +31,11 @@ CELLS_PER_CHART = 10
 EXPECTED_USE = 0.55  # the share of the texels that charts are expected to cover, when overlaps are looked for
 
 ROUNDS = 12  # of cutting overlaps off; charts that still overlap then fall into single faces
-FINER = 2  # overlaps are looked for twice as closely as texels are, because the scale found later is another one
-PACKINGS = 4  # for overlaps that show there nevertheless
+PACKINGS = 4  # for overlaps that show on the page nevertheless
+
+# Overlaps are looked for so many times as closely as texels are, because the scale found later is another one. At 2,
+# every other mesh of many charts had to be packed a second time, for an overlap of a texel or two.
+FINER = 3
 
 
 def unwrap(vertices: Float32, faces: Int32, texture_size: int) -> Unwrapped:
@@ -43,7 +46,7 @@ def unwrap(vertices: Float32, faces: Int32, texture_size: int) -> Unwrapped:
     Raises BadResult when that fails as well.
     """
     unwrapped = _unwrap(vertices, faces, texture_size)
-    reason = "no room" if unwrapped is None else fault(vertices, unwrapped, texture_size)
+    reason = "no room" if unwrapped is None else fault(unwrapped, texture_size)
     if unwrapped is not None and reason is None:
         return unwrapped
     log.warning("Unwrapping %d faces by xatlas: %s.", len(faces), reason)
@@ -54,12 +57,11 @@ def _unwrap(vertices: Float32, faces: Int32, texture_size: int) -> Unwrapped | N
     """The layout, unchecked; None when the charts found no room, or went on overlapping."""
     edges = adjacency(vertices, faces)
     labels = charts(vertices, faces, edges)
-    scale = texture_size * float(
-        np.sqrt(EXPECTED_USE / face_areas(vertices, faces).sum())
-    )  # texels to a unit of the scene
+    area = float(face_areas(vertices, faces).sum())
+    scale = texture_size * (EXPECTED_USE / area) ** 0.5  # texels to a unit of the scene
     known: float | None = None
     for _ in range(PACKINGS):
-        labels, flat = _without_overlaps(vertices, faces, labels, edges, scale)
+        labels, flat = _without_overlaps(vertices, faces, labels, edges, scale, area)
         cell = _cell(texture_size, len(flat.extents))
         packing = pack(flat, int(texture_size / cell), known and known / cell)
         if packing is None:
@@ -73,20 +75,34 @@ def _unwrap(vertices: Float32, faces: Int32, texture_size: int) -> Unwrapped | N
 
 
 def _without_overlaps(
-    vertices: Float32, faces: Int32, labels: Indices, edges: Adjacency, scale: float
+    vertices: Float32, faces: Int32, labels: Indices, edges: Adjacency, scale: float, area: float
 ) -> tuple[Indices, Flat]:
     """The charts (F,), and the same laid out flat, after what overlaps or is too long has become charts of its own."""
-    rounds = 0
-    while True:
-        flat = flatten(vertices, faces, labels, edges)
-        cut = overlong(flat, labels) | overlapping(flat, labels, FINER * scale, np.full(flat.extents.shape, 0.5))
+    flat = flatten(vertices, faces, labels, edges)
+    cut = _cut(flat, labels, scale, area)
+    if not cut.any():
+        return labels, flat
+    labels, part, own, around = labels.copy(), np.arange(len(faces)), labels, edges
+    parts = [(part, own, flat)]
+    for turn in range(ROUNDS):
+        # Only the charts that were cut may have to be cut again.
+        touched = np.flatnonzero(np.isin(own, own[cut]))
+        part, around = part.take(touched), around.part(touched)
+        last = turn == ROUNDS - 1
+        own = np.arange(len(part)) if last else around.pieces(2 * own.take(touched) + cut.take(touched))
+        labels[part] = labels.max() + 1 + own
+        flat = flatten(vertices, faces.take(part, axis=0), own, around)
+        parts.append((part, own, flat))
+        cut = _cut(flat, own, scale, area)
         if not cut.any():
-            return labels, flat
-        if (rounds := rounds + 1) < ROUNDS:
-            labels = edges.pieces(2 * labels + cut)
-        else:
-            loose = np.isin(labels, labels[cut])
-            labels = edges.pieces(np.where(loose, len(labels) + np.arange(len(labels)), labels))
+            break
+    _, labels = distinct(labels)
+    return labels, joined(parts, labels, edges)
+
+
+def _cut(flat: Flat, labels: Indices, scale: float, area: float) -> Bool:
+    """(F,) what is to be cut off the charts, labels (F,)."""
+    return overlong(flat, labels, area) | overlapping(flat, labels, FINER * scale, np.full(flat.extents.shape, 0.5))
 
 
 def _cell(texture_size: int, count: int) -> float:

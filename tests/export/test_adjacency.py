@@ -42,6 +42,19 @@ def test_a_closed_surface_has_half_as_many_edges_again_as_faces() -> None:
     assert edges.pieces(np.zeros(len(faces), int)).max() == 0
 
 
+def test_a_part_is_as_if_there_were_nothing_else() -> None:
+    vertices, faces = sphere(10)
+    some = np.flatnonzero(vertices[faces, 1].mean(axis=1) > 0.1)
+    part, alone = adjacency(vertices, faces).part(some), adjacency(vertices, faces[some])
+    for name in ("neighbours", "edge_lengths"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(alone, name))
+    pairs = [
+        {(*sorted(pair), length) for *pair, length in zip(of.first, of.second, of.lengths, strict=True)}
+        for of in (part, alone)
+    ]
+    assert pairs[0] == pairs[1]
+
+
 def test_pieces_are_connected_within_their_label_only() -> None:
     vertices, faces = sphere(10)
     edges = adjacency(vertices, faces)

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from export_meshes import Mesh, sphere
 
 from sam3d_bento.export.adjacency import adjacency
@@ -44,16 +45,18 @@ def test_the_smaller_layer_is_taken_out_of_a_ramp() -> None:
     assert most_layers(rest) == 1
 
 
-def test_a_ramp_of_many_turns_comes_apart_in_rounds() -> None:
-    mesh = ramp(3.5)
+@pytest.mark.parametrize(("turns", "layers", "rounds"), [(3.5, 4, 3), (29.5, 30, 6)])
+def test_a_ramp_of_many_turns_comes_apart_by_halves(turns: float, layers: int, rounds: int) -> None:
+    mesh = ramp(turns)
     edges, labels = adjacency(*mesh), np.zeros(len(mesh[1]), int)
     flat = flatten(*mesh, labels, edges)
-    assert most_layers(flat) == 4
-    for _ in range(6):
+    assert most_layers(flat) == layers
+    for _ in range(rounds):
         cut = overlapping(flat, labels, SCALE, np.full(flat.extents.shape, 0.5))
         labels = edges.pieces(2 * labels + cut)
         flat = flatten(*mesh, labels, edges)
     assert most_layers(flat) == 1
+    assert labels.max() + 1 < 4 * layers
 
 
 def test_long_charts_are_halved_and_compact_ones_kept() -> None:
@@ -64,13 +67,13 @@ def test_long_charts_are_halved_and_compact_ones_kept() -> None:
     mesh = vertices.astype(np.float32), faces.astype(np.int32)
     flat, labels = one_chart(mesh), np.zeros(60, int)
     assert flat.extents.max() > LONGEST * np.sqrt(0.3)
-    assert overlong(flat, labels).sum() == 30
+    assert overlong(flat, labels, 0.3).sum() == 30
     vertices, faces = sphere(10)
     labels = (vertices[faces, 1].mean(axis=1) > 0).astype(int)
-    assert not overlong(flatten(vertices, faces, labels, adjacency(vertices, faces)), labels).any()
+    assert not overlong(flatten(vertices, faces, labels, adjacency(vertices, faces)), labels, np.pi).any()
 
 
 def test_a_single_long_face_stays_whole() -> None:
     vertices = np.array([[0, 0, 0], [1, 0, 0], [0, 0.01, 0]], np.float32)
     flat = one_chart((vertices, np.array([[0, 1, 2]], np.int32)))
-    assert not overlong(flat, np.array([0])).any()
+    assert not overlong(flat, np.array([0]), 0.005).any()

@@ -3,7 +3,7 @@ from export_meshes import Floats, Mesh, blob
 
 from sam3d_bento.export.adjacency import adjacency
 from sam3d_bento.export.charts import LEAST, charts
-from sam3d_bento.export.flatten import Flat, flatten
+from sam3d_bento.export.flatten import Flat, flatten, joined
 from sam3d_bento.export.surface import Indices, face_areas
 
 BLOB = blob(60)
@@ -61,3 +61,25 @@ def test_an_oblong_chart_is_turned_to_fill_its_box() -> None:
     vertices = np.pad(oblong, ((0, 0), (0, 1))).astype(np.float32)
     laid, _ = flat((vertices, np.array([[0, 1, 2], [0, 2, 3]], np.int32)), np.array([0, 0]))
     np.testing.assert_allclose(np.sort(laid.extents[0]), [0.1, 1], atol=0.01)
+
+
+def test_what_is_laid_out_again_takes_the_place_of_what_was() -> None:
+    whole, labels = flat(BLOB)
+    edges, everything = adjacency(*BLOB), np.arange(len(labels))
+    some = np.flatnonzero(labels == np.bincount(labels).argmax())
+    part = edges.part(some)
+    centres = BLOB[0][BLOB[1][some]].mean(axis=1)
+    along = centres[:, np.ptp(centres, axis=0).argmax()]
+    own = part.pieces((along > np.median(along)).astype(int))
+    assert own.max() > 0
+    again = flatten(BLOB[0], BLOB[1][some], own, part)
+    charts = labels.copy()
+    charts[some] = labels.max() + 1 + own
+    charts = np.unique(charts, return_inverse=True)[1]
+
+    result, expected = joined([(everything, labels, whole), (some, own, again)], charts, edges), flat(BLOB, charts)[0]
+    np.testing.assert_allclose(result.corners, expected.corners, atol=1e-12)
+    np.testing.assert_allclose(result.heights, expected.heights, atol=1e-12)
+    np.testing.assert_allclose(result.extents, expected.extents, atol=1e-12)
+    np.testing.assert_array_equal(result.outline.chart, expected.outline.chart)
+    np.testing.assert_allclose(result.outline.start, expected.outline.start, atol=1e-12)

@@ -70,6 +70,25 @@ def test_neighbouring_faces_leave_no_gap() -> None:
     assert picture[15:185, 15:185].all()
 
 
+def test_among_finds_what_inside_finds_and_only_there() -> None:
+    size, random = 60, np.random.default_rng(4)
+    corners = random.uniform(0, 1, (40, 3, 2))
+    faces = np.arange(120, dtype=np.int32).reshape(-1, 3)
+    everywhere = inside(corners.reshape(-1, 2).astype(np.float32), faces, size)
+    some = np.sort(random.choice(size * size, 700, replace=False))
+    found = raster.among(some, corners.astype(np.float32) * float(size), size)
+
+    def hits(texels: Texels) -> dict[tuple[int, int], list[float]]:
+        keys = zip(texels.index.tolist(), texels.faces.tolist(), strict=True)
+        return dict(zip(keys, texels.weights.tolist(), strict=True))
+
+    expected = {key: weights for key, weights in hits(everywhere).items() if key[0] in set(some.tolist())}
+    assert hits(found).keys() == expected.keys()
+    assert len(expected) > 1000
+    for key, weights in hits(found).items():
+        np.testing.assert_allclose(weights, expected[key], atol=1e-5)
+
+
 def test_around_shows_the_nearest_point_of_the_border() -> None:
     size = 32
     uv = np.array([[0.2, 0.2], [0.8, 0.3], [0.4, 0.7]], np.float32)
