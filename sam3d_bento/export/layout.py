@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sam3d_bento.export.adjacency import adjacency
 from sam3d_bento.export.outline import Outline, Windows, layered
+from sam3d_bento.export.sorting import leads, stable_order
 from sam3d_bento.export.surface import Floats
 from sam3d_bento.reconstruction import Float32, Int32
 
@@ -33,8 +33,8 @@ def texel_use(unwrapped: Unwrapped) -> float:
     return float(np.abs(_signed_areas(unwrapped.uv[unwrapped.faces].astype(np.float64))).sum())
 
 
-def fault(vertices: Float32, unwrapped: Unwrapped, texture_size: int) -> str | None:
-    """What is wrong with a layout of the vertices (V, 3), in words; None when all is well.
+def fault(unwrapped: Unwrapped, texture_size: int) -> str | None:
+    """What is wrong with a layout, in words; None when all is well.
 
     Coordinates are in [0, 1], no face is mirrored (all are counter-clockwise in the image as it is seen), and no centre
     of a texel is in two faces.
@@ -44,17 +44,29 @@ def fault(vertices: Float32, unwrapped: Unwrapped, texture_size: int) -> str | N
         return "coordinates outside of the texture"
     # From here on y points up, as it does for who looks at the image.
     places = np.stack([uv[:, 0], 1 - uv[:, 1].astype(np.float64)], axis=1) * texture_size
-    corners = places[unwrapped.faces]
-    longest = np.sqrt(((corners - np.roll(corners, 1, axis=1)) ** 2).sum(axis=2).max(axis=1))
+    corners = places.take(unwrapped.faces, axis=0)
+    edges = corners.take([1, 2, 0], axis=1) - corners
+    longest = np.sqrt(np.einsum("fkj,fkj->fk", edges, edges).max(axis=1))
     if (_signed_areas(corners) < -ROUNDING * longest).any():
         return "mirrored faces"
-    edges = adjacency(vertices[unwrapped.vertex_map], unwrapped.faces)
-    face, corner = np.nonzero(edges.borders(np.zeros(len(corners), dtype=np.intp)))
+    start, end = _one_sided(unwrapped.faces)
     page = Windows(np.array([texture_size + 1]), np.array([texture_size]))
-    outline = Outline(np.zeros(len(face), dtype=np.intp), corners[face, corner], corners[face, (corner + 1) % 3])
+    outline = Outline(np.zeros(len(start), dtype=np.intp), places.take(start, axis=0), places.take(end, axis=0))
     if len(layered(outline, page)):
         return "faces on top of each other"
     return None
+
+
+def _one_sided(faces: Int32) -> tuple[Int32, Int32]:
+    """(E,) starts and ends of the edges that the faces (F, 3) run along more often in one direction than in the other:
+    all but these cancel out in the winding number around a point."""
+    start, end = faces.ravel(), faces.take([1, 2, 0], axis=1).ravel()
+    key = np.minimum(start, end).astype(np.int64) * (int(faces.max()) + 1) + np.maximum(start, end)
+    ordered = stable_order(key)
+    begins = np.flatnonzero(leads(key.take(ordered)))
+    balance = np.add.reduceat(np.where(start < end, 1, -1).take(ordered), begins)
+    odd = ordered.compress(np.repeat(balance != 0, np.diff(begins, append=len(key))))
+    return start.take(odd), end.take(odd)
 
 
 def _signed_areas(corners: Floats) -> Floats:

@@ -11,9 +11,8 @@ HALVES = [[0, 1, 2], [0, 2, 3]]
 
 
 def found(uv: Floats, faces: list[list[int]]) -> str | None:
-    vertices = np.random.default_rng(0).uniform(size=(len(uv), 3)).astype(np.float32)
     layout = Unwrapped(np.arange(len(uv), dtype=np.int32), np.array(faces, np.int32), uv.astype(np.float32))
-    return fault(vertices, layout, SIZE)
+    return fault(layout, SIZE)
 
 
 def test_a_square_of_two_faces_is_faultless() -> None:
@@ -50,3 +49,9 @@ def test_a_chart_folded_onto_itself() -> None:
     fan = np.concatenate([[[0.5, 0.5]], 0.5 + 0.4 * np.stack([np.cos(angle), -np.sin(angle)], axis=1)])
     assert found(fan, [[0, i, i + 1] for i in range(1, 5)]) is None
     assert found(fan, [[0, i, i + 1] for i in range(1, 7)]) == "faces on top of each other"
+
+
+def test_a_third_face_at_an_edge_is_seen_on_top_of_the_second() -> None:
+    # The first two make a square; the third begins at their common edge as well, on top of the second.
+    flap = np.array([[0.3, 0.3]])
+    assert found(np.concatenate([SQUARE, flap]), [*HALVES, [0, 2, 4]]) == "faces on top of each other"
