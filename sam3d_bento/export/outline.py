@@ -35,7 +35,7 @@ class Outline:
 
     def moved(self, scale: float, shift: Floats) -> Outline:
         """Scaled, then moved by the shift (C, 2) of each chart."""
-        by = shift[self.chart]
+        by = shift.take(self.chart, axis=0)
         return Outline(self.chart, self.start * scale + by, self.end * scale + by)
 
 
@@ -53,9 +53,9 @@ class Windows:
         return starts
 
     def locate(self, index: Indices) -> tuple[Indices, Indices, Indices]:
-        """(chart, column, row) of places in the array."""
+        """(chart, column, row) of places in the array, which are in order."""
         starts = self.starts
-        chart = np.searchsorted(starts, index, side="right") - 1
+        chart = np.repeat(np.arange(len(self.rows)), np.diff(np.searchsorted(index, starts)))
         row, column = np.divmod(index - starts[chart], self.columns[chart])
         return chart, column, row
 
@@ -88,17 +88,17 @@ def read_cells(outline: Outline, windows: Windows) -> Bool:
     low = np.ceil(np.minimum(outline.start[:, 1], outline.end[:, 1]) - reach - 0.5).astype(np.intp)
     high = np.floor(np.maximum(outline.start[:, 1], outline.end[:, 1]) + reach + 0.5).astype(np.intp)
     edge, row = members(low, high)
-    start, run = outline.start[edge], (outline.end - outline.start)[edge]
-    # The part of the edge at most `reach` above or below the centres of the row.
-    above = row + 0.5 - start[:, 1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ends = (above + np.array([[-reach], [reach]])) / run[:, 1]
-    ends = np.where(np.isfinite(ends), ends, [[0.0], [1.0]]).clip(0, 1)
-    one, other = start[:, 0] + ends * run[:, 0]
+    (x, y), (run, rise) = (np.ascontiguousarray(ends.T) for ends in (outline.start, outline.end - outline.start))
+    # The part of the edge at most `reach` above or below the centres of the row. All of a level one is, within any
+    # rise but none.
+    rise[rise == 0] = np.finfo(np.float64).tiny
+    above, rise, run, x = row + 0.5 - y.take(edge), rise.take(edge), run.take(edge), x.take(edge)
+    with np.errstate(over="ignore"):
+        one, other = (x + ((above + off) / rise).clip(0, 1) * run for off in (-reach, reach))
     left = np.ceil(np.minimum(one, other) - reach - 0.5).astype(np.intp)
     right = np.floor(np.maximum(one, other) + reach + 0.5).astype(np.intp)
-    chart = outline.chart[edge]
-    line = windows.starts[chart] + row * windows.columns[chart]
+    chart = outline.chart.take(edge)
+    line = windows.starts.take(chart) + row * windows.columns.take(chart)
     length = windows.starts[-1]
     spans = np.bincount(line + left, minlength=length) - np.bincount(line + right, minlength=length)
     read: Bool = (np.cumsum(spans) > 0) | (layers(outline, windows) > 0)
@@ -110,9 +110,9 @@ def _crossings(outline: Outline, windows: Windows) -> tuple[Indices, Counts]:
     low = np.ceil(np.minimum(outline.start[:, 1], outline.end[:, 1]) - 0.5).astype(np.intp)
     high = np.ceil(np.maximum(outline.start[:, 1], outline.end[:, 1]) - 0.5).astype(np.intp)
     edge, row = members(low, high)
-    start, end = outline.start.take(edge, axis=0), outline.end.take(edge, axis=0)
-    along = (row + 0.5 - start[:, 1]) / (end[:, 1] - start[:, 1])
-    column = np.ceil(start[:, 0] + along * (end[:, 0] - start[:, 0]) - 0.5).astype(np.intp)
+    (x, y), (run, rise) = (np.ascontiguousarray(ends.T) for ends in (outline.start, outline.end - outline.start))
+    along = (row + 0.5 - y.take(edge)) / rise.take(edge)
+    column = np.ceil(x.take(edge) + along * run.take(edge) - 0.5).astype(np.intp)
     chart = outline.chart.take(edge)
     place = windows.starts.take(chart) + row * windows.columns.take(chart) + column
-    return place, np.where(end[:, 1] < start[:, 1], 1, -1).astype(np.int16)
+    return place, np.where(rise < 0, 1, -1).astype(np.int16).take(edge)
