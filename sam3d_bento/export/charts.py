@@ -6,7 +6,7 @@ import numpy as np
 
 from sam3d_bento.export.adjacency import Adjacency
 from sam3d_bento.export.cluster_graph import cluster_normals
-from sam3d_bento.export.clusters import merge, shuffled
+from sam3d_bento.export.clusters import GOLDEN, merge
 from sam3d_bento.export.surface import Floats, Indices, area_vectors
 from sam3d_bento.reconstruction import Float32, Int32
 
@@ -41,47 +41,55 @@ def _straightened(labels: Indices, edges: Adjacency, normals: Floats, areas: Flo
     """The labels after faces along the borders have gone to the chart that they fit best: the direction of its mean
     normal, and the share of their outline that they have in common. Half of the faces move at a time, lest two
     neighbours change places for ever."""
+    # Column by column all of this is several times as fast.
     shares = np.ascontiguousarray((edges.edge_lengths / edges.edge_lengths.sum(axis=1, keepdims=True)).T)
-    sides = np.ascontiguousarray(edges.neighbours.T)  # column by column all of this is several times as fast
-    normals_of = np.ascontiguousarray(normals.T)
-    halves = shuffled(len(labels)) & 1
-    labels = labels.copy()
+    normals_of, weighted = np.ascontiguousarray(normals.T), np.ascontiguousarray((normals * areas[:, None]).T)
+    upper = np.arange(len(labels), dtype=np.uint64) * np.uint64(GOLDEN) >= 1 << 63
+    halves = [np.flatnonzero(~upper), np.flatnonzero(upper)]
+    sides_of = [np.ascontiguousarray(edges.neighbours.take(half, axis=0).T) for half in halves]
+    labels, sums = labels.copy(), cluster_normals(labels, normals, areas)
     for turn in range(ROUNDS):
-        means = _means(labels, normals, areas)
-        half = np.flatnonzero(halves == turn & 1)
-        own = labels.take(half)
-        a, b, c = labels.take(sides.take(half, axis=1))
+        means = _unit(sums)
+        half = halves[turn & 1]
+        own, (a, b, c) = labels.take(half), labels.take(sides_of[turn & 1])
         at_border = (a != own) | (b != own) | (c != own)
         face = half.compress(at_border)
         around = [column.compress(at_border) for column in (a, b, c)]
         share, normal = shares.take(face, axis=1), normals_of.take(face, axis=1)
-        best, chart = np.full(len(face), -np.inf), own.compress(at_border)
-        for candidate in (chart, *around):  # the face's own chart first: it stays there where others are no better
+        best, old = np.full(len(face), -np.inf), own.compress(at_border)
+        chart = old
+        for candidate in (old, *around):  # the face's own chart first: it stays there where others are no better
             shared = sum((candidate == beside) * part for beside, part in zip(around, share, strict=True))
             cosine = sum(part * mean.take(candidate) for part, mean in zip(normal, means, strict=True))
             score = np.where(cosine < LEAST, cosine - 2, cosine + shared)
             better = score > best
             best, chart = np.where(better, score, best), np.where(better, candidate, chart)
         labels[face] = chart
+        moved = chart != old
+        gone, come, what = old.compress(moved), chart.compress(moved), weighted.take(face.compress(moved), axis=1)
+        for total, part in zip(sums, what, strict=True):
+            total += np.bincount(come, part, minlength=len(total)) - np.bincount(gone, part, minlength=len(total))
     return labels
 
 
 def _without_steep(labels: Indices, edges: Adjacency, normals: Floats, areas: Floats) -> Indices:
-    """The labels after faces too steep for their chart, and what they held together, have become charts of their own.
+    """The labels, of connected charts, after faces too steep for theirs, and what these held together, have become
+    charts of their own.
 
     Without them the mean turns, so that others may be too steep. It ends with charts of one face at the latest.
     """
-    count, split = 0, edges.pieces(labels)
-    while count < (count := int(split.max()) + 1):
-        labels = split
-        means = _means(labels, normals, areas).take(labels, axis=1)
+    while True:
+        means = _unit(cluster_normals(labels, normals, areas)).take(labels, axis=1)
         steep = sum(mean * normal for mean, normal in zip(means, normals.T, strict=True)) < LEAST
+        if not steep.any():
+            return labels
         split = edges.pieces(2 * labels + steep)
-    return labels
+        if split.max() == labels.max():  # all faces of a chart are steep, and there is nothing to part them from
+            return labels
+        labels = split
 
 
-def _means(labels: Indices, normals: Floats, areas: Floats) -> Floats:
+def _unit(sums: Floats) -> Floats:
     """(3, C) of length 1."""
-    sums = cluster_normals(labels, normals, areas)
     means: Floats = sums / np.maximum(np.sqrt((sums * sums).sum(axis=0)), np.finfo(np.float64).tiny)
     return means

@@ -23,10 +23,14 @@ SAME_WAY = 0.8  # cosine
 # Levels of cost to a factor of two. Within a level chance decides: strictly ordered, only few would merge at once.
 LEVELS = 2
 
-# Once more are refused than accepted, each pair is asked for itself before one of its clusters proposes, lest all that a
-# cluster touches refuse it one by one. Not so a pair of so many times as many faces as they have on average: its faces
+# Once more are refused than accepted, each pair is asked for itself before its clusters propose, lest a cluster be
+# refused by all around it, one by one. Not so a pair of so many times as many faces as they have on average: its faces
 # would be asked for too many neighbours.
 CROWDS = 10
+
+# 2**64 over the golden ratio. The low bits of an index times this are as good as chance, and the index comes back from
+# them.
+GOLDEN = 0x9E3779B97F4A7C15
 
 TINY = 1e-12  # keeps logarithms and quotients finite; costs are of the order of 1
 
@@ -48,7 +52,7 @@ def merge(
     outside of the bound.
     """
     graph = ClusterGraph.of(labels, first, second, lengths, normals, areas, perimeters)
-    columns = np.ascontiguousarray(normals.T)  # the faces are asked column by column
+    columns = np.ascontiguousarray(normals.T, dtype=np.float32)  # faces are asked column by column
     ask_faces = ask_pairs = False
     while len(graph.first):
         count = len(graph.areas)
@@ -63,24 +67,16 @@ def merge(
                 break
             ask_faces = True
             continue
-        rank = _ranks(graph, edges)
-        edge, child, parent = _proposals(graph, edges, rank)
+        ranks = _ranks(graph, edges)
+        edge, child, parent = _proposals(graph, edges, ranks)
         if ask_faces:
-            accepted, refused = _fitting(graph, child, parent, rank[edge], labels, columns, least_cosine)
+            accepted, refused = _fitting(graph, child, parent, ranks[edge], labels, columns, least_cosine)
             graph.refused[edges[edge[refused]]] = True
-            ask_pairs = ask_pairs or np.count_nonzero(refused) > np.count_nonzero(accepted)
+            ask_pairs = ask_pairs or bool(refused.sum() > accepted.sum())
             edge, child, parent = edge[accepted], child[accepted], parent[accepted]
         if len(child):
             labels = graph.contract(edges[edge], child, parent).take(labels)
     return labels
-
-
-def shuffled(count: int) -> Indices:
-    """(count,) numbers of 24 bits that look random and are always the same."""
-    mixed = np.arange(count, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio
-    mixed ^= mixed >> np.uint64(29)
-    mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    return (mixed >> np.uint64(40)).astype(np.intp)
 
 
 def _candidates(graph: ClusterGraph, least_cosine: float) -> Indices:
@@ -90,13 +86,14 @@ def _candidates(graph: ClusterGraph, least_cosine: float) -> Indices:
     size = np.sqrt(_dot(graph.normals, graph.normals))
     one_length, other_length, length = size.take(graph.first), size.take(graph.second), np.sqrt(_dot(both, both))
     least = least_cosine * length
-    return np.flatnonzero(
+    edges: Indices = np.flatnonzero(
         (_dot(one, both) > least * one_length) & (_dot(other, both) > least * other_length) & ~graph.refused
     )
+    return edges
 
 
 def _ranks(graph: ClusterGraph, edges: Indices) -> Indices:
-    """Of each of the edges (N,), by its cost, 0 the lowest."""
+    """Of each of the edges (N,): its level of cost, and in the low bits, different for each, chance."""
     first, second = graph.first.take(edges), graph.second.take(edges)
     one, other = graph.normals.take(first, axis=1), graph.normals.take(second, axis=1)
     size = np.sqrt(_dot(graph.normals, graph.normals))
@@ -107,24 +104,29 @@ def _ranks(graph: ClusterGraph, edges: Indices) -> Indices:
     deviation = np.maximum(size.take(first) + size.take(second) - np.sqrt(_dot(both, both)), 0)
     outline = np.minimum(graph.perimeters.take(first), graph.perimeters.take(second))
     cost = deviation / border * np.sqrt(np.maximum(outline / border, 1))
-    level = np.floor(LEVELS * np.log2(cost + TINY)).astype(np.intp)
-    rank = np.empty(len(edges), dtype=np.intp)
-    rank[stable_order((level << 24) + shuffled(len(edges)))] = np.arange(len(edges))
-    return rank
+    level: Indices = np.floor(LEVELS * np.log2(cost + TINY)).astype(np.intp)
+    bits = len(edges).bit_length()
+    ranks: Indices = (level << bits) | _scattered(np.arange(len(edges)), bits)
+    return ranks
 
 
-def _proposals(graph: ClusterGraph, edges: Indices, rank: Indices) -> tuple[Indices, Indices, Indices]:
+def _scattered(numbers: Indices, bits: int, by: int = GOLDEN) -> Indices:
+    """The numbers, of so many bits, in another order. By the inverse of GOLDEN they come back."""
+    mask = (1 << bits) - 1
+    scattered: Indices = (numbers * (by & mask)) & mask
+    return scattered
+
+
+def _proposals(graph: ClusterGraph, edges: Indices, ranks: Indices) -> tuple[Indices, Indices, Indices]:
     """(edge, child, parent): clusters whose cheapest edge leads to a larger one that does not propose itself."""
-    count = len(graph.areas)
-    first, second = graph.first[edges], graph.second[edges]
-    best = np.full(count, len(edges))
-    np.minimum.at(best, first, rank)
-    np.minimum.at(best, second, rank)
-    by_rank = np.empty(len(edges), dtype=np.intp)
-    by_rank[rank] = np.arange(len(edges))
-
-    child = np.flatnonzero(best < len(edges))
-    edge = by_rank[best[child]]
+    count, none = len(graph.areas), np.iinfo(np.intp).max
+    first, second = graph.first.take(edges), graph.second.take(edges)
+    best = np.full(count, none)
+    np.minimum.at(best, first, ranks)
+    np.minimum.at(best, second, ranks)
+    child = np.flatnonzero(best < none)
+    bits = len(edges).bit_length()
+    edge = _scattered(best.take(child) & ((1 << bits) - 1), bits, pow(GOLDEN, -1, 1 << bits))
     parent = first[edge] + second[edge] - child
     larger = graph.areas[parent] > graph.areas[child]
     larger |= (graph.areas[parent] == graph.areas[child]) & (parent > child)
@@ -138,7 +140,7 @@ def _fitting(
     graph: ClusterGraph,
     child: Indices,
     parent: Indices,
-    rank: Indices,
+    ranks: Indices,
     labels: Indices,
     normals: Floats,
     least_cosine: float,
@@ -151,8 +153,8 @@ def _fitting(
     if crowded.any():
         # All children together turn the parent away from its own faces: only the cheapest one may come.
         cheapest = np.full(len(graph.areas), np.iinfo(np.intp).max)
-        np.minimum.at(cheapest, parent, rank)
-        alone = crowded & (rank == cheapest[parent])
+        np.minimum.at(cheapest, parent, ranks)
+        alone = crowded & (ranks == cheapest[parent])
         strays = _strays(graph, child[alone], parent[alone], labels, normals, least_cosine)
         stray = strays[child] | strays[parent]
         accepted |= alone & ~stray
@@ -202,7 +204,7 @@ def _misfits(graph: ClusterGraph, edges: Indices, labels: Indices, normals: Floa
 
 def _cosines(normals: Floats, face: Indices, means: Floats, mean: Indices) -> Floats:
     """(N,) between the faces (N,), of `normals` (3, F), and the means (N,), of `means` (3, M)."""
-    x, y, z = (column.take(face) * means[axis].take(mean) for axis, column in enumerate(normals))
+    x, y, z = (column.take(face) * of.take(mean) for column, of in zip(normals, means.astype(np.float32), strict=True))
     cosines: Floats = x + y + z
     return cosines
 

@@ -3,7 +3,7 @@ from export_meshes import Mesh, blob, sphere
 
 from sam3d_bento.export.adjacency import adjacency
 from sam3d_bento.export.cluster_graph import cluster_normals
-from sam3d_bento.export.clusters import merge, shuffled
+from sam3d_bento.export.clusters import merge
 from sam3d_bento.export.surface import Floats, Indices, area_vectors
 
 
@@ -75,9 +75,3 @@ def test_the_scale_of_areas_and_lengths_does_not_matter() -> None:
     small, _, _ = merged((vertices * np.float32(2**-7), faces), 0.5)
     large, _, _ = merged((vertices * np.float32(2**7), faces), 0.5)
     np.testing.assert_array_equal(small, large)
-
-
-def test_shuffled_numbers_are_all_different_and_in_no_order() -> None:
-    numbers = shuffled(1000)
-    assert len(np.unique(numbers)) == 1000
-    assert abs(np.corrcoef(numbers, np.arange(1000))[0, 1]) < 0.1
