@@ -77,6 +77,16 @@ def test_a_known_scale_is_kept_where_it_fits() -> None:
     assert again.scale == known
 
 
+def test_of_hundreds_of_charts_a_sample_tells_about_how_large_they_can_be() -> None:
+    flat, labels = laid(soup(3 * packing_module.FEW, 0.1))
+    packing = packed(flat)
+    assert readers(packing.page(flat, labels), labels, flat).max() == 1
+    larger = packing.scale * 1.04
+    again = pack(flat, CELLS, larger)
+    assert again is not None
+    assert again.scale < larger, "there was room for more"
+
+
 def test_the_many_smallest_charts_go_on_shelves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing_module, "MANY", 20)
     flat, labels = laid(soup(60, 0.1))
