@@ -7,8 +7,8 @@ import numpy as np
 from sam3d_bento.export.adjacency import Adjacency
 from sam3d_bento.export.cluster_graph import cluster_normals
 from sam3d_bento.export.clusters import GOLDEN, merge
-from sam3d_bento.export.surface import Floats, Indices, area_vectors
-from sam3d_bento.reconstruction import Float32, Int32
+from sam3d_bento.export.surface import Floats, Indices, area_vectors, lengths
+from sam3d_bento.reconstruction import Bool, Float32, Int32
 
 # Cosines between a face and the mean normal of its chart. Projection shortens a face by its cosine in one direction.
 GROWN = 0.6  # charts grow up to here, which leaves room to straighten their borders
@@ -21,20 +21,31 @@ PASSES, ROUNDS = 2, 6
 def charts(vertices: Float32, faces: Int32, edges: Adjacency) -> Indices:
     """(F,) the chart of each face, numbered from 0. No face is turned further than arccos(LEAST) from its chart's mean
     normal, and a chart is connected through inner edges."""
-    vectors = area_vectors(vertices, faces)
-    areas = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-    normals = vectors / np.maximum(areas, np.finfo(np.float64).tiny)[:, None]
+    normals, areas = _normals(vertices, faces)
     # In units of the mean face, so that no bound depends on the scale.
     areas /= areas.mean()
     unit = edges.edge_lengths.mean()
-    lengths, perimeters = edges.lengths / unit, edges.edge_lengths.sum(axis=1) / unit
+    borders, perimeters = edges.lengths / unit, edges.edge_lengths.sum(axis=1) / unit
 
     labels: Indices = np.arange(len(faces))
-    labels = merge(labels, edges.first, edges.second, lengths, normals, areas, perimeters, GROWN)
+    labels = merge(labels, edges.first, edges.second, borders, normals, areas, perimeters, GROWN)
     for _ in range(PASSES):
         labels = edges.pieces(_straightened(labels, edges, normals, areas))
-        labels = merge(labels, edges.first, edges.second, lengths, normals, areas, perimeters, LEAST)
+        labels = merge(labels, edges.first, edges.second, borders, normals, areas, perimeters, LEAST)
     return _without_steep(labels, edges, normals, areas)
+
+
+def parted(vertices: Float32, faces: Int32, labels: Indices, cut: Bool, edges: Adjacency) -> Indices:
+    """(F,) the charts, labels (F,), after the faces cut (F,) have left theirs. The mean normals are others then: faces
+    too steep for them leave as well."""
+    return _without_steep(edges.pieces(2 * labels + cut), edges, *_normals(vertices, faces))
+
+
+def _normals(vertices: Float32, faces: Int32) -> tuple[Floats, Floats]:
+    """(F, 3) of length 1, and the areas (F,)."""
+    vectors = area_vectors(vertices, faces)
+    areas = lengths(vectors)
+    return vectors / np.maximum(areas, np.finfo(np.float64).tiny)[:, None], areas
 
 
 def _straightened(labels: Indices, edges: Adjacency, normals: Floats, areas: Floats) -> Indices:
@@ -76,15 +87,18 @@ def _without_steep(labels: Indices, edges: Adjacency, normals: Floats, areas: Fl
     """The labels, of connected charts, after faces too steep for theirs, and what these held together, have become
     charts of their own.
 
-    Without them the mean turns, so that others may be too steep. It ends with charts of one face at the latest.
+    Without them the mean turns, so that others may be too steep. A chart of nothing but steep faces, as two back to
+    back are, falls into single ones.
     """
     while True:
         means = _unit(cluster_normals(labels, normals, areas)).take(labels, axis=1)
         steep = sum(mean * normal for mean, normal in zip(means, normals.T, strict=True)) < LEAST
         if not steep.any():
             return labels
-        split = edges.pieces(2 * labels + steep)
-        if split.max() == labels.max():  # all faces of a chart are steep, and there is nothing to part them from
+        hopeless = (np.bincount(labels, steep) == np.bincount(labels)).take(labels)
+        alone = 2 * len(labels) + np.arange(len(labels))
+        split = edges.pieces(np.where(hopeless, alone, 2 * labels + steep))
+        if split.max() == labels.max():  # what is steep still has no area, and so no normal
             return labels
         labels = split
 

@@ -7,7 +7,7 @@ import logging
 import numpy as np
 
 from sam3d_bento.export.adjacency import Adjacency, adjacency
-from sam3d_bento.export.charts import charts
+from sam3d_bento.export.charts import charts, parted
 from sam3d_bento.export.cuts import overlapping, overlong
 from sam3d_bento.export.flatten import Flat, flatten, joined
 from sam3d_bento.export.layout import Unwrapped, fault
@@ -70,7 +70,7 @@ def _unwrap(vertices: Float32, faces: Int32, texture_size: int) -> Unwrapped | N
         overlaps = overlapping(flat, labels, scale, packing.shift * cell)
         if not overlaps.any():
             return _welded(faces, labels, packing.page(flat, labels) * cell / texture_size)
-        labels = edges.pieces(2 * labels + overlaps)
+        labels = parted(vertices, faces, labels, overlaps, edges)
     return None
 
 
@@ -88,10 +88,13 @@ def _without_overlaps(
         # Only the charts that were cut may have to be cut again.
         touched = np.flatnonzero(np.isin(own, own[cut]))
         part, around = part.take(touched), around.part(touched)
-        last = turn == ROUNDS - 1
-        own = np.arange(len(part)) if last else around.pieces(2 * own.take(touched) + cut.take(touched))
+        some = faces.take(part, axis=0)
+        if turn < ROUNDS - 1:
+            own = parted(vertices, some, own.take(touched), cut.take(touched), around)
+        else:
+            own = np.arange(len(part))
         labels[part] = labels.max() + 1 + own
-        flat = flatten(vertices, faces.take(part, axis=0), own, around)
+        flat = flatten(vertices, some, own, around)
         parts.append((part, own, flat))
         cut = _cut(flat, own, scale, area)
         if not cut.any():

@@ -179,3 +179,12 @@ def test_equal_meshes_are_unwrapped_equally(mesh: Mesh, unwrapped: Unwrapped) ->
     again = unwrap(*mesh, SIZE)
     np.testing.assert_array_equal(again.uv, unwrapped.uv)
     np.testing.assert_array_equal(again.faces, unwrapped.faces)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_surface_as_rough_as_gravel_needs_no_help(seed: int, caplog: pytest.LogCaptureFixture) -> None:
+    vertices, faces = blob(50)
+    rough = vertices + np.random.default_rng(seed).normal(0, 0.03, vertices.shape).astype(np.float32)
+    result = unwrap(rough, faces, 1024)
+    assert not caplog.records, "xatlas did it"
+    assert fault(result, 1024) is None
