@@ -162,8 +162,7 @@ def test_no_address_in_any_field_is_fetched(guarded, known, disc):
             assert known.post(f"/api/assets/{asset}/export", json=order).status_code == 400
         with socket.create_connection(listener.getsockname()):  # it does listen
             pass
-        while not called:
-            threading.Event().wait(0.01)
+        until(lambda: called)
     assert len(called) == 1
 
 

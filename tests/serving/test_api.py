@@ -10,6 +10,7 @@ import time
 import httpx
 import pytest
 import s3_server
+from waiting import until
 
 import service
 from sam3d_bento.errors import BadRequest, NotReady
@@ -167,8 +168,7 @@ def test_health_tells_loading_from_ready_and_counts_one_load(serve):
     refused = http.post("/api/inference", files=photo("nap:0"))
     assert (refused.status_code, refused.json()["code"]) == (503, "not_ready")
     assert int(refused.headers["retry-after"]) > 0
-    while http.get("/health").status_code != 200:
-        threading.Event().wait(0.02)
+    until(lambda: http.get("/health").status_code == 200)
     assert http.get("/readyz").status_code == 200
     assert http.head("/health").status_code == 200
     for _ in range(3):
@@ -207,8 +207,7 @@ def test_a_full_queue_is_a_429_at_once(serve):
     for thread in waiting:
         thread.start()
     worker = backend().worker
-    while not worker.queue.full:
-        threading.Event().wait(0.01)
+    until(lambda: worker.queue.full)
     answer = http.post("/api/inference", files=photo("nap:0"))
     assert (answer.status_code, answer.json()["code"], answer.json()["retryable"]) == (429, "busy", True)
     assert int(answer.headers["retry-after"]) > 0
@@ -244,8 +243,8 @@ def test_after_losses_in_a_row_livez_asks_for_a_restart_until_a_job_ends_otherwi
         assert http.get("/livez").status_code == 200, f"after {n - 1} losses"
         assert http.post("/api/inference", files=photo("poison")).json()["code"] == "engine_lost"
     assert http.get("/livez").status_code == 503
-    while (health := http.get("/health")).status_code != 200:
-        threading.Event().wait(0.02)
+    until(lambda: http.get("/health").status_code == 200)
+    health = http.get("/health")
     assert health.json()["losses"] == backends.MOST_LOSSES
     assert "in a row; the service should be restarted" in health.json()["reason"]
     assert http.get("/livez").status_code == 503, "a load alone proves nothing"

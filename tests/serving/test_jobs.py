@@ -32,15 +32,9 @@ async def ended(job):
 
 async def test_of_too_many_that_ended_the_oldest_are_forgotten(jobs, monkeypatch):
     monkeypatch.setattr(module, "MOST_ENDED", 2)
-    taken = [jobs.submit(Submission(b"nap:0"), "test") for _ in range(3)]
-    for job in taken:
-        await ended(job)
-    while True:
-        try:
-            jobs.get(taken[0].id)
-        except NotFound:
-            break
-        await asyncio.sleep(0.01)
+    taken = [await ended(jobs.submit(Submission(b"nap:0"), "test")) for _ in range(3)]
+    with pytest.raises(NotFound):
+        jobs.get(taken[0].id)
     assert [jobs.get(job.id) for job in taken[1:]] == taken[1:]
 
 
