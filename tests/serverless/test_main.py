@@ -1,6 +1,7 @@
 """The real worker process around RunPod's SDK, with the preview engine: its test server, one run, and as on RunPod."""
 
 import base64
+import contextlib
 import io
 import json
 import os
@@ -51,6 +52,7 @@ class WorkerProcess:
                 env=inherited | environment,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,
             )
 
     @property
@@ -93,7 +95,8 @@ def start_process(tmp_path, mask_model):
 
     yield start
     for worker in started:
-        worker.process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(worker.process.pid, signal.SIGKILL)  # the SDK's heartbeat too, a process that outlives its parent
         worker.process.wait()
 
 
