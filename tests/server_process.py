@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from waiting import PATIENCE
 
 PROJECT = Path(__file__).parents[1]
-PATIENCE = 60
 
 
 @dataclass

@@ -57,17 +57,17 @@ def merge(
     while len(graph.first):
         count = len(graph.areas)
         ask_faces = ask_faces or count * FEW_FACES < len(labels)
-        edges = _candidates(graph, least_cosine if ask_faces else SAME_WAY)
+        edges, deviations = _candidates(graph, least_cosine if ask_faces else SAME_WAY)
         if ask_pairs:
             misfit = _misfits(graph, edges, labels, columns, least_cosine)
             graph.refused[edges.compress(misfit)] = True
-            edges = edges.compress(~misfit)
+            edges, deviations = edges.compress(~misfit), deviations.compress(~misfit)
         if not len(edges):
             if ask_faces:
                 break
             ask_faces = True
             continue
-        ranks = _ranks(graph, edges)
+        ranks = _ranks(graph, edges, deviations)
         edge, child, parent = _proposals(graph, edges, ranks)
         if ask_faces:
             accepted, refused = _fitting(graph, child, parent, ranks[edge], labels, columns, least_cosine)
@@ -79,8 +79,9 @@ def merge(
     return labels
 
 
-def _candidates(graph: ClusterGraph, least_cosine: float) -> Indices:
-    """The edges whose clusters may merge, no face asked."""
+def _candidates(graph: ClusterGraph, least_cosine: float) -> tuple[Indices, Floats]:
+    """The edges whose clusters may merge, no face asked, and what each merger would add to the sum of area times
+    squared deviation from the mean normal."""
     one, other = (graph.normals.take(ends, axis=1) for ends in (graph.first, graph.second))
     both = one + other
     size = np.sqrt(_dot(graph.normals, graph.normals))
@@ -89,21 +90,16 @@ def _candidates(graph: ClusterGraph, least_cosine: float) -> Indices:
     edges: Indices = np.flatnonzero(
         (_dot(one, both) > least * one_length) & (_dot(other, both) > least * other_length) & ~graph.refused
     )
-    return edges
+    return edges, np.maximum((one_length + other_length - length).take(edges), 0)
 
 
-def _ranks(graph: ClusterGraph, edges: Indices) -> Indices:
+def _ranks(graph: ClusterGraph, edges: Indices, deviations: Floats) -> Indices:
     """Of each of the edges (N,): its level of cost, and in the low bits, different for each, chance."""
-    first, second = graph.first.take(edges), graph.second.take(edges)
-    one, other = graph.normals.take(first, axis=1), graph.normals.take(second, axis=1)
-    size = np.sqrt(_dot(graph.normals, graph.normals))
-    both = one + other
-    # What the merger adds to the sum of area times squared deviation from the mean normal, for each unit of border that
-    # it saves; more where the border is but a small part of the outlines.
+    # The deviation for each unit of border that the merger saves; more where the border is but a small part of the
+    # outlines.
     border = graph.lengths.take(edges) + TINY
-    deviation = np.maximum(size.take(first) + size.take(second) - np.sqrt(_dot(both, both)), 0)
-    outline = np.minimum(graph.perimeters.take(first), graph.perimeters.take(second))
-    cost = deviation / border * np.sqrt(np.maximum(outline / border, 1))
+    outline = np.minimum(*(graph.perimeters.take(ends.take(edges)) for ends in (graph.first, graph.second)))
+    cost = deviations / border * np.sqrt(np.maximum(outline / border, 1))
     level: Indices = np.floor(LEVELS * np.log2(cost + TINY)).astype(np.intp)
     bits = len(edges).bit_length()
     ranks: Indices = (level << bits) | _scattered(np.arange(len(edges)), bits)
