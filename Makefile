@@ -61,7 +61,7 @@ test-browser: weights $(VENV)/.dev
 audit: $(AUDIT)/.done
 	$(AUDIT)/bin/python tools/audit.py requirements/core.txt requirements/dev.txt requirements/upstream.txt requirements/runpod.txt
 
-# Python packages; Meta's code and the weights have their hashes in requirements/upstream-wheels.txt and sam3d_bento/weights.json.
+# Python packages; Meta's code and the weights have their hashes in requirements/upstream-wheels.txt and sam3d_bento/weights/weights.json.
 sbom: $(AUDIT)/.done
 	mkdir -p build
 	$(AUDIT)/bin/cyclonedx-py requirements requirements/core.txt $(SBOM) -o build/sbom-preview.json
@@ -78,7 +78,7 @@ bench-load: weights $(VENV)/.dev
 
 # Skips, saying so, where atheris has no wheel. Longer: FUZZ="--runs 1000000".
 fuzz: weights $(VENV)/.dev
-	@if $(BIN)/python -c 'import atheris' 2> /dev/null; then $(BIN)/python tests/hostile/fuzz.py $(FUZZ); \
+	@if $(BIN)/python -c 'import atheris' 2> /dev/null; then $(BIN)/python -m tests.hostile.fuzz $(FUZZ); \
 	  else echo "SKIPPED: atheris has no wheel for this platform; nothing was fuzzed"; fi
 
 bench-preview: $(VENV)/.core

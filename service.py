@@ -10,16 +10,17 @@ from bentoml.validators import ContentType
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
-from sam3d_bento.serving import api, bentoml_seams
+from sam3d_bento.serving import bentoml_seams
 from sam3d_bento.serving.assets import GLB_MEDIA_TYPE
 from sam3d_bento.serving.backend import Backend
-from sam3d_bento.serving.browsers import SecurityHeaders, cors
-from sam3d_bento.serving.doorkeeper import Doorkeeper
-from sam3d_bento.serving.inputs import InferenceInput, incoming
-from sam3d_bento.serving.limits import UploadLimit
-from sam3d_bento.serving.measured import Measured
-from sam3d_bento.serving.problems import Problems
-from sam3d_bento.serving.requests import Requests
+from sam3d_bento.serving.middleware.access_log import Requests
+from sam3d_bento.serving.middleware.authentication import Doorkeeper
+from sam3d_bento.serving.middleware.problem_details import Problems
+from sam3d_bento.serving.middleware.request_metrics import Measured
+from sam3d_bento.serving.middleware.security_headers import SecurityHeaders, cors
+from sam3d_bento.serving.middleware.upload_limit import UploadLimit
+from sam3d_bento.serving.routes import api
+from sam3d_bento.serving.routes.upload_form import InferenceInput, incoming
 from sam3d_bento.settings import Settings
 
 settings = Settings.from_environ()
@@ -37,7 +38,7 @@ TRAFFIC_TIMEOUT_SECONDS = int((settings.queue_limit + 1) * settings.deadline_sec
     traffic={"timeout": TRAFFIC_TIMEOUT_SECONDS},
     http={"port": 8000},
     logging={"access": {"enabled": False}},  # Requests logs, with the request id
-    metrics={"enabled": False},  # `api` answers /metrics; serving/telemetry.py says why
+    metrics={"enabled": False},  # routes/metrics.py answers; telemetry/counts.py says why
 )
 @bentoml.asgi_app(api.app, path="/")
 class Sam3D:
@@ -70,7 +71,7 @@ class Sam3D:
 
 
 Sam3D.add_asgi_middleware(Requests)
-Sam3D.add_asgi_middleware(Measured)
+Sam3D.add_asgi_middleware(Measured, routes=api.app.routes)
 Sam3D.add_asgi_middleware(SecurityHeaders, shared=bool(settings.cors_origins))
 if settings.cors_origins:
     Sam3D.add_asgi_middleware(CORSMiddleware, **cors(settings.cors_origins))

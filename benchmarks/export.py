@@ -33,9 +33,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
-from sam3d_bento.export.clean import clean
-from sam3d_bento.export.surface import Surface, face_areas, lengths
-from sam3d_bento.export.unpack import unpacked
+from sam3d_bento.export.glb.unpack import unpacked
+from sam3d_bento.export.mesh.clean import clean
+from sam3d_bento.export.mesh.surface import Surface, face_areas, lengths
 from sam3d_bento.reconstruction import Reconstruction
 
 FOLDER = Path(__file__).parent

@@ -18,10 +18,10 @@ import numpy as np
 import trimesh
 import xatlas
 
-from sam3d_bento import export, memory
-from sam3d_bento.export.clean import clean
-from sam3d_bento.export.surface import Surface
-from sam3d_bento.export.unwrap import Unwrapped
+from sam3d_bento import export, malloc
+from sam3d_bento.export.mesh.clean import clean
+from sam3d_bento.export.mesh.surface import Surface
+from sam3d_bento.export.uv.unwrap import Unwrapped
 from sam3d_bento.options import Options
 from sam3d_bento.reconstruction import Reconstruction
 
@@ -31,7 +31,7 @@ STEPS = ("clean", "simplify_visible", "unwrap", "vertex_normals", "bake", "check
 
 def main() -> None:
     path, case, output, runs = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
-    memory.keep_for_reuse()  # as in the engine process
+    malloc.keep_for_reuse()  # as in the engine process
     reconstruction = Reconstruction.load(case)
     print(json.dumps([PATHS[path](reconstruction, output) for _ in range(runs)]))
 
@@ -46,11 +46,11 @@ def ours(**choices: Any) -> Callable[[Reconstruction, Path], dict[str, Any]]:
         originals = {name: getattr(export, name) for name in STEPS}
         for name, original in originals.items():
             setattr(export, name, clock.timed(name, steps.get(name, original)))
-        write, export.gltf.write = export.gltf.write, clock.timed("write", export.gltf.write)
+        write, export.write.write = export.write.write, clock.timed("write", export.write.write)
         try:
             result = clock.timed("all", export.to_glb)(reconstruction, options, {})
         finally:
-            export.gltf.write = write
+            export.write.write = write
             for name, original in originals.items():
                 setattr(export, name, original)
         output.write_bytes(result.glb)

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import binary_erosion
 
-from sam3d_bento.export.surface import Surface
-from sam3d_bento.rays import NOWHERE
+from sam3d_bento.export.mesh.surface import Surface
+from sam3d_bento.export.rays import NOWHERE
 
 Array = npt.NDArray[Any]
 

@@ -13,15 +13,17 @@ dependencies = ["torch"]
 
 
 def write_checkpoints(folder: Path) -> None:
-    """Write them to a new `folder`: 12.6 GB. Upstream must be prepared, and tests/upstream on the path."""
-    import tiny
+    """Write them to a new `folder`: 12.6 GB. Upstream must be prepared, and the project on the path."""
     import torch
     import yaml
     from hydra.utils import instantiate
     from moge.model.v1 import MoGeModel
     from omegaconf import OmegaConf
 
-    from sam3d_bento.engines.sam3d import architecture, loading, mesh_extraction, upstream
+    from sam3d_bento.engines.sam3d import mesh_extraction, upstream
+    from sam3d_bento.engines.sam3d.loading import modules
+    from sam3d_bento.engines.sam3d.memory import architecture
+    from tests.support import tiny
 
     torch.manual_seed(0)
     folder.mkdir(parents=True)
@@ -42,7 +44,7 @@ def write_checkpoints(folder: Path) -> None:
     with device, upstream.computing_on(device), mesh_extraction.without_dense_grid():
         for name in tiny.GENERATORS:
             config = OmegaConf.load(folder / f"{name}.yaml")
-            loading.local_backbones(config, folder)
+            modules.local_backbones(config, folder)
             state = {}
             for part in ("generator", "condition_embedder"):
                 module = instantiate(config.module[part].backbone)

@@ -35,7 +35,7 @@ from gyroid import Gyroid, photo
 from stages import Meter, limit, measured, together
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "upstream")]
+sys.path.insert(0, str(ROOT))
 
 MORE_VOXELS = 60  # from one repetition to the next
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -46,7 +46,7 @@ def run_engine(options: argparse.Namespace) -> None:
     import torch
 
     from sam3d_bento.engines.sam3d.inference import Inference, Steps
-    from sam3d_bento.engines.sam3d.profiles import PROFILES
+    from sam3d_bento.engines.sam3d.memory.profiles import PROFILES
 
     limit(options.cap)
     started = time.perf_counter()
@@ -92,11 +92,11 @@ def run_engine(options: argparse.Namespace) -> None:
 
 def run_stock(options: argparse.Namespace) -> None:
     """Upstream's own class, loading, attention and dense extraction; its GLB is left out."""
-    import reference
     import torch
     from hydra.errors import InstantiationException
 
     from sam3d_bento.engines.sam3d.inference import Steps
+    from tests.support import reference
 
     limit(options.cap)
     package = "sam3d_objects.model.backbone.tdfy_dit.modules.sparse.attention"

@@ -13,7 +13,7 @@ from scipy.sparse.linalg import spsolve
 
 from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.canvas import Canvas
-from sam3d_bento.engines.preview.colour import paint
+from sam3d_bento.engines.preview.painting.colour import paint
 from sam3d_bento.engines.preview.surface import THICKNESS, closed_surface, undo_perspective
 
 Array = npt.NDArray[Any]

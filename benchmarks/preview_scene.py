@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sam3d_bento.rays import NOWHERE, Rays
+from sam3d_bento.export.rays import NOWHERE, Rays
 
 Array = npt.NDArray[Any]
 

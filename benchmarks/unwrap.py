@@ -16,10 +16,10 @@ from export import RESULTS, machine
 from export_cases import CASES
 from export_paths import TARGET_FACES, plain_xatlas
 
-from sam3d_bento import memory
-from sam3d_bento.export.clean import clean
-from sam3d_bento.export.simplify import simplify_visible
-from sam3d_bento.export.unwrap import unwrap
+from sam3d_bento import malloc
+from sam3d_bento.export.mesh.clean import clean
+from sam3d_bento.export.mesh.simplify import simplify_visible
+from sam3d_bento.export.uv.unwrap import unwrap
 
 TEXTURE_SIZE = 1024
 RUNS = 5
@@ -29,7 +29,7 @@ GROWING = ("blob", "gyroid")  # few charts, many charts
 
 def main() -> None:
     before = machine()
-    memory.keep_for_reuse()  # as in the engine process
+    malloc.keep_for_reuse()  # as in the engine process
     cases: dict[str, Any] = {}
     growth: dict[str, list[tuple[int, float]]] = {}
     print("| case | ours, s | xatlas, s | times ours |\n|---|---|---|---|")

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sam3d_bento import engines, export, images, masks
-from sam3d_bento.mask_model import MaskModel
+from sam3d_bento import engines, export
 from sam3d_bento.options import SEED_MAX
+from sam3d_bento.photo import images, masks
+from sam3d_bento.photo.mask_model import MaskModel
 from sam3d_bento.progress import Tick
 from sam3d_bento.reconstruction import Mask, Photo, Reconstruction
 from sam3d_bento.settings import Settings

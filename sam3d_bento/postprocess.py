@@ -9,8 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sam3d_bento import __version__, conversion, export, model, render, splat_file
+from sam3d_bento import __version__, export
 from sam3d_bento.errors import NotFound
+from sam3d_bento.export import conversion, render, splat_file
+from sam3d_bento.export.glb import read
 from sam3d_bento.formats import Format
 from sam3d_bento.options import Options
 from sam3d_bento.reconstruction import Reconstruction
@@ -55,7 +57,7 @@ def _export(order: ExportOrder, report: Report) -> bytes:
             raise NotFound(NO_SPLATS)
         return splat_file.to_ply(splats)
     stored = order.glb.read_bytes()
-    document = model.describe(stored)
+    document = read.describe(stored)
     extras = document["asset"]["extras"]
     given = {name: value for name, value in extras.get("options", {}).items() if name in Options.model_fields}
     before = Options.model_validate(given)
@@ -81,7 +83,7 @@ def _plain(wanted: Format, options: Options) -> Options:
 def _written(glb: bytes, wanted: Format) -> bytes:
     if wanted == "glb":
         return glb
-    finished = model.read(glb)
+    finished = read.read(glb)
     match wanted:
         case "obj":
             return conversion.to_obj(finished, "model")

@@ -13,13 +13,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from sam3d_bento.arrays import Bool, Float32, Int32, UInt8
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.notices import Notice
-
-Float32 = npt.NDArray[np.float32]
-Int32 = npt.NDArray[np.int32]
-UInt8 = npt.NDArray[np.uint8]
-Bool = npt.NDArray[np.bool_]
 
 MaskSource = Literal["alpha", "upload", "rembg"]
 

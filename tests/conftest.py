@@ -3,15 +3,15 @@ import os
 import tempfile
 
 import pytest
-from weight_site import Site
+
+from tests.support.weight_site import Site
 
 # Both are read when bentoml is imported. Without the folder, /metrics hangs in TestClient (bentoml 1.4.39).
 os.environ["BENTOML_DO_NOT_TRACK"] = "True"
 os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="prometheus-"))
 
-from sam3d_bento import weights
-from sam3d_bento.mask_model import MaskModel
-from sam3d_bento.serving import logs
+from sam3d_bento import logs, weights
+from sam3d_bento.photo.mask_model import MaskModel
 from sam3d_bento.settings import Settings
 
 
@@ -47,7 +47,7 @@ def site():
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory):
     """An S3 server on loopback that checks signatures."""
-    from s3_server import S3Server  # with the object store's client, which most tests do without
+    from tests.support.s3_server import S3Server
 
     server = S3Server(tmp_path_factory.mktemp("s3"))
     yield server

@@ -3,16 +3,16 @@
 import io
 import zipfile
 
-import finished
 import numpy as np
 import plyfile
 import pytest
 import trimesh
 from pxr import Usd, UsdGeom, UsdShade, UsdValidation
 
-from sam3d_bento import conversion
 from sam3d_bento.errors import UnsupportedMedia
-from sam3d_bento.model import read
+from sam3d_bento.export import conversion
+from sam3d_bento.export.glb.read import read
+from tests.support import finished
 
 
 @pytest.fixture(scope="module")

@@ -79,7 +79,7 @@ def test_every_error_code_is_described_with_its_status(kind):
 
 def test_every_metric_is_described():
     described = {name.strip() for row in rows("metric") for name in row[0].split(",")} - {"process_*"}
-    telling = ("telemetry.py", "readings.py")
+    telling = ("telemetry/counts.py", "routes/metrics.py")
     source = "".join((Path(__file__).parents[1] / "sam3d_bento" / "serving" / name).read_text() for name in telling)
     counters = {"requests", "runs", "engine_loads", "engine_losses", "gpu_out_of_memory", "run_retries"}
     names = {name.removeprefix("sam3d_") for name in re.findall(r'"(sam3d_[a-z_]+)"', source)}

@@ -1,16 +1,16 @@
 import io
 
-import finished
 import plyfile
 import pytest
 import trimesh
 
 from sam3d_bento.errors import Cancelled, NotFound
-from sam3d_bento.model import describe
+from sam3d_bento.export.glb.read import describe
 from sam3d_bento.options import Options
 from sam3d_bento.postprocess import Postprocessor
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import ExportOrder, ThumbnailOrder
+from tests.support import finished
 
 
 def silent(stage, fraction):

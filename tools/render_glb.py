@@ -14,8 +14,8 @@ import numpy as np
 import trimesh
 from PIL import Image, ImageOps
 
-from sam3d_bento.reconstruction import UInt8
-from sam3d_bento.render import GREY, Shape, View, render, texture, vertex_colours
+from sam3d_bento.arrays import UInt8
+from sam3d_bento.export.render import GREY, Shape, View, render, texture, vertex_colours
 
 BACKGROUND = (225, 225, 225)
 

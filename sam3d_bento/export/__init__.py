@@ -7,18 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from sam3d_bento.export import gltf
-from sam3d_bento.export.bake import bake
-from sam3d_bento.export.check import check
-from sam3d_bento.export.clean import clean
-from sam3d_bento.export.colour_source import choose_source
-from sam3d_bento.export.simplify import simplify_visible
-from sam3d_bento.export.surface import vertex_normals
-from sam3d_bento.export.unwrap import unwrap
+from sam3d_bento.arrays import Float32
+from sam3d_bento.export.glb import write
+from sam3d_bento.export.glb.check import check
+from sam3d_bento.export.mesh.clean import clean
+from sam3d_bento.export.mesh.simplify import simplify_visible
+from sam3d_bento.export.mesh.surface import vertex_normals
+from sam3d_bento.export.texture.bake import bake
+from sam3d_bento.export.texture.colour_source import choose_source
+from sam3d_bento.export.uv.unwrap import unwrap
 from sam3d_bento.notices import Notice
 from sam3d_bento.options import Options
 from sam3d_bento.progress import Tick, part, silent
-from sam3d_bento.reconstruction import Float32, Pose, Reconstruction
+from sam3d_bento.reconstruction import Pose, Reconstruction
 
 __all__ = ["Export", "to_glb"]
 
@@ -69,7 +70,7 @@ def to_glb(reconstruction: Reconstruction, options: Options, extras: Mapping[str
         described["warnings"] = [*described.get("warnings", []), str(Notice.SPLATS_MISSING)]
     if reconstruction.pose is not None:
         described["pose"] = _described(reconstruction.pose)
-    glb = gltf.write(
+    glb = write.write(
         positions,
         normals,
         unwrapped.uv,

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sam3d_bento.export.ranges import members
-from sam3d_bento.export.sorting import distinct
-from sam3d_bento.export.surface import Floats, Indices
-from sam3d_bento.reconstruction import Bool, Float32, Int32
+from sam3d_bento.arrays import Bool, Float32, Floats, Indices, Int32
+from sam3d_bento.export.grouping import distinct, members
 
 BATCH_TEXELS = 1 << 17  # bounds the memory of a batch to some tens of megabytes, its time to a fraction of a second
 

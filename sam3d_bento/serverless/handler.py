@@ -14,14 +14,14 @@ from typing import Any
 
 from yarl import URL
 
+from sam3d_bento import logs
 from sam3d_bento.errors import Internal, Sam3DError
 from sam3d_bento.serverless import answers, job_input, progress
 from sam3d_bento.serverless.hosts import AllowedHosts
 from sam3d_bento.serverless.transfers import Transfers
-from sam3d_bento.serving import logs
 from sam3d_bento.serving.assets import GLB_MEDIA_TYPE
+from sam3d_bento.serving.assets.bucket import Bucket
 from sam3d_bento.serving.backend import Backend
-from sam3d_bento.serving.bucket import Bucket
 from sam3d_bento.submission import Asset
 
 LONGEST_LINK = timedelta(days=7)  # what S3 lets a signature say

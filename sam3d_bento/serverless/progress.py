@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from sam3d_bento.serving.job import Job
+from sam3d_bento.serving.worker.job import Job
 
 # RunPod's clients poll for it, and each update is a request of its own.
 INTERVAL_SECONDS = 1.0

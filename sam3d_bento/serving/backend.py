@@ -10,18 +10,18 @@ from typing import Any
 
 from opentelemetry.trace import Tracer
 
+from sam3d_bento import gpu, logs
 from sam3d_bento.errors import StorageUnavailable
-from sam3d_bento.serving import gpu, logs
-from sam3d_bento.serving.asset_folder import AssetFolder
 from sam3d_bento.serving.assets import Assets
-from sam3d_bento.serving.job import Job
+from sam3d_bento.serving.assets.folder import AssetFolder
 from sam3d_bento.serving.jobs import Jobs
 from sam3d_bento.serving.keys import Keys
-from sam3d_bento.serving.telemetry import Telemetry
-from sam3d_bento.serving.traces import Traces
-from sam3d_bento.serving.workdir import WorkDir
-from sam3d_bento.serving.worker import Worker
-from sam3d_bento.serving.worker_state import State
+from sam3d_bento.serving.telemetry.counts import Telemetry
+from sam3d_bento.serving.telemetry.traces import Traces
+from sam3d_bento.serving.worker.job import Job
+from sam3d_bento.serving.worker.state import State
+from sam3d_bento.serving.worker.workdir import WorkDir
+from sam3d_bento.serving.worker.worker import Worker
 from sam3d_bento.settings import Settings, SettingsError
 
 ENGINE_LOADER = "sam3d_bento.pipeline:Pipeline.load"
@@ -191,7 +191,7 @@ def choose_assets(settings: Settings) -> Assets:
     """The place for results that the settings ask for; nothing is written or reached yet."""
     if settings.output_url is None:
         return AssetFolder(settings.output_dir, settings.output_ttl_seconds, settings.output_max_bytes)
-    from sam3d_bento.serving.bucket import Bucket  # an object store's client, which a folder does without
+    from sam3d_bento.serving.assets.bucket import Bucket
 
     return Bucket(
         settings.output_url,

@@ -10,7 +10,7 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from opentelemetry.trace import Tracer
 
 import sam3d_bento
-from sam3d_bento.serving.logs import JsonFormatter
+from sam3d_bento.logs import JsonFormatter
 
 
 def adopt_logs(log_format: Literal["console", "json"]) -> None:

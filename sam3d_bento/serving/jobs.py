@@ -20,12 +20,12 @@ from typing import Any
 
 import anyio.to_thread
 
+from sam3d_bento import logs
 from sam3d_bento.errors import Internal, KeyReused, NotFound, Sam3DError
-from sam3d_bento.serving import logs, results
-from sam3d_bento.serving.assets import Assets
-from sam3d_bento.serving.followed import FollowedJob
-from sam3d_bento.serving.job import Job
-from sam3d_bento.serving.worker import Worker
+from sam3d_bento.serving.assets import Assets, results
+from sam3d_bento.serving.job_status import FollowedJob
+from sam3d_bento.serving.worker.job import Job
+from sam3d_bento.serving.worker.worker import Worker
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import Submission
 

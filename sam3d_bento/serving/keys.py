@@ -7,8 +7,7 @@ import hmac
 import logging
 from pathlib import Path
 
-from sam3d_bento import api_key
-from sam3d_bento.serving import logs
+from sam3d_bento import api_key, logs
 from sam3d_bento.settings import SettingsError
 
 READABLE_BY_ALL = 0o004

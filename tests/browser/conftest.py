@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import skimage
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
-from server_process import PATIENCE, PROJECT, Servers
 
-COFFEE = Path(skimage.__file__).parent / "data" / "coffee.png"  # 600 x 400 pixels; CC0
+from tests.support.places import COFFEE, PROJECT
+from tests.support.server_process import PATIENCE, Servers
+
 AXE = PROJECT / "tools" / "browser"
 FLAGS = (
     "--no-sandbox",  # Chromium has none for root, which CI is

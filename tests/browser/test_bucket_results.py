@@ -3,7 +3,8 @@
 import httpx
 import pytest
 from playwright.sync_api import expect
-from s3_server import S3Server
+
+from tests.support.s3_server import S3Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 

@@ -5,14 +5,14 @@ import io
 
 import numpy as np
 import pytest
-from export_meshes import blob, painted, read
 from PIL import Image
-from server_process import PROJECT
 
 from benchmarks.export_views import DISTANCE, FIELD_OF_VIEW_DEGREES, SIZE, camera, from_texture, render
 from sam3d_bento.export import to_glb
-from sam3d_bento.export.unpack import unpacked
+from sam3d_bento.export.glb.unpack import unpacked
 from sam3d_bento.options import Options
+from tests.support.export_meshes import blob, painted, read
+from tests.support.places import PROJECT
 
 THREE = PROJECT / "sam3d_bento" / "serving" / "web" / "vendor" / "three.js"
 ORIGIN = "http://127.0.0.1"

@@ -4,7 +4,8 @@ import shutil
 import subprocess
 
 import pytest
-from server_process import PROJECT
+
+from tests.support.places import PROJECT
 
 TOOL = PROJECT / "tools" / "vendor_three"
 

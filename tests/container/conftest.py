@@ -16,14 +16,13 @@ import threading
 from pathlib import Path
 
 import pytest
-import skimage
-from buildah import Images, debian
-from confined import Confined
 
-PROJECT = Path(__file__).parents[2]
+from tests.support.buildah import Images, debian
+from tests.support.confined import Confined
+from tests.support.places import COFFEE, PROJECT
+
 TOKEN = "MarkerThatMustNotSurvive0123456789"
 DEBIAN, BASE, SERVICE = "localhost/debian:12", "localhost/sam3d-bento-base:1", "localhost/sam3d-bento:test"
-COFFEE = Path(skimage.__file__).parent / "data" / "coffee.png"  # 600 x 400 pixels; CC0
 TOOLS = ("buildah", "debootstrap", "unshare", "nsenter", "setpriv", "ip")
 
 
@@ -76,7 +75,7 @@ def context(tmp_path_factory, hub):
     ignore = shutil.ignore_patterns(".*", "__pycache__", "tests", "node_modules")
     shutil.copytree(PROJECT, folder, ignore=ignore)
     shutil.copy(PROJECT / ".dockerignore", folder)
-    path = folder / "sam3d_bento" / "weights.json"
+    path = folder / "sam3d_bento" / "weights" / "weights.json"
     manifest = json.loads(path.read_text())
     manifest["sam3d"] = [group for group in manifest["sam3d"] if "hub" in group["sources"][0]]
     for group in manifest["sam3d"]:

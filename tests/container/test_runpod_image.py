@@ -4,7 +4,8 @@ import base64
 import json
 
 import pytest
-from confined import Confined
+
+from tests.support.confined import Confined
 
 pytestmark = pytest.mark.container
 

@@ -2,13 +2,11 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
+from tests.support.places import PROJECT
 from tools.audit import verdict
-
-PROJECT = Path(__file__).parents[2]
 
 
 def report(*packages):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[2]
+from tests.support.places import PROJECT
+
 DOCKERFILES = ["Dockerfile.base", "deploy/runpod/Dockerfile"]
 BASE = (PROJECT / "Dockerfile.base").read_text()
 

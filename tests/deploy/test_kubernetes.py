@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 import service
-from sam3d_bento.serving import api, telemetry
 from sam3d_bento.serving.backend import Backend
+from sam3d_bento.serving.routes import api, metrics
 from sam3d_bento.settings import Settings
+from tests.support.places import PROJECT
 
-PROJECT = Path(__file__).parents[2]
 FOLDER = PROJECT / "deploy" / "kubernetes"
 # The oldest that knows preStop's sleep, and the newest that the schemas know.
 VERSIONS = ["1.30", kubernetes_validate.latest_version()]
@@ -253,7 +253,7 @@ def test_the_autoscaler_asks_for_metrics_that_the_service_has(everything, tmp_pa
     # No file of keys: the service fails before it starts an engine, and its metrics are all there.
     folders = {"work_dir": tmp_path / "work", "output_dir": tmp_path / "outputs"}
     backend = Backend(Settings(api_keys_file=tmp_path / "nowhere", **folders))
-    exported = set(re.findall(r"^(sam3d_\w+) ", telemetry.exposition(backend).decode(), re.MULTILINE))
+    exported = set(re.findall(r"^(sam3d_\w+) ", metrics.exposition(backend).decode(), re.MULTILINE))
     backend.stop()
     assert asked <= exported
     assert spec["minReplicaCount"] >= 1

@@ -3,12 +3,12 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
 
-PROJECT = Path(__file__).parents[2]
+from tests.support.places import PROJECT
+
 FOLDER = PROJECT / ".github" / "workflows"
 WORKFLOWS = sorted(path.name for path in FOLDER.iterdir())
 

@@ -11,11 +11,12 @@ from scipy.spatial import ConvexHull
 from scipy.spatial.transform import Rotation
 from skimage.draw import polygon
 
+from sam3d_bento.arrays import Bool, Float32, Int32, UInt8
 from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.engine import PreviewEngine
 from sam3d_bento.options import Options
 from sam3d_bento.progress import silent
-from sam3d_bento.reconstruction import Bool, Float32, Int32, Mask, Photo, Reconstruction, UInt8
+from sam3d_bento.reconstruction import Mask, Photo, Reconstruction
 
 Reconstruct = Callable[..., Reconstruction]
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from sam3d_bento.arrays import Float32, Int32
 from sam3d_bento.export import raster
 from sam3d_bento.export.raster import BATCH_TEXELS, BORDER_REACH, Texels
-from sam3d_bento.reconstruction import Float32, Int32
 
 ONE = np.array([[0, 1, 2]], np.int32)
 

@@ -7,12 +7,24 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import trimesh
-from export_meshes import Mesh, blob, colour_at, document, joined, painted, read, sampled, soup, sphere, tangle
 
 from sam3d_bento.errors import BadResult, Cancelled
 from sam3d_bento.export import Export, to_glb
 from sam3d_bento.options import Options
 from sam3d_bento.reconstruction import Pose, Reconstruction, Splats
+from tests.support.export_meshes import (
+    Mesh,
+    blob,
+    colour_at,
+    document,
+    joined,
+    painted,
+    read,
+    sampled,
+    soup,
+    sphere,
+    tangle,
+)
 
 OPTIONS = Options(texture_size=512, target_faces=3000)
 EXTRAS = {"engine": "preview", "seed": 7}
@@ -85,7 +97,7 @@ def test_a_seam_does_not_show_in_the_shading(exported: Export) -> None:
 
 def test_equal_inputs_give_equal_bytes(exported: Export) -> None:
     code = (
-        "import hashlib, test_to_glb as t; reconstruction = t.painted(t.joined(t.blob(130),"
+        "import hashlib, tests.export.test_to_glb as t; reconstruction = t.painted(t.joined(t.blob(130),"
         "t.sphere(8, radius=0.01, centre=(0.5, 0.5, 0.5))));"
         "print(hashlib.sha256(t.to_glb(reconstruction, t.OPTIONS, t.EXTRAS).glb).hexdigest())"
     )

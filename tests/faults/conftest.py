@@ -1,16 +1,13 @@
 """Real server processes around an engine that can be made to fail."""
 
 import io
-import os
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from server_process import PROJECT, Servers
 
-HERE = Path(__file__).parent
+from tests.support.server_process import Servers
 
 
 @pytest.fixture(scope="session")
@@ -19,13 +16,10 @@ def start_faulty(tmp_path_factory, mask_model):
     servers = Servers(tmp_path_factory.mktemp)
 
     def start(**settings):
-        os.environ["PYTHONPATH"] = os.pathsep.join(map(str, [PROJECT, HERE, PROJECT / "tests" / "serving"]))
-        return servers.start("faulty_service:Sam3D", cwd=HERE, **{"engine": "preview", **settings})
+        return servers.start("tests.support.faulty_service:Sam3D", **{"engine": "preview", **settings})
 
-    before = os.environ.get("PYTHONPATH", "")
     yield start
     servers.stop()
-    os.environ["PYTHONPATH"] = before
 
 
 @pytest.fixture(scope="session")

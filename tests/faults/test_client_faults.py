@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from asking import asking, connect, descriptors, files_below, health, post, request, service_pid, well
-from waiting import PATIENCE, until
+
+from tests.support.asking import asking, connect, descriptors, files_below, health, post, request, service_pid, well
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.server
 

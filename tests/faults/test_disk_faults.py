@@ -6,8 +6,9 @@ import threading
 
 import httpx
 import pytest
-from asking import asking, files_below, health, post, problem, well
-from waiting import PATIENCE, until
+
+from tests.support.asking import asking, files_below, health, post, problem, well
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.server
 

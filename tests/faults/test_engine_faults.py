@@ -5,8 +5,9 @@ import signal
 import time
 
 import pytest
-from asking import asking, engine_pid, files_below, health, post, problem, well
-from waiting import until
+
+from tests.support.asking import asking, engine_pid, files_below, health, post, problem, well
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.server
 

@@ -1,5 +1,6 @@
 import pytest
-from server_process import Servers
+
+from tests.support.server_process import Servers
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ form    a multipart form to the reader of requests, its boundary and its texts m
 
 Whatever is no refusal from the error tree, or takes longer than SECONDS, is a finding: its input is kept, and its kind
 belongs into malformed.py. Prints a line of JSON for each target.
-Usage: python tests/hostile/fuzz.py [--runs 20000] [--target image]
+Usage: python -m tests.hostile.fuzz [--runs 20000] [--target image]
 """
 
 import argparse
@@ -21,20 +21,18 @@ from pathlib import Path
 
 import atheris
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 SECONDS = 20
 MEGABYTES = 2048
 SEED = 8
 
 with atheris.instrument_imports(include=["PIL", "python_multipart", "starlette.formparsers", "sam3d_bento"]):
-    from image_files import well_formed
     from starlette.requests import Request
 
     from sam3d_bento.errors import RequestError
-    from sam3d_bento.images import decode
-    from sam3d_bento.masks import isolate, to_png
-    from sam3d_bento.serving import inputs
+    from sam3d_bento.photo.images import decode
+    from sam3d_bento.photo.masks import isolate, to_png
+    from sam3d_bento.serving.routes import upload_form
+    from tests.support.image_files import well_formed
 
 BOUNDARY = b"x"
 FORMS = [
@@ -66,7 +64,7 @@ def form(data: bytes) -> None:
 
     headers = [(b"content-type", b"multipart/form-data; boundary=" + BOUNDARY)]
     scope = {"type": "http", "method": "POST", "path": "/", "query_string": query, "headers": headers, "app": None}
-    LOOP.run_until_complete(inputs.read(Request(scope, receive)))
+    LOOP.run_until_complete(upload_form.read(Request(scope, receive)))
 
 
 LOOP = asyncio.new_event_loop()
@@ -94,7 +92,7 @@ def supervise(name: str, runs: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number, seed in enumerate(TARGETS[name][1]()):
             Path(folder, f"seed-{number}").write_bytes(seed)
-        command = [sys.executable, __file__, "--target", name, "--runs", str(runs), "--here", folder]
+        command = [sys.executable, "-m", "tests.hostile.fuzz", "--target", name, "--runs", str(runs), "--here", folder]
         run = subprocess.run(command, capture_output=True, text=True)
     done = re.search(r"Done (\d+) runs in (\d+) second", run.stderr)
     covered = re.findall(r"cov: (\d+) ft: (\d+)", run.stderr)

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from starlette.requests import Request
 
-from sam3d_bento import masks
 from sam3d_bento.errors import BadRequest, NoObject, NotFound, RequestError, shown
 from sam3d_bento.formats import FORMATS
 from sam3d_bento.options import EXPORT_OPTIONS, Options
+from sam3d_bento.photo import masks
 from sam3d_bento.reconstruction import Photo
-from sam3d_bento.serving import export_input, inputs
-from sam3d_bento.serving.asset_folder import AssetFolder
-from sam3d_bento.serving.job_routes import KEY
+from sam3d_bento.serving.assets.folder import AssetFolder
+from sam3d_bento.serving.routes import export_form, upload_form
+from sam3d_bento.serving.routes.jobs import KEY
 
 THOROUGH = settings(max_examples=300, deadline=timedelta(seconds=5), derandomize=True, database=None)
 TEXT = some.text(max_size=60)
@@ -51,7 +51,7 @@ def outcome(function, *arguments):
 @THOROUGH
 @given(name=some.sampled_from(sorted(Options.model_fields)), text=ODD_TEXT)
 def test_any_text_in_an_option_is_a_valid_value_or_named(name, text):
-    refusal, options = outcome(inputs.options_of, {name: text})
+    refusal, options = outcome(upload_form.options_of, {name: text})
     if refusal:
         assert name in refusal.detail
         assert len(refusal.detail) < 1000
@@ -65,12 +65,12 @@ def test_any_other_name_of_a_field_is_refused_in_one_printable_line(name):
     if name in Options.model_fields:
         return
     with pytest.raises(BadRequest) as refusal:
-        inputs.options_of({name: "1"})
+        upload_form.options_of({name: "1"})
     assert refusal.value.detail.isprintable()
     assert shown(name) in refusal.value.detail
 
 
-def read(body, content_type, query=b"", reader=inputs.read):
+def read(body, content_type, query=b"", reader=upload_form.read):
     """Read a request as the server would."""
     chunks = [{"type": "http.request", "body": body, "more_body": False}]
     headers = [(b"content-type", content_type)]
@@ -146,7 +146,7 @@ JSON = some.recursive(
 @THOROUGH
 @given(name=some.sampled_from(["format", *EXPORT_OPTIONS]) | TEXT, value=JSON)
 def test_any_json_for_an_export_is_a_valid_order_or_refused(name, value):
-    refusal, order = outcome(read, json.dumps({name: value}).encode(), b"application/json", b"", export_input.read)
+    refusal, order = outcome(read, json.dumps({name: value}).encode(), b"application/json", b"", export_form.read)
     assert refusal.status == 400 if refusal else order[0] in FORMATS
 
 
@@ -155,7 +155,7 @@ def test_any_json_for_an_export_is_a_valid_order_or_refused(name, value):
 )
 def test_json_that_is_too_deep_or_too_long_is_refused(body):
     with pytest.raises(BadRequest):
-        read(body, b"application/json", b"", export_input.read)
+        read(body, b"application/json", b"", export_form.read)
 
 
 @THOROUGH

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from malformed import corpus, findings
 from PIL import Image
+
+from tests.support.malformed import corpus, findings
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.server
 
 SAMPLE = 250  # of the corpus
 SEED = 7
-PATIENCE = 60
 HEAD = "POST /api/mask HTTP/1.1\r\nHost: localhost\r\n"
 FORM = "Content-Type: multipart/form-data; boundary=x\r\n"
 

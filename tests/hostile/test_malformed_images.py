@@ -5,28 +5,27 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-from malformed import findings
-from server_process import PROJECT
 
 from sam3d_bento.errors import BadRequest
-from sam3d_bento.images import decode
+from sam3d_bento.photo.images import decode
+from tests.support.malformed import findings
+from tests.support.places import PROJECT
 
-HERE = Path(__file__).parent
 ENOUGH = 5000
-PATIENCE = 300  # seconds for all of them; decode_all has a bound for each
+TIMEOUT_SECONDS = 300  # for all of them; decode_all has a bound for each
 
 
 @pytest.fixture(scope="module")
 def run(mask_model, tmp_path_factory):
     """The figures of one run of decode_all, what it wrote to standard error, and the folder that it ran in."""
     folder = tmp_path_factory.mktemp("decode")
-    search = os.pathsep.join([str(PROJECT), str(HERE)])
-    environment = os.environ | {"PYTHONPATH": search, "TMPDIR": str(folder)}
-    command = [sys.executable, str(HERE / "decode_all.py")]
-    program = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE)
+    environment = os.environ | {"PYTHONPATH": str(PROJECT), "TMPDIR": str(folder)}
+    command = [sys.executable, "-m", "tests.support.decode_all"]
+    program = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS
+    )
     assert program.returncode == 0, program.stderr[-3000:]
     return json.loads(program.stdout), program.stderr, folder
 

@@ -1,14 +1,10 @@
-import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.settings import Settings
-
-SERVING_TESTS = Path(__file__).parents[1] / "serving"
 
 
 class FileHost(ThreadingHTTPServer):
@@ -100,12 +96,11 @@ def settings(tmp_path):
 
 @pytest.fixture
 def start_backend(settings, monkeypatch):
-    """A factory of backends whose engine process runs tests/serving/fake_runner.py; all are stopped at the end."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(SERVING_TESTS), os.environ.get("PYTHONPATH", "")]))
+    """A factory of backends whose engine process runs a FakeRunner; all are stopped at the end."""
     started = []
 
     def start(loader="FakeRunner", **changes):
-        started.append(Backend(settings.model_copy(update=changes), f"fake_runner:{loader}"))
+        started.append(Backend(settings.model_copy(update=changes), f"tests.support.fake_runner:{loader}"))
         return started[-1]
 
     yield start

@@ -6,10 +6,10 @@ import signal
 
 import httpx
 import pytest
-from waiting import until
 
 from sam3d_bento.serverless.handler import Handler
-from sam3d_bento.serving.worker_state import State
+from sam3d_bento.serving.worker.state import State
+from tests.support.waiting import until
 
 SECRET = "s3cr3t"
 

@@ -1,11 +1,10 @@
 import asyncio
-import socket
 
 import pytest
-from aiohttp.abc import AbstractResolver
 
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.serverless.hosts import AllowedHosts, PrivateAddressError, PublicResolver
+from tests.support.name_server import Zone
 
 SIGNED = "?X-Signature=s3cr3t%2Fdone+x"
 
@@ -107,22 +106,6 @@ def test_a_name_leads_to_public_addresses(address):
 @pytest.mark.parametrize(("address", "permitted"), [("127.0.0.1", True), ("::1", True), ("93.184.216.34", False)])
 def test_a_loopback_host_stays_on_this_machine(address, permitted):
     assert hosts.permits("localhost", address) is permitted
-
-
-class Zone(AbstractResolver):
-    """A name server that answers with these addresses."""
-
-    def __init__(self, *addresses):
-        self.addresses = addresses
-
-    async def resolve(self, host, port=0, family=socket.AF_INET):
-        return [
-            {"hostname": host, "host": address, "port": port, "family": family, "proto": 0, "flags": 0}
-            for address in self.addresses
-        ]
-
-    async def close(self):
-        pass
 
 
 def resolve(zone, host="photos.example.com"):

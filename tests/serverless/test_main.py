@@ -6,7 +6,6 @@ import io
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -17,16 +16,18 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-import skimage
 import trimesh
 from PIL import Image
-from runpod_queue import RunPodQueue
+
+from tests.support import processes
+from tests.support.places import COFFEE
+from tests.support.runpod_queue import RunPodQueue
+from tests.support.server_process import free_port
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.server
 
-PATIENCE = 60  # seconds; every wait below ends on an event, this only bounds a failure
 SECRET = "s3cr3t-marker"
-COFFEE = Path(skimage.__file__).parent / "data" / "coffee.png"  # 600 x 400 pixels; CC0
 SMALL = {"image": base64.b64encode(COFFEE.read_bytes()).decode(), "target_faces": 2000, "texture_size": 512, "seed": 1}
 
 
@@ -70,9 +71,8 @@ class WorkerProcess:
 
     def engine(self):
         """The process id of the engine, or None."""
-        listed = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        children = [child for task in listed for child in task.read_text().split()]
-        return next((int(c) for c in children if b"engine_process" in Path(f"/proc/{c}/cmdline").read_bytes()), None)
+        children = processes.children(self.process.pid)
+        return next((pid for pid in children if processes.ENGINE_PROGRAM in processes.command(pid)), None)
 
     def left_behind(self):
         return [*self.work_dir.glob("*/*"), *(self.folder / "outputs").iterdir()]
@@ -128,12 +128,6 @@ def tls_host(file_host, tmp_path):
     context.load_cert_chain(certificate, key)
     file_host.socket = context.wrap_socket(file_host.socket, server_side=True)
     return file_host, certificate
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def check_glb(glb):

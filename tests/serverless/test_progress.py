@@ -4,7 +4,7 @@ import pytest
 
 from sam3d_bento.errors import NoObject
 from sam3d_bento.serverless import progress
-from sam3d_bento.serving.job import Job
+from sam3d_bento.serving.worker.job import Job
 from sam3d_bento.submission import Submission
 
 

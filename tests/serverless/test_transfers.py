@@ -3,11 +3,11 @@ import gzip
 import socket
 
 import pytest
-from test_hosts import Zone
 
 from sam3d_bento.errors import BadRequest, TooLarge, TransferFailed
 from sam3d_bento.serverless.hosts import AllowedHosts
 from sam3d_bento.serverless.transfers import Transfers
+from tests.support.name_server import Zone
 
 LIMIT = 10_000
 SIGNED = "?X-Signature=s3cr3t%2Fdone+x"

@@ -1,15 +1,13 @@
 """A real `bentoml serve` process for each test that needs one of its own, and one for the others."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
-import skimage
 from PIL import Image
-from server_process import PROJECT, Servers
 
-COFFEE = Path(skimage.__file__).parent / "data" / "coffee.png"  # 600 x 400 pixels; CC0
+from tests.support.places import COFFEE, PROJECT
+from tests.support.server_process import Servers
 
 
 @pytest.fixture(scope="session")

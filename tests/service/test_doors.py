@@ -7,14 +7,14 @@ import threading
 from pathlib import Path
 
 import pytest
-import s3_server
 import trimesh
 from click.testing import CliRunner
-from waiting import until
 
-from sam3d_bento.cli import main
-from sam3d_bento.serving.asset_folder import AssetFolder
-from sam3d_bento.serving.job import Job
+from sam3d_bento.cli.main import main
+from sam3d_bento.serving.assets.folder import AssetFolder
+from sam3d_bento.serving.worker.job import Job
+from tests.support import processes, s3_server
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.server
 
@@ -23,15 +23,6 @@ TOKEN = "planted-hugging-face-token"
 ORIGIN = "https://app.example.com"
 SMALL = {"target_faces": "1000", "texture_size": "512"}
 RED = (220, 30, 30)
-
-
-def process_tree(pid):
-    """The process and all below it, by whichever thread they were started."""
-    found = [pid]
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += process_tree(int(child))
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +46,7 @@ def known(guarded):
 def test_no_credential_is_in_any_process_its_arguments_or_its_log(guarded, known, disc):
     assert known.post("/api/inference", files={"image": disc(RED)}, data=SMALL).status_code == 200
     assert known.post("/api/mask", files={"image": disc(RED)}).status_code == 200
-    pids = process_tree(guarded.process.pid)
+    pids = processes.tree(guarded.process.pid)
     assert len(pids) >= 4, "supervisor, service, engine, masks"
     for pid in pids:
         for name in ("environ", "cmdline"):
@@ -75,8 +66,8 @@ def test_the_engine_gets_no_credential_of_the_service_environment(start_server, 
     server.wait_until(200)
     engines = [
         Path(f"/proc/{pid}/environ").read_text()
-        for pid in process_tree(server.process.pid)
-        if "engine_process" in Path(f"/proc/{pid}/cmdline").read_text()
+        for pid in processes.tree(server.process.pid)
+        if processes.ENGINE_PROGRAM in processes.command(pid)
     ]
     server.stop()
     assert len(engines) == 1

@@ -14,9 +14,9 @@ import pytest
 import trimesh
 from click.testing import CliRunner
 from PIL import Image
-from waiting import PATIENCE, until
 
-from sam3d_bento.cli import main
+from sam3d_bento.cli.main import main
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.server
 

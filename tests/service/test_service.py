@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 import trimesh
 from PIL import Image
-from waiting import until
+
+from tests.support import processes
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.server
 
@@ -39,19 +41,6 @@ def mean_colour(glb):
     return texture.mean((0, 1))
 
 
-def process_tree(pid):
-    """The process and all below it, by whichever thread they were started."""
-    found = [pid]
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += process_tree(int(child))
-    return found
-
-
-def alive(pid):
-    return Path(f"/proc/{pid}").exists()
-
-
 def proportional_bytes(pid):
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
@@ -63,11 +52,11 @@ def test_health_is_503_at_once_and_200_when_the_engine_is_loaded(start_server):
     report = server.wait_until(200)
     assert (report["status"], report["engine"], report["loads"]) == ("ready", "preview", 1)
     assert httpx.get(f"{server.url}/readyz").status_code == 200
-    pids = process_tree(server.process.pid)
+    pids = processes.tree(server.process.pid)
     assert len(pids) >= 3, "supervisor, service and engine are processes of their own"
     assert sum(map(proportional_bytes, pids)) < 1.5e9
     assert server.stop() == 0
-    assert not any(map(alive, pids)), "nothing outlives SIGTERM"
+    assert not any(map(processes.alive, pids)), "nothing outlives SIGTERM"
     assert list(server.work_dir.iterdir()) == []
 
 
@@ -273,11 +262,11 @@ def test_fifty_mixed_requests_leave_only_live_assets(server, coffee, disc):
 def test_a_killed_service_leaves_no_engine_and_the_next_removes_its_files(start_server, tmp_path):
     server = start_server(work_dir=tmp_path / "work")
     server.wait_until(200)
-    pids = process_tree(server.process.pid)
+    pids = processes.tree(server.process.pid)
     for pid in pids[:2]:  # the supervisor and the service; the engine must end by itself
         os.kill(pid, signal.SIGKILL)
     give_up = time.monotonic() + 30
-    while any(map(alive, pids[1:])):
+    while any(map(processes.alive, pids[1:])):
         server.process.poll()
         assert time.monotonic() < give_up
         threading.Event().wait(0.05)

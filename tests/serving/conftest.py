@@ -1,18 +1,15 @@
 import functools
-import os
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
-from sam3d_bento.serving.workdir import WorkDir
-from sam3d_bento.serving.worker import Worker
-from sam3d_bento.serving.worker_state import State
+from sam3d_bento.serving.worker.state import State
+from sam3d_bento.serving.worker.workdir import WorkDir
+from sam3d_bento.serving.worker.worker import Worker
 from sam3d_bento.settings import Settings
-
-PATIENCE = 30
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -27,12 +24,6 @@ def settings(tmp_path):
 
 
 @pytest.fixture
-def find_fakes(monkeypatch):
-    """Engine processes started by the test can import tests/serving/fake_runner.py."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
-
-
-@pytest.fixture
 def workdir(settings):
     workdir = WorkDir(settings.work_dir)
     workdir.claim()
@@ -41,11 +32,11 @@ def workdir(settings):
 
 
 @pytest.fixture
-def start_worker(settings, workdir, find_fakes):
+def start_worker(settings, workdir):
     """A factory of started workers around fake_runner; all are stopped at the end."""
     started = []
 
-    def start(loader="fake_runner:FakeRunner", **changes):
+    def start(loader="tests.support.fake_runner:FakeRunner", **changes):
         worker = Worker("engine", loader, settings.model_copy(update=changes), workdir)
         started.append(worker)
         worker.start()
@@ -65,11 +56,11 @@ def application():
 
 
 @pytest.fixture
-def serve(settings, find_fakes, monkeypatch):
+def serve(settings, monkeypatch):
     """A factory of clients of a running service. A start stops the one before: BentoML knows one at a time."""
     import service
     from sam3d_bento.serving import backend as backends
-    from sam3d_bento.serving import routing
+    from sam3d_bento.serving.routes import handlers
 
     clients = []
 
@@ -77,7 +68,7 @@ def serve(settings, find_fakes, monkeypatch):
         while clients:
             clients.pop().__exit__(None, None, None)
 
-    def start(loader="fake_runner:FakeRunner", wait_for=(State.READY,), **changes):
+    def start(loader="tests.support.fake_runner:FakeRunner", wait_for=(State.READY,), **changes):
         stop()
         changed = settings.model_copy(update=changes)
         monkeypatch.setattr(service, "settings", changed)
@@ -86,7 +77,7 @@ def serve(settings, find_fakes, monkeypatch):
         client.__enter__()
         clients.append(client)
         give_up = time.monotonic() + PATIENCE
-        while routing.backend().worker.state not in wait_for:
+        while handlers.backend().worker.state not in wait_for:
             assert time.monotonic() < give_up
             threading.Event().wait(0.01)
         return client

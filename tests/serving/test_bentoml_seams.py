@@ -7,7 +7,8 @@ import logging
 
 from bentoml._internal import log as bentoml_log
 
-from sam3d_bento.serving import bentoml_seams, logs
+from sam3d_bento import logs
+from sam3d_bento.serving import bentoml_seams
 
 
 def test_the_console_is_left_as_it_is(monkeypatch):

@@ -1,4 +1,4 @@
-"""The register itself; what clients see of it is in test_job_routes.py."""
+"""The register itself; what clients see of it is in routes/test_jobs.py."""
 
 import asyncio
 
@@ -7,10 +7,10 @@ import pytest
 from sam3d_bento.errors import KeyReused, NotFound
 from sam3d_bento.options import Options
 from sam3d_bento.serving import jobs as module
-from sam3d_bento.serving.asset_folder import AssetFolder
-from sam3d_bento.serving.followed import State
+from sam3d_bento.serving.assets.folder import AssetFolder
+from sam3d_bento.serving.job_status import State
 from sam3d_bento.serving.jobs import Claim, Jobs
-from sam3d_bento.serving.worker_state import State as WorkerState
+from sam3d_bento.serving.worker.state import State as WorkerState
 from sam3d_bento.submission import Submission
 
 pytestmark = pytest.mark.anyio

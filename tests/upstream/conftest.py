@@ -19,9 +19,8 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def upstream():
     """Upstream, imported; from here on this process cannot reach another host."""
-    from no_network import forbid_other_hosts
-
     from sam3d_bento.engines.sam3d import upstream
+    from tests.support.no_network import forbid_other_hosts
 
     forbid_other_hosts()
     return upstream.prepare("cpu")
@@ -30,7 +29,7 @@ def upstream():
 @pytest.fixture(scope="session")
 def checkpoints(upstream, tmp_path_factory):
     """A folder with tiny checkpoints in float32, on a mesh grid of 64³ instead of 256³."""
-    import tiny
+    from tests.support import tiny
 
     folder = tmp_path_factory.mktemp("checkpoints") / "float32"
     tiny.build(folder, mesh_resolution=16)
@@ -40,7 +39,7 @@ def checkpoints(upstream, tmp_path_factory):
 @pytest.fixture(scope="session")
 def half_checkpoints(upstream, tmp_path_factory):
     """The same with `use_fp16`, as Meta's files have it."""
-    import tiny
+    from tests.support import tiny
 
     folder = tmp_path_factory.mktemp("checkpoints") / "float16"
     tiny.build(folder, mesh_resolution=16, half=True)

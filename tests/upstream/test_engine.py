@@ -31,11 +31,10 @@ OUT_OF_MEMORY = (
 
 @pytest.fixture(scope="module")
 def engine(checkpoints):
-    from reference import in_the_corner
-
     from sam3d_bento.engines.sam3d import engine as engine_module
     from sam3d_bento.engines.sam3d.engine import Sam3dEngine
     from sam3d_bento.engines.sam3d.inference import Steps
+    from tests.support.reference import in_the_corner
 
     made = Sam3dEngine(checkpoints, device="cpu")
     with pytest.MonkeyPatch.context() as patch:
@@ -104,7 +103,8 @@ def fail(engine):
 @pytest.mark.parametrize("stage", STAGES)
 def test_out_of_memory_is_tried_once_again_in_the_next_profile(engine, shot, expected, fail, stage):
     import torch
-    from reference import share_of_strangers
+
+    from tests.support.reference import share_of_strangers
 
     profiles = fail(STAGES[stage], torch.OutOfMemoryError(OUT_OF_MEMORY[0]), times=1)
     result = run(engine, shot)
@@ -131,7 +131,7 @@ def test_a_second_out_of_memory_is_the_callers_to_know_and_the_next_run_is_right
 
 
 def test_the_leanest_profile_has_no_second_attempt(engine, shot, fail):
-    from sam3d_bento.engines.sam3d.profiles import PROFILES
+    from sam3d_bento.engines.sam3d.memory.profiles import PROFILES
 
     profiles = fail("slat_decoder_mesh", RuntimeError(OUT_OF_MEMORY[0]), times=9)
     with engine._inference.in_profile(PROFILES["12gb"]), pytest.raises(GpuOutOfMemory):
@@ -140,7 +140,7 @@ def test_the_leanest_profile_has_no_second_attempt(engine, shot, fail):
 
 
 def test_after_every_run_the_weights_of_the_next_ones_first_stage_are_in_place(engine, shot, fail):
-    from sam3d_bento.engines.sam3d.profiles import PROFILES
+    from sam3d_bento.engines.sam3d.memory.profiles import PROFILES
 
     ready = PROFILES["24gb"].residents("depth")
     run(engine, shot)

@@ -5,7 +5,6 @@ import os
 import tempfile
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,19 +17,18 @@ os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="prome
 
 pytestmark = pytest.mark.usefixtures("upstream")
 
-HERE = Path(__file__).parent
 PATIENCE_SECONDS = 120
 
 
 @pytest.fixture(scope="module")
 def client(upstream, tmp_path_factory):
     """The service in this process, its engine in a process of its own; checkpoints with upstream's full mesh grid."""
-    import tiny
     from starlette.testclient import TestClient
 
     import service
     from sam3d_bento.serving import backend as backends
     from sam3d_bento.settings import Settings
+    from tests.support import tiny
 
     folder = tmp_path_factory.mktemp("service")
     tiny.build(folder / "checkpoints", half=True)
@@ -43,12 +41,11 @@ def client(upstream, tmp_path_factory):
         deadline_seconds=PATIENCE_SECONDS,
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
         patch.setattr(service, "settings", settings)
         patch.setattr(
             service,
             "Backend",
-            lambda given, **wiring: backends.Backend(given, engine_loader="cpu_engine:load", **wiring),
+            lambda given, **wiring: backends.Backend(given, engine_loader="tests.support.cpu_engine:load", **wiring),
         )
         with TestClient(service.Sam3D.to_asgi()) as client:
             client.before_ready = client.get("/health")

@@ -28,9 +28,8 @@ def half_inference(half_checkpoints):
 
 
 def load(folder, **options):
-    from reference import in_the_corner
-
     from sam3d_bento.engines.sam3d.inference import Inference
+    from tests.support.reference import in_the_corner
 
     made = Inference(str(folder / "pipeline.yaml"), device="cpu", **options)
     in_the_corner(made.pipeline)
@@ -39,7 +38,7 @@ def load(folder, **options):
 
 @pytest.fixture(scope="module")
 def stock_output(checkpoints, tmp_path_factory, photo, steps):
-    from reference import in_the_corner, run_stock, stock
+    from tests.support.reference import in_the_corner, run_stock, stock
 
     pipeline = stock(checkpoints, tmp_path_factory.mktemp("stock") / "float32")
     in_the_corner(pipeline)
@@ -74,7 +73,7 @@ def assert_same(one, other):
 
 
 def assert_close(one, other, tolerance):
-    from reference import share_of_strangers
+    from tests.support.reference import share_of_strangers
 
     ours, theirs = numbers(one), numbers(other)
     if ours["vertices"].shape != theirs["vertices"].shape:
@@ -89,14 +88,14 @@ def assert_close(one, other, tolerance):
 
 @pytest.mark.parametrize("profile", ["24gb", "16gb"])
 def test_is_bit_equal_to_stock_upstream(inference, stock_output, photo, steps, profile):
-    from sam3d_bento.engines.sam3d.profiles import PROFILES
+    from sam3d_bento.engines.sam3d.memory.profiles import PROFILES
 
     with inference.in_profile(PROFILES[profile]):
         assert_same(inference(*photo, SEED, steps=steps, splats=True), stock_output)
 
 
 def test_the_tight_profile_differs_by_rounding_only(inference, stock_output, photo, steps):
-    from sam3d_bento.engines.sam3d.profiles import PROFILES
+    from sam3d_bento.engines.sam3d.memory.profiles import PROFILES
 
     with inference.in_profile(PROFILES["12gb"]):
         assert_close(inference(*photo, SEED, steps=steps, splats=True), stock_output, 1e-4)
@@ -105,7 +104,7 @@ def test_the_tight_profile_differs_by_rounding_only(inference, stock_output, pho
 def test_half_precision_decoders_are_bit_equal_to_stock_upstream(
     half_checkpoints, half_inference, tmp_path, photo, steps
 ):
-    from reference import in_the_corner, run_stock, stock
+    from tests.support.reference import in_the_corner, run_stock, stock
 
     pipeline = stock(half_checkpoints, tmp_path / "stock")
     in_the_corner(pipeline)
@@ -208,9 +207,8 @@ def test_gaussians_are_decoded_only_when_wanted(inference, photo, steps):
 
 
 def test_shortcut_steps_are_upstreams_distilled_mode(checkpoints, inference, tmp_path, photo):
-    from reference import in_the_corner, run_stock, stock
-
     from sam3d_bento.engines.sam3d.inference import Steps
+    from tests.support.reference import in_the_corner, run_stock, stock
 
     pipeline = stock(checkpoints, tmp_path / "stock")
     in_the_corner(pipeline)

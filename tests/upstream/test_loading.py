@@ -32,7 +32,7 @@ def edit(folder, name, change):
     config = yaml.safe_load((folder / name).read_text())
     change(config)
     (folder / name).write_text(yaml.safe_dump(config))
-    from tiny import write_manifest
+    from tests.support.tiny import write_manifest
 
     (folder / "manifest.json").unlink()
     write_manifest(folder)
@@ -77,7 +77,8 @@ def test_a_configuration_that_names_no_model_code_is_refused(copy, target, file)
 
 def test_weights_are_those_that_upstream_itself_loads(checkpoints, tmp_path):
     import torch
-    from reference import stock
+
+    from tests.support.reference import stock
 
     theirs, ours = stock(checkpoints, tmp_path / "stock"), load(checkpoints).pipeline
     modules = {name: (theirs.models[name], ours.models[name]) for name in ours.models if ours.models[name] is not None}

@@ -36,15 +36,15 @@ DINO_BYTES = 2 * DINO_CAST + 4 * DINO_KEPT
 
 @pytest.fixture(scope="module")
 def weights():
-    from sam3d_bento.engines.sam3d.memory_plan import part_weights
+    from sam3d_bento.engines.sam3d.memory.plan import part_weights
 
     return part_weights()
 
 
 @pytest.fixture
 def planned():
-    from sam3d_bento.engines.sam3d.memory_plan import plan
-    from sam3d_bento.engines.sam3d.profiles import PROFILES
+    from sam3d_bento.engines.sam3d.memory.plan import plan
+    from sam3d_bento.engines.sam3d.memory.profiles import PROFILES
 
     def of(name, voxels=41_000, **more):
         return plan(PROFILES[name], voxels, **more)
@@ -60,8 +60,8 @@ def test_parts_have_as_many_parameters_as_the_checkpoints(weights):
 
 
 def test_nothing_is_allocated():
-    from sam3d_bento.engines.sam3d.architecture import RELEASED
-    from sam3d_bento.engines.sam3d.memory_plan import build
+    from sam3d_bento.engines.sam3d.memory.architecture import RELEASED
+    from sam3d_bento.engines.sam3d.memory.plan import build
 
     modules = build(RELEASED)
     assert modules.keys() == PARAMETERS.keys()
@@ -97,7 +97,7 @@ def test_the_second_stage_has_the_precision_that_it_chooses_itself(weights):
 
 
 def test_dinov2_is_there_once_however_many_parts_hold_it(weights, planned):
-    from sam3d_bento.engines.sam3d.memory_plan import together
+    from sam3d_bento.engines.sam3d.memory.plan import together
 
     embedders = [weights["ss_condition_embedder"], weights["slat_condition_embedder"]]
     assert together(embedders) == sum(part.bytes for part in embedders) - DINO_BYTES
@@ -118,9 +118,9 @@ def test_the_depth_model_has_the_parameters_of_moge(weights, monkeypatch):
     v1 = pytest.importorskip("moge.model.v1", reason="MoGe is not installed")
     import torch
 
-    from sam3d_bento.engines.sam3d.architecture import DEPTH_MODEL
-    from sam3d_bento.engines.sam3d.loading import without_initialisation
-    from sam3d_bento.engines.sam3d.memory_plan import moge
+    from sam3d_bento.engines.sam3d.loading.modules import without_initialisation
+    from sam3d_bento.engines.sam3d.memory.architecture import DEPTH_MODEL
+    from sam3d_bento.engines.sam3d.memory.plan import moge
 
     def shapes(module):
         return sorted((type(inner).__name__, p.numel()) for inner in module.modules() for p in inner.parameters(False))
@@ -154,7 +154,7 @@ def test_every_stage_is_within_a_tenth_of_what_was_measured_on_a_gpu(planned):
 
 
 def test_the_peak_is_the_worst_stage_and_what_cuda_takes(planned):
-    from sam3d_bento.engines.sam3d.memory_plan import OVERHEAD_BYTES
+    from sam3d_bento.engines.sam3d.memory.plan import OVERHEAD_BYTES
 
     made = planned("16gb")
     assert made.worst.stage == "mesh"
@@ -170,7 +170,7 @@ def test_more_voxels_need_more_in_the_stages_that_have_voxels(planned, name):
 
 
 def test_a_larger_photo_needs_more_for_its_depth_alone(planned):
-    from sam3d_bento.engines.sam3d.memory_plan import HELD_BYTES
+    from sam3d_bento.engines.sam3d.memory.plan import HELD_BYTES
 
     small, large = planned("12gb", photo_pixels=512**2), planned("12gb", photo_pixels=4096**2)
     grown = {a.stage for a, b in zip(small.stages, large.stages, strict=True) if b.bytes != a.bytes}
@@ -191,8 +191,8 @@ def test_a_number_of_voxels_that_no_run_has_is_refused(planned, voxels):
 
 
 def test_the_table_names_every_stage_and_says_what_it_is(planned):
-    from sam3d_bento.engines.sam3d.memory_plan import table
-    from sam3d_bento.engines.sam3d.profiles import STAGES
+    from sam3d_bento.engines.sam3d.memory.plan import table
+    from sam3d_bento.engines.sam3d.memory.profiles import STAGES
 
     plans = [planned(name) for name in GOALS]
     title, header, *rows, last = table(plans).splitlines()
@@ -205,7 +205,7 @@ def test_the_table_names_every_stage_and_says_what_it_is(planned):
 
 
 def test_the_table_of_parts_counts_each_shared_byte_once(weights):
-    from sam3d_bento.engines.sam3d.memory_plan import parts_table, together
+    from sam3d_bento.engines.sam3d.memory.plan import parts_table, together
 
     row = next(line for line in parts_table().splitlines() if line.startswith("together"))
     assert row.split()[1:] == [f"{sum(PARAMETERS.values()):,}", f"{together([*weights.values()]) / 1e9:.2f}"]
@@ -217,7 +217,7 @@ def test_the_table_of_parts_counts_each_shared_byte_once(weights):
 def test_a_folder_of_checkpoints_is_planned_as_its_files_say(tmp_path, planned):
     import yaml
 
-    from sam3d_bento.engines.sam3d.architecture import RELEASED, from_checkpoints
+    from sam3d_bento.engines.sam3d.memory.architecture import RELEASED, from_checkpoints
 
     gaussians = RELEASED["slat_decoder_gs"] | {"num_blocks": 6, "pretrained_ckpt_path": "/nowhere"}
     (tmp_path / "slat_decoder_gs.yaml").write_text(yaml.safe_dump(gaussians))
@@ -238,7 +238,7 @@ def test_a_folder_of_checkpoints_is_planned_as_its_files_say(tmp_path, planned):
 
 
 def test_an_unknown_backbone_or_a_target_that_is_no_model_is_refused(planned):
-    from sam3d_bento.engines.sam3d.architecture import RELEASED
+    from sam3d_bento.engines.sam3d.memory.architecture import RELEASED
     from sam3d_bento.errors import NotReady
 
     embedder = copy.deepcopy(RELEASED["slat_condition_embedder"])
@@ -304,7 +304,7 @@ def ball(radius):
 
 def smaller(part, width):
     """The released architecture with `part` at `width` channels and in two blocks."""
-    from sam3d_bento.engines.sam3d.architecture import RELEASED
+    from sam3d_bento.engines.sam3d.memory.architecture import RELEASED
 
     config = copy.deepcopy(RELEASED[part])
     network = config["reverse_fn"]["backbone"] if "reverse_fn" in config else config
@@ -336,7 +336,7 @@ def one_thread():
 @pytest.fixture
 def formula(monkeypatch, one_thread):
     """What `working_bytes` says; cubes_at_surface: 0 leaves out what depends on the mesh that comes out."""
-    from sam3d_bento.engines.sam3d import working_sets
+    from sam3d_bento.engines.sam3d.memory import working_sets
 
     def of(stage, architecture, voxels, decode_rows=None, cubes_at_surface=0):
         monkeypatch.setattr(working_sets, "SURFACE_CUBES_PER_VOXEL", cubes_at_surface / voxels)
@@ -384,7 +384,7 @@ def test_mesh_decoder(formula, monkeypatch, radius, decode_rows):
 def test_second_generator(formula, monkeypatch, radius):
     import torch
 
-    from sam3d_bento.engines.sam3d import working_sets
+    from sam3d_bento.engines.sam3d.memory import working_sets
     from sam3d_bento.engines.sam3d.standins import spconv
 
     monkeypatch.setattr(spconv, "BLOCK_VALUES", 1 << 20)
@@ -413,8 +413,8 @@ def test_surface_extraction(formula, radius):
     from sam3d_objects.model.backbone.tdfy_dit.representations.mesh.cube2mesh import SparseFeatures2Mesh
     from sam3d_objects.model.backbone.tdfy_dit.representations.mesh.utils_cube import cube_corners
 
+    from sam3d_bento.engines.sam3d.memory.working_sets import EXTRACTION_BYTES_PER_CUBE, MESH_BYTES_PER_CUBE
     from sam3d_bento.engines.sam3d.mesh_extraction import SparseMeshExtractor, without_dense_grid
-    from sam3d_bento.engines.sam3d.working_sets import EXTRACTION_BYTES_PER_CUBE, MESH_BYTES_PER_CUBE
 
     voxels = ball(radius / 4 + 1)
     steps = torch.cartesian_prod(*[torch.arange(4)] * 3)

@@ -24,8 +24,8 @@ def parts():
 def place(parts, profile="16gb"):
     import torch
 
-    from sam3d_bento.engines.sam3d.profiles import PROFILES
-    from sam3d_bento.engines.sam3d.residency import Residency
+    from sam3d_bento.engines.sam3d.memory.profiles import PROFILES
+    from sam3d_bento.engines.sam3d.memory.residency import Residency
 
     return Residency(parts, torch.device("cpu"), PROFILES[profile])
 

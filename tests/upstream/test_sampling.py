@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from test_graphs import Recorder
+
+from tests.support.recorder import Recorder
 
 pytestmark = pytest.mark.usefixtures("upstream")
 
@@ -10,9 +11,10 @@ pytestmark = pytest.mark.usefixtures("upstream")
 @pytest.fixture(scope="module")
 def networks(upstream):
     """Of both generators: (network, arguments of a call that differ from step to step)."""
-    import tiny
     import torch
     from hydra.utils import instantiate
+
+    from tests.support import tiny
 
     torch.manual_seed(0)
     made = {}

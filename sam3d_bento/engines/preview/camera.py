@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import atan, degrees, hypot, sqrt
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sam3d_bento.arrays import Floats
 from sam3d_bento.reconstruction import Photo
-
-Floats = npt.NDArray[np.floating[Any]]
 
 FOCAL_LENGTH = 1.4  # by the photo's longer side: a field of view of 39 degrees, as of a phone's main camera
 

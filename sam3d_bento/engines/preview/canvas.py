@@ -10,8 +10,9 @@ from PIL import Image
 from scipy import ndimage
 from scipy.special import erfinv
 
+from sam3d_bento.arrays import Bool, Float32
 from sam3d_bento.errors import NoObject
-from sam3d_bento.reconstruction import Bool, Float32, Mask, Photo
+from sam3d_bento.reconstruction import Mask, Photo
 
 # One vertex stands over each cell and carries its colour: the cells set the sharpness, the faces and the time.
 OBJECT_CELLS = 90_000  # about 500,000 faces

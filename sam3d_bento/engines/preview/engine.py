@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from sam3d_bento.arrays import Float32
 from sam3d_bento.engines.preview import shapes
 from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.canvas import cut_out
-from sam3d_bento.engines.preview.model import Model
+from sam3d_bento.engines.preview.shapes.model import Model
 from sam3d_bento.notices import Notice
 from sam3d_bento.options import Options
 from sam3d_bento.progress import Tick, part, silent
-from sam3d_bento.reconstruction import Float32, Mask, Photo, Pose, Reconstruction
+from sam3d_bento.reconstruction import Mask, Photo, Pose, Reconstruction
 
 CAMERA_FRAME = "camera: x right, y up, looking along -z"
 

@@ -11,7 +11,7 @@ from math import ceil, sqrt
 import numpy as np
 from scipy import ndimage
 
-from sam3d_bento.reconstruction import Float32
+from sam3d_bento.arrays import Float32
 
 SMOOTHING = 0.02  # standard deviation of the blur over creases, in square roots of the object's area
 

@@ -10,9 +10,9 @@ from scipy import ndimage
 from scipy.sparse import csr_matrix
 from skimage.measure import marching_cubes
 
+from sam3d_bento.arrays import Float32, Int32
 from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.canvas import Canvas
-from sam3d_bento.reconstruction import Float32, Int32
 
 THICKNESS = 1.2  # of a ball, by its width: the best of a sweep over textured models with known shape
 LEVEL_STEP = 4.0  # cells between the levels of the volume; heights stay exact, so few levels save faces and time

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from sam3d_bento.engines.sam3d import checkpoints, faults, upstream
+from sam3d_bento.engines.sam3d import faults, upstream
 from sam3d_bento.engines.sam3d.inference import NO_GPU, STANDARD, Inference, Steps
-from sam3d_bento.engines.sam3d.profiles import PROFILES
+from sam3d_bento.engines.sam3d.loading import checkpoints
+from sam3d_bento.engines.sam3d.memory.profiles import PROFILES
 from sam3d_bento.errors import EngineLost, GpuOutOfMemory, NotReady, Sam3DError
 from sam3d_bento.notices import Notice
 from sam3d_bento.options import Options

@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from sam3d_bento.engines.sam3d import checkpoints, upstream
-from sam3d_bento.engines.sam3d.profiles import PROFILES, STAGES, Profile, Stage, fitting
+from sam3d_bento.arrays import Bool, Float32, UInt8
+from sam3d_bento.engines.sam3d import upstream
+from sam3d_bento.engines.sam3d.loading import checkpoints
+from sam3d_bento.engines.sam3d.memory.profiles import PROFILES, STAGES, Profile, Stage, fitting
 from sam3d_bento.errors import NoObject, NotReady
 from sam3d_bento.progress import Tick, silent
-from sam3d_bento.reconstruction import Bool, Float32, Reconstruction, UInt8
+from sam3d_bento.reconstruction import Reconstruction
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Inference:
         from hydra.errors import InstantiationException
         from hydra.utils import instantiate
 
-        from sam3d_bento.engines.sam3d import loading
+        from sam3d_bento.engines.sam3d.loading import modules
 
         if device != "cpu" and not torch.cuda.is_available():
             raise NotReady(NO_GPU)
@@ -89,11 +91,11 @@ class Inference:
             profile = fitting(torch.cuda.mem_get_info()[1]) if self.device.type == "cuda" else PROFILES["24gb"]
         if cast is None:
             cast = self.device.type == "cuda"
-        config = loading.pipeline_config(file)
+        config = modules.pipeline_config(file)
         config._target_ = "sam3d_bento.engines.sam3d.staged.StagedPipeline"
         with upstream.computing_on(self.device), torch.no_grad():
             try:
-                with loading.without_initialisation():
+                with modules.without_initialisation():
                     self.pipeline = instantiate(config, compute_device=str(self.device), cast=cast)
             except InstantiationException as exc:  # hydra wraps whatever a constructor raises
                 raise next((cause for cause in _causes(exc) if isinstance(cause, NotReady)), exc) from exc

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sam3d_bento.reconstruction import Float32, Pose, Reconstruction, Splats, UInt8
+from sam3d_bento.arrays import Float32, UInt8
+from sam3d_bento.reconstruction import Pose, Reconstruction, Splats
 
 # Half of the turn by -90 degrees about x: cos 45°, -sin 45°.
 TURN = np.array([np.sqrt(0.5), -np.sqrt(0.5), 0.0, 0.0])

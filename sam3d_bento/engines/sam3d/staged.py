@@ -17,10 +17,11 @@ import torch
 from hydra.utils import instantiate
 from sam3d_objects.pipeline.inference_pipeline_pointmap import InferencePipelinePointMap
 
-from sam3d_bento.engines.sam3d import attention, loading, mesh_extraction, precision, sampling
+from sam3d_bento.engines.sam3d import attention, mesh_extraction, sampling
 from sam3d_bento.engines.sam3d.graphs import CudaRecorder
-from sam3d_bento.engines.sam3d.profiles import Part, Profile, Stage
-from sam3d_bento.engines.sam3d.residency import Residency
+from sam3d_bento.engines.sam3d.loading import modules, precision
+from sam3d_bento.engines.sam3d.memory.profiles import Part, Profile, Stage
+from sam3d_bento.engines.sam3d.memory.residency import Residency
 from sam3d_bento.errors import BadResult, NoObject
 
 # Told the stage and its finished share, 0..1; may raise to end the run.
@@ -46,7 +47,7 @@ class StagedPipeline(InferencePipelinePointMap):
     def __init__(self, *, compute_device: str, cast: bool, **kwargs: Any) -> None:
         self.compute_device = torch.device(compute_device)
         self._cast = cast
-        with loading.without_initialisation():
+        with modules.without_initialisation():
             super().__init__(**kwargs)
 
     # -- loading -----------------------------------------------------------------------------------------------------
@@ -61,18 +62,18 @@ class StagedPipeline(InferencePipelinePointMap):
     ) -> Any:
         """As upstream's, strictly. `state_dict_fn` is upstream's filter by prefix; `device` stays main memory."""
         folder = Path(self.workspace_dir)
-        loading.local_backbones(config, folder)
+        modules.local_backbones(config, folder)
         if "representation_config" in config and str(config.get("_target_", "")).endswith("MeshDecoderTdfyWrapper"):
             config.device = str(self.compute_device)  # FlexiCubes' tables are no buffers: `.to` would not move them
         with mesh_extraction.without_dense_grid():
             module = instantiate(config)
-        state = loading.read_state(Path(ckpt_path), state_dict_key)
+        state = modules.read_state(Path(ckpt_path), state_dict_key)
         if state_dict_fn is not None:
             state = state_dict_fn(state)
-        loading.load_strictly(module, state, Path(ckpt_path).name)
+        modules.load_strictly(module, state, Path(ckpt_path).name)
         if self._cast and config["_target_"].endswith(self.UNDER_AUTOCAST):
             precision.cast_beforehand(module, self.shape_model_dtype)
-        loading.let_go_of_file(module, state)
+        modules.let_go_of_file(module, state)
         return module
 
     def settle(self, profile: Profile) -> None:

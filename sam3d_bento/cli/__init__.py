@@ -1,0 +1,1 @@
+"""The command `sam3d-bento` and its subcommands."""

@@ -1,0 +1,183 @@
+"""The commands `sam3d-bento generate`, `export` and `mask`: the service's pipeline without the service.
+
+Photos become GLBs in this process, or in a service elsewhere; a saved reconstruction becomes a GLB again; a photo's
+mask is looked at before anything runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+from pydantic import ValidationError
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from sam3d_bento import api_key, logs
+from sam3d_bento.cli.generators import Generator, LocalGenerator, RemoteGenerator
+from sam3d_bento.cli.terminal import console, existing_file, key_file_option, speaks_plainly
+from sam3d_bento.errors import Sam3DError
+from sam3d_bento.options import COLOUR_SOURCES, QUALITIES, SHAPES, TEXTURE_FORMATS, TEXTURE_SIZES, Options
+from sam3d_bento.settings import Settings, SettingsError
+from sam3d_bento.submission import STAGES, Stage, Submission
+from sam3d_bento.weights.part import WeightsError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+output_file = click.Path(dir_okay=False, writable=True, path_type=Path)
+plainly = speaks_plainly(Sam3DError, SettingsError, WeightsError)
+
+
+def export_options(command: Callable[P, R]) -> Callable[P, R]:
+    """The options that shape the GLB file."""
+    fields = Options.model_fields
+    for option in (
+        click.option("--target-faces", type=int, default=fields["target_faces"].default, show_default=True),
+        click.option(
+            "--texture-size",
+            type=click.Choice([str(size) for size in TEXTURE_SIZES]),
+            default=str(fields["texture_size"].default),
+            show_default=True,
+        ),
+        click.option("--colour-source", type=click.Choice(COLOUR_SOURCES), default="auto", show_default=True),
+        click.option("--texture-format", type=click.Choice(TEXTURE_FORMATS), default="png", show_default=True),
+        click.option("--compress", is_flag=True, help="Quantized and packed geometry (EXT_meshopt_compression)."),
+    ):
+        command = option(command)
+    return command
+
+
+def _options(**values: Any) -> Options:
+    """Checked options. Raises click's usage error for one out of range."""
+    values["texture_size"] = int(values["texture_size"])
+    try:
+        return Options.model_validate(values)
+    except ValidationError as exc:
+        faults = "; ".join(f"--{str(fault['loc'][0]).replace('_', '-')}: {fault['msg']}" for fault in exc.errors())
+        raise click.UsageError(faults) from exc
+
+
+@click.command()
+@click.argument("photos", nargs=-1, required=True, type=existing_file)
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path(), show_default=True)
+@click.option("--mask", type=existing_file, help="White where the object is; for a single photo.")
+@click.option("--seed", type=int, help="Absent: drawn, and printed.")
+@click.option("--quality", type=click.Choice(QUALITIES), default="standard", show_default=True)
+@click.option("--shape", type=click.Choice(SHAPES), default="auto", show_default=True, help="For the preview engine.")
+@export_options
+@click.option(
+    "--save-reconstruction", type=output_file, metavar="X.npz", help="Also keep the dense mesh, for `export`."
+)
+@click.option("--server", metavar="URL", help="Let the service at this address do it, instead of this machine.")
+@key_file_option
+@plainly
+def generate(
+    photos: tuple[Path, ...],
+    output: Path,
+    mask: Path | None,
+    save_reconstruction: Path | None,
+    server: str | None,
+    api_key_file: Path | None,
+    **choices: Any,
+) -> None:
+    """Turn each PHOTO into DIR/<name>.glb, and a picture of it, DIR/<name>.webp.
+
+    A photo that fails is reported; the others go on.
+    """
+    if server and save_reconstruction:
+        raise click.UsageError("--save-reconstruction does not go with --server: the service keeps what it made.")
+    if len(photos) > 1 and (mask or save_reconstruction):
+        raise click.UsageError("--mask and --save-reconstruction take a single photo.")
+    names = [photo.stem for photo in photos]
+    if len(set(names)) < len(names):
+        raise click.UsageError("Two photos have the same name: their results would overwrite each other.")
+    for photo in photos:
+        if (output / f"{photo.stem}.webp").absolute() == photo.absolute():
+            raise click.UsageError(f"The picture of the model would overwrite {photo.name}: choose another --output.")
+    options = _options(**choices)
+    generator: Generator
+    if server is not None:
+        generator = RemoteGenerator(server, api_key.read_one(api_key_file) if api_key_file else None)
+    else:
+        settings = Settings.from_environ()
+        logs.configure(settings.log_format)
+        with console.status("Loading the engine"):
+            generator = LocalGenerator(settings, save_reconstruction)
+    output.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    for photo in photos:
+        submission = Submission(photo.read_bytes(), mask.read_bytes() if mask else None, options)
+        with _progress_bar() as bar:
+            try:
+                made = generator.generate(submission, StageBar(bar, photo.name))
+            except Sam3DError as exc:
+                failed += 1
+                bar.console.print(f"[red]{photo.name}: {exc}")
+                continue
+        target = output / f"{photo.stem}.glb"
+        target.write_bytes(made.asset.glb)
+        target.with_suffix(".webp").write_bytes(made.thumbnail)
+        report = made.asset.report
+        seconds = sum(report["seconds"].values())
+        facts = f"{report['faces']} faces, {report['texture_size']} px, seed {report['seed']}, {seconds:.1f} s"
+        click.echo(f"{target}  ({report['engine']}: {facts})")
+        _print_warnings(report)
+    if failed:
+        sys.exit(1)
+
+
+@click.command()
+@click.argument("scan", type=existing_file)
+@click.option("-o", "--output", type=output_file, required=True)
+@export_options
+@plainly
+def export(scan: Path, output: Path, **shape: Any) -> None:
+    """Turn a saved reconstruction (SCAN.npz) into a GLB, without inference."""
+    options = _options(**shape)
+    from sam3d_bento.export import to_glb
+    from sam3d_bento.reconstruction import Reconstruction
+
+    extras = {"options": options.model_dump(include=set(shape))}
+    result = to_glb(Reconstruction.load(scan), options, extras)
+    output.write_bytes(result.glb)
+    click.echo(f"{output}  ({result.extras['faces']} faces, {result.extras['texture_size']} px)")
+
+
+@click.command()
+@click.argument("photo", type=existing_file)
+@click.option("-o", "--output", type=output_file, required=True)
+@plainly
+def mask(photo: Path, output: Path) -> None:
+    """Write the mask that would be used for PHOTO, as a PNG."""
+    from sam3d_bento.pipeline import MaskPreview
+
+    preview = MaskPreview.load(Settings.from_environ())
+    image = preview.run(Submission(photo.read_bytes()), lambda stage, fraction: None)
+    output.write_bytes(image.png)
+    facts = image.report["mask"]
+    click.echo(f"{output}  (from {facts['source']}, covers {facts['coverage']:.1%})")
+    _print_warnings(image.report)
+
+
+class StageBar:
+    """A `Report` that moves a progress bar: each stage is a quarter of it."""
+
+    def __init__(self, bar: Progress, name: str) -> None:
+        self._bar = bar
+        self._task: TaskID = bar.add_task(name, total=len(STAGES), stage="")
+
+    def __call__(self, stage: Stage, fraction: float) -> None:
+        self._bar.update(self._task, completed=STAGES.index(stage) + fraction, stage=stage)
+
+
+def _progress_bar() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[stage]}"), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True)
+
+
+def _print_warnings(report: dict[str, Any]) -> None:
+    for code in report["warnings"]:
+        console.print(f"  warning: {code}", style="yellow")

@@ -1,0 +1,113 @@
+"""The command `sam3d-bento`: the service's pipeline without the service, and what surrounds it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+import sam3d_bento
+from sam3d_bento import api_key
+from sam3d_bento.cli import launch
+from sam3d_bento.cli.generate import export, generate, mask
+from sam3d_bento.cli.terminal import key_file_option, speaks_plainly
+from sam3d_bento.cli.weights import weights
+from sam3d_bento.errors import Sam3DError
+from sam3d_bento.settings import Settings, SettingsError
+from sam3d_bento.weights.part import WeightsError
+
+plainly = speaks_plainly(Sam3DError, SettingsError, WeightsError)
+
+
+@click.group()
+@click.version_option(sam3d_bento.__version__)
+def main() -> None:
+    """A photo in, a textured GLB out."""
+
+
+for command in (generate, export, mask, weights):
+    main.add_command(command)
+
+
+@main.command("memory-plan")
+@click.option(
+    "--voxels", type=click.IntRange(1, 42_000), default=41_000, show_default=True, help="Occupied cells of 64³."
+)
+@click.option("--parts", is_flag=True, help="Also what each part of the network weighs.")
+@plainly
+def memory_plan(voxels: int, parts: bool) -> None:
+    """Print how much GPU memory SAM 3D is planned to need, stage by stage, in each memory profile.
+
+    Needs torch and Meta's package, but neither weights nor a GPU. The configurations in SAM3D_CHECKPOINT_DIR are
+    used where they are there, else those of the released networks.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise click.ClickException("PyTorch is not installed; the plan is computed from the network's own modules.")
+    from sam3d_bento.engines.sam3d import upstream
+
+    upstream.prepare("cpu")
+    from sam3d_bento.engines.sam3d.memory import architecture, plan
+    from sam3d_bento.engines.sam3d.memory.profiles import PROFILES
+
+    networks = architecture.from_checkpoints(Settings.from_environ().checkpoint_dir)
+    if parts:
+        click.echo(f"{plan.parts_table(networks)}\n")
+    plans = [plan.plan(profile, voxels, architecture=networks) for profile in PROFILES.values()]
+    click.echo(plan.table(plans))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@plainly
+def doctor(as_json: bool) -> None:
+    """Print what a report of a fault needs, and what would stop the service; the status is 1 then.
+
+    No secret is printed. Runs a photo through the preview engine as a self-test.
+    """
+    from sam3d_bento.cli import doctor as examination
+
+    report = examination.examine()
+    click.echo(json.dumps(report, indent=1) if as_json else examination.text(report))
+    if report["faults"]:
+        sys.exit(1)
+
+
+@main.command()
+@click.option("--server", metavar="URL", help="A service that runs. Default: one is started here, and ended.")
+@click.option("--requests", type=click.IntRange(1, 1000), default=20, show_default=True, help="One after the other.")
+@key_file_option
+@plainly
+def validate(server: str | None, requests: int, api_key_file: Path | None) -> None:
+    """Send real photos, and print for each promise whether it is kept: PASS, FAIL or NOT MEASURED.
+
+    The photo has 1024 px. The status is 1 when a promise is not kept.
+    """
+    from sam3d_bento.cli import local_service, validate
+
+    key = api_key.read_one(api_key_file) if api_key_file and server else None
+    with contextlib.nullcontext() if server else local_service.started() as own:
+        url = server or (own.url if own else "")
+        lines = []
+        for line in validate.validate(url, requests, key=key, own=own, tell=lambda said: click.echo(said, err=True)):
+            click.echo(f"{line.verdict:<13} {line.promise:<11} {line.said}")
+            lines.append(line)
+    if any(line.verdict is validate.Verdict.FAIL for line in lines):
+        sys.exit(1)
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@plainly
+def serve(arguments: tuple[str, ...]) -> NoReturn:
+    """Start the service; ARGUMENTS go to `bentoml serve` (--port 8000, --host 127.0.0.1, ...)."""
+    place = launch.folder()
+    if place is None:
+        raise click.ClickException(f"There is no {launch.MODULE} here; run this in the project's folder.")
+    command = launch.command(place, arguments)
+    os.execve(sys.executable, command, launch.environment())  # noqa: S606  # replaces this process; no shell

@@ -1,0 +1,121 @@
+"""The commands `sam3d-bento weights ...`: model files, fetched, checked and listed.
+
+An image build runs this with click, pydantic and rich, before the rest of the project is there:
+`python -m sam3d_bento.cli.weights fetch ...`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich import progress as bars
+
+from sam3d_bento import weights as weight_files
+from sam3d_bento.cli.terminal import console, existing_file, speaks_plainly
+from sam3d_bento.settings import SettingsError
+from sam3d_bento.weights import token
+from sam3d_bento.weights.part import WeightsError
+from sam3d_bento.weights.sets import ALL, SETS, WeightFile, find, places
+
+folder = click.Path(file_okay=False, path_type=Path)
+any_set = click.Choice([*SETS, ALL])
+plainly = speaks_plainly(SettingsError, WeightsError)
+
+
+@click.group()
+def weights() -> None:
+    """Fetch, check and list model files."""
+
+
+@weights.command()
+@click.option("--set", "set_name", type=any_set, default="mask", show_default=True)
+@click.option("--to", type=folder, metavar="DIR", help="Into DIR/hf and DIR/mask. Default: where the service looks.")
+@click.option(
+    "--token-file",
+    type=existing_file,
+    help="Holds the Hugging Face token for gated files. "
+    f"Default: {token.SECRET_FILE} if that is there, else the environment variable {token.VARIABLE}.",
+)
+@plainly
+def fetch(set_name: str, to: Path | None, token_file: Path | None) -> None:
+    """Download what is missing; every file is checked against its SHA-256. What was cut off is continued."""
+    folders = places(set_name, to)
+    secret = token.find(token_file)
+    files = [file for name, directory in folders.items() for file in find(name, directory).files]
+    failures = []
+    with _progress(files) as (report, progress):
+        for name, directory in folders.items():
+            try:
+                weight_files.fetch(name, directory, report, token=secret, progress=progress)
+            except WeightsError as exc:
+                failures.append(str(exc))
+            else:
+                report(f"The set '{name}' is complete in {directory}.")
+    if failures:
+        raise click.ClickException("\n".join(failures))
+
+
+@weights.command()
+@click.argument("directory", required=False, metavar="[DIR]", type=folder)
+@click.option("--set", "set_name", type=any_set, help="Default: all; without DIR, mask.")
+@click.option("--sizes", is_flag=True, help="Compare the sizes only, as every start of the service does.")
+@plainly
+def verify(directory: Path | None, set_name: str | None, sizes: bool) -> None:
+    """Check the files in DIR/hf and DIR/mask, or where the service looks.
+
+    Each that is missing or wrong is named; the status is 1 then.
+    """
+    sentences = []
+    for name, place in places(set_name or (ALL if directory else "mask"), directory).items():
+        if faults := weight_files.verify(name, place, contents=not sizes):
+            sentences += [fault.sentence for fault in faults]
+        else:
+            click.echo(f"The set '{name}' is complete{', by its sizes' if sizes else ''}.")
+    if sentences:
+        raise click.ClickException("\n".join(sentences))
+
+
+@weights.command("list")
+@click.option("--set", "set_name", type=any_set, default=ALL, show_default=True)
+def list_files(set_name: str) -> None:
+    """Print each file's set, name, bytes, SHA-256, licence and sources, separated by tabs."""
+    for name in SETS if set_name == ALL else [set_name]:
+        for file in SETS[name].files:
+            sources = ", ".join(str(source) for source in file.sources)
+            click.echo("\t".join((name, file.name, str(file.size), file.sha256, file.licence, sources)))
+
+
+@contextmanager
+def _progress(files: list[WeightFile]) -> Iterator[tuple[Callable[[str], None], Callable[[WeightFile, int], None]]]:
+    """What `weights.fetch` reports to: bars on a terminal; elsewhere, in a build's log, a line for each step."""
+    if not console.is_terminal:
+        yield click.echo, lambda file, received: None
+        return
+    figures = (bars.DownloadColumn(), bars.TransferSpeedColumn(), bars.TimeRemainingColumn())
+    named = bars.TextColumn("{task.description}")
+    with bars.Progress(named, bars.BarColumn(), *figures, console=console, transient=True) as shown:
+        yield lambda line: shown.console.print(line, highlight=False, markup=False), FileBars(shown, files)
+
+
+class FileBars:
+    """A bar for each file that is on its way, and one for all together."""
+
+    def __init__(self, shown: bars.Progress, files: list[WeightFile]) -> None:
+        self._shown = shown
+        self._total = shown.add_task("total", total=sum(file.size for file in files))
+        self._tasks: dict[str, bars.TaskID] = {}
+        self._received = {file.name: 0 for file in files}
+
+    def __call__(self, file: WeightFile, received: int) -> None:
+        self._received[file.name] = received
+        if file.name not in self._tasks:
+            self._tasks[file.name] = self._shown.add_task(file.name, total=file.size)
+        self._shown.update(self._tasks[file.name], completed=received, visible=received < file.size)
+        self._shown.update(self._total, completed=sum(self._received.values()))
+
+
+if __name__ == "__main__":
+    weights()

@@ -1,0 +1,44 @@
+"""What every shape class makes of a photo: a closed coloured mesh before the camera that took it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sam3d_bento.arrays import Int32, UInt8
+from sam3d_bento.engines.preview.camera import Camera
+
+
+@dataclass(frozen=True)
+class Model:
+    """vertices (V, 3) float64 in the camera frame, any unit; faces (F, 3) int32, counter-clockwise from outside;
+    colours (V, 3) uint8 sRGB.
+
+    axes: (3, 3), the object's right, up and front in the camera frame, as columns.
+    camera: the one through which the model looks like the photo.
+    """
+
+    vertices: npt.NDArray[np.float64]
+    faces: Int32
+    colours: UInt8
+    axes: npt.NDArray[np.float64]
+    camera: Camera
+
+    def observed_fraction(self) -> float:
+        """Share of the surface's area that faces the camera."""
+        corners = self.vertices[self.faces]
+        normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])  # twice the area long
+        areas = np.linalg.norm(normals, axis=1)
+        return float(areas[np.einsum("fk,fk->f", normals, corners[:, 0]) < 0].sum() / areas.sum())
+
+    def joined(self, other: Model) -> Model:
+        """Both as one mesh of several closed surfaces."""
+        return Model(
+            np.concatenate([self.vertices, other.vertices]),
+            np.concatenate([self.faces, other.faces + len(self.vertices)]),
+            np.concatenate([self.colours, other.colours]),
+            self.axes,
+            self.camera,
+        )

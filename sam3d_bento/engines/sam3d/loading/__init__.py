@@ -1,0 +1,1 @@
+"""Meta's checkpoints: checked, and read into main memory."""

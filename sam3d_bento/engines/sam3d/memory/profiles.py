@@ -1,0 +1,85 @@
+"""Which parts of the network are on the GPU in which stage: the memory profiles. Knows no torch.
+
+A part is one module tree with weights; a stage is one step of a run, in upstream's order. `residency` moves the parts,
+`plan` adds up their bytes, both from the tables here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Stage = Literal["depth", "ss_condition", "ss_sample", "slat_condition", "slat_sample", "mesh", "gaussians"]
+Part = Literal[
+    "depth_model",
+    "ss_condition_embedder",
+    "ss_generator",
+    "ss_decoder",
+    "slat_condition_embedder",
+    "slat_generator",
+    "slat_decoder_mesh",
+    "slat_decoder_gs",
+]
+ProfileName = Literal["24gb", "16gb", "12gb"]
+
+STAGES: tuple[Stage, ...] = get_args(Stage)
+PARTS: tuple[Part, ...] = get_args(Part)
+
+# What each stage computes with: InferencePipelinePointMap.run and the methods that it calls, in their order.
+NEEDS: dict[Stage, frozenset[Part]] = {
+    "depth": frozenset({"depth_model"}),
+    "ss_condition": frozenset({"ss_condition_embedder"}),
+    "ss_sample": frozenset({"ss_generator", "ss_decoder"}),
+    "slat_condition": frozenset({"slat_condition_embedder"}),
+    "slat_sample": frozenset({"slat_generator"}),
+    "mesh": frozenset({"slat_decoder_mesh"}),
+    "gaussians": frozenset({"slat_decoder_gs"}),
+}
+DIFFUSION: frozenset[Stage] = frozenset({"depth", "ss_condition", "ss_sample", "slat_condition", "slat_sample"})
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How a card of `card_bytes` is used.
+
+    keep_diffusion: everything that the stages up to the decoders need stays on the GPU through all of them and leaves
+    before the mesh decode, whose working set is the largest; else each stage has only its own parts there.
+    decode_rows: rows at a time in the mesh decoder's widest layers, None for all at once, as upstream.
+    """
+
+    name: ProfileName
+    card_bytes: int
+    keep_diffusion: bool
+    decode_rows: int | None
+
+    def residents(self, stage: Stage) -> frozenset[Part]:
+        """The parts that are on the GPU while `stage` runs."""
+        if self.keep_diffusion and stage in DIFFUSION:
+            return frozenset().union(*(NEEDS[other] for other in DIFFUSION))
+        return NEEDS[stage]
+
+    def cheaper(self, stage: Stage) -> Profile | None:
+        """The next profile in which `stage` needs less; the next at all for a stage that needs the same in all.
+
+        None for the tightest.
+        """
+        later = list(PROFILES.values())[list(PROFILES).index(self.name) + 1 :]
+        leaner = (profile for profile in later if profile._cost(stage) != self._cost(stage))
+        return next(leaner, later[0] if later else None)
+
+    def _cost(self, stage: Stage) -> object:
+        return self.residents(stage), self.decode_rows if stage == "mesh" else None
+
+
+# From the roomy to the tight. 262,144 rows of the mesh decoder's last layers (96 channels, float32) are 100 MB.
+PROFILES: dict[ProfileName, Profile] = {
+    "24gb": Profile("24gb", 24 * 10**9, keep_diffusion=True, decode_rows=None),
+    "16gb": Profile("16gb", 16 * 10**9, keep_diffusion=False, decode_rows=None),
+    "12gb": Profile("12gb", 12 * 10**9, keep_diffusion=False, decode_rows=262_144),
+}
+
+
+def fitting(total_bytes: int) -> Profile:
+    """The roomiest profile for a card of `total_bytes`; the tightest for one that is smaller than all."""
+    # Cards sold as 24 GB report a little more or less than 24e9 bytes (an RTX 4090: 25.3e9, an A10G: 23.7e9).
+    return next((p for p in PROFILES.values() if total_bytes >= 0.95 * p.card_bytes), PROFILES["12gb"])

@@ -1,0 +1,148 @@
+"""A finished model as OBJ, STL, PLY or USDZ. All keep the GLB's frame: y up, the longest side 1."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import trimesh
+from PIL import Image
+from trimesh.exchange import obj, ply, stl
+from trimesh.visual.material import SimpleMaterial
+
+from sam3d_bento.arrays import Float32, UInt8
+from sam3d_bento.errors import UnsupportedMedia
+from sam3d_bento.export.glb.read import Model, sampled
+from sam3d_bento.formats import USDZ_EXTRA
+
+TEXTURE_SUFFIXES = {"image/png": "png", "image/jpeg": "jpeg"}  # what readers of OBJ and USDZ can be expected to know
+ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # equal models give equal bytes
+
+
+def to_obj(model: Model, name: str) -> bytes:
+    """A zip of `name`.obj, .mtl and the texture's file, which must be PNG or JPEG."""
+    suffix = TEXTURE_SUFFIXES[model.texture_type]
+    # The material only names its image: the real one is added as it is, not decoded and encoded again.
+    stand_in = Image.open(io.BytesIO(_encoded(np.zeros((1, 1, 3), np.uint8), suffix)))
+    white, black = [255, 255, 255, 255], [0, 0, 0, 255]
+    material = SimpleMaterial(image=stand_in, diffuse=white, ambient=white, specular=black, glossiness=1.0, name=name)
+    visual = trimesh.visual.TextureVisuals(uv=upward(model.uv), material=material)
+    mesh = trimesh.Trimesh(
+        model.positions, model.faces, vertex_normals=model.normals, visual=visual, process=False, validate=False
+    )
+    text, files = obj.export_obj(
+        mesh, include_normals=True, return_texture=True, write_texture=False, mtl_name=f"{name}.mtl", header=None
+    )
+    contents = {f"{name}.obj": text.encode(), **files}
+    contents[f"{name}.{suffix}"] = model.texture
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for file, content in contents.items():
+            how = zipfile.ZIP_STORED if file.endswith(suffix) else zipfile.ZIP_DEFLATED
+            archive.writestr(zipfile.ZipInfo(file, ZIP_TIME), content, how)
+    return packed.getvalue()
+
+
+def to_stl(model: Model) -> bytes:
+    """Binary STL: the shape alone."""
+    return bytes(stl.export_stl(trimesh.Trimesh(model.positions, model.faces, process=False, validate=False)))
+
+
+def to_ply(model: Model) -> bytes:
+    """A binary PLY mesh with normals and colours at its vertices, each vertex once: the seams are closed."""
+    # Vertices that the texture's seams doubled have equal positions and normals, bit for bit.
+    both = np.hstack([model.positions, model.normals])
+    _, first, place = np.unique(both, axis=0, return_index=True, return_inverse=True)
+    place = place.reshape(-1)
+    sums = np.zeros((len(first), 3))
+    np.add.at(sums, place, sampled(model.image, model.uv))
+    colours = np.rint(sums / np.bincount(place)[:, None]).clip(0, 255).astype(np.uint8)
+    mesh = trimesh.Trimesh(
+        model.positions[first],
+        place[model.faces],
+        vertex_normals=model.normals[first],
+        vertex_colors=colours,
+        process=False,
+        validate=False,
+    )
+    return bytes(ply.export_ply(mesh, vertex_normal=True))
+
+
+def to_usdz(model: Model, name: str) -> bytes:
+    """A USD package with the mesh, a preview surface and the texture, which must be PNG or JPEG.
+
+    Raises UnsupportedMedia without the extra `usdz`.
+    """
+    if importlib.util.find_spec("pxr") is None:
+        raise UnsupportedMedia(USDZ_EXTRA)
+    from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade, UsdUtils, Vt
+
+    with tempfile.TemporaryDirectory() as folder:
+        texture = Path(folder) / f"{name}.{TEXTURE_SUFFIXES[model.texture_type]}"
+        texture.write_bytes(model.texture)
+        layer = Path(folder) / f"{name}.usdc"
+        stage = Usd.Stage.CreateNew(str(layer))
+        UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
+        UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+        root = UsdGeom.Xform.Define(stage, "/model")
+        stage.SetDefaultPrim(root.GetPrim())
+
+        mesh = UsdGeom.Mesh.Define(stage, "/model/mesh")
+        mesh.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
+        mesh.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(model.positions))
+        mesh.CreateExtentAttr(
+            [Gf.Vec3f(*corner.tolist()) for corner in (model.positions.min(0), model.positions.max(0))]
+        )
+        mesh.CreateFaceVertexIndicesAttr(Vt.IntArray.FromNumpy(model.faces.reshape(-1)))
+        mesh.CreateFaceVertexCountsAttr(Vt.IntArray.FromNumpy(np.full(len(model.faces), 3, np.int32)))
+        mesh.CreateNormalsAttr(Vt.Vec3fArray.FromNumpy(model.normals))
+        mesh.SetNormalsInterpolation(UsdGeom.Tokens.vertex)
+        uv = UsdGeom.PrimvarsAPI(mesh).CreatePrimvar("st", Sdf.ValueTypeNames.TexCoord2fArray, UsdGeom.Tokens.vertex)
+        uv.Set(Vt.Vec2fArray.FromNumpy(upward(model.uv)))
+
+        material = UsdShade.Material.Define(stage, "/model/material")
+        _paint(stage, material, texture.name)
+        UsdShade.MaterialBindingAPI.Apply(mesh.GetPrim()).Bind(material)
+        stage.GetRootLayer().Save()
+        package = Path(folder) / f"{name}.usdz"
+        UsdUtils.CreateNewUsdzPackage(Sdf.AssetPath(str(layer)), str(package))
+        return package.read_bytes()
+
+
+def _paint(stage: Any, material: Any, texture: str) -> None:
+    """A preview surface whose base colour is the texture, not metallic."""
+    from pxr import Sdf, UsdShade
+
+    types = Sdf.ValueTypeNames
+    surface, reader, image = (
+        UsdShade.Shader.Define(stage, f"{material.GetPath()}/{part}") for part in ("surface", "uv", "texture")
+    )
+    surface.CreateIdAttr("UsdPreviewSurface")
+    surface.CreateInput("metallic", types.Float).Set(0.0)
+    surface.CreateInput("roughness", types.Float).Set(1.0)
+    reader.CreateIdAttr("UsdPrimvarReader_float2")
+    reader.CreateInput("varname", types.String).Set("st")
+    image.CreateIdAttr("UsdUVTexture")
+    image.CreateInput("file", types.Asset).Set(texture)
+    image.CreateInput("sourceColorSpace", types.Token).Set("sRGB")
+    for wrap in ("wrapS", "wrapT"):
+        image.CreateInput(wrap, types.Token).Set("clamp")
+    image.CreateInput("st", types.Float2).ConnectToSource(reader.CreateOutput("result", types.Float2))
+    surface.CreateInput("diffuseColor", types.Color3f).ConnectToSource(image.CreateOutput("rgb", types.Float3))
+    material.CreateSurfaceOutput().ConnectToSource(surface.CreateOutput("surface", types.Token))
+
+
+def upward(uv: Float32) -> Float32:
+    """Texture coordinates whose v points up, as all but glTF has them."""
+    return np.ascontiguousarray(np.stack([uv[:, 0], 1 - uv[:, 1]], axis=1))
+
+
+def _encoded(pixels: UInt8, suffix: str) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, suffix.upper())
+    return file.getvalue()

@@ -1,0 +1,1 @@
+"""GLB files: written, read back, packed, unpacked and checked."""

@@ -1,0 +1,1 @@
+"""The mesh before it has texture coordinates: cleaned, and simplified."""

@@ -1,0 +1,87 @@
+"""A first, fast reduction of a mesh much denser than what is wanted: vertices that lie close together become one.
+
+Vertex clustering on a grid (Rossignac and Borrel, 1993), with the placement of Lindstrom ("Out-of-Core Simplification
+of Large Polygonal Models", 2000). Here only vertices that edges inside a cell connect are merged, so that two sides of
+a thin wall stay two, and the mesh is contracted along edges only.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sam3d_bento.arrays import Float32, Floats, Indices, Int32
+from sam3d_bento.export.grouping import added_up
+from sam3d_bento.export.mesh.components import components
+from sam3d_bento.export.mesh.surface import area_vectors, bounds, unit
+
+GRID = 1 << 20  # cells along an axis, at most: three such numbers fit into one of 64 bits
+
+# How far the planes of a cluster are trusted with where its vertex belongs: the less, the nearer it stays to the mean.
+# They say nothing on where along a flat side or an edge it is.
+STAY = 0.02
+FARTHEST = 0.75  # cells, from the mean
+
+
+def coarsen(vertices: Float32, faces: Int32, cell: float) -> tuple[Float32, Int32, Indices]:
+    """The mesh after connected vertices in the same cell of a grid became one, and the faces that lose a corner went.
+
+    vertices (V, 3) float32, faces (F, 3) int32; cell: edge of the grid's cubes, in scene units. Returns the merged
+    vertices, each where the planes through its vertices, square to their normals, come closest to meeting; the faces
+    that are left; and for each of these its index among the faces before.
+    """
+    cluster = _clusters(vertices, faces, cell)
+    size = np.bincount(cluster).astype(np.float64)
+    mean = added_up(cluster, vertices, len(size)) / size[:, None]
+    move = _towards_planes(vertices - mean.take(cluster, axis=0), _normals(vertices, faces), cluster, size)
+    move *= np.minimum(1, FARTHEST * cell / np.maximum(np.abs(move).max(axis=1, keepdims=True), 1e-30))
+    a, b, c = (cluster.take(faces[:, corner]) for corner in range(3))
+    kept = np.flatnonzero((a != b) & (b != c) & (c != a))
+    reduced = np.stack([a.take(kept), b.take(kept), c.take(kept)], axis=1).astype(np.int32)
+    return (mean + move).astype(np.float32), reduced, kept
+
+
+def _clusters(vertices: Float32, faces: Int32, cell: float) -> Indices:
+    """(V,) which cluster each vertex belongs to."""
+    low, high = bounds(vertices)
+    cell = max(cell, float((high - low).max()) / (GRID - 1))
+    x, y, z = ((vertices - low) / np.float32(cell)).astype(np.int64).T
+    place = (x * GRID + y) * GRID + z
+    at = [place.take(faces[:, corner]) for corner in range(3)]
+    inside = [np.flatnonzero(at[one] == at[(one + 1) % 3]) for one in range(3)]
+    starts, ends = (
+        np.concatenate([faces[:, (one + step) % 3].take(inside[one]) for one in range(3)]) for step in range(2)
+    )
+    _, clusters = components(len(vertices), starts, ends)
+    return clusters
+
+
+def _normals(vertices: Float32, faces: Int32) -> Float32:
+    """(V, 3) unit normals, weighted by area alone: in a dense mesh no better ones are needed."""
+    return unit(added_up(faces, area_vectors(vertices, faces), len(vertices)))
+
+
+def _towards_planes(offsets: Floats, normals: Float32, cluster: Indices, size: Floats) -> Floats:
+    """(C, 3) from each cluster's mean to the point with the least sum of squared distances to its vertices' planes.
+
+    offsets (V, 3): of the vertices from their cluster's mean. For all clusters at once, solves by Cramer's rule
+    (sum of n n^T + STAY size I) x = sum of n (n . offset).
+    """
+
+    def total(values: Floats) -> Floats:
+        sums: Floats = np.bincount(cluster, values, minlength=len(size)).astype(np.float64)
+        return sums
+
+    nx, ny, nz = normals.T.astype(np.float64)
+    height = np.einsum("ij,ij->i", offsets, normals)
+    bx, by, bz = total(nx * height), total(ny * height), total(nz * height)
+    xy, xz, yz = total(nx * ny), total(nx * nz), total(ny * nz)
+    xx, yy = total(nx * nx) + STAY * size, total(ny * ny) + STAY * size
+    zz = (1 + 3 * STAY) * size - xx - yy  # the squares of a unit normal add up to 1
+
+    # The adjugate of the symmetric matrix.
+    axx, ayy, azz = yy * zz - yz * yz, xx * zz - xz * xz, xx * yy - xy * xy
+    axy, axz, ayz = xz * yz - xy * zz, xy * yz - xz * yy, xy * xz - xx * yz
+    determinant = xx * axx + xy * axy + xz * axz
+    solved = np.stack([axx * bx + axy * by + axz * bz, axy * bx + ayy * by + ayz * bz, axz * bx + ayz * by + azz * bz])
+    moves: Floats = (solved / determinant).T
+    return moves

@@ -1,0 +1,134 @@
+"""Fewer faces for the same shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import fast_simplification
+import numpy as np
+from trimesh.grouping import unique_rows
+
+from sam3d_bento.arrays import Bool, Float32, Indices, Int32
+from sam3d_bento.errors import BadResult
+from sam3d_bento.export.mesh.clean import DEGENERATE_AREA
+from sam3d_bento.export.mesh.coarsen import coarsen
+from sam3d_bento.export.mesh.components import components
+from sam3d_bento.export.mesh.hidden import visible
+from sam3d_bento.export.mesh.surface import Surface, face_areas, lengths, referenced
+from sam3d_bento.progress import Tick, silent
+
+Mesh = tuple[Float32, Int32]
+
+ACCURATE, EAGER = 3.0, 7.0  # `agg` of fast_simplification; the second is its default
+
+# Edges this short, as a share of the median and in scene units, shrink to a point. Marching cubes leaves them and
+# simplification keeps some; a face on such an edge is a needle, which is hard to unwrap and worth nothing.
+NEEDLE_SHARE, NEEDLE_LENGTH = 0.03, 1e-3
+
+# Stage one leaves STAGE times the faces that are wanted: enough for stage two to choose from. A grid as wide as an edge
+# is long leaves 1 / FEWER of the faces, a wider one fewer with the square of its width. Above COARSEST edges a thin
+# wire would lose its shape.
+STAGE = 4
+FEWER = 1.3
+COARSEST = 2.2
+
+# fast_simplification 0.2.0: where a thin tip collapses, two faces back to back are left, joined to the surface by an
+# edge of four faces; without them it is whole again. Only a few are such accidents: a sheet that has two sides keeps
+# them.
+FEW_FOLDS = 0.01
+
+
+def simplify(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
+    """At most `target_faces` faces; a mesh that small already is returned as it is.
+
+    vertices (V, 3) float32 and faces (F, 3) int32 in and out; the result has no degenerate face and no unused vertex.
+    Raises BadResult when nothing is left.
+    """
+    if len(faces) <= target_faces:
+        return vertices, faces
+    reduced = _coarse(vertices, faces, target_faces)
+    return _fine(reduced.vertices, reduced.faces, target_faces)
+
+
+def simplify_visible(dense: Surface, target_faces: int, tick: Tick = silent) -> Mesh:
+    """What `simplify` does for the faces of `dense` that can be seen from outside; none is spent on the others."""
+    if len(dense.faces) <= target_faces:
+        return dense.vertices, dense.faces
+    reduced = _coarse(dense.vertices, dense.faces, target_faces)
+    tick(0.3)
+    seen = visible(dense, dense.faces[reduced.origins], reduced.faces)
+    tick(0.6)
+    used, faces = referenced(len(reduced.vertices), reduced.faces[seen])
+    return _fine(reduced.vertices[used], faces, target_faces)
+
+
+@dataclass(frozen=True)
+class _Coarse:
+    """origins (F,) int: the face of the dense mesh that each one comes from."""
+
+    vertices: Float32
+    faces: Int32
+    origins: Indices
+
+
+def _coarse(vertices: Float32, faces: Int32, target_faces: int) -> _Coarse:
+    """Stage one: about STAGE times the wanted faces, in a fraction of the time that fewer would take."""
+    surplus = len(faces) / (STAGE * target_faces)
+    if surplus <= 1:
+        return _Coarse(vertices, faces, np.arange(len(faces)))
+    start, end = vertices.take(faces[:, 0], axis=0), vertices.take(faces[:, 1], axis=0)
+    edge = float(np.median(lengths(end - start)))
+    return _Coarse(*coarsen(vertices, faces, edge * min(np.sqrt(surplus / FEWER), COARSEST)))
+
+
+def _fine(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
+    """Stage two: by least quadric error to the target, and without what that leaves behind."""
+    # fast_simplification 0.2.0 may stop above its goal, or lose a tangle altogether: then the next way takes over.
+    for way in (partial(_quadric, aggressiveness=ACCURATE), partial(_quadric, aggressiveness=EAGER), _largest):
+        if len(faces) > target_faces:
+            reduced = way(vertices, faces, target_faces)
+            vertices, faces = reduced if len(reduced[1]) else (vertices, faces)
+    faces = _without_needles(vertices, faces)
+    folds = _folds(faces)
+    if folds.mean() < FEW_FOLDS:
+        faces = faces[~folds]
+    faces = faces[face_areas(vertices, faces) > DEGENERATE_AREA]
+    if not len(faces):
+        raise BadResult("Nothing is left of the surface after simplification.")
+    used, faces = referenced(len(vertices), faces)
+    return vertices[used], faces
+
+
+def _quadric(vertices: Float32, faces: Int32, target_faces: int, *, aggressiveness: float) -> Mesh:
+    """fast_simplification: collapses edges to the point of least quadric error."""
+    points, faces = fast_simplification.simplify(vertices, faces, target_count=target_faces, agg=aggressiveness)
+    return points.astype(np.float32), faces.astype(np.int32)
+
+
+def _largest(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
+    """For a tangle that no library can reduce: the faces that cover most."""
+    order = np.argsort(-face_areas(vertices, faces), kind="stable")
+    return vertices, faces[np.sort(order[:target_faces])]
+
+
+def _without_needles(vertices: Float32, faces: Int32) -> Int32:
+    """The faces after every edge that is far shorter than the others has become a point; closed stays closed."""
+    start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
+    length = np.linalg.norm(vertices[end] - vertices[start], axis=1)
+    short = length < min(NEEDLE_SHARE * np.median(length), NEEDLE_LENGTH)
+    _, group = components(len(vertices), start[short], end[short])
+    _, first = np.unique(group, return_index=True)
+    shrunk = first[group][faces].astype(np.int32)
+    kept: Int32 = shrunk[(shrunk != np.roll(shrunk, 1, axis=1)).all(axis=1)]
+    return kept if len(kept) else faces
+
+
+def _folds(faces: Int32) -> Bool:
+    """(F,) whether a face lies back to back on another one, with the same corners the other way round."""
+    # One of the three steps around a face goes down in index, or two when it runs the other way.
+    falling = (faces > np.roll(faces, -1, axis=1)).sum(axis=1)
+    first, group = unique_rows(np.sort(faces, axis=1))
+    balance = np.bincount(group, np.where(falling == 1, 1, -1), minlength=len(first))
+    folds: Bool = balance[group] == 0
+    return folds

@@ -1,0 +1,128 @@
+"""A triangle surface and the few sums that several steps of the export need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from sam3d_bento.arrays import Bool, Float32, Floats, Indices, Int32, UInt8
+from sam3d_bento.export.rays import Rays
+
+Number = TypeVar("Number", bound=np.generic)
+
+AT_A_TIME = 1 << 15  # faces, so that what is computed of them stays in the cache
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A coloured mesh.
+
+    vertices (V, 3) float32; faces (F, 3) int32, counter-clockwise from outside; colours (V, 3) uint8 sRGB.
+    """
+
+    vertices: Float32
+    faces: Int32
+    colours: UInt8
+
+    @cached_property
+    def rays(self) -> Rays:
+        """To cast at the faces. Made once: that takes longer than most casts. Two threads may ask at once: Python 3.11
+        locks what it caches, as later versions no longer do."""
+        return Rays(self.vertices, self.faces)
+
+
+def area_vectors(vertices: Float32, faces: Int32) -> Floats:
+    """(F, 3): each face's outward normal, as long as its area."""
+    exact = vertices.astype(np.float64)
+    vectors = np.empty((len(faces), 3))
+    for first in range(0, len(faces), AT_A_TIME):
+        some, their = faces[first : first + AT_A_TIME], vectors[first : first + AT_A_TIME]
+        start = exact.take(some[:, 0], axis=0)
+        ax, ay, az = (exact.take(some[:, 1], axis=0) - start).T
+        bx, by, bz = (exact.take(some[:, 2], axis=0) - start).T
+        their[:, 0] = ay * bz - az * by  # numpy.cross takes six times as long
+        their[:, 1] = az * bx - ax * bz
+        their[:, 2] = ax * by - ay * bx
+        their /= 2
+    return vectors
+
+
+def face_areas(vertices: Float32, faces: Int32) -> Floats:
+    """(F,) in squared scene units."""
+    return lengths(area_vectors(vertices, faces))
+
+
+def lengths(vectors: Floats) -> Floats:
+    """(N,) of the rows."""
+    norms: Floats = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    return norms
+
+
+def bounds(points: Float32) -> tuple[Float32, Float32]:
+    """(3,) the least and (3,) the greatest coordinates of points (N, 3)."""
+    low, high = ([bound(column) for column in points.T] for bound in (np.min, np.max))  # 20 times as fast as by axis
+    return np.array(low, dtype=points.dtype), np.array(high, dtype=points.dtype)
+
+
+def extent(points: Float32) -> float:
+    """The longest edge of the box around points (N, 3)."""
+    low, high = bounds(points)
+    return float((high - low).max())
+
+
+def chosen(rows: npt.NDArray[Number], where: Bool) -> npt.NDArray[Number]:
+    """The rows (N, ...) where (N,) is true; the array itself where it all is."""
+    return rows if where.all() else rows.compress(where, axis=0)  # by [where] rows take four times as long
+
+
+def unit(vectors: Floats) -> Float32:
+    """(N, 3) scaled to length 1; a vector too short to have a direction becomes +y."""
+    length = lengths(vectors)
+    short = ~(length > 1e-30)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scaled = (vectors / length[:, None]).astype(np.float32)
+    if short.any():
+        scaled[short] = (0, 1, 0)
+    return scaled
+
+
+def mix(weights: Float32, values: npt.NDArray[Any], corners: Int32) -> Float32:
+    """(N, K) float32: the values (V, K) at the corners (N, 3), each times its weight (N, 3), added up."""
+    mixed = np.zeros((len(corners), values.shape[1]), dtype=np.float32)
+    for corner in range(3):  # one einsum over all three converts bytes one by one, and takes four times as long
+        mixed += weights[:, corner, None] * values.take(corners[:, corner], axis=0)
+    return mixed
+
+
+def vertex_normals(vertices: Float32, faces: Int32) -> Float32:
+    """(V, 3) unit normals: the mean of the faces around a vertex, weighted by area times the angle at the vertex.
+
+    The angle makes up for how many triangles a side is cut into at the vertex; the area lets large flat
+    faces stay flat beside the small ones of a rounded edge.
+    """
+    normals = area_vectors(vertices, faces)
+    twice_area = 2 * lengths(normals)
+    total = np.zeros((len(vertices), 3))
+    for corner in range(3):
+        at, following, preceding = (
+            vertices.take(faces[:, (corner + step) % 3], axis=0).astype(np.float64) for step in range(3)
+        )
+        # Exact for slivers, where arccos is not: both have the product of the two edges' lengths as a factor.
+        angle = np.arctan2(twice_area, np.einsum("ij,ij->i", following - at, preceding - at))
+        for axis in range(3):
+            total[:, axis] += np.bincount(faces[:, corner], angle * normals[:, axis], minlength=len(vertices))
+    return unit(total)
+
+
+def referenced(count: int, faces: Int32) -> tuple[Indices, Int32]:
+    """Which of `count` vertices the faces use, in order, and the faces renumbered to them."""
+    used = np.zeros(count, dtype=bool)
+    used[faces] = True
+    if used.all():
+        return np.arange(count), faces
+    renumber = np.cumsum(used, dtype=np.int32) - np.int32(1)
+    return np.flatnonzero(used), renumber.take(faces)

@@ -1,0 +1,140 @@
+"""Pictures of a model without a GPU or a display: rays through Embree, the light beside the camera."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from sam3d_bento.arrays import UInt8
+from sam3d_bento.export.glb.read import Model, describe, is_plain, read, sampled
+from sam3d_bento.export.rays import NOWHERE, Rays
+from sam3d_bento.reconstruction import Reconstruction
+
+Array = npt.NDArray[Any]
+
+# The colour where rays hit: (N,) face indices and (N, 3) barycentric weights -> (N, 3) sRGB 0..255.
+ColourLookup = Callable[[Array, Array], Array]
+
+FIELD_OF_VIEW_DEGREES = 30.0
+SUPERSAMPLING = 2
+AMBIENT = 0.45  # the rest of the light comes from the camera
+MARGIN = 1.06  # air around the model
+GREY = 180
+
+THUMBNAIL_PIXELS = 512
+THUMBNAIL_QUALITY = 85
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is looked at: a mesh of any size, vertices and normals (V, 3), faces (F, 3), and its colours."""
+
+    vertices: Array
+    normals: Array
+    faces: Array
+    colour_at: ColourLookup
+
+
+@dataclass(frozen=True)
+class View:
+    """Where the camera stands, in degrees. azimuth: 0 looks at the +z side, 90 at the +x side."""
+
+    azimuth: float
+    elevation: float
+
+
+THREE_QUARTER = View(azimuth=30.0, elevation=20.0)
+
+
+def thumbnail(shape: Shape) -> bytes:
+    """A WebP of 512 px, the model seen from three quarters before a transparent background."""
+    file = io.BytesIO()
+    Image.fromarray(render(shape, THREE_QUARTER, THUMBNAIL_PIXELS)).save(file, "WEBP", quality=THUMBNAIL_QUALITY)
+    return file.getvalue()
+
+
+def of_result(glb: bytes, dense: Callable[[], Reconstruction]) -> Shape:
+    """The model in a GLB of `export`'s; when its geometry is compressed, the dense mesh that it was made from."""
+    return of_model(read(glb)) if is_plain(describe(glb)) else of_reconstruction(dense())
+
+
+def of_model(model: Model) -> Shape:
+    """The finished model, in its texture."""
+    return Shape(model.positions, model.normals, model.faces, texture(model.faces, model.uv, model.image))
+
+
+def of_reconstruction(dense: Reconstruction) -> Shape:
+    """The dense mesh, in its colours."""
+    colours = np.full_like(dense.vertices, GREY, np.uint8) if dense.colours is None else dense.colours
+    return Shape(
+        dense.vertices, vertex_normals(dense.vertices, dense.faces), dense.faces, vertex_colours(dense.faces, colours)
+    )
+
+
+def vertex_colours(faces: Array, colours: Array) -> ColourLookup:
+    """Colours (V, 3) uint8 at the vertices, interpolated over each face."""
+    return lambda face, weights: np.einsum("nk,nkc->nc", weights, colours[faces[face]].astype(np.float32))
+
+
+def texture(faces: Array, uv: Array, image: UInt8) -> ColourLookup:
+    """A texture (H, W, 3), sampled bilinearly at the uv (V, 2) of the vertices, (0, 0) the top left."""
+    return lambda face, weights: sampled(image, np.einsum("nk,nkc->nc", weights, uv[faces[face]]))
+
+
+def render(shape: Shape, view: View, size: int) -> UInt8:
+    """One view, (size, size, 4) uint8, alpha 0 where nothing is. The model fills the picture."""
+    turn, lift = np.radians([view.azimuth, view.elevation])
+    backward = np.array([np.sin(turn) * np.cos(lift), np.sin(lift), np.cos(turn) * np.cos(lift)])
+    right = np.array([np.cos(turn), 0.0, -np.sin(turn)])
+    up = np.cross(backward, right)
+
+    low, high = shape.vertices.min(0), shape.vertices.max(0)
+    vertices = ((shape.vertices - (low + high) / 2) / max(float((high - low).max()), 1e-9)).astype(np.float32)
+    distance = 0.5 / np.tan(np.radians(FIELD_OF_VIEW_DEGREES / 2)) + 0.5
+    seen = vertices @ np.stack([right, up, backward], 1)
+    slopes = seen[:, :2] / (distance - seen[:, 2:])
+    centre = (slopes.min(0) + slopes.max(0)) / 2
+    reach = (slopes.max(0) - slopes.min(0)).max() / 2 * MARGIN
+
+    rays = size * SUPERSAMPLING
+    across = ((np.arange(rays) + 0.5) / rays * 2 - 1) * reach
+    x, y = centre[0] + across, centre[1] - across
+    directions = (x[None, :, None] * right + y[:, None, None] * up - backward).reshape(-1, 3).astype(np.float32)
+    origins = np.broadcast_to((distance * backward).astype(np.float32), directions.shape).copy()
+
+    hits = Rays(vertices, shape.faces).cast(origins, directions)
+    ray = np.flatnonzero(hits.face != NOWHERE)
+    picture = np.zeros((rays * rays, 4), np.float32)
+    if len(ray):
+        u, v, face = hits.u[ray], hits.v[ray], hits.face[ray]
+        weights = np.stack([1 - u - v, u, v], 1)  # float32, as all of what is computed for every ray
+        colours = shape.colour_at(face, weights)
+        normals = _unit(np.einsum("nk,nkc->nc", weights, shape.normals[shape.faces[face]].astype(np.float32)))
+        light = np.abs(np.einsum("nc,nc->n", normals, _unit(directions[ray])))
+        picture[ray, :3] = colours * (AMBIENT + (1 - AMBIENT) * light)[:, None]
+        picture[ray, 3] = 255
+    blocks = picture.reshape(size, SUPERSAMPLING, size, SUPERSAMPLING, 4).sum((1, 3))
+    # A pixel on the edge has the colour of its rays that hit, and their share as its alpha.
+    blocks[..., :3] /= np.maximum(blocks[..., 3:], 1) / 255
+    blocks[..., 3] /= SUPERSAMPLING**2
+    return np.asarray(blocks.round().clip(0, 255), np.uint8)
+
+
+def vertex_normals(vertices: Array, faces: Array) -> Array:
+    """Unit normals (V, 3) of the faces around each vertex, weighted by their areas."""
+    corners = vertices[faces]
+    flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    summed = np.empty((len(vertices), 3))
+    for axis in range(3):
+        summed[:, axis] = np.bincount(faces.reshape(-1), np.repeat(flat[:, axis], 3), len(vertices))
+    return _unit(summed)
+
+
+def _unit(vectors: Array) -> Array:
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))

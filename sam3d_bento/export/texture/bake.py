@@ -1,0 +1,56 @@
+"""Paint the texture of a simplified mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+import numpy as np
+
+from sam3d_bento.arrays import Float32, Indices, Int32, UInt8
+from sam3d_bento.export import raster
+from sam3d_bento.export.mesh.surface import mix, unit
+from sam3d_bento.export.parallel import in_order
+from sam3d_bento.export.texture.colour_source import ColourSource
+from sam3d_bento.export.texture.fill import fill
+from sam3d_bento.progress import Tick, silent
+
+
+def bake(
+    positions: Float32,
+    normals: Float32,
+    uv: Float32,
+    faces: Int32,
+    source: ColourSource,
+    size: int,
+    tick: Tick = silent,
+) -> UInt8:
+    """The base-colour texture, (size, size, 3) uint8 sRGB, row 0 where uv's second coordinate is 0.
+
+    positions, normals (N, 3) and uv (N, 2) float32, faces (F, 3) int32: the mesh with its seams split. Texels that no
+    face covers are filled so that no mip level bleeds (see `fill`).
+
+    Colours are mixed as sRGB: so were they, between vertices and between splats, when the network learned them. Photos
+    sampled at the vertices of a grid come back 0.4 to 2 dB closer than mixed as light, which also brightens the mean
+    by up to 1.2 of 255.
+    """
+    image = np.zeros((size * size, 3), dtype=np.uint8)
+    painted = np.zeros(size * size, dtype=bool)
+    corners_of = np.concatenate([positions, normals], axis=1)
+
+    def batches() -> Iterator[raster.Texels]:
+        for texels in chain(raster.inside(uv, faces, size), raster.around(uv, faces, size, painted)):
+            painted[texels.index] = True  # before the texels around begin, which want to know
+            yield texels
+
+    def coloured(texels: raster.Texels) -> tuple[Indices, UInt8]:
+        places = mix(texels.weights, corners_of, faces.take(texels.faces, axis=0))
+        found = source.colours(np.ascontiguousarray(places[:, :3]), unit(places[:, 3:]))
+        return texels.index, np.rint(found).astype(np.uint8)
+
+    done = 0
+    for index, colours in in_order(coloured, batches()):
+        image[index] = colours  # in the order of the batches: where faces meet, a texel comes several times
+        done += len(index)
+        tick(min(done / painted.size, 1.0))
+    return fill(image.reshape(size, size, 3), painted.reshape(size, size))

@@ -1,0 +1,171 @@
+"""Gaussian splats as a place to look colours up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, reduce
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from sam3d_bento.arrays import Float32, Indices, UInt8
+from sam3d_bento.export.mesh.surface import lengths
+from sam3d_bento.reconstruction import Splats
+
+# Splats that a colour is mixed of, the nearest; 12 are 0.5 dB better where noise rules, and as much worse elsewhere.
+NEIGHBOURS = 8
+
+# In units of the spacing of the splats: by how much each footprint is widened, so that splats narrower than their
+# spacing leave no holes between them; and how far in front of or behind a surface a splat may lie and still colour it,
+# which keeps the back of a thin part off its front.
+WIDENING = 0.35
+DEPTH = 1.5
+
+FAINT = 0.05  # a total weight of this makes a colour count by half; one splat, opaque and in place, has 1
+
+SMALLEST_SPACING = 1e-6  # scene units; all splats in one place have none
+
+SLICE = 1 << 14  # points mixed at a time: their neighbours fit in the processor's cache
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Colours mixed from splats.
+
+    colours (N, 3) float32 sRGB 0..255; trust (N,) float32 0..1, by how much weight there was at all; count (N,)
+    float32, of how many equal splats the mean has the noise: (sum w)² / sum w², Kish's effective sample size.
+    """
+
+    colours: Float32
+    trust: Float32
+    count: Float32
+
+
+class SplatSource:
+    """The weighted mean of the splats around a point, by opacity and by the gaussian of each at that point."""
+
+    def __init__(self, splats: Splats) -> None:
+        """Splats that are not finite, transparent, or of no extent or direction are left out."""
+        columns = (*splats.positions.T, *splats.scale.T, *splats.rotation.T, splats.opacity)
+        with np.errstate(invalid="ignore"):
+            # Column by column: numpy takes twenty times as long for a sum or an "all" over rows of three.
+            usable = reduce(np.logical_and, map(np.isfinite, columns))
+            usable = reduce(np.logical_and, (extent > 0 for extent in splats.scale.T), usable & (splats.opacity > 0))
+            usable &= np.einsum("ij,ij->i", splats.rotation, splats.rotation) > 0
+        chosen = _some(splats, np.flatnonzero(usable))
+        self._splats = replace(chosen, opacity=chosen.opacity.clip(0, 1))
+        self.positions, self.given = self._splats.positions, self._splats.colours
+        if len(self):
+            self._tree = cKDTree(self.positions, balanced_tree=False, compact_nodes=False)
+            self.spacing = self._typical_spacing()
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def prepare(self) -> None:
+        """Do now what the first call of `colours` would have to do first."""
+        _ = self._all
+
+    @cached_property
+    def _all(self) -> _Footprints:
+        return _Footprints.of(self._splats, WIDENING * self.spacing)
+
+    def colours(self, points: Float32, normals: Float32) -> Mixed:
+        """points (N, 3) on the surface and its unit normals there (N, 3), both float32."""
+        near = self._near(points, first=1)
+        return self._mixed(self._all, points, normals, near)
+
+    def colours_without_own(self, which: Indices, normals: Float32) -> Mixed:
+        """What the other splats say at the places of these ones, given by number (N,); normals (N, 3) as above."""
+        points = self.positions.take(which, axis=0)
+        near = self._near(points, first=2)
+        # The footprints of all splats take longer than the rest: a sample does not need them.
+        used, place = np.unique(near, return_inverse=True)
+        footprints = _Footprints.of(_some(self._splats, used), WIDENING * self.spacing)
+        return self._mixed(footprints, points, normals, place.reshape(near.shape))
+
+    def _near(self, points: Float32, *, first: int) -> Indices:
+        """(N, NEIGHBOURS) the splats nearest to the points, from the first- or second-nearest on."""
+        count = min(first - 1 + NEIGHBOURS, len(self))
+        ranks = list(range(first, count + 1)) or [1]
+        _, near = self._tree.query(points, k=ranks, workers=-1)
+        found: Indices = near
+        return found
+
+    def _mixed(self, footprints: _Footprints, points: Float32, normals: Float32, near: Indices) -> Mixed:
+        depth = DEPTH * self.spacing
+        parts = [footprints.mixed(points[s], normals[s], near[s], depth) for s in _slices(len(points))]
+        return Mixed(
+            *(np.concatenate([getattr(part, name) for part in parts]) for name in ("colours", "trust", "count"))
+        )
+
+    def _typical_spacing(self) -> float:
+        """The edge of the square that each splat has to itself: by the distance to its eighth neighbour, since eight
+        others share the disc of that radius; the median over a sample."""
+        others = min(8, len(self) - 1)
+        if not others:
+            return SMALLEST_SPACING
+        sample = self.positions[:: max(1, len(self) // 2000)]
+        distance, _ = self._tree.query(sample, k=[others + 1])
+        return max(float(np.median(distance)) * float(np.sqrt(np.pi / others)), SMALLEST_SPACING)
+
+
+@dataclass(frozen=True)
+class _Footprints:
+    """What is looked up of each splat. shapes (G, 6): xx, yy, zz, xy, xz, yz of its inverse covariance."""
+
+    positions: Float32
+    colours: UInt8
+    opacity: Float32
+    shapes: Float32
+
+    @classmethod
+    def of(cls, splats: Splats, widening: float) -> _Footprints:
+        """Of these splats, each widened by so much in all directions."""
+        shapes = _inverse_covariances(splats.scale, splats.rotation, widening)
+        return cls(splats.positions, splats.colours, splats.opacity, shapes)
+
+    def mixed(self, points: Float32, normals: Float32, near: Indices, depth: float) -> Mixed:
+        """Colours at points (N, 3), of the splats `near` (N, K) them that are at most `depth` off along the normal."""
+        gap: Float32 = points[:, None] - self.positions.take(near, axis=0)
+        x, y, z = gap[..., 0], gap[..., 1], gap[..., 2]
+        shape = self.shapes.take(near, axis=0)
+        exponent = shape[..., 0] * x * x + shape[..., 1] * y * y + shape[..., 2] * z * z
+        exponent += 2 * (shape[..., 3] * x * y + shape[..., 4] * x * z + shape[..., 5] * y * z)
+        weights = self.opacity.take(near) * np.exp(-0.5 * exponent)
+        weights[np.abs(np.einsum("ikj,ij->ik", gap, normals)) > depth] = 0
+        total = weights.sum(axis=1)
+        mean = np.einsum("ik,ikj->ij", weights, self.colours.take(near, axis=0).astype(np.float32))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            colours = np.where(total[:, None] > 0, mean / total[:, None], 0)
+            count = np.where(total > 0, total**2 / np.einsum("ik,ik->i", weights, weights), 1)
+        return Mixed(colours, total / (total + np.float32(FAINT)), count)
+
+
+def _some(splats: Splats, which: Indices) -> Splats:
+    return Splats(*(getattr(splats, field.name).take(which, axis=0) for field in fields(splats)))
+
+
+def _inverse_covariances(scale: Float32, rotation: Float32, widening: float) -> Float32:
+    """(G, 6) xx, yy, zz, xy, xz, yz of the inverse of R diag(scale² + widening²) Rᵀ."""
+    w, x, y, z = (rotation / lengths(rotation)[:, None]).T
+    # Column by column: that is the sum, over the splat's own axes, of precision times axis axisᵀ.
+    axes = (
+        (1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)),
+        (2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)),
+        (2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)),
+    )
+    inverse = np.zeros((len(scale), 6), dtype=np.float32)
+    for (along_x, along_y, along_z), extent in zip(axes, scale.T, strict=True):
+        with np.errstate(over="ignore"):  # a splat as wide as that is the same everywhere
+            precision = 1 / (extent * extent + np.float32(widening) ** 2)
+        px, py, pz = precision * along_x, precision * along_y, precision * along_z
+        for place, product in enumerate(
+            (px * along_x, py * along_y, pz * along_z, px * along_y, px * along_z, py * along_z)
+        ):
+            inverse[:, place] += product
+    return inverse
+
+
+def _slices(count: int) -> list[slice]:
+    return [slice(first, first + SLICE) for first in range(0, count, SLICE)]

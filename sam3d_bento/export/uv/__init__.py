@@ -1,0 +1,1 @@
+"""Texture coordinates: the mesh cut into charts, flattened, and packed on a page."""

@@ -1,0 +1,86 @@
+"""Finished results behind links that cannot be guessed and that expire: what every place for them is asked.
+
+A result is a GLB, and beside it, where there are such, the reconstruction that it was exported from and its picture:
+`<id>.glb`, `<id>.npz`, `<id>.webp` (id: 128 random bits in hex). They live equally long, as long as the GLB.
+
+`Assets` is what the service asks of any place; `folder.AssetFolder` is a folder, `bucket.Bucket` an object store.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal, Protocol, get_args
+
+# A file of a result, named by its suffix: the model, the reconstruction it was exported from, its picture.
+Kind = Literal["glb", "npz", "webp"]
+
+GLB_MEDIA_TYPE = "model/gltf-binary"
+MEDIA_TYPES: dict[Kind, str] = {"glb": GLB_MEDIA_TYPE, "npz": "application/octet-stream", "webp": "image/webp"}
+# A browser shows a picture and saves the others.
+DISPOSITIONS: dict[Kind, str] = {"glb": "attachment", "npz": "attachment", "webp": "inline"}
+KINDS: tuple[Kind, ...] = get_args(Kind)  # the GLB first: without it the others are not served
+# What a client hears of an id that is unknown, over, or none: nobody learns which.
+GONE = "There is no such result, or its link has expired."
+
+ASSET_ID = re.compile(r"[0-9a-f]{32}")
+ASSET_NAME = re.compile(rf"[0-9a-f]{{32}}\.({'|'.join(KINDS)})")
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file of a result that can be fetched now, on this machine."""
+
+    id: str
+    path: Path
+    stat: os.stat_result
+    expires_in_seconds: float
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """A file of a result that can be fetched now, by whoever holds one of these links: one for GET, one for HEAD."""
+
+    id: str
+    links: dict[str, str]
+
+
+class Assets(Protocol):
+    """A place for results. `claim` and `sweep` block and are for threads; the others never hold up the event loop."""
+
+    setting: str
+    """The environment variable that names the place."""
+    sweep_seconds: float
+    """How long to wait from one sweep to the next."""
+    origin: str | None
+    """Where links lead, as browsers compare it (scheme, host and port), once claimed; None: to this service."""
+
+    def claim(self) -> None:
+        """See that results can be kept here. Raises OSError or StorageUnavailable when they cannot."""
+
+    def sweep(self) -> int:
+        """Remove what has expired; the number removed. Raises OSError or StorageUnavailable."""
+
+    async def put(self, glb: bytes, reconstruction: BinaryIO | None = None) -> str:
+        """Keep the GLB, and the reconstruction if there is room; the new asset's id. The file stays the caller's.
+
+        Raises StorageFull, StorageUnavailable or OSError.
+        """
+
+    async def add(self, asset_id: str, kind: Kind, content: bytes) -> None:
+        """Keep another file with an asset, as long as the asset. Raises like `put`, and NotFound."""
+
+    async def get(self, asset_id: str, kind: Kind = "glb") -> StoredFile | StoredObject:
+        """A file of the asset. Raises NotFound when there is none, or its time is over, and StorageUnavailable."""
+
+    def local(self, asset_id: str, *kinds: Kind) -> AbstractAsyncContextManager[dict[Kind, Path]]:
+        """Those of the asset's files that there are, as files of this machine while the block lasts.
+
+        Raises NotFound when the asset is gone, StorageUnavailable or OSError.
+        """
+
+    async def delete(self, asset_id: str) -> None:
+        """Remove all files of the asset. Raises like `get`."""

@@ -1,0 +1,242 @@
+"""Finished results in an object store, so that every service process answers every link.
+
+Owns `<folder>/<id>.glb`, `.npz` and `.webp` (id: 128 random bits in hex) and the `.probe` objects of `claim`; nothing
+else in the bucket is read or touched. The time to live is counted from the store's own time of writing: a link works
+for it, through whichever process, and the sweep of any process removes what is over. What is not a GLB is served as
+long as its GLB. No byte quota holds here. Clients fetch from the store itself, by signed links.
+
+A call for a request ends within PATIENCE_SECONDS, whatever the store does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import secrets
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from logging import ERROR, getLogger
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from urllib.parse import urlsplit
+
+import anyio.to_thread
+import obstore
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import from_url
+
+from sam3d_bento import logs
+from sam3d_bento.errors import NotFound, StorageUnavailable
+from sam3d_bento.serving.assets import ASSET_ID, DISPOSITIONS, GONE, KINDS, MEDIA_TYPES, Kind, StoredObject
+from sam3d_bento.serving.assets.credentials import CredentialsFile
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+    from obstore.store import AzureStore, ClientConfig, GCSStore, RetryConfig, S3Store
+
+    SigningStore = AzureStore | GCSStore | S3Store
+
+OWN_NAME = re.compile(rf"[0-9a-f]{{32}}\.({'|'.join(KINDS)}|probe)")
+LINK_LIFETIME = timedelta(minutes=5)  # to begin a download; ours stays the link to keep
+# Nothing is served past its time anyway, so a sweep only frees room; and every listing is paid for.
+SWEEP_SECONDS = 600.0
+PAGE = 1000  # what S3 lists, and deletes, in one request
+
+PATIENCE_SECONDS = 30
+# One request may take long enough for 40 MB at 16 Mbit/s; what fails sooner is tried again while that fits.
+CLIENT: ClientConfig = {"connect_timeout": timedelta(seconds=3), "timeout": timedelta(seconds=20)}
+RETRY: RetryConfig = {"max_retries": 3, "retry_timeout": timedelta(seconds=8)}
+
+log = getLogger("sam3d_bento.bucket")
+
+
+class Bucket:
+    """See the module's docstring, and `assets.Assets` for the methods.
+
+    url: `s3://bucket/folder`; gs:// and az:// likewise. endpoint, region, credentials_file: for s3:// only.
+    """
+
+    setting = "SAM3D_OUTPUT_URL"
+    sweep_seconds = SWEEP_SECONDS
+
+    def __init__(
+        self,
+        url: str,
+        ttl_seconds: float,
+        *,
+        endpoint: str | None = None,
+        region: str | None = None,
+        credentials_file: Path | None = None,
+    ) -> None:
+        self.url = url
+        self.ttl = timedelta(seconds=ttl_seconds)
+        self.origin: str | None = None
+        self._endpoint = endpoint
+        self._region = region
+        self._credentials_file = credentials_file
+
+    @cached_property
+    def _store(self) -> SigningStore:
+        """The client. Made at the first use, where what is wrong with its settings is answered for."""
+        options: dict[str, Any] = {}
+        if self._endpoint:
+            options["endpoint"] = self._endpoint
+        if self._region:
+            options["region"] = self._region
+        if self._credentials_file:
+            options["credential_provider"] = CredentialsFile(self._credentials_file)
+        # Keys never travel unencrypted unless the endpoint says so in its first letters.
+        client: ClientConfig = {**CLIENT, "allow_http": (self._endpoint or "").startswith("http://")}
+        store = from_url(self.url, client_options=client, retry_config=RETRY, **options)
+        return cast("SigningStore", store)  # the setting takes no other schemes
+
+    def claim(self) -> None:
+        """See that objects can be written, listed and removed. Raises StorageUnavailable when they cannot."""
+        probe = f"{secrets.token_hex(16)}.probe"
+        with _answered_for("claim"):
+            obstore.put(self._store, probe, b"", use_multipart=False)
+            next(iter(obstore.list(self._store, chunk_size=1)), None)
+            obstore.delete(self._store, probe)
+            link = urlsplit(obstore.sign(self._store, "GET", probe, LINK_LIFETIME))
+        self.origin = f"{link.scheme}://{link.netloc}"
+
+    async def put(self, glb: bytes, reconstruction: BinaryIO | None = None) -> str:
+        """Keep the bytes; the new asset's id. Raises StorageUnavailable.
+
+        A reconstruction that the store does not take is left out.
+        """
+        asset_id = secrets.token_hex(16)
+        companion = asyncio.ensure_future(self._put_reconstruction(asset_id, reconstruction))
+        try:
+            await self._put(asset_id, "glb", glb)
+        finally:
+            await companion
+        return asset_id
+
+    async def add(self, asset_id: str, kind: Kind, content: bytes) -> None:
+        """Keep another file of the asset. Raises like `get`."""
+        with _answered_for("add"):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._time_left(asset_id, "glb")
+        await self._put(asset_id, kind, content)
+
+    async def get(self, asset_id: str, kind: Kind = "glb", *, lifetime: timedelta = LINK_LIFETIME) -> StoredObject:
+        """Signed links to a file of the asset. Raises NotFound when there is none, or its time is over;
+        StorageUnavailable.
+
+        lifetime: how long the links work, at most; never longer than the asset is kept.
+        """
+        with _answered_for("get"):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                left = await self._time_left(asset_id, kind)
+                lifetime = max(min(lifetime, left), timedelta(seconds=1))  # signatures know whole seconds
+                name = f"{asset_id}.{kind}"
+                return StoredObject(
+                    asset_id,
+                    {
+                        "GET": await obstore.sign_async(self._store, "GET", name, lifetime),
+                        "HEAD": await obstore.sign_async(self._store, "HEAD", name, lifetime),
+                    },
+                )
+
+    @contextlib.asynccontextmanager
+    async def local(self, asset_id: str, *kinds: Kind) -> AsyncIterator[dict[Kind, Path]]:
+        """Copies of the files, which go when the block ends. Raises like `get`, and OSError."""
+        with tempfile.TemporaryDirectory() as folder:
+            paths: dict[Kind, Path] = {}
+            with _answered_for("local"):
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await self._time_left(asset_id, "glb")
+                    for kind in kinds:
+                        with contextlib.suppress(FileNotFoundError):
+                            paths[kind] = await self._copy(f"{asset_id}.{kind}", Path(folder))
+            yield paths
+
+    async def delete(self, asset_id: str) -> None:
+        """Remove the asset. Raises like `get`."""
+        with _answered_for("delete"):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._time_left(asset_id, "glb")
+                for kind in KINDS:
+                    with contextlib.suppress(FileNotFoundError):
+                        await obstore.delete_async(self._store, f"{asset_id}.{kind}")
+
+    def sweep(self) -> int:
+        """Remove expired assets, page by page; the number removed. Raises StorageUnavailable."""
+        removed = 0
+        with _answered_for("sweep"):
+            for page in obstore.list(self._store, chunk_size=PAGE):
+                expired = [meta["path"] for meta in page if OWN_NAME.fullmatch(meta["path"]) and not self._left(meta)]
+                if expired:
+                    # Another process may sweep at the same time; some stores tell of what was gone already.
+                    with contextlib.suppress(FileNotFoundError):
+                        obstore.delete(self._store, expired)
+                removed += len(expired)
+        return removed
+
+    async def _put(self, asset_id: str, kind: Kind, content: bytes | BinaryIO) -> None:
+        # Signed links cannot carry headers of the answer, so the object has them.
+        attributes = {
+            "Content-Type": MEDIA_TYPES[kind],
+            "Content-Disposition": f'{DISPOSITIONS[kind]}; filename="{asset_id}.{kind}"',
+            "Cache-Control": f"private, max-age={int(self.ttl.total_seconds())}, immutable",
+        }
+        with _answered_for("put"):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                # In one part, where it fits one request: an upload that breaks off leaves nothing behind.
+                await obstore.put_async(
+                    self._store, f"{asset_id}.{kind}", content, attributes=attributes, use_multipart=kind == "npz"
+                )
+
+    async def _put_reconstruction(self, asset_id: str, reconstruction: BinaryIO | None) -> None:
+        if reconstruction is None:
+            return
+        with contextlib.suppress(StorageUnavailable):  # it is in the log; the model itself is worth more
+            await self._put(asset_id, "npz", reconstruction)
+
+    async def _copy(self, name: str, folder: Path) -> Path:
+        """The object as a file of its name in the folder. Raises FileNotFoundError."""
+        found = await obstore.get_async(self._store, name)
+        path = folder / name
+        with path.open("wb") as file:
+            async for chunk in found.stream():
+                await anyio.to_thread.run_sync(file.write, chunk)
+        return path
+
+    async def _time_left(self, asset_id: str, kind: Kind) -> timedelta:
+        """Of the asset, if it has such a file."""
+        if ASSET_ID.fullmatch(asset_id):
+            with contextlib.suppress(FileNotFoundError):
+                left = self._left(await obstore.head_async(self._store, f"{asset_id}.glb"))
+                if kind != "glb":
+                    await obstore.head_async(self._store, f"{asset_id}.{kind}")
+                if left:
+                    return left
+        raise NotFound(GONE)
+
+    def _left(self, meta: ObjectMeta) -> timedelta:
+        """How long the object is to be served yet; nothing when its time is over."""
+        return max(meta["last_modified"] + self.ttl - datetime.now(UTC), timedelta())
+
+
+@contextlib.contextmanager
+def _answered_for(action: str) -> Iterator[None]:
+    """Turn what the client raises into StorageUnavailable, with a sentence; the log has the store's own words."""
+    try:
+        yield
+    except (BaseError, OSError, ValueError) as exc:
+        # The first line says it; what follows repeats it at length. No key is in it: requests are signed by header.
+        words = (str(exc).splitlines() or [type(exc).__name__])[0]
+        logs.event(log, "the object store failed", ERROR, action=action, kind=type(exc).__name__, error=words)
+        raise StorageUnavailable(_sentence(exc), retry_after_seconds=5) from None
+
+
+def _sentence(exc: Exception) -> str:
+    if isinstance(exc, (PermissionDeniedError, UnauthenticatedError)):
+        return "The object store for results refuses the service."
+    if isinstance(exc, FileNotFoundError):
+        return "The bucket for results does not exist."
+    return "The object store for results does not answer as it should."

@@ -1,0 +1,233 @@
+"""Finished results in a folder, of one process, or on a shared volume of several. See `assets` for what a result is.
+
+The folder owns the results' files in `OUTPUT_DIR` and the `.part` files on their way there; nothing else in it is
+touched. A file appears under its name only when it is whole. A link works for the time to live, over restarts too.
+Above the byte quota the oldest reconstructions go first, then the oldest results.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import re
+import secrets
+import shutil
+import threading
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import anyio.to_thread
+
+from sam3d_bento import logs
+from sam3d_bento.errors import NotFound, StorageFull
+from sam3d_bento.serving.assets import ASSET_ID, ASSET_NAME, GONE, KINDS, Kind, StoredFile
+
+PART_NAME = re.compile(r"\.[0-9a-f]{32}\.part")
+# A write takes milliseconds, and a GLB follows its reconstruction at once: what is older, a process that died has left.
+PART_TTL_SECONDS = 600
+
+COPY_BYTES = 1_000_000
+
+log = logging.getLogger("sam3d_bento.asset_folder")
+
+
+class AssetFolder:
+    """See the module's docstring, and `assets.Assets` for the methods. For any thread and event loop.
+
+    root: made by `claim`, or by the first write. ttl_seconds: of a result, from when its GLB was written. max_bytes: of
+    all files together.
+    """
+
+    setting = "SAM3D_OUTPUT_DIR"
+    origin: str | None = None
+
+    def __init__(self, root: Path, ttl_seconds: float, max_bytes: int) -> None:
+        self.root = root
+        self.ttl_seconds = ttl_seconds
+        self.max_bytes = max_bytes
+        # Often enough that an expired file does not lie for longer than a quarter of its time, but not idly.
+        self.sweep_seconds = min(60.0, max(0.5, ttl_seconds / 4))
+        self._lock = threading.Lock()
+
+    def claim(self) -> None:
+        """Make the folder, and see that it takes files. Raises OSError when it does not."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        probe = self.root / f".{secrets.token_hex(16)}.part"
+        probe.touch(mode=0o600)
+        probe.unlink()
+
+    async def put(self, glb: bytes, reconstruction: BinaryIO | None = None) -> str:
+        """Keep the bytes; the new asset's id. Raises StorageFull when there is no room for them."""
+        return await anyio.to_thread.run_sync(self._put, glb, reconstruction)
+
+    async def add(self, asset_id: str, kind: Kind, content: bytes) -> None:
+        """Keep another file of the asset. Raises like `put`, and NotFound."""
+        await anyio.to_thread.run_sync(self._add, asset_id, kind, content)
+
+    async def get(self, asset_id: str, kind: Kind = "glb") -> StoredFile:
+        """The asset's file. Raises NotFound when there is none, or the asset's time is over."""
+        return await anyio.to_thread.run_sync(self._find, asset_id, kind)
+
+    @asynccontextmanager
+    async def local(self, asset_id: str, *kinds: Kind) -> AsyncIterator[dict[Kind, Path]]:
+        """The files where they lie. The sweep may remove one from under its reader. Raises NotFound."""
+        await self.get(asset_id)
+        paths = {kind: self._path(asset_id, kind) for kind in kinds}
+        yield {kind: path for kind, path in paths.items() if path.exists()}
+
+    async def delete(self, asset_id: str) -> None:
+        """Remove the asset. Raises NotFound like `get`."""
+        await self.get(asset_id)
+        await anyio.to_thread.run_sync(self._remove, asset_id, KINDS)
+
+    def _put(self, glb: bytes, reconstruction: BinaryIO | None) -> str:
+        if len(glb) > self.max_bytes:
+            raise StorageFull("The result is larger than all the room that is set aside for results.")
+        asset_id = secrets.token_hex(16)
+        with self._lock:
+            if reconstruction is not None:  # first: what has no GLB is nobody's asset yet
+                self._put_reconstruction(asset_id, reconstruction, len(glb))
+            self._make_room(len(glb))
+            try:
+                self._put_glb(asset_id, glb)
+            except (OSError, StorageFull):
+                self._remove(asset_id, KINDS)
+                raise
+        return asset_id
+
+    def _put_glb(self, asset_id: str, glb: bytes) -> None:
+        try:
+            self._write(asset_id, "glb", lambda file: file.write(glb))
+        except StorageFull:
+            # The disk is smaller than the quota. Reconstructions, this one's included, are worth less than a result.
+            if not sum(self._remove(asset.id, ["npz"]) for asset in self._assets()):
+                raise
+            self._write(asset_id, "glb", lambda file: file.write(glb))
+
+    def _put_reconstruction(self, asset_id: str, reconstruction: BinaryIO, more: int) -> None:
+        """Keep it if that leaves room for `more` bytes: an asset without one is worth having."""
+        size = os.fstat(reconstruction.fileno()).st_size
+        if size + more > self.max_bytes:
+            logs.event(log, "no room for a reconstruction", logging.WARNING, bytes=size)
+            return
+        self._make_room(size + more)
+        try:
+            self._write(asset_id, "npz", lambda file: shutil.copyfileobj(reconstruction, file, COPY_BYTES))
+        except (OSError, StorageFull) as exc:
+            logs.event(log, "a reconstruction could not be kept", logging.WARNING, error=str(exc))
+
+    def _add(self, asset_id: str, kind: Kind, content: bytes) -> None:
+        with self._lock:
+            self._make_room(len(content))
+            self._find(asset_id, "glb")  # it may have been the oldest
+            self._write(asset_id, kind, lambda file: file.write(content))
+
+    def _write(self, asset_id: str, kind: Kind, fill: Callable[[BinaryIO], object]) -> None:
+        part = self.root / f".{secrets.token_hex(16)}.part"
+        self.root.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                fill(file)
+            part.replace(self._path(asset_id, kind))
+        except OSError as exc:
+            part.unlink(missing_ok=True)
+            if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorageFull("The disk for results is full.") from exc
+            raise
+
+    def _find(self, asset_id: str, kind: Kind) -> StoredFile:
+        if ASSET_ID.fullmatch(asset_id):
+            path = self._path(asset_id, kind)
+            with contextlib.suppress(FileNotFoundError):
+                left = self._path(asset_id, "glb").stat().st_mtime + self.ttl_seconds - time.time()
+                if left > 0:
+                    return StoredFile(asset_id, path, path.stat(), min(left, self.ttl_seconds))
+        raise NotFound(GONE)
+
+    def sweep(self) -> int:
+        """Remove expired assets and what dead writers left; the number of files removed."""
+        removed = 0
+        now = time.time()
+        with self._lock:
+            for asset in self._assets():
+                if asset.since > now + self.ttl_seconds:  # the clock was set back: its time begins anew
+                    with contextlib.suppress(OSError):
+                        os.utime(self._path(asset.id, "glb"), (now, now))
+                elif asset.since + (self.ttl_seconds if asset.whole else PART_TTL_SECONDS) <= now:
+                    removed += self._remove(asset.id, asset.sizes)
+            for path, stat in self._parts():
+                if stat.st_mtime + PART_TTL_SECONDS <= now:
+                    path.unlink(missing_ok=True)
+                    removed += 1
+            self._make_room(0)
+        return removed
+
+    def _make_room(self, size: int) -> None:
+        """Remove the oldest reconstructions, then the oldest assets, until `size` more bytes fit into the quota."""
+        assets = sorted(self._assets(), key=lambda asset: asset.since)
+        excess = sum(sum(asset.sizes.values()) for asset in assets)
+        excess += sum(stat.st_size for _, stat in self._parts()) + size - self.max_bytes
+        for kinds in (("npz",), KINDS):
+            for asset in assets:
+                if excess <= 0:
+                    return
+                going = asset.sizes.keys() & set(kinds)
+                if asset.whole and going:
+                    self._remove(asset.id, going)
+                    excess -= sum(asset.sizes.pop(kind) for kind in going)
+
+    def _remove(self, asset_id: str, kinds: Iterable[Kind]) -> int:
+        """Remove these files of the asset, the GLB first: without it the others are not served. How many there were."""
+        removed = 0
+        for kind in sorted(kinds, key=KINDS.index):
+            with contextlib.suppress(FileNotFoundError):
+                self._path(asset_id, kind).unlink()
+                removed += 1
+        return removed
+
+    def _path(self, asset_id: str, kind: Kind) -> Path:
+        return self.root / f"{asset_id}.{kind}"
+
+    def _assets(self) -> list[_Held]:
+        """The assets in the folder, whole or not."""
+        sizes: dict[str, dict[Kind, int]] = defaultdict(dict)
+        times: dict[str, dict[Kind, float]] = defaultdict(dict)
+        for path, stat in self._files(ASSET_NAME):
+            kind = cast(Kind, path.suffix[1:])
+            sizes[path.stem][kind] = stat.st_size
+            times[path.stem][kind] = stat.st_mtime
+        return [_Held(name, sizes[name], times[name].get("glb", min(times[name].values()))) for name in sizes]
+
+    def _parts(self) -> Iterator[tuple[Path, os.stat_result]]:
+        return self._files(PART_NAME)
+
+    def _files(self, name: re.Pattern[str]) -> Iterator[tuple[Path, os.stat_result]]:
+        """What is called so in the folder, with its stat; files that vanish meanwhile are left out."""
+        with contextlib.suppress(FileNotFoundError):
+            for entry in os.scandir(self.root):
+                if name.fullmatch(entry.name):
+                    with contextlib.suppress(FileNotFoundError):
+                        if entry.is_file(follow_symlinks=False):
+                            yield Path(entry.path), entry.stat(follow_symlinks=False)
+
+
+@dataclass
+class _Held:
+    """The files of one asset in the folder. sizes: in bytes; since: when its time began (POSIX)."""
+
+    id: str
+    sizes: dict[Kind, int]
+    since: float
+
+    @property
+    def whole(self) -> bool:
+        """Whether it can be fetched; else it is on its way, or its writer died."""
+        return "glb" in self.sizes

@@ -1,0 +1,166 @@
+"""A job as those see it who follow it: where it stands now, and the events that led there.
+
+    QUEUED ──► RUNNING ──► DONE | FAILED | CANCELLED        (and from QUEUED at once to FAILED or CANCELLED)
+
+An event is the job's whole state at a moment, so whoever missed some has lost nothing. The last HISTORY of them are
+kept for listeners that are slow or come back. Everything here happens in one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sam3d_bento.errors import Cancelled, Sam3DError
+from sam3d_bento.serving.worker.job import Job
+from sam3d_bento.serving.worker.worker import Worker
+from sam3d_bento.submission import Stage
+
+HISTORY = 64
+# A run tells of itself hundreds of times; an event is made when the bar moves visibly.
+STEP = 0.02
+
+
+class State(StrEnum):
+    """See the module's docstring."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+ENDS = (State.DONE, State.FAILED, State.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where a job stood. number: of the event, counting from 1; the other fields as in the job's JSON (README)."""
+
+    number: int
+    state: State
+    stage: Stage | None
+    stage_fraction: float
+    fraction: float
+    position: int | None
+    estimated_seconds: float | None
+    seconds: dict[str, float]
+
+    def differs(self, other: Moment) -> bool:
+        """Whether somebody who saw the other should be told."""
+        same = (self.state, self.stage, self.position) == (other.state, other.stage, other.position)
+        return not same or abs(self.fraction - other.fraction) >= STEP
+
+
+class FollowedJob:
+    """See the module's docstring.
+
+    report: the result's, once DONE. error: what it ended with, once FAILED or CANCELLED.
+    """
+
+    def __init__(self, job: Job, worker: Worker) -> None:
+        self.id = job.id
+        self.label = job.label
+        self.created = datetime.now(UTC)
+        self.report: dict[str, Any] | None = None
+        self.error: Sam3DError | None = None
+        self._job: Job | None = job
+        self._worker = worker
+        self._moved = asyncio.Event()
+        self._history: deque[Moment] = deque(maxlen=HISTORY)
+        self._append(self._observe(job))
+
+    @property
+    def now(self) -> Moment:
+        """Where the job stands at this moment, which may lie between two events."""
+        return self._history[-1] if self._job is None else self._observe(self._job)
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more events follow."""
+        return self._history[-1].state in ENDS
+
+    def cancel(self) -> None:
+        """As `Job.cancel`: a job that waited is CANCELLED at once, one that runs when its worker has ended it."""
+        job = self._job
+        if job is None:
+            return
+        job.cancel()
+        if job.future.done() and isinstance(error := job.future.exception(), Cancelled):
+            self.failed(error)
+
+    def refresh(self) -> None:
+        """Make an event of where the job stands, if it has moved."""
+        if self._job is not None:
+            moment = self._observe(self._job)
+            if moment.differs(self._history[-1]):
+                self._append(moment)
+
+    def done(self, report: dict[str, Any]) -> None:
+        """The job ended, its result stored."""
+        self.report = report
+        self._end(State.DONE, 1.0, report["seconds"])
+
+    def failed(self, error: Sam3DError) -> None:
+        """The job ended without a result. Said twice, the first counts."""
+        if self.ended:
+            return
+        self.error = error
+        before = self.now
+        self._end(State.CANCELLED if isinstance(error, Cancelled) else State.FAILED, before.fraction, before.seconds)
+
+    async def events(self, after: int | None, heartbeat_seconds: float) -> AsyncIterator[Moment | None]:
+        """The events after this number, those that are not kept any more left out; None: the present state first.
+
+        Ends after the job's last event. Yields None when nothing happened for `heartbeat_seconds`.
+        """
+        if after is None or after > self._history[-1].number:
+            after = self._history[-1].number - 1
+        while True:
+            moved = self._moved  # taken before the look, so that nothing slips between look and wait
+            for moment in [moment for moment in self._history if moment.number > after]:
+                after = moment.number
+                yield moment
+            if self.ended and after >= self._history[-1].number:
+                return
+            if after >= self._history[-1].number:
+                try:
+                    await asyncio.wait_for(moved.wait(), heartbeat_seconds)
+                except TimeoutError:
+                    yield None
+
+    def _end(self, state: State, fraction: float, seconds: dict[str, float]) -> None:
+        last = self._history[-1]
+        self._job = None  # and with it the result's bytes
+        self._append(Moment(last.number, state, None, 0.0, fraction, None, None, seconds))
+
+    def _append(self, moment: Moment) -> None:
+        self._history.append(replace(moment, number=self._history[-1].number + 1 if self._history else 1))
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    def _observe(self, job: Job) -> Moment:
+        number = self._history[-1].number if self._history else 0
+        pace, position = self._worker.pace, self._worker.queue.position(job)
+        if position is not None:
+            running = self._worker.queue.running
+            ahead = pace.fraction(*running.progress) if running and running.progress else 0.0
+            before = position + (running is not None)
+            seconds = pace.remaining(0.0, before, ahead)
+            return Moment(number, State.QUEUED, None, 0.0, 0.0, position, _rounded(seconds), {})
+        stage, stage_fraction = job.progress or (None, 0.0)
+        fraction = pace.fraction(stage, stage_fraction) if stage else 0.0
+        estimate = _rounded(pace.remaining(fraction))
+        seconds_so_far = {"queue": round(job.queue_seconds, 4), **job.seconds}
+        shown = (round(stage_fraction, 4), round(fraction, 4))
+        return Moment(number, State.RUNNING, stage, *shown, None, estimate, seconds_so_far)
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)

@@ -1,0 +1,85 @@
+"""Problem documents for errors that are not ours: the ASGI wrapper `Problems`.
+
+It gives everything that leaves the service with a status of 400 or more and is no problem document yet (BentoML's own
+JSON and plain text, the router's 404 and 405) the one wire shape.
+"""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sam3d_bento.errors import (
+    BadRequest,
+    Busy,
+    DeadlineExceeded,
+    Internal,
+    MethodNotAllowed,
+    NotFound,
+    NotReady,
+    Sam3DError,
+    TooLarge,
+    Unauthorized,
+    UnsupportedMedia,
+)
+from sam3d_bento.serving import problems
+from sam3d_bento.serving.request_context import request_id
+
+KEPT_HEADERS = {"allow", "content-range", "www-authenticate"}  # part of what their status means
+HEALTH_REPORT = (503, "/health")  # has a shape of its own: the state of the service, not the fault of a request
+
+# Errors that were not made by this package come with a text for developers; these are for people.
+FOREIGN: dict[int, Sam3DError] = {
+    error.status: error
+    for error in (
+        BadRequest("The request is not understood."),
+        Unauthorized("A valid API key is required."),
+        NotFound("There is nothing at this address."),
+        MethodNotAllowed("This address does not answer to this method."),
+        TooLarge("The request is too large."),
+        UnsupportedMedia("The request's media type is not supported."),
+        Busy("The service is busy. Try again later.", retry_after_seconds=5),
+        Internal("The service failed; its log says why."),
+        NotReady("The service is not ready; /health says why.", retry_after_seconds=5),
+        DeadlineExceeded("The request took too long and was given up."),
+    )
+}
+
+
+class Problems:
+    """Gives every error response that is not a problem document yet the one shape."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        replaced = False
+
+        async def shape(message: Message) -> None:
+            nonlocal replaced
+            if message["type"] == "http.response.start" and _is_foreign_error(message, scope["path"]):
+                replaced = True
+                await self._replace(message, scope, receive, send)
+            elif not replaced:
+                await send(message)
+
+        await self.app(scope, receive, shape)
+
+    async def _replace(self, message: Message, scope: Scope, receive: Receive, send: Send) -> None:
+        status = message["status"]
+        error = FOREIGN.get(status) or FOREIGN[400 if status < 500 else 500]
+        replacement = problems.response(error, request_id(Request(scope)), status)
+        original = Headers(raw=message["headers"])
+        for name in KEPT_HEADERS & set(original):
+            replacement.headers[name] = original[name]
+        await replacement(scope, receive, send)
+
+
+def _is_foreign_error(message: Message, path: str) -> bool:
+    if message["status"] < 400 or (message["status"], path) == HEALTH_REPORT:
+        return False
+    return not Headers(raw=message["headers"]).get("content-type", "").startswith(problems.MEDIA_TYPE)

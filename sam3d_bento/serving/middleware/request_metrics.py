@@ -1,0 +1,90 @@
+"""Counts every request by its route: the ASGI wrapper `Measured`, inside `Requests`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import cache
+
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sam3d_bento.errors import Sam3DError
+from sam3d_bento.serving.request_context import backend, request_id
+from sam3d_bento.serving.telemetry import traces
+from sam3d_bento.serving.telemetry.counts import DONE
+
+METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
+# BentoML's own routes; ours are in the table of the app that it mounts.
+BENTOML_ROUTES = frozenset({"/api/inference", "/livez", "/readyz", "/healthz", "/docs.json", "/schema.json"})
+NO_ROUTE = "none"
+NO_STATUS = "none"
+
+
+class Measured:
+    """See the module's docstring. routes: of the app that BentoML mounts; requests are counted by them."""
+
+    def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute]) -> None:
+        self.app = app
+        self.routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        status = 0
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        route = template(scope["path"], self.routes)
+
+        def ended() -> str:
+            return scope["state"]["log_fields"].get("outcome") or outcome(status)
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                # Now: the request's span ends with the last byte of the answer, before this wrapper does.
+                traces.describe_request(method, route, request_id(Request(scope)), ended())
+            await send(message)
+
+        started = time.perf_counter()
+        try:
+            await self.app(scope, receive, watched)
+        finally:
+            seconds = time.perf_counter() - started
+            backend().telemetry.request_ended(method, route, str(status or NO_STATUS), ended(), seconds)
+
+
+def template(path: str, routes: Sequence[BaseRoute]) -> str:
+    """The route that the path belongs to, as it is written in the table: never the path itself, which has no bounds."""
+    if path in BENTOML_ROUTES:
+        return path
+    for route in routes:
+        if isinstance(route, Mount) and path.startswith(f"{route.path}/"):
+            return f"{route.path}/"
+        if isinstance(route, Route) and route.path_regex.match(path):
+            return route.path
+    return NO_ROUTE
+
+
+def outcome(status: int) -> str:
+    """What a status says by itself, for a request that noted nothing: done, gone, or the code of the error."""
+    if status == 0:
+        return "gone"
+    return DONE if status < 400 else _codes().get(status, f"status_{status // 100}xx")
+
+
+@cache
+def _codes() -> dict[int, str]:
+    """The codes of the error tree by status. Where errors share one, the first: the others note themselves."""
+    codes: dict[int, str] = {}
+
+    def visit(kind: type[Sam3DError]) -> None:
+        for child in kind.__subclasses__():
+            if "status" in vars(child):
+                codes.setdefault(child.status, child.code)
+            visit(child)
+
+    visit(Sam3DError)
+    return codes

@@ -1,0 +1,1 @@
+"""The HTTP routes, and the reading of what is sent to them."""

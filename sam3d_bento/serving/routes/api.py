@@ -1,0 +1,158 @@
+"""The HTTP routes: what each takes and answers. The reading of requests, the work and the errors live beside it.
+
+`/api/inference` itself is BentoML's (service.py), so that its clients and its schema know it; it calls `inference`.
+The other routes are the ASGI app that BentoML mounts. All of them find the one `Backend` in the service instance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from sam3d_bento import formats
+from sam3d_bento.errors import BadRequest
+from sam3d_bento.notices import Notice
+from sam3d_bento.options import EXPORT_OPTIONS, Options
+from sam3d_bento.serving.assets import GLB_MEDIA_TYPE, StoredFile, results
+from sam3d_bento.serving.backend import Backend
+from sam3d_bento.serving.request_context import backend, note, request_id
+from sam3d_bento.serving.routes import assets, jobs, metrics, studio, upload_form
+from sam3d_bento.serving.routes.handlers import answers_errors, asset_url, result
+from sam3d_bento.submission import STAGES, Asset, MaskImage, Submission
+
+
+@answers_errors
+async def inference(request: Request) -> Response:
+    """A photo in, a GLB out."""
+    server = backend()
+    server.worker.admit()
+    given = await upload_form.read(request)
+    keep = server.settings.keep_reconstructions
+    job = server.worker.submit(given.submission, request_id(request), keep=keep)
+    asset: Asset = await result(job, request)
+    report = await results.keep(server.assets, job, asset)
+    url = asset_url(request, report["id"])
+    report["url"] = url
+    seconds = report["seconds"]
+    note(request, outcome="done", **results.log_fields(report))
+    headers = {
+        "X-Asset-Id": report["id"],
+        "X-Engine": report["engine"],
+        "X-Seed": str(report["seed"]),
+        **mask_headers(report),
+        "Link": f'<{url}>; rel="canonical"',
+        "Server-Timing": ", ".join(f"{stage};dur={seconds[stage] * 1000:.1f}" for stage in ("queue", *STAGES)),
+        "Cache-Control": "no-store",
+    }
+    if upload_form.wants_link(given, request.headers.get("accept", "")):
+        return JSONResponse(report, headers=headers)
+    headers["Content-Disposition"] = f'attachment; filename="{report["id"]}.glb"'
+    return Response(asset.glb, headers=headers, media_type=GLB_MEDIA_TYPE)
+
+
+async def called_directly(server: Backend, **fields: Any) -> Path:
+    """`Sam3D().inference(image=path, ...)` without HTTP: waits for the load, and gives the stored GLB's path.
+
+    image, mask: paths or bytes; the others as in `Options`. Raises the tree's errors; NotReady when the load fails.
+    """
+    files = {name: fields.pop(name, None) for name in ("image", "mask")}
+    photo, uploaded = (Path(file).read_bytes() if isinstance(file, (str, Path)) else file for file in files.values())
+    if photo is None:
+        raise BadRequest("The argument 'image' is missing: it takes the photo's file.")
+    options = upload_form.checked_options({name: value for name, value in fields.items() if value is not None})
+    job = server.worker.submit(Submission(photo, uploaded, options), "direct", may_wait=True)
+    try:
+        asset: Asset = await asyncio.wrap_future(job.future)
+    except asyncio.CancelledError:
+        job.cancel()
+        raise
+    stored = await server.assets.get(await server.assets.put(asset.glb))
+    if isinstance(stored, StoredFile):
+        return stored.path
+    path = (
+        server.workdir.path / f"{stored.id}.glb"
+    )  # what lies in a bucket has no path: a copy that goes with the service
+    await anyio.to_thread.run_sync(path.write_bytes, asset.glb)
+    return path
+
+
+@answers_errors
+async def mask(request: Request) -> Response:
+    """The mask that `inference` would use for this photo, as a PNG of the upright photo's size."""
+    worker = backend().mask_worker
+    worker.admit()
+    given = await upload_form.read(request, options=False)
+    image: MaskImage = await result(worker.submit(given.submission, request_id(request)), request)
+    note(request, outcome="done", **{f"{stage}_seconds": spent for stage, spent in image.report["seconds"].items()})
+    return Response(
+        image.png, headers={**mask_headers(image.report), "Cache-Control": "no-store"}, media_type="image/png"
+    )
+
+
+async def options(request: Request) -> Response:
+    """What may be asked for, and what is refused."""
+    server = backend()
+    settings, info = server.settings, server.worker.info
+    fields = Options.model_json_schema()["properties"]
+    engine = {"name": info.name, "version": info.version, "device": info.device, "facts": info.facts} if info else None
+    return JSONResponse(
+        {
+            "engine": engine,
+            "options": fields | {"response": {"enum": ["file", "link"], "default": "file", "type": "string"}},
+            "formats": info.formats if info else None,
+            "export": {
+                "formats": {
+                    name: {"media_type": kind.media_type, "suffix": kind.suffix, "description": kind.description}
+                    for name, kind in formats.available().items()
+                },
+                "options": EXPORT_OPTIONS,
+            },
+            "limits": {
+                "max_upload_bytes": settings.max_upload_bytes,
+                "max_pixels": settings.max_pixels,
+                "queue_limit": settings.queue_limit,
+                "deadline_seconds": settings.deadline_seconds,
+                "output_ttl_seconds": settings.output_ttl_seconds,
+            },
+            "warnings": {str(notice): notice.sentence for notice in Notice},
+        }
+    )
+
+
+async def health(request: Request) -> Response:
+    """200 when jobs are taken, 503 with the reason otherwise."""
+    server = backend()
+    report = await anyio.to_thread.run_sync(server.health)
+    ready = report["status"] == "ready"
+    headers = {"Cache-Control": "no-store"} | ({} if ready else {"Retry-After": "5"})
+    return JSONResponse(report, 200 if ready else 503, headers)
+
+
+def mask_headers(report: dict[str, Any]) -> dict[str, str]:
+    """What both the GLB's and the mask's answer say of the mask."""
+    return {
+        "X-Mask-Source": report["mask"]["source"],
+        "X-Mask-Coverage": f"{report['mask']['coverage']:.4f}",
+        "X-Warnings": ",".join(report["warnings"]),
+    }
+
+
+# A GET route answers HEAD as well.
+app = Starlette(
+    routes=[
+        Route("/health", health),
+        *metrics.routes,
+        Route("/api/options", options),
+        Route("/api/mask", mask, methods=["POST"]),
+        *assets.routes,
+        *jobs.routes,
+        *studio.routes,
+    ]
+)

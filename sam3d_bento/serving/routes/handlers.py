@@ -1,0 +1,65 @@
+"""What every route's handler needs: the backend, errors as problem documents, waiting for a job, links."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sam3d_bento.errors import Sam3DError
+from sam3d_bento.serving import problems
+from sam3d_bento.serving.request_context import backend, note, request_id
+from sam3d_bento.serving.worker.job import Job
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def answers_errors(handler: Handler) -> Handler:
+    """Turn an error of the tree into its problem document. BentoML would hide its sentence, or log it as a fault."""
+
+    async def guarded(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except Sam3DError as error:
+            note(request, outcome=error.code, detail=error.detail)
+            return problems.response(error, request_id(request))
+
+    guarded.__name__ = handler.__name__
+    guarded.__doc__ = handler.__doc__
+    return guarded
+
+
+async def result(job: Job, request: Request) -> Any:
+    """The job's result. A client that goes away cancels the job; so does a cancelled await."""
+    done = asyncio.wrap_future(job.future)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({done, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not done.done():
+            job.cancel()
+        return await done
+    except asyncio.CancelledError:
+        job.cancel()
+        raise
+    finally:
+        gone.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def asset_url(request: Request, asset_id: str) -> str:
+    """The absolute link to an asset: below SAM3D_PUBLIC_URL, else below the address that the client used."""
+    base = backend().settings.public_url or str(request.base_url)
+    return f"{base.rstrip('/')}/api/assets/{asset_id}.glb"
+
+
+def link(path: str) -> str:
+    """A path of ours as a client of the same host asks for it: below the path of SAM3D_PUBLIC_URL, if it has one."""
+    return urlsplit(backend().settings.public_url or "").path.rstrip("/") + path

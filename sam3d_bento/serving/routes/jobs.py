@@ -1,0 +1,112 @@
+"""The routes of jobs: the same work as `/api/inference`, followed from outside instead of waited for."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from sam3d_bento.errors import BadRequest
+from sam3d_bento.serving import problems
+from sam3d_bento.serving.job_status import ENDS, FollowedJob, Moment, State
+from sam3d_bento.serving.jobs import Claim
+from sam3d_bento.serving.request_context import backend, note, request_id
+from sam3d_bento.serving.routes import upload_form
+from sam3d_bento.serving.routes.handlers import answers_errors, asset_url, link
+
+KEY = re.compile(r"[\x20-\x7e]{1,200}")
+# Proxies close a connection on which nothing came for a minute, some for half of one.
+HEARTBEAT_SECONDS = 15.0
+# How soon a browser opens a stream again that was cut.
+RETRY_MILLISECONDS = 2000
+
+
+@answers_errors
+async def submit(request: Request) -> Response:
+    """A photo in, a job out."""
+    jobs = backend().jobs
+    key = request.headers.get("idempotency-key")
+    if key is not None and not KEY.fullmatch(key):
+        raise BadRequest("The header Idempotency-Key takes 1 to 200 printable ASCII characters.")
+    if key is None or not jobs.knows(key):
+        backend().worker.admit()  # refuses before the upload is read
+    submission = (await upload_form.read(request, delivery=False)).submission
+    claim = None if key is None else await Claim.of(key, submission)
+    job = jobs.submit(submission, request_id(request), claim)
+    note(request, job=job.id)
+    headers = {"Location": link(f"/api/jobs/{job.id}"), "Cache-Control": "no-store"}
+    return JSONResponse(described(job, job.now, request), 200 if job.ended else 202, headers)
+
+
+@answers_errors
+async def job(request: Request) -> Response:
+    """Where a job stands. DELETE cancels it; one that has ended stays as it is."""
+    found = backend().jobs.get(request.path_params["id"])
+    if request.method == "DELETE":
+        found.cancel()
+    status = 202 if request.method == "DELETE" and not found.ended else 200
+    return JSONResponse(described(found, found.now, request), status, {"Cache-Control": "no-store"})
+
+
+@answers_errors
+async def events(request: Request) -> Response:
+    """The job's state now and at every change, until it ends: server-sent events."""
+    found = backend().jobs.get(request.path_params["id"])
+    last = request.headers.get("last-event-id", "")
+    after = int(last) if last.isascii() and last.isdigit() and len(last) < 10 else None
+    if found.ended and after == found.now.number:
+        return Response(status_code=204)  # tells a browser that came back to come back no more
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    if request.method == "HEAD":
+        return Response(headers=headers, media_type="text/event-stream")
+    return StreamingResponse(_stream(found, after, request), headers=headers, media_type="text/event-stream")
+
+
+async def _stream(followed: FollowedJob, after: int | None, request: Request) -> AsyncIterator[str]:
+    yield f"retry: {RETRY_MILLISECONDS}\n\n"
+    async for moment in followed.events(after, HEARTBEAT_SECONDS):
+        if moment is None:
+            yield ": still here\n\n"
+        else:
+            name = moment.state if moment.state in ENDS else "progress"
+            data = json.dumps(described(followed, moment, request), separators=(",", ":"))
+            yield f"id: {moment.number}\nevent: {name}\ndata: {data}\n\n"
+
+
+def described(followed: FollowedJob, moment: Moment, request: Request) -> dict[str, Any]:
+    """The job as JSON values, as it stood at that moment."""
+    done = moment.state is State.DONE
+    report = {**followed.report, "url": asset_url(request, followed.report["id"])} if done and followed.report else None
+    error = followed.error if moment.state in ENDS else None
+    path = f"/api/jobs/{followed.id}"
+    return {
+        "id": followed.id,
+        "state": moment.state,
+        "stage": moment.stage,
+        "stage_fraction": moment.stage_fraction,
+        "fraction": moment.fraction,
+        "position": moment.position,
+        "estimated_seconds": moment.estimated_seconds,
+        "created": followed.created.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "seconds": moment.seconds,
+        "warnings": report["warnings"] if report else [],
+        "report": report,
+        "problem": problems.document(error, followed.label) if error else None,
+        "links": {
+            "self": link(path),
+            "events": link(f"{path}/events"),
+            "asset": link(f"/api/assets/{report['id']}.glb") if report else None,
+        },
+    }
+
+
+routes = [
+    Route("/api/jobs", submit, methods=["POST"]),
+    Route("/api/jobs/{id}", job, methods=["GET", "DELETE"]),
+    Route("/api/jobs/{id}/events", events),
+]

@@ -1,0 +1,158 @@
+"""The route /metrics, which Prometheus scrapes: what was counted since the start, and how things stand now.
+
+Counts are added where they happen (`telemetry/counts.py`). What can be read (the queue, the GPU, the stored results)
+is read when it is scraped, so it cannot be stale: not after a job ended, an engine was lost or a process was killed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import anyio.to_thread
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+import sam3d_bento
+from sam3d_bento import gpu, weights
+from sam3d_bento.serving.assets import ASSET_NAME
+from sam3d_bento.serving.backend import Backend
+from sam3d_bento.serving.request_context import backend
+from sam3d_bento.settings import Settings
+from sam3d_bento.weights import sets
+from sam3d_bento.weights.part import WeightsError
+
+
+async def metrics(request: Request) -> Response:
+    """What Prometheus scrapes."""
+    text = await anyio.to_thread.run_sync(exposition, backend())
+    return Response(text, headers={"Cache-Control": "no-store"}, media_type=CONTENT_TYPE_LATEST)
+
+
+def exposition(backend: Backend) -> bytes:
+    """The metrics in Prometheus' text format, with those of the service process itself. For a thread."""
+    registry = CollectorRegistry()
+    registry.register(BackendCollector(backend))
+    ProcessCollector(registry=registry)
+    return generate_latest(registry)
+
+
+class BackendCollector(Collector):
+    """All metrics of a service process, for a registry of `prometheus_client`."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics as they are now. Reads folders and asks the GPU's driver: for a thread."""
+        yield from self._backend.telemetry.counts()
+        yield from take(self._backend)
+
+
+def take(backend: Backend) -> Iterator[Metric]:
+    """All readings. What cannot be known here is absent, never 0: a GPU, the contents of a bucket."""
+    yield from _engine(backend)
+    yield from _queue(backend)
+    yield from _processes(backend)
+    yield from _gpu(backend)
+    yield from _results(backend)
+    yield from _weights(backend.settings)
+
+
+def _engine(backend: Backend) -> Iterator[Metric]:
+    info = backend.worker.info
+    labels = {"version": sam3d_bento.__version__}
+    if info is not None:
+        labels |= {"engine": info.name, "engine_version": info.version, "device": info.device}
+    about = GaugeMetricFamily("sam3d_info", "Always 1; the labels say what runs.", labels=list(labels))
+    about.add_metric(list(labels.values()), 1)
+    yield about
+    yield GaugeMetricFamily("sam3d_ready", "Whether jobs are taken, as /health says.", int(backend.ready))
+
+
+def _queue(backend: Backend) -> Iterator[Metric]:
+    worker = backend.worker
+    yield GaugeMetricFamily("sam3d_queue_waiting", "Jobs that wait for their run.", worker.queue.waiting)
+    running = int(worker.queue.running is not None)
+    yield GaugeMetricFamily("sam3d_queue_running", "Jobs that run now: 0 or 1.", running)
+    yield GaugeMetricFamily("sam3d_queue_limit", "Jobs that may wait.", backend.settings.queue_limit)
+
+
+def _processes(backend: Backend) -> Iterator[Metric]:
+    loads = CounterMetricFamily("sam3d_engine_loads", "Loads of an engine process that succeeded.", labels=["process"])
+    losses = CounterMetricFamily(
+        "sam3d_engine_losses", "Engine processes that died, hung or gave themselves up.", labels=["process"]
+    )
+    for worker in backend.workers:
+        loads.add_metric([worker.name], worker.loads)
+        losses.add_metric([worker.name], worker.all_losses)
+    yield loads
+    yield losses
+
+
+def _gpu(backend: Backend) -> Iterator[Metric]:
+    if memory := gpu.memory():
+        name = [memory.name]
+        used = GaugeMetricFamily("sam3d_gpu_memory_used_bytes", "In use on the card, by all processes.", labels=["gpu"])
+        used.add_metric(name, memory.used_bytes)
+        yield used
+        total = GaugeMetricFamily("sam3d_gpu_memory_total_bytes", "Memory of the card.", labels=["gpu"])
+        total.add_metric(name, memory.total_bytes)
+        yield total
+    if (peak := backend.telemetry.gpu_peak_bytes) is not None:
+        yield GaugeMetricFamily(
+            "sam3d_gpu_memory_peak_bytes", "Most that a run had allocated on the GPU since the service started.", peak
+        )
+
+
+def _results(backend: Backend) -> Iterator[Metric]:
+    if backend.settings.output_url is not None:
+        return  # every listing of a bucket is paid for
+    assets, sizes = held(backend.settings.output_dir)
+    yield GaugeMetricFamily("sam3d_assets", "Results that can be fetched.", assets)
+    stored = GaugeMetricFamily("sam3d_assets_bytes", "Bytes of the stored results' files.", labels=["kind"])
+    for kind, size in sizes.items():
+        stored.add_metric([kind], size)
+    yield stored
+    limit = backend.settings.output_max_bytes
+    yield GaugeMetricFamily("sam3d_assets_limit_bytes", "Bytes above which the oldest results are removed.", limit)
+
+
+def held(folder: Path) -> tuple[int, dict[str, int]]:
+    """The number of results in the folder, and the bytes of their files by kind."""
+    count, sizes = 0, {"glb": 0, "npz": 0, "webp": 0}
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if ASSET_NAME.fullmatch(entry.name):
+                with suppress(FileNotFoundError):  # a sweep was quicker
+                    kind = entry.name.rpartition(".")[2]
+                    sizes[kind] += entry.stat(follow_symlinks=False).st_size
+                    count += kind == "glb"
+    return count, sizes
+
+
+def _weights(settings: Settings) -> Iterator[Metric]:
+    verified = GaugeMetricFamily(
+        "sam3d_weights_verified",
+        "1: each file of the set is there with the size of its manifest. (Contents: `sam3d-bento weights verify`.)",
+        labels=["set"],
+    )
+    for name in sets.in_use(settings):
+        verified.add_metric([name], int(_complete(name, settings)))
+    yield verified
+
+
+def _complete(name: str, settings: Settings) -> bool:
+    try:
+        return not weights.verify(name, sets.SETS[name].folder(settings), contents=False, optional=False)
+    except (WeightsError, OSError):
+        return False
+
+
+routes = [Route("/metrics", metrics)]

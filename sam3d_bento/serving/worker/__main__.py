@@ -1,0 +1,183 @@
+"""The engine process: loads one Runner, then runs task after task until its pipe closes.
+
+It is started by `worker.Worker` as `python -m sam3d_bento.serving.worker FD`. It owns the GPU and all native
+code that may hang, crash or run out of memory; the service process survives it. It never outlives the service process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import importlib
+import logging
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from multiprocessing.connection import Connection
+from typing import Any, cast
+
+from sam3d_bento import logs, malloc
+from sam3d_bento.errors import Cancelled, Internal, Sam3DError, StorageFull
+from sam3d_bento.serving.worker.messages import (
+    RECONSTRUCTION_NAME,
+    Cancel,
+    Done,
+    Failed,
+    LoadFailed,
+    Progress,
+    Ready,
+    Runner,
+    Saveable,
+    Start,
+    Task,
+)
+from sam3d_bento.submission import Stage
+
+# So long after a run, memory that it has freed is given back; a run that begins sooner is faster for it.
+IDLE_SECONDS = 5.0
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+FAILED = "The reconstruction failed; the server's log says why."
+
+log = logging.getLogger("sam3d_bento.engine_process")
+
+
+def main(descriptor: int) -> None:
+    """Serve the pipe at `descriptor` until it closes. The status is 1 when it closed while something was to be said."""
+    malloc.keep_for_reuse()
+    die_with_parent()
+    # Ctrl-C reaches the whole terminal group, and BentoML's supervisor passes SIGTERM on to grandchildren: it is the
+    # service that decides when this process ends, after the run that it still waits for.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        _serve(Connection(descriptor))
+    except (BrokenPipeError, ConnectionResetError):  # the service is gone: nobody is left to answer
+        sys.exit(1)
+
+
+def _serve(pipe: Any) -> None:
+    start = cast(Start, pipe.recv())
+    logs.configure(start.settings.log_format)
+    try:
+        runner = _load(start)
+    except Sam3DError as exc:
+        pipe.send(LoadFailed(exc))
+        return
+    except Exception:  # whatever a load raises must reach /health as a sentence
+        log.exception("the load failed")
+        pipe.send(LoadFailed(Internal("The engine could not be loaded; the server's log says why.")))
+        return
+    pipe.send(Ready(runner.info))
+    while (task := _next_task(pipe)) is not None:
+        with logs.bound(request_id=task.label, job=task.job_id):
+            pipe.send(_run(runner, task, pipe))
+
+
+def die_with_parent() -> None:
+    """End this process when the service process ends, however it ends.
+
+    A closed pipe is noticed only between tasks. On Linux the kernel sends SIGKILL as well, which also reaches
+    native code that holds the interpreter lock; elsewhere a thread watches for a new parent.
+    """
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before the request was in place
+            os._exit(1)
+    else:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    pause = threading.Event()
+    while os.getppid() == parent:
+        pause.wait(1.0)
+    os._exit(1)
+
+
+def _load(start: Start) -> Runner:
+    module, _, attribute = start.loader.partition(":")
+    loader: Any = importlib.import_module(module)
+    for name in attribute.split("."):
+        loader = getattr(loader, name)
+    return cast(Runner, loader(start.settings))
+
+
+def _next_task(pipe: Any) -> Task | None:
+    """The next task, or None when the service closed the pipe. When none comes for a while, memory is given back."""
+    while True:
+        try:
+            if not pipe.poll(IDLE_SECONDS):
+                malloc.give_back()
+            message = pipe.recv()
+        except (EOFError, ConnectionResetError):
+            return None
+        if isinstance(message, Task):
+            return message
+        # else a Cancel that crossed the end of its job
+
+
+class _StageLog:
+    """A line for each stage that a run has left behind. A run tells of a stage from its beginning to its end."""
+
+    def __init__(self) -> None:
+        self._stage: Stage | None = None
+        self._since = self._until = 0.0
+
+    def saw(self, stage: Stage) -> None:
+        """The run is in this stage."""
+        if stage != self._stage:
+            self.close()
+            self._stage, self._since = stage, time.monotonic()
+        self._until = time.monotonic()
+
+    def close(self) -> None:
+        """The last stage is done."""
+        if self._stage is not None:
+            logs.event(log, "stage done", stage=self._stage, seconds=round(self._until - self._since, 4))
+
+
+def _run(runner: Runner, task: Task, pipe: Any) -> Done | Failed:
+    stages = _StageLog()
+
+    def report(stage: Stage, fraction: float) -> None:
+        stages.saw(stage)
+        while pipe.poll():  # also raises when the service is gone
+            message = pipe.recv()
+            if isinstance(message, Cancel) and message.job_id == task.job_id:
+                raise Cancelled("The job was cancelled.")
+        pipe.send(Progress(task.job_id, stage, fraction))
+
+    def keep(reconstruction: Saveable) -> None:
+        try:
+            reconstruction.save(task.directory / RECONSTRUCTION_NAME)
+        except OSError:  # a full disk: the model itself is worth more than its later exports
+            log.exception("job %s: its reconstruction could not be saved", task.job_id)
+            (task.directory / RECONSTRUCTION_NAME).unlink(missing_ok=True)
+
+    tempfile.tempdir = str(task.directory)  # what a library writes meanwhile is removed with the job
+    try:
+        arguments = (keep,) if task.keep else ()
+        result = runner.run(task.submission, report, *arguments)
+        stages.close()
+        return Done(task.job_id, result)
+    except Sam3DError as exc:
+        return Failed(task.job_id, exc)
+    except (EOFError, ConnectionResetError, BrokenPipeError):  # from the pipe: nobody is left to answer
+        sys.exit(1)
+    except OSError as exc:
+        log.exception("job %s failed", task.job_id)
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            return Failed(task.job_id, StorageFull("The disk for the job's files is full."))
+        return Failed(task.job_id, Internal(FAILED))
+    except Exception:  # one broken job must not cost the loaded engine
+        log.exception("job %s failed", task.job_id)
+        return Failed(task.job_id, Internal(FAILED))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,51 @@
+"""One job's run in the engine process, in a directory of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+
+from sam3d_bento.errors import DeadlineExceeded, EngineLost, Sam3DError, StorageFull
+from sam3d_bento.serving.worker.engine_process import EngineProcess, Waker, converse
+from sam3d_bento.serving.worker.job import Job
+from sam3d_bento.serving.worker.messages import RECONSTRUCTION_NAME, Done, Task
+from sam3d_bento.serving.worker.workdir import WorkDir
+
+# Outcomes that cost the process: it hangs, is dead, or said itself that it can no longer be trusted.
+LOSSES = (DeadlineExceeded, EngineLost)
+
+log = logging.getLogger("sam3d_bento.run")
+
+
+def run(
+    engine: EngineProcess,
+    job: Job,
+    workdir: WorkDir,
+    deadline_seconds: float,
+    waker: Waker,
+    interruption: Callable[[], Sam3DError | None],
+) -> Done | Sam3DError:
+    """Run the job to its end; how it ended. deadline_seconds, waker, interruption: as in `conversation.converse`.
+
+    Afterwards the job's directory and its submission are gone; `job.reconstruction` is open if one was asked for and
+    saved. After one of LOSSES the process is dead. StorageFull, and not a word to the process, when the directory
+    cannot be made.
+    """
+    assert job.submission is not None
+    try:
+        with workdir.job_directory(job.id) as directory:
+            task = Task(job.id, job.submission, directory, job.keep, job.label)
+            outcome = converse(engine.pipe, task, job, deadline_seconds, waker, interruption)
+            if isinstance(outcome, LOSSES):
+                engine.process.kill()  # it may still write: it ends before its directory goes
+                engine.process.wait()
+            elif isinstance(outcome, Done):
+                with contextlib.suppress(FileNotFoundError):  # not asked for, or it could not be saved
+                    job.reconstruction = (directory / RECONSTRUCTION_NAME).open("rb")
+            return outcome
+    except OSError as exc:
+        log.exception("no directory for job %s", job.id)
+        return StorageFull(f"The server cannot store the job's files ({exc.strerror}).")
+    finally:
+        job.submission = None  # an upload never outlives its processing

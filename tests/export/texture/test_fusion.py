@@ -1,0 +1,77 @@
+"""The colour sources against colours that are known everywhere."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from sam3d_bento.export.mesh.surface import Surface, face_areas, unit, vertex_normals
+from sam3d_bento.export.texture.fusion import Fusion
+from sam3d_bento.export.texture.mesh_source import MeshSource
+from sam3d_bento.export.texture.splat_source import SplatSource
+from sam3d_bento.reconstruction import Splats
+from tests.support.export_meshes import Floats, sphere
+from tests.support.splat_cases import SplatCase, cases
+
+
+def psnr(found: Floats, true: Floats) -> float:
+    return float(10 * np.log10(255**2 / np.mean((found - true) ** 2)))
+
+
+@dataclass
+class Painted:
+    """PSNR of each source at random points of a case's surface, and what fusion thinks of it."""
+
+    case: SplatCase
+    mesh: float
+    splats: float
+    fused: float
+    fusion: Fusion
+
+
+@pytest.fixture(scope="module", params=cases(), ids=lambda case: case.name)
+def painted(request: pytest.FixtureRequest) -> Painted:
+    case: SplatCase = request.param
+    dense = case.reconstruction
+    assert dense.colours is not None
+    assert dense.splats is not None
+    random = np.random.default_rng(1)
+    areas = face_areas(dense.vertices, dense.faces)
+    corners = dense.faces[random.choice(len(areas), 20_000, p=areas / areas.sum())]
+    weights = random.dirichlet([1, 1, 1], len(corners))[:, :, None]
+    points = (dense.vertices[corners] * weights).sum(axis=1).astype(np.float32)
+    normals = unit((vertex_normals(dense.vertices, dense.faces)[corners] * weights).sum(axis=1))
+    mesh = MeshSource(Surface(dense.vertices, dense.faces, dense.colours))
+    fusion = Fusion(mesh, SplatSource(dense.splats))
+    true = case.paint(points.astype(float))
+    sources = (mesh.colours, fusion.splats_first, fusion.colours)
+    return Painted(case, *(psnr(source(points, normals), true) for source in sources), fusion)
+
+
+def test_splats_win_where_they_are_finer_than_the_vertices(painted: Painted) -> None:
+    if painted.case.finer:
+        assert painted.splats > painted.mesh + 3
+        assert painted.fused > painted.mesh + 3
+    else:
+        assert painted.mesh > painted.splats
+
+
+def test_fused_is_nearly_as_good_as_the_better_one(painted: Painted) -> None:
+    assert painted.fused > max(painted.mesh, painted.splats) - 1
+
+
+def test_auto_fuses_exactly_where_splats_are_finer(painted: Painted) -> None:
+    assert painted.fusion.worthwhile == painted.case.finer
+
+
+def test_splats_that_are_all_beside_the_surface_are_not_believed() -> None:
+    vertices, faces = sphere(30)
+    mesh = MeshSource(Surface(vertices, faces, np.full((len(vertices), 3), 100, np.uint8)))
+    case = cases()[0].reconstruction
+    assert case.splats is not None
+    away: Splats = replace(case.splats, positions=case.splats.positions + np.float32(3))
+    fusion = Fusion(mesh, SplatSource(away))
+    assert not fusion.worthwhile
+    normals = unit(vertices)
+    for source in (fusion.colours, fusion.splats_first):
+        np.testing.assert_array_equal(np.rint(source(vertices, normals)), 100)

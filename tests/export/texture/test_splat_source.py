@@ -1,0 +1,102 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sam3d_bento.export.texture.splat_source import FAINT, SplatSource
+from sam3d_bento.reconstruction import Splats
+
+UP = np.array([[0, 0, 1]], np.float32)
+
+
+def plane(count: int = 400, height: float = 0.0, colour: tuple[int, int, int] = (200, 100, 50)) -> Splats:
+    """Discs spread evenly over the unit square, facing +z."""
+    edge = int(np.sqrt(count))
+    grid = (np.stack(np.meshgrid(np.arange(edge), np.arange(edge)), axis=-1).reshape(-1, 2) + 0.5) / edge
+    ones = np.ones((len(grid), 1), np.float32)
+    return Splats(
+        positions=np.hstack([grid, height * ones]).astype(np.float32),
+        colours=np.tile(np.uint8(colour), (len(grid), 1)),
+        opacity=ones[:, 0],
+        scale=ones * np.array([0.5, 0.5, 0.1], np.float32) / np.float32(edge),
+        rotation=ones * np.array([1, 0, 0, 0], np.float32),
+    )
+
+
+def joined(one: Splats, other: Splats) -> Splats:
+    return Splats(*(np.concatenate([getattr(part, name) for part in (one, other)]) for name in vars(one)))
+
+
+def middle(splats: Splats) -> np.ndarray:
+    """The colour at the middle of the square."""
+    return SplatSource(splats).colours(np.array([[0.5, 0.5, 0]], np.float32), UP).colours[0]
+
+
+def test_one_colour_stays_that_colour() -> None:
+    random = np.random.default_rng(0)
+    points = np.hstack([random.uniform(0, 1, (1000, 2)), np.zeros((1000, 1))]).astype(np.float32)
+    found = SplatSource(plane()).colours(points, np.repeat(UP, 1000, axis=0))
+    np.testing.assert_allclose(found.colours, np.broadcast_to((200, 100, 50), (1000, 3)), atol=1e-3)
+    assert found.trust.min() > 0.8
+    assert 1 <= found.count.min() <= found.count.max() <= 8
+
+
+def test_an_opaque_splat_counts_more_than_a_faint_one() -> None:
+    both = joined(plane(), replace(plane(colour=(0, 0, 0)), opacity=np.full(400, 0.1, np.float32)))
+    assert middle(both)[0] == pytest.approx(200 / 1.1, abs=1)
+
+
+def test_a_footprint_reaches_along_its_long_axis() -> None:
+    # Two long splats, equally far: one points at the point, the other past it. A quarter turn about z is (s, 0, 0, s).
+    quarter = np.float32(np.sqrt(0.5))
+    splats = Splats(
+        positions=np.float32([[0.1, 0, 0], [0, 0.1, 0]]),
+        colours=np.uint8([[250, 0, 0], [0, 0, 250]]),
+        opacity=np.ones(2, np.float32),
+        scale=np.float32([[0.1, 0.01, 0.01], [0.1, 0.01, 0.01]]),
+        rotation=np.float32([[1, 0, 0, 0], [1, 0, 0, 0]]),
+    )
+    source = np.zeros((1, 3), np.float32)
+    towards_first = SplatSource(splats).colours(source, UP).colours[0]
+    turned = replace(splats, rotation=np.float32([[quarter, 0, 0, quarter]] * 2))
+    towards_second = SplatSource(turned).colours(source, UP).colours[0]
+    assert towards_first[0] > 140 > 110 > towards_first[2]
+    assert towards_second[2] > 140 > 110 > towards_second[0]
+
+
+def test_the_back_of_a_thin_part_does_not_come_through() -> None:
+    thin = joined(plane(), plane(height=-0.12, colour=(0, 0, 255)))  # the spacing is 0.05
+    np.testing.assert_allclose(middle(thin), (200, 100, 50), atol=1e-3)
+
+
+def test_far_from_all_splats_there_is_no_trust() -> None:
+    found = SplatSource(plane()).colours(np.array([[0.5, 0.5, 3]], np.float32), UP)
+    assert found.trust[0] == 0
+    assert np.isfinite(found.colours).all()
+    assert 0 < FAINT < 1
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, 0.0, -1.0])
+@pytest.mark.parametrize("what", ["opacity", "scale"])
+def test_broken_splats_are_left_out(what: str, number: float) -> None:
+    broken = plane(colour=(0, 255, 0))
+    broken = replace(broken, **{what: np.full_like(getattr(broken, what), number)})
+    assert not len(SplatSource(broken))
+    np.testing.assert_allclose(middle(joined(plane(), broken)), (200, 100, 50), atol=1e-3)
+
+
+@pytest.mark.parametrize("rotation", [(0, 0, 0, 0), (np.nan, 0, 0, 0)])
+def test_a_splat_without_direction_is_left_out(rotation: tuple[float, ...]) -> None:
+    broken = replace(plane(), rotation=np.tile(np.float32(rotation), (400, 1)))
+    assert not len(SplatSource(broken))
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_few_splats_and_splats_in_one_place(count: int) -> None:
+    splats = Splats(*(np.repeat(getattr(plane(1), name), count, axis=0) for name in vars(plane(1))))
+    np.testing.assert_allclose(middle(splats), (200, 100, 50), atol=1e-3)
+
+
+def test_no_splats_at_all() -> None:
+    nothing = Splats(*(getattr(plane(), name)[:0] for name in vars(plane())))
+    assert not len(SplatSource(nothing))

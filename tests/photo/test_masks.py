@@ -1,0 +1,301 @@
+import io
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import ExifTags, Image, ImageDraw
+from scipy import ndimage
+
+from sam3d_bento.errors import BadRequest, NoObject
+from sam3d_bento.notices import Notice
+from sam3d_bento.photo.images import decode
+from sam3d_bento.photo.masks import clean, isolate, to_png
+from sam3d_bento.reconstruction import Mask, Photo
+
+BACKGROUND, RED, BLUE = (200, 200, 205), (180, 40, 30), (30, 60, 180)
+
+
+def photo_of(picture, alpha=None):
+    """A Photo of an array (H, W) or (H, W, 3)."""
+    rgb = np.asarray(picture, np.uint8)
+    rgb = np.repeat(rgb[..., None], 3, axis=2) if rgb.ndim == 2 else rgb
+    return Photo(rgb=rgb, alpha=alpha, original_size=rgb.shape[1::-1])
+
+
+def drawing(*ellipses, size=(512, 512)):
+    """A studio photo: each ellipse is (box, colour)."""
+    image = Image.new("RGB", size, BACKGROUND)
+    for box, colour in ellipses:
+        ImageDraw.Draw(image).ellipse(box, fill=colour)
+    return photo_of(image)
+
+
+def disc(size=512, radius=120, centre=None):
+    y, x = np.mgrid[:size, :size]
+    cy, cx = centre or (size // 2, size // 2)
+    return (x - cx) ** 2 + (y - cy) ** 2 < radius**2
+
+
+def soft_of(pixels):
+    return pixels.astype(np.uint8) * np.uint8(255)
+
+
+# --- what rembg finds
+
+
+def test_an_ordinary_photo_gives_its_object(mask_model):
+    mask = isolate(photo_of(skimage.data.coffee()), None, mask_model)
+    assert mask.source == "rembg"
+    assert mask.pixels.shape == (400, 600)
+    assert mask.pixels.dtype == bool
+    assert mask.coverage == mask.pixels.mean()
+    assert 0.4 < mask.coverage < 0.55  # cup and saucer
+    assert mask.pixels[140, 280]  # the coffee
+    assert not mask.pixels[[20, 20, 380, 380], [20, 580, 20, 580]].any()  # the table
+    assert mask.notices == ()
+
+
+@pytest.mark.parametrize("name", ["camera", "astronaut", "chelsea"])
+def test_an_object_that_goes_on_beyond_the_photo_is_noted(name, mask_model):
+    mask = isolate(photo_of(getattr(skimage.data, name)()), None, mask_model)
+    assert mask.notices == (Notice.CUT_BY_FRAME,)
+
+
+@pytest.mark.parametrize("name", ["horse", "rocket", "cell"])
+def test_an_object_inside_the_photo_is_whole(name, mask_model):
+    picture = getattr(skimage.data, name)()
+    picture = soft_of(picture) if picture.dtype == bool else picture
+    assert isolate(photo_of(picture), None, mask_model).notices == ()
+
+
+@pytest.mark.parametrize("name", ["brick", "gravel", "moon", "text"])
+def test_a_texture_is_no_object(name, mask_model):
+    with pytest.raises(NoObject, match="send a mask"):
+        isolate(photo_of(getattr(skimage.data, name)()), None, mask_model)
+
+
+@pytest.mark.parametrize(("level", "size"), [(0, (384, 512)), (128, (1500, 2048)), (255, (16, 16))])
+def test_an_empty_frame_has_no_object(level, size, mask_model):
+    with pytest.raises(NoObject):
+        isolate(photo_of(np.full(size, level)), None, mask_model)
+
+
+@pytest.mark.parametrize("spread", [10, 300])
+def test_noise_has_no_object(spread, mask_model):
+    noise = np.random.default_rng(3).normal(128, spread, (384, 512, 3))
+    with pytest.raises(NoObject):
+        isolate(photo_of(noise.clip(0, 255)), None, mask_model)
+
+
+def test_a_hole_stays_a_hole(mask_model):
+    ring = drawing(((80, 80, 430, 430), RED), ((180, 180, 330, 330), BACKGROUND))
+    mask = isolate(ring, None, mask_model)
+    expected = disc(radius=175, centre=(255, 255)) & ~disc(radius=75, centre=(255, 255))
+    assert (mask.pixels & expected).sum() / (mask.pixels | expected).sum() > 0.95
+    assert not mask.pixels[255, 255]
+
+
+def test_of_two_objects_the_larger_is_kept_and_said(mask_model):
+    mask = isolate(drawing(((40, 160, 240, 360), RED), ((320, 200, 450, 330), BLUE)), None, mask_model)
+    assert mask.notices == (Notice.SEVERAL_OBJECTS,)
+    assert mask.pixels[260, 140]
+    assert not mask.pixels[:, 300:].any()
+
+
+def test_an_object_cut_in_half_is_noted(mask_model):
+    mask = isolate(drawing(((-150, 130, 200, 400), RED)), None, mask_model)
+    assert mask.notices == (Notice.CUT_BY_FRAME,)
+    assert mask.pixels[260, 0]
+
+
+# --- refusals that u2netp gives no example for
+
+
+class Answers:
+    """A model with a given answer."""
+
+    def __init__(self, soft):
+        self.soft = soft
+
+    def soft_mask(self, rgb):
+        return self.soft
+
+
+def test_an_object_that_fills_the_frame_is_refused():
+    full = np.full((300, 300), 255, np.uint8)
+    window = full.copy()
+    window[40:260, 40:260] = 0
+    for soft in (full, window):
+        with pytest.raises(NoObject, match="whole frame"):
+            isolate(photo_of(soft), None, Answers(soft))
+
+
+def test_an_unsure_answer_is_refused():
+    with pytest.raises(NoObject, match="not clear"):
+        isolate(photo_of(np.zeros((512, 512))), None, Answers(disc().astype(np.uint8) * np.uint8(180)))
+
+
+# --- cleaning
+
+
+def test_pinholes_are_filled_and_handles_stay_open():
+    pixels = disc(radius=200)
+    holes = pixels.copy()
+    holes[250:255, 250:255] = False
+    with_handle = holes.copy()
+    with_handle[150:180, 150:180] = False
+    assert np.array_equal(clean(soft_of(holes))[0], clean(soft_of(pixels))[0])
+    assert not clean(soft_of(with_handle))[0][152:178, 152:178].any()
+
+
+def test_specks_vanish_without_a_word():
+    pixels = disc()
+    pixels[20:40, 20:40] = True
+    cleaned, others = clean(soft_of(pixels))
+    assert np.array_equal(cleaned, clean(soft_of(disc()))[0])
+    assert not others.any()
+
+
+def test_threads_are_cut():
+    pixels = disc()
+    pixels[256, :] = True
+    cleaned, _ = clean(soft_of(pixels))
+    assert not cleaned[:, :130].any()
+    assert not cleaned[:, 382:].any()
+
+
+def test_parts_that_nearly_touch_are_one_object_and_distant_ones_are_not():
+    large = disc(1024, 150, centre=(512, 300))
+    near = large | disc(1024, 100, centre=(512, 565))  # 15 pixels away
+    far = large | disc(1024, 100, centre=(512, 600))  # 50 pixels
+    cleaned, others = clean(soft_of(near))
+    assert cleaned.sum() > 0.99 * near.sum()
+    assert not others.any()
+    cleaned, others = clean(soft_of(far))
+    assert np.array_equal(cleaned, clean(soft_of(large))[0])
+    assert np.array_equal(others, ndimage.binary_opening(far & ~large))
+
+
+def test_corners_and_the_frame_do_not_change_the_outline():
+    rounded = np.zeros((600, 600), bool)
+    rounded[100:500, 100:500] = True
+    for y in (100, 499):  # cut corners: small areas of background in the corners of the bounding box
+        for x in (100, 499):
+            rounded &= ~disc(600, 9, (y, x))
+    assert np.array_equal(clean(soft_of(rounded))[0], ndimage.binary_opening(rounded))
+    cut = np.zeros((600, 600), bool)
+    cut[300:, 200:400] = True
+    assert clean(soft_of(cut))[0][599, 205:395].all()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_cleaning_does_not_depend_on_the_view(seed):
+    """A mirrored or turned mask gives the mirrored or turned result; what is left is one group of parts."""
+    rng = np.random.default_rng(seed)
+    field = ndimage.gaussian_filter(rng.normal(size=(150, 210)), rng.uniform(3, 12))
+    soft = np.clip(128 + 110 * field / np.abs(field).max(), 0, 255).astype(np.uint8)
+    cleaned, others = clean(soft)
+    assert not (cleaned & others).any()
+    for view in (np.fliplr, np.flipud, np.transpose):
+        turned, turned_others = clean(view(soft))
+        assert np.array_equal(turned, view(cleaned))
+        assert np.array_equal(turned_others, view(others))
+    assert cleaned.any()
+    grown = ndimage.binary_dilation(cleaned, iterations=6)  # two parts at most 2 % of 210 pixels apart
+    assert ndimage.label(grown)[1] == 1
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (1, 300), (400, 3)])
+def test_nothing_stays_nothing(shape):
+    for pixels in clean(np.zeros(shape, np.uint8)):
+        assert pixels.shape == shape
+        assert not pixels.any()
+
+
+# --- alpha
+
+
+def test_a_cut_out_brings_its_own_mask(mask_model):
+    alpha = soft_of(disc(radius=60, centre=(100, 100)))
+    photo = photo_of(drawing(((200, 200, 480, 480), RED)).rgb, alpha)
+    mask = isolate(photo, None, mask_model)
+    assert mask.source == "alpha"
+    assert np.array_equal(mask.pixels, alpha > 0)
+
+
+def test_alpha_that_cuts_nothing_out_is_left_aside(mask_model):
+    rgb = drawing(((150, 150, 360, 360), RED)).rgb
+    frame = np.full((512, 512), 255, np.uint8)
+    frame[100:400, 100:400] = 0
+    for alpha in (np.full((512, 512), 255), np.full((512, 512), 200), np.zeros((512, 512)), frame):
+        mask = isolate(photo_of(rgb, alpha.astype(np.uint8)), None, mask_model)
+        assert mask.source == "rembg"
+        assert mask.pixels[255, 255]
+
+
+# --- uploaded masks
+
+
+def test_an_uploaded_mask_goes_before_everything_and_is_used_as_it_is(mask_model):
+    wish = disc(radius=30, centre=(60, 60)) | disc(radius=25, centre=(400, 400))
+    wish[60, 60] = False
+    photo = photo_of(drawing(((150, 150, 360, 360), RED)).rgb, soft_of(disc()))
+    mask = isolate(photo, photo_of(soft_of(wish)), mask_model)
+    assert mask.source == "upload"
+    assert np.array_equal(mask.pixels, wish)
+    assert mask.notices == ()
+
+
+def test_an_uploaded_mask_may_be_grey_or_alpha(mask_model):
+    photo, wish = drawing(), disc()
+    grey = photo_of(np.where(wish, 128, 127))
+    by_alpha = photo_of(np.zeros((512, 512)), soft_of(wish))
+    opaque = photo_of(soft_of(wish), np.full((512, 512), 255, np.uint8))
+    for uploaded in (grey, by_alpha, opaque):
+        assert np.array_equal(isolate(photo, uploaded, mask_model).pixels, wish)
+
+
+def test_a_mask_is_never_inverted(mask_model):
+    wish = ~disc(radius=100)
+    assert np.array_equal(isolate(drawing(), photo_of(soft_of(wish)), mask_model).pixels, wish)
+
+
+def test_a_mask_of_another_size_is_refused_naming_both(mask_model):
+    with pytest.raises(BadRequest, match=r"300 × 200.*512 × 512.*EXIF"):
+        isolate(drawing(), photo_of(np.zeros((200, 300))), mask_model)
+
+
+def test_an_uploaded_mask_of_nothing_or_of_everything_is_refused(mask_model):
+    with pytest.raises(NoObject, match="next to nothing"):
+        isolate(drawing(), photo_of(np.ones((512, 512))), mask_model)  # values 0 and 1: a frequent slip
+    with pytest.raises(NoObject, match="whole photo"):
+        isolate(drawing(), photo_of(np.full((512, 512), 255)), mask_model)
+    small = disc(radius=6)
+    assert isolate(drawing(), photo_of(soft_of(small)), mask_model).coverage == small.mean()
+
+
+def test_an_upright_mask_fits_a_large_turned_photo(mask_model):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    files = [io.BytesIO(), io.BytesIO()]
+    Image.new("RGB", (3001, 2003)).save(files[0], "JPEG", exif=exif)  # stands upright as 2003 × 3001
+    wish = Image.new("1", (2003, 3001))
+    ImageDraw.Draw(wish).rectangle((0, 0, 2002, 1499), fill=1)
+    wish.save(files[1], "PNG")
+    photo, uploaded = (decode(file.getvalue(), max_pixels=10**7) for file in files)
+    mask = isolate(photo, uploaded, mask_model)
+    assert mask.pixels.shape == photo.rgb.shape[:2] == (2048, 1367)
+    assert mask.pixels[:1020].all()
+    assert not mask.pixels[1030:].any()
+    assert mask.notices == (Notice.CUT_BY_FRAME,)
+
+
+# --- the PNG
+
+
+def test_the_png_has_the_size_of_the_original_and_two_values():
+    pixels = np.zeros((40, 60), bool)
+    pixels[10:20, 30:50] = True
+    png = Image.open(io.BytesIO(to_png(Mask(pixels, "rembg", 0.1), (120, 80))))
+    assert (png.format, png.mode, png.size) == ("PNG", "L", (120, 80))
+    assert np.array_equal(np.asarray(png), soft_of(pixels.repeat(2, axis=0).repeat(2, axis=1)))

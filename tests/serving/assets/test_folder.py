@@ -1,0 +1,238 @@
+import errno
+import os
+import re
+import time
+
+import pytest
+
+from sam3d_bento.errors import NotFound, StorageFull
+from sam3d_bento.serving.assets.folder import AssetFolder
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def store(tmp_path):
+    return AssetFolder(tmp_path / "outputs", ttl_seconds=100, max_bytes=1000)
+
+
+def age(path, seconds):
+    then = time.time() - seconds
+    os.utime(path, (then, then))
+
+
+async def test_what_was_put_can_be_fetched_under_an_unguessable_id(store):
+    first, second = await store.put(b"one"), await store.put(b"two")
+    assert (await store.get(first)).path.read_bytes() == b"one"
+    assert (await store.get(second)).path.read_bytes() == b"two"
+    assert re.fullmatch(r"[0-9a-f]{32}", first)
+
+
+async def test_on_a_shared_folder_each_process_answers_the_links_of_the_others(store):
+    other = AssetFolder(store.root, ttl_seconds=100, max_bytes=1000)
+    asset_id = await store.put(b"made here")
+    assert (await other.get(asset_id)).path.read_bytes() == b"made here"
+    await other.delete(asset_id)
+    with pytest.raises(NotFound):
+        await store.get(asset_id)
+
+
+async def test_a_file_is_readable_by_its_owner_only(store):
+    assert (await store.get(await store.put(b"x"))).stat.st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "asset_id", ["", "x", "../secret", "0" * 31, "0" * 32, "0" * 33, "0" * 31 + "G", "0" * 32 + "\n"]
+)
+async def test_an_unknown_id_is_not_found(store, tmp_path, asset_id):
+    (tmp_path / "secret.glb").write_bytes(b"not ours to give")
+    await store.put(b"x")
+    with pytest.raises(NotFound):
+        await store.get(asset_id)
+
+
+async def test_a_link_expires_even_before_the_sweep_comes(store):
+    asset_id = await store.put(b"x")
+    path = (await store.get(asset_id)).path
+    age(path, 101)
+    with pytest.raises(NotFound):
+        await store.get(asset_id)
+    assert path.exists()
+    assert store.sweep() == 1
+    assert not path.exists()
+
+
+async def test_a_deleted_asset_is_gone(store):
+    asset_id = await store.put(b"x")
+    await store.delete(asset_id)
+    with pytest.raises(NotFound):
+        await store.get(asset_id)
+    with pytest.raises(NotFound):
+        await store.delete(asset_id)
+
+
+async def test_above_the_quota_the_oldest_go_first(store):
+    ids = [await store.put(bytes(400)) for _ in range(2)]
+    age((await store.get(ids[0])).path, 50)
+    newest = await store.put(bytes(400))
+    with pytest.raises(NotFound):
+        await store.get(ids[0])
+    assert await store.get(ids[1])
+    assert await store.get(newest)
+    sizes = [path.stat().st_size for path in store.root.iterdir()]
+    assert (len(sizes), sum(sizes)) == (2, 800)
+
+
+async def test_what_can_never_fit_is_refused_and_costs_nobody_an_asset(store):
+    kept = await store.put(b"x")
+    with pytest.raises(StorageFull):
+        await store.put(bytes(1001))
+    assert await store.get(kept)
+
+
+async def test_the_sweep_removes_what_is_ours_and_old_and_nothing_else(store):
+    live = await store.put(b"x")
+    strangers = ["notes.txt", "model.glb", f"{'0' * 32}.glb.bak", f"{'0' * 32}.GLB", ".hidden.part"]
+    for name in [*strangers, f"{'a' * 32}.glb", f".{'b' * 32}.part"]:
+        (store.root / name).write_bytes(b"x")
+        age(store.root / name, 10_000)
+    (store.root / f".{'c' * 32}.part").write_bytes(b"being written now")
+    (store.root / f"{'d' * 32}.glb").mkdir()
+    assert store.sweep() == 2
+    left = {path.name for path in store.root.iterdir()}
+    assert left == {*strangers, f"{live}.glb", f".{'c' * 32}.part", f"{'d' * 32}.glb"}
+
+
+async def test_a_link_in_the_folder_is_neither_followed_nor_removed(store, tmp_path):
+    await store.put(b"x")
+    target = tmp_path / "precious"
+    target.write_bytes(b"x")
+    age(target, 10_000)
+    link = store.root / f"{'e' * 32}.glb"
+    link.symlink_to(target)
+    store.sweep()
+    assert target.exists()
+    assert link.is_symlink()
+
+
+async def test_a_removed_folder_is_made_again(store):
+    await store.put(b"x")
+    for path in store.root.iterdir():
+        path.unlink()
+    store.root.rmdir()
+    assert store.sweep() == 0
+    assert (await store.get(await store.put(b"y"))).path.read_bytes() == b"y"
+
+
+async def test_a_full_disk_is_said_and_leaves_nothing_half_written(store, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(
+        "sam3d_bento.serving.assets.folder.Path.replace", full
+    )  # the disk of a test machine is never full
+    with pytest.raises(StorageFull):
+        await store.put(b"x")
+    assert list(store.root.iterdir()) == []
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """A factory of open files, as a run leaves its reconstruction."""
+    opened = []
+
+    def make(size):
+        (tmp_path / "scan").write_bytes(bytes(size))
+        opened.append((tmp_path / "scan").open("rb"))
+        return opened[-1]
+
+    yield make
+    for file in opened:
+        file.close()
+
+
+def names(store):
+    return sorted(path.name for path in store.root.iterdir())
+
+
+async def test_a_reconstruction_and_a_picture_live_beside_their_glb(store, scan):
+    asset_id = await store.put(b"glb", scan(10))
+    await store.add(asset_id, "webp", b"picture")
+    assert (await store.get(asset_id, "npz")).path.stat().st_size == 10
+    assert (await store.get(asset_id, "webp")).path.read_bytes() == b"picture"
+    async with store.local(asset_id, "glb", "npz", "webp") as files:
+        assert set(files) == {"glb", "npz", "webp"}
+    await store.delete(asset_id)
+    assert names(store) == []
+    for act in (store.get(asset_id, "webp"), store.add(asset_id, "webp", b"late")):
+        with pytest.raises(NotFound):
+            await act
+
+
+async def test_a_file_that_was_not_kept_is_not_found(store):
+    asset_id = await store.put(b"glb")
+    with pytest.raises(NotFound):
+        await store.get(asset_id, "npz")
+    async with store.local(asset_id, "glb", "npz") as files:
+        assert set(files) == {"glb"}
+
+
+async def test_all_files_of_an_asset_expire_with_its_glb(store, scan):
+    asset_id = await store.put(b"glb", scan(10))
+    age(store.root / f"{asset_id}.glb", 101)
+    await store.add(await store.put(b"other"), "webp", b"picture")
+    for kind in ("glb", "npz"):
+        with pytest.raises(NotFound):
+            await store.get(asset_id, kind)
+    assert store.sweep() == 2
+    assert len(names(store)) == 2
+
+
+async def test_reconstructions_count_in_the_quota_and_go_before_any_glb(store, scan):
+    first = await store.put(bytes(100), scan(300))
+    age(store.root / f"{first}.glb", 50)
+    second = await store.put(bytes(100), scan(300))
+    third = await store.put(bytes(100), scan(300))
+    assert names(store) == sorted([f"{first}.glb", f"{second}.glb", f"{second}.npz", f"{third}.glb", f"{third}.npz"])
+    await store.put(bytes(700))
+    assert f"{second}.npz" not in names(store)
+    assert f"{third}.npz" not in names(store)
+    assert len(names(store)) == 4, "room was made without costing anyone a link"
+
+
+async def test_a_reconstruction_that_never_fits_is_left_out(store, scan):
+    asset_id = await store.put(bytes(100), scan(950))
+    assert names(store) == [f"{asset_id}.glb"]
+
+
+async def test_a_disk_too_full_for_a_reconstruction_keeps_the_glb(store, scan, monkeypatch):
+    def no_room(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", no_room)
+    asset_id = await store.put(b"glb", scan(10))
+    assert names(store) == [f"{asset_id}.glb"]
+
+
+async def test_what_a_writer_that_died_left_without_a_glb_is_swept(store):
+    await store.put(b"kept")
+    for name, seconds in ((f"{'a' * 32}.npz", 700), (f"{'b' * 32}.npz", 10)):
+        (store.root / name).write_bytes(b"x")
+        age(store.root / name, seconds)
+    assert store.sweep() == 1
+    assert f"{'b' * 32}.npz" in names(store), "its GLB may be on its way"
+
+
+async def test_on_a_full_disk_reconstructions_make_room_for_a_result(store, scan, monkeypatch):
+    first = await store.put(b"one", scan(10))
+    write = os.fdopen
+
+    def full_while_there_are_reconstructions(*args):
+        if list(store.root.glob("*.npz")):
+            os.close(args[0])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(*args)
+
+    monkeypatch.setattr("os.fdopen", full_while_there_are_reconstructions)
+    second = await store.put(b"two")
+    assert names(store) == sorted([f"{first}.glb", f"{second}.glb"])

@@ -1,0 +1,198 @@
+"""What can be had of a finished result: pictures and other files, made by the real helper process."""
+
+import asyncio
+import io
+import json
+import zipfile
+
+import httpx
+import numpy as np
+import plyfile
+import pytest
+import trimesh
+from PIL import Image
+
+from sam3d_bento.serving.request_context import backend
+from tests.support import finished
+
+
+@pytest.fixture(scope="module")
+def result():
+    """GLB and reconstruction of a finished result."""
+    dense = finished.reconstruction()
+    file = io.BytesIO()
+    arrays = {"vertices": dense.vertices, "faces": dense.faces, "colours": dense.colours}
+    splats = {f"splat_{name}": value for name, value in vars(dense.splats).items()}
+    np.savez(file, **arrays, **splats)
+    return finished.glb(dense), file.getvalue()
+
+
+@pytest.fixture
+def store(result, tmp_path):
+    """Put the result into the running service's store; its path. kept: with its reconstruction."""
+
+    def put(kept=True):
+        (tmp_path / "scan.npz").write_bytes(result[1])
+        with (tmp_path / "scan.npz").open("rb") as scan:
+            asset_id = asyncio.run(backend().assets.put(result[0], scan if kept else None))
+        return f"/api/assets/{asset_id}"
+
+    return put
+
+
+def mesh_of(content, kind):
+    return trimesh.load_mesh(io.BytesIO(content), file_type=kind, process=False)
+
+
+def test_a_thumbnail_is_drawn_once_and_lives_as_long_as_its_result(serve, store, settings):
+    http = serve()
+    path = store()
+    first = http.get(f"{path}.webp")
+    assert (first.status_code, first.headers["content-type"]) == (200, "image/webp"), first.text
+    assert first.headers["content-disposition"].startswith("inline")
+    assert Image.open(io.BytesIO(first.content)).size == (512, 512)
+    worker = backend().postprocess_worker
+    worker.stop()
+    assert http.get(f"{path}.webp").content == first.content, "kept"
+    assert http.get(f"{path}.webp", headers={"if-none-match": first.headers["etag"]}).status_code == 304
+    assert len(list(settings.output_dir.iterdir())) == 3
+    assert http.delete(f"{path}.glb").status_code == 204
+    assert list(settings.output_dir.iterdir()) == []
+    assert http.get(f"{path}.webp").json()["code"] == "not_found"
+
+
+def test_an_unknown_result_has_no_picture_and_no_export(serve):
+    http = serve()
+    path = f"/api/assets/{'0' * 32}"
+    assert http.get(f"{path}.webp").json()["code"] == "not_found"
+    assert http.post(f"{path}/export", json={"format": "stl"}).json()["code"] == "not_found"
+    assert http.put(f"{path}.webp").status_code == 405
+
+
+@pytest.mark.parametrize("how", ["json", "data"])
+def test_the_result_in_another_size_from_json_or_a_form(serve, store, how):
+    http = serve()
+    path = store()
+    answer = http.post(f"{path}/export", **{how: {"format": "glb", "target_faces": 3000, "texture_size": 1024}})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "model/gltf-binary"
+    mesh = mesh_of(answer.content, "glb")
+    assert 1000 < len(mesh.faces) <= 3000
+    assert mesh.visual.material.baseColorTexture.size == (1024, 1024)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "media_type", "suffix"),
+    [
+        ("glb", "model/gltf-binary", "glb"),
+        ("obj", "application/zip", "obj.zip"),
+        ("stl", "model/stl", "stl"),
+        ("ply", "application/octet-stream", "ply"),
+        ("ply-splats", "application/octet-stream", "splats.ply"),
+        ("usdz", "model/vnd.usdz+zip", "usdz"),
+    ],
+)
+def test_every_format_has_its_name_and_media_type(serve, store, wanted, media_type, suffix):
+    http = serve()
+    path = store()
+    answer = http.post(f"{path}/export", json={"format": wanted})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == media_type
+    assert answer.headers["content-disposition"] == f'attachment; filename="{path.rsplit("/")[-1]}.{suffix}"'
+    if wanted == "ply":
+        assert len(plyfile.PlyData.read(io.BytesIO(answer.content))["vertex"]) > 400
+    elif suffix.endswith("z") or suffix.endswith("zip"):
+        assert zipfile.ZipFile(io.BytesIO(answer.content)).testzip() is None
+    listed = http.get("/api/options").json()["export"]["formats"][wanted]
+    assert (listed["media_type"], listed["suffix"]) == (media_type, suffix)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ({"json": {"format": "fbx"}}, 400, "'format'"),
+        ({"json": {"target_faces": 999}}, 400, "target_faces"),
+        ({"json": {"target_faces": "5000"}}, 400, "target_faces"),
+        ({"json": {"seed": 5}}, 400, "'seed'"),
+        ({"json": [1]}, 400, "object"),
+        ({"content": b"{", "headers": {"content-type": "application/json"}}, 400, "JSON"),
+        ({"data": {"texture_size": "100"}}, 400, "texture_size"),
+        ({"content": b"x", "headers": {"content-type": "text/plain"}}, 415, "form"),
+        ({"files": {"image": b"x"}}, 400, "'image'"),
+    ],
+)
+def test_a_mistake_is_named(serve, store, body, status, said):
+    http = serve()
+    answer = http.post(f"{store()}/export", **body)
+    assert (answer.status_code, said in answer.json()["detail"]) == (status, True), answer.text
+
+
+def test_without_usd_the_extra_is_named(serve, store, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    http = serve()
+    answer = http.post(f"{store()}/export", json={"format": "usdz"})
+    assert (answer.status_code, "extra 'usdz'" in answer.json()["detail"]) == (415, True)
+    assert "usdz" not in http.get("/api/options").json()["export"]["formats"]
+
+
+def test_without_its_reconstruction_a_result_says_so(serve, store):
+    http = serve()
+    path = store(kept=False)
+    assert http.post(f"{path}/export", json={"format": "stl"}).status_code == 200
+    refused = http.post(f"{path}/export", json={"format": "stl", "target_faces": 3000})
+    assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
+    assert "not kept" in refused.json()["detail"]
+
+
+def test_reconstructions_are_kept_unless_a_setting_says_no(serve, settings):
+    photo = {"image": ("photo.png", b"nap:0", "image/png")}
+    http = serve()
+    kept = http.post("/api/inference", files=photo).headers["x-asset-id"]
+    assert (settings.output_dir / f"{kept}.npz").read_bytes() == b"reconstruction of nap:0"
+    http = serve(keep_reconstructions=False)
+    bare = http.post("/api/inference", files=photo).headers["x-asset-id"]
+    assert {path.name for path in settings.output_dir.iterdir() if bare in path.name} == {f"{bare}.glb"}
+
+
+def test_an_export_leaves_nothing_behind(serve, store, settings):
+    http = serve()
+    path = store()
+    before = {file.name for file in settings.output_dir.iterdir()}
+    for wanted in ("usdz", "obj"):
+        assert http.post(f"{path}/export", json={"format": wanted}).status_code == 200
+    assert {file.name for file in settings.output_dir.iterdir()} == before
+    assert [file for file in backend().workdir.path.rglob("*") if file.is_file()] == []
+
+
+def test_an_export_does_not_wait_for_a_reconstruction(serve, store):
+    http = serve()
+    path = store()
+    running = http.post("/api/jobs", files={"image": ("p.png", b"nap:60", "image/png")}).json()
+    assert http.post(f"{path}/export", json={"format": "stl"}).status_code == 200
+    assert http.get(running["links"]["self"]).json()["state"] in ("queued", "running")
+    http.delete(running["links"]["self"])
+
+
+def test_a_bucket_keeps_and_serves_all_of_a_result(serve, store, s3, settings):
+    http = serve(**s3.settings())
+    path = store()
+    name = path.rsplit("/")[-1]
+    picture = http.get(f"{path}.webp", follow_redirects=False)
+    assert picture.status_code == 307, picture.text
+    fetched = httpx.get(picture.headers["location"])
+    assert (fetched.headers["content-type"], fetched.content[8:12]) == ("image/webp", b"WEBP")
+    assert {f"{name}.glb", f"{name}.npz", f"{name}.webp"} <= s3.names()
+    answer = http.post(f"{path}/export", json={"format": "glb", "target_faces": 3000})
+    assert len(mesh_of(answer.content, "glb").faces) > 1000
+    assert http.delete(f"{path}.glb").status_code == 204
+    assert not {other for other in s3.names() if name in other}
+    assert [file for file in backend().workdir.path.rglob("*") if file.is_file()] == []
+
+
+def test_the_log_tells_what_was_exported(serve, store, capfd):
+    http = serve(log_format="json")
+    path = store()
+    http.post(f"{path}/export", json={"format": "stl"}, headers={"x-request-id": "find-me"})
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+    (done,) = [line for line in lines if line["message"] == "request done" and line["request_id"] == "find-me"]
+    assert (done["format"], done["outcome"]) == ("stl", "done")

@@ -1,0 +1,65 @@
+"""What an order of another file says; what mistakes in it are answered, test_assets.py asks over HTTP."""
+
+import json
+
+import pytest
+from starlette.requests import Request
+
+from sam3d_bento.errors import BadRequest, UnsupportedMedia
+from sam3d_bento.serving.routes import export_form
+
+pytestmark = pytest.mark.anyio
+FORM = "application/x-www-form-urlencoded"
+
+
+def order(body=b"", media_type=""):
+    async def receive():
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    headers = [(b"content-type", media_type.encode())] if media_type else []
+    headers.append((b"content-length", str(len(body)).encode()))
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
+    return Request(scope, receive)
+
+
+async def test_an_empty_order_is_the_glb_as_it_is():
+    assert await export_form.read(order()) == ("glb", {})
+    assert await export_form.read(order(b"{}", "application/json")) == ("glb", {})
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type"),
+    [
+        (b'{"format": "stl", "target_faces": 2000, "compress": false}', "application/json"),
+        (b'{"format": "stl", "target_faces": 2000, "compress": false}', "Application/JSON; charset=utf-8"),
+        (b"format=stl&target_faces=2000&compress=false", FORM),
+    ],
+)
+async def test_only_what_is_said_is_to_differ_from_the_result(body, media_type):
+    """A value that happens to be the default is said as well: the result may have been made with another."""
+    assert await export_form.read(order(body, media_type)) == ("stl", {"target_faces": 2000, "compress": False})
+
+
+async def test_what_the_engine_made_cannot_be_ordered_anew():
+    for name in ("seed", "quality", "shape"):
+        with pytest.raises(BadRequest, match=f"no field '{name}'.*format, texture_size"):
+            await export_form.read(order(json.dumps({name: "x"}).encode(), "application/json"))
+
+
+async def test_a_number_is_a_number_in_json_and_a_text_in_a_form():
+    assert (await export_form.read(order(b"target_faces=2000", FORM)))[1] == {"target_faces": 2000}
+    with pytest.raises(BadRequest, match="target_faces"):
+        await export_form.read(order(b'{"target_faces": "2000"}', "application/json"))
+
+
+async def test_an_order_nested_without_end_is_a_mistake_and_no_fault():
+    with pytest.raises(BadRequest, match="JSON"):
+        await export_form.read(order(b"[" * 100_000, "application/json"))
+
+
+async def test_a_mistake_is_named_before_a_missing_extra(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(BadRequest, match="target_faces"):
+        await export_form.read(order(b"format=usdz&target_faces=1", FORM))
+    with pytest.raises(UnsupportedMedia, match="extra 'usdz'"):
+        await export_form.read(order(b"format=usdz", FORM))

