@@ -10,13 +10,14 @@ PORT ?= 8000
 # BentoML reads this when it is imported, and takes only the word "true" for a no.
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help demo serve test test-upstream test-container test-browser audit sbom bench-service bench-preview bench-export \
+.PHONY: help demo serve test test-properties test-upstream test-container test-browser audit sbom bench-service bench-preview bench-export \
   bench-load fuzz lint weights bytecode requirements clean
 
 help:
 	@echo "make demo          set up, start the service, turn a sample photo into a GLB, check it, stop"
 	@echo "make serve         set up, start the service on port $(PORT) and leave it running"
 	@echo "make test          set up, lint, type-check and test"
+	@echo "make test-properties many random cases of what make test shows with a few"
 	@echo "make test-upstream set up another environment with torch, and run Meta's real code with tiny random weights"
 	@echo "make test-container build the images with buildah, as root, and run the service in them without a network"
 	@echo "make test-browser  use the studio in headless Chromium"
@@ -38,6 +39,10 @@ serve: weights bytecode
 # Two files at a time: most of them wait for a service to start. Whole files, so that their fixtures are made once.
 test: weights lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Two files at a time, as in `make test`.
+test-properties: weights $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m properties
 
 # Skips, saying so, where the wheel with Meta's code cannot be had. A wheel with another hash is no reason to skip.
 test-upstream: weights

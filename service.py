@@ -13,10 +13,10 @@ from starlette.responses import Response
 from sam3d_bento.serving import bentoml_seams
 from sam3d_bento.serving.assets import GLB_MEDIA_TYPE
 from sam3d_bento.serving.backend import Backend
-from sam3d_bento.serving.middleware.access_log import Requests
-from sam3d_bento.serving.middleware.authentication import Doorkeeper
-from sam3d_bento.serving.middleware.problem_details import Problems
-from sam3d_bento.serving.middleware.request_metrics import Measured
+from sam3d_bento.serving.middleware.access_log import AccessLog
+from sam3d_bento.serving.middleware.authentication import Authentication
+from sam3d_bento.serving.middleware.problem_details import ProblemDetails
+from sam3d_bento.serving.middleware.request_metrics import RequestMetrics
 from sam3d_bento.serving.middleware.security_headers import SecurityHeaders, cors
 from sam3d_bento.serving.middleware.upload_limit import UploadLimit
 from sam3d_bento.serving.routes import api
@@ -37,7 +37,7 @@ TRAFFIC_TIMEOUT_SECONDS = int((settings.queue_limit + 1) * settings.deadline_sec
     resources={"gpu": 1},
     traffic={"timeout": TRAFFIC_TIMEOUT_SECONDS},
     http={"port": 8000},
-    logging={"access": {"enabled": False}},  # Requests logs, with the request id
+    logging={"access": {"enabled": False}},  # AccessLog logs, with the request id
     metrics={"enabled": False},  # routes/metrics.py answers; telemetry/counts.py says why
 )
 @bentoml.asgi_app(api.app, path="/")
@@ -70,11 +70,11 @@ class Sam3D:
         return response  # type: ignore[return-value]  # the annotation is what clients receive
 
 
-Sam3D.add_asgi_middleware(Requests)
-Sam3D.add_asgi_middleware(Measured, routes=api.app.routes)
+Sam3D.add_asgi_middleware(AccessLog)
+Sam3D.add_asgi_middleware(RequestMetrics, routes=api.app.routes)
 Sam3D.add_asgi_middleware(SecurityHeaders, shared=bool(settings.cors_origins))
 if settings.cors_origins:
     Sam3D.add_asgi_middleware(CORSMiddleware, **cors(settings.cors_origins))
-Sam3D.add_asgi_middleware(Problems)
-Sam3D.add_asgi_middleware(Doorkeeper)
+Sam3D.add_asgi_middleware(ProblemDetails)
+Sam3D.add_asgi_middleware(Authentication)
 Sam3D.add_asgi_middleware(UploadLimit, max_bytes=settings.max_upload_bytes)

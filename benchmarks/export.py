@@ -91,7 +91,7 @@ def measure(case: Case, asked: argparse.Namespace) -> tuple[dict[str, Any], Imag
                 if number < rounds:
                     timed.setdefault(path, []).append(run_path(path, folder, folder / f"{path}.glb", asked.meshlab))
         for path, runs in timed.items():
-            model = Model(folder / f"{path}.glb" if path != "meshlab" else folder / "model.obj")
+            model = TexturedMesh(folder / f"{path}.glb" if path != "meshlab" else folder / "model.obj")
             pictures = model.pictures()
             figures = middle(runs) | model.figures() | compared(model, pictures, truth, dense)
             ratios = [one["seconds"] / own["seconds"] for one, own in zip(runs, timed["ours"], strict=False)]
@@ -134,7 +134,7 @@ def run(command: list[Any]) -> str:
     return subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout
 
 
-class Model:
+class TexturedMesh:
     """What a way has written: vertices, faces, colours, and the file."""
 
     def __init__(self, file: Path) -> None:
@@ -203,7 +203,7 @@ def dense_pictures(dense: Surface, case: Case) -> Pictures:
     return render(dense.vertices, dense.faces, lambda face, weights, place: 255 * paint(place).clip(0, 1))
 
 
-def compared(model: Model, pictures: Pictures, truth: Pictures, dense: Surface) -> dict[str, float]:
+def compared(model: TexturedMesh, pictures: Pictures, truth: Pictures, dense: Surface) -> dict[str, float]:
     full, inside = psnr(pictures, truth)
     ours, theirs = (scattered(*mesh) for mesh in ((model.vertices, model.faces), (dense.vertices, dense.faces)))
     there, _ = KDTree(theirs).query(ours)

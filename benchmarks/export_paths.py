@@ -99,7 +99,7 @@ def plain_xatlas(vertices: Any, faces: Any, texture_size: int) -> Unwrapped:
     return Unwrapped(vertex_map.astype(np.int32), corners.astype(np.int32), uv.clip(0, 1).astype(np.float32))
 
 
-def default_quadric(dense: Surface, target_faces: int, tick: Any) -> Any:
+def default_quadric(dense: Surface, target_faces: int, on_progress: Any) -> Any:
     """fast_simplification with its defaults, which are trimesh's as well."""
     points, faces = fast_simplification.simplify(dense.vertices, dense.faces, target_count=target_faces)
     return points.astype(np.float32), faces.astype(np.int32)

@@ -1,7 +1,7 @@
 """The single way from an upload to a GLB: decode, mask, reconstruct, export.
 
 `Pipeline.run` walks the four steps, `MaskPreview.run` the first two. Both time each stage, report progress and stop
-when the report says so; neither keeps anything of a run, whether it succeeds or fails.
+when `on_progress` says so; neither keeps anything of a run, whether it succeeds or fails.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from sam3d_bento import engines, export
 from sam3d_bento.options import SEED_MAX
 from sam3d_bento.photo import images, masks
 from sam3d_bento.photo.mask_model import MaskModel
-from sam3d_bento.progress import Tick
+from sam3d_bento.progress import OnProgress
 from sam3d_bento.reconstruction import Mask, Photo, Reconstruction
 from sam3d_bento.settings import Settings
-from sam3d_bento.submission import Asset, MaskImage, Report, RunnerInfo, Stage, Submission
+from sam3d_bento.submission import Asset, MaskImage, OnStageProgress, RunnerInfo, Stage, Submission
 
 
 class StageClock:
     """Seconds spent in each stage of one run."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, on_progress: OnStageProgress) -> None:
         self.seconds: dict[str, float] = {}
-        self._report = report
+        self._on_progress = on_progress
 
     @contextmanager
-    def stage(self, name: Stage) -> Iterator[Tick]:
-        """Time the block; the value is the block's `Tick`. Entering and leaving are cancellation points."""
+    def stage(self, name: Stage) -> Iterator[OnProgress]:
+        """Time the block; the value is the block's `OnProgress`. Entering and leaving are cancellation points."""
         started = time.perf_counter()
-        self._report(name, 0.0)
-        yield lambda fraction: self._report(name, fraction)
+        self._on_progress(name, 0.0)
+        yield lambda fraction: self._on_progress(name, fraction)
         self.seconds[name] = round(time.perf_counter() - started, 4)
-        self._report(name, 1.0)
+        self._on_progress(name, 1.0)
 
 
 class Pipeline:
@@ -59,34 +59,34 @@ class Pipeline:
     def run(
         self,
         submission: Submission,
-        report: Report,
-        keep: Callable[[Reconstruction], None] | None = None,
+        on_progress: OnStageProgress,
+        on_reconstruction: Callable[[Reconstruction], None] | None = None,
     ) -> Asset:
-        """Photo in, GLB out. `keep` is handed the reconstruction, splats included, before it is exported.
+        """Photo in, GLB out. `on_reconstruction` is handed the reconstruction, splats included, before it is exported.
 
-        Raises what the steps raise (all from the tree in `errors`), and Cancelled from `report`.
+        Raises what the steps raise (all from the tree in `errors`), and Cancelled from `on_progress`.
         """
         options = submission.options
         seed = secrets.randbelow(SEED_MAX + 1) if options.seed is None else options.seed
-        clock = StageClock(report)
+        clock = StageClock(on_progress)
         photo, mask = _isolate(submission, self._mask_model, self._max_pixels, clock)
-        with clock.stage("reconstruct") as tick:
+        with clock.stage("reconstruct") as on_step:
             # `auto` may paint with them, and cannot tell before it has seen them: a tenth of a second of a GPU.
-            splats = keep is not None or options.colour_source != "mesh"
-            reconstruction = self._engine.reconstruct(photo, mask, options, seed, tick, splats=splats)
-        if keep is not None:
-            keep(reconstruction)
+            splats = on_reconstruction is not None or options.colour_source != "mesh"
+            reconstruction = self._engine.reconstruct(photo, mask, options, seed, on_step, splats=splats)
+        if on_reconstruction is not None:
+            on_reconstruction(reconstruction)
         extras = {
             "engine": self.info.name,
             "engine_version": self.info.version,
             "seed": seed,
             "options": options.model_dump(exclude={"seed"}),
             **_mask_facts(mask),
-            "warnings": [str(notice) for notice in (*photo.notices, *mask.notices, *reconstruction.notices)],
+            "warnings": [str(code) for code in (*photo.warnings, *mask.warnings, *reconstruction.warnings)],
             "details": reconstruction.details,
         }
-        with clock.stage("export") as tick:
-            exported = export.to_glb(reconstruction, options, extras, tick)
+        with clock.stage("export") as on_step:
+            exported = export.to_glb(reconstruction, options, extras, on_step)
         figures = {
             "engine_facts": self.info.facts,
             "seconds": clock.seconds,
@@ -110,11 +110,11 @@ class MaskPreview:
         """Load the mask model. Raises NotReady when its file is missing."""
         return cls(MaskModel(settings.mask_model, settings.mask_dir), settings)
 
-    def run(self, submission: Submission, report: Report) -> MaskImage:
+    def run(self, submission: Submission, on_progress: OnStageProgress) -> MaskImage:
         """Photo in, mask out. Raises what `Pipeline.run` would raise for the same photo in these steps."""
-        clock = StageClock(report)
+        clock = StageClock(on_progress)
         photo, mask = _isolate(submission, self._mask_model, self._max_pixels, clock)
-        warnings = [str(notice) for notice in (*photo.notices, *mask.notices)]
+        warnings = [str(code) for code in (*photo.warnings, *mask.warnings)]
         png = masks.to_png(mask, photo.original_size)
         return MaskImage(png, {**_mask_facts(mask), "warnings": warnings, "seconds": clock.seconds})
 

@@ -17,7 +17,7 @@ from sam3d_bento.formats import Format
 from sam3d_bento.options import Options
 from sam3d_bento.reconstruction import Reconstruction
 from sam3d_bento.settings import Settings
-from sam3d_bento.submission import ExportOrder, Report, RunnerInfo, ThumbnailOrder
+from sam3d_bento.submission import ExportSubmission, OnStageProgress, RunnerInfo, ThumbnailSubmission
 
 NOT_KEPT = (
     "This result's reconstruction is not kept, or not any more: it can be had in other formats with its own options"
@@ -39,18 +39,18 @@ class Postprocessor:
         """Nothing to load: the import was it."""
         return cls()
 
-    def run(self, order: ExportOrder | ThumbnailOrder, report: Report) -> bytes:
+    def run(self, order: ExportSubmission | ThumbnailSubmission, on_progress: OnStageProgress) -> bytes:
         """The file's bytes. Raises NotFound when what it takes is not kept, and what the exporter raises."""
-        report("export", 0.0)
+        on_progress("export", 0.0)
         try:
-            made = _thumbnail(order) if isinstance(order, ThumbnailOrder) else _export(order, report)
+            made = _thumbnail(order) if isinstance(order, ThumbnailSubmission) else _export(order, on_progress)
         except FileNotFoundError as exc:  # swept from under us
             raise NotFound("The result has just expired.") from exc
-        report("export", 1.0)
+        on_progress("export", 1.0)
         return made
 
 
-def _export(order: ExportOrder, report: Report) -> bytes:
+def _export(order: ExportSubmission, on_progress: OnStageProgress) -> bytes:
     if order.format == "ply-splats":
         splats = _saved(order.reconstruction).splats
         if splats is None:
@@ -66,7 +66,7 @@ def _export(order: ExportOrder, report: Report) -> bytes:
         return _written(stored, order.format)
     extras = {**extras, "options": wanted.model_dump(exclude={"seed"})}
     dense = _saved(order.reconstruction)
-    exported = export.to_glb(dense, wanted, extras, lambda fraction: report("export", 0.9 * fraction))
+    exported = export.to_glb(dense, wanted, extras, lambda fraction: on_progress("export", 0.9 * fraction))
     return _written(exported.glb, order.format)
 
 
@@ -95,7 +95,7 @@ def _written(glb: bytes, wanted: Format) -> bytes:
             return conversion.to_usdz(finished, "model")
 
 
-def _thumbnail(order: ThumbnailOrder) -> bytes:
+def _thumbnail(order: ThumbnailSubmission) -> bytes:
     return render.thumbnail(render.of_result(order.glb.read_bytes(), lambda: _saved(order.reconstruction)))
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from sam3d_bento.arrays import Bool, Float32, Int32, UInt8
 from sam3d_bento.errors import BadRequest
-from sam3d_bento.notices import Notice
+from sam3d_bento.warning_codes import WarningCode
 
 MaskSource = Literal["alpha", "upload", "rembg"]
 
@@ -32,7 +32,7 @@ class Photo:
     rgb: UInt8
     alpha: UInt8 | None
     original_size: tuple[int, int]
-    notices: tuple[Notice, ...] = ()
+    warnings: tuple[WarningCode, ...] = ()
     focal_length: float | None = None
 
 
@@ -46,7 +46,7 @@ class Mask:
     pixels: Bool
     source: MaskSource
     coverage: float
-    notices: tuple[Notice, ...] = ()
+    warnings: tuple[WarningCode, ...] = ()
     others: Bool | None = None
 
 
@@ -92,7 +92,7 @@ class Reconstruction:
     colours: UInt8 | None = None
     splats: Splats | None = None
     pose: Pose | None = None
-    notices: tuple[Notice, ...] = ()
+    warnings: tuple[WarningCode, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)  # JSON values: how the engine came to this shape
 
     def save(self, path: Path) -> None:

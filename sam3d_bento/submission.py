@@ -16,8 +16,8 @@ from sam3d_bento.options import Options
 Stage = Literal["decode", "mask", "reconstruct", "export"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
-# Told the stage and its finished share, 0..1. Raises `errors.Cancelled` to end the run.
-Report = Callable[[Stage, float], None]
+# Called with the stage and its finished share, 0..1. Raises `errors.Cancelled` to end the run.
+OnStageProgress = Callable[[Stage, float], None]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class MaskImage:
 
 
 @dataclass(frozen=True)
-class ExportOrder:
+class ExportSubmission:
     """A finished result as another file. glb, reconstruction: its files, the second None when it was not kept.
 
     changes: option values by which the export is to differ from that of the result.
@@ -62,8 +62,8 @@ class ExportOrder:
 
 
 @dataclass(frozen=True)
-class ThumbnailOrder:
-    """A picture of a finished result. glb, reconstruction: as in `ExportOrder`."""
+class ThumbnailSubmission:
+    """A picture of a finished result. glb, reconstruction: as in `ExportSubmission`."""
 
     glb: Path
     reconstruction: Path | None

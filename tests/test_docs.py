@@ -8,9 +8,9 @@ from pydantic_core import PydanticUndefined
 
 from sam3d_bento import errors
 from sam3d_bento.formats import FILE_TYPES
-from sam3d_bento.notices import Notice
 from sam3d_bento.options import Options
 from sam3d_bento.settings import PREFIX, Settings
+from sam3d_bento.warning_codes import WarningCode
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -61,7 +61,7 @@ def test_every_format_is_described():
 
 
 def test_every_warning_is_described_in_its_own_words():
-    assert [tuple(row) for row in rows("warning")] == [(str(notice), notice.sentence) for notice in Notice]
+    assert [tuple(row) for row in rows("warning")] == [(str(code), code.sentence) for code in WarningCode]
 
 
 def leaves(kind=errors.Sam3DError):

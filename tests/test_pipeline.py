@@ -34,10 +34,10 @@ class FakeEngine:
     def load(self):
         """Nothing to load."""
 
-    def reconstruct(self, photo, mask, options, seed, tick, *, splats=False):
+    def reconstruct(self, photo, mask, options, seed, on_progress, *, splats=False):
         self.gpu_peak_bytes = 1000 + seed
         self.splats_asked_for.append(splats)
-        tick(1.0)
+        on_progress(1.0)
         three = np.ones((1, 3), np.float32)
         gaussians = Splats(three, np.zeros((1, 3), np.uint8), three[:, 0], three, np.float32([[1, 0, 0, 0]]))
         pose = Pose(np.float32([1, 0, 0, 0]), np.float32([0.1, 0, 2]), np.float32([3, 3, 3]), "camera")

@@ -13,7 +13,7 @@ import httpx
 from pydantic import SecretStr
 
 from sam3d_bento.errors import Internal, Sam3DError, TransferFailed
-from sam3d_bento.submission import Asset, Report, Submission
+from sam3d_bento.submission import Asset, OnStageProgress, Submission
 
 ENDS = ("done", "failed", "cancelled")
 # The service's heartbeats come every 15 seconds: a stream that is silent for three of them is dead.
@@ -38,7 +38,7 @@ class RemotePipeline:
     def __exit__(self, *args: object) -> None:
         self._http.close()
 
-    def run(self, submission: Submission, report: Report) -> Asset:
+    def run(self, submission: Submission, on_progress: OnStageProgress) -> Asset:
         """Photo in, GLB out. Waits in the service's queue; an interrupted wait cancels the job.
 
         Raises the service's own error, TransferFailed when it cannot be reached or does not speak like one.
@@ -51,7 +51,7 @@ class RemotePipeline:
         data = {name: json.dumps(value) if isinstance(value, bool) else str(value) for name, value in options.items()}
         job = self._submit(files, data)
         try:
-            job = self._follow(job, report)
+            job = self._follow(job, on_progress)
         except BaseException:  # whatever ends the wait, Ctrl-C included: nobody wants the result any more
             self._forget(job["id"])
             raise
@@ -74,7 +74,7 @@ class RemotePipeline:
                 answer = self._http.post("/api/jobs", files=files, data=data, headers=headers)
         return self._json(answer)
 
-    def _follow(self, job: dict[str, Any], report: Report) -> dict[str, Any]:
+    def _follow(self, job: dict[str, Any], on_progress: OnStageProgress) -> dict[str, Any]:
         """The job as it ended; the stream of its events is taken up again where it was cut."""
         last, cuts = "", 0
         while job["state"] not in ENDS:
@@ -82,7 +82,7 @@ class RemotePipeline:
                 for number, moment in self._events(job["id"], last):
                     job, last, cuts = moment, number, 0
                     if job["stage"] is not None:
-                        report(job["stage"], job["stage_fraction"])
+                        on_progress(job["stage"], job["stage_fraction"])
             except httpx.TransportError as exc:
                 cuts += 1
                 if cuts > MOST_CUTS:

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from sam3d_bento import api_key, logs
 from sam3d_bento.cli.generators import Generator, LocalGenerator, RemoteGenerator
-from sam3d_bento.cli.terminal import console, existing_file, key_file_option, speaks_plainly
+from sam3d_bento.cli.terminal import console, existing_file, key_file_option, reports_errors
 from sam3d_bento.errors import Sam3DError
 from sam3d_bento.options import COLOUR_SOURCES, QUALITIES, SHAPES, TEXTURE_FORMATS, TEXTURE_SIZES, Options
 from sam3d_bento.settings import Settings, SettingsError
@@ -28,7 +28,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 output_file = click.Path(dir_okay=False, writable=True, path_type=Path)
-plainly = speaks_plainly(Sam3DError, SettingsError, WeightsError)
+plainly = reports_errors(Sam3DError, SettingsError, WeightsError)
 
 
 def export_options(command: Callable[P, R]) -> Callable[P, R]:

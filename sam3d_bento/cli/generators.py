@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from sam3d_bento import malloc
 from sam3d_bento.settings import Settings
-from sam3d_bento.submission import Asset, Report, Submission
+from sam3d_bento.submission import Asset, OnStageProgress, Submission
 
 if TYPE_CHECKING:
     from sam3d_bento.reconstruction import Reconstruction
@@ -27,7 +27,7 @@ class Generated:
 class Generator(Protocol):
     """Turns photos into models, one after the other."""
 
-    def generate(self, submission: Submission, report: Report) -> Generated:
+    def generate(self, submission: Submission, on_progress: OnStageProgress) -> Generated:
         """Raises from the error tree."""
 
 
@@ -41,7 +41,7 @@ class LocalGenerator:
         self._pipeline = Pipeline.load(settings)
         self._save_reconstruction = save_reconstruction
 
-    def generate(self, submission: Submission, report: Report) -> Generated:
+    def generate(self, submission: Submission, on_progress: OnStageProgress) -> Generated:
         """See `Generator`."""
         from sam3d_bento.export import render
 
@@ -49,7 +49,7 @@ class LocalGenerator:
         dense: list[Reconstruction] = []
         # A compressed GLB is not read back: its picture is drawn from the dense mesh.
         keeps = submission.options.compress or self._save_reconstruction is not None
-        asset = self._pipeline.run(submission, report, dense.append if keeps else None)
+        asset = self._pipeline.run(submission, on_progress, dense.append if keeps else None)
         if self._save_reconstruction is not None:
             dense[0].save(self._save_reconstruction)
         return Generated(asset, render.thumbnail(render.of_result(asset.glb, lambda: dense[0])))
@@ -63,7 +63,7 @@ class RemoteGenerator:
 
         self._pipeline = RemotePipeline(url, key)
 
-    def generate(self, submission: Submission, report: Report) -> Generated:
+    def generate(self, submission: Submission, on_progress: OnStageProgress) -> Generated:
         """See `Generator`."""
-        asset = self._pipeline.run(submission, report)
+        asset = self._pipeline.run(submission, on_progress)
         return Generated(asset, self._pipeline.thumbnail(asset.report["id"]))

@@ -16,13 +16,13 @@ import sam3d_bento
 from sam3d_bento import api_key
 from sam3d_bento.cli import launch
 from sam3d_bento.cli.generate import export, generate, mask
-from sam3d_bento.cli.terminal import key_file_option, speaks_plainly
+from sam3d_bento.cli.terminal import key_file_option, reports_errors
 from sam3d_bento.cli.weights import weights
 from sam3d_bento.errors import Sam3DError
 from sam3d_bento.settings import Settings, SettingsError
 from sam3d_bento.weights.part import WeightsError
 
-plainly = speaks_plainly(Sam3DError, SettingsError, WeightsError)
+plainly = reports_errors(Sam3DError, SettingsError, WeightsError)
 
 
 @click.group()
@@ -94,7 +94,9 @@ def validate(server: str | None, requests: int, api_key_file: Path | None) -> No
     with contextlib.nullcontext() if server else local_service.started() as own:
         url = server or (own.url if own else "")
         lines = []
-        for line in validate.validate(url, requests, key=key, own=own, tell=lambda said: click.echo(said, err=True)):
+        for line in validate.validate(
+            url, requests, key=key, own=own, on_message=lambda said: click.echo(said, err=True)
+        ):
             click.echo(f"{line.verdict:<13} {line.promise:<11} {line.said}")
             lines.append(line)
     if any(line.verdict is validate.Verdict.FAIL for line in lines):

@@ -25,7 +25,7 @@ key_file_option = click.option(
 )
 
 
-def speaks_plainly(*errors: type[Exception]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def reports_errors(*errors: type[Exception]) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """End a command that fails with one of these or an OSError with its sentence on standard error and status 1,
     without a traceback."""
 

@@ -73,11 +73,17 @@ def photo() -> bytes:
 
 
 def validate(
-    url: str, requests: int, *, key: SecretStr | None = None, own: OwnService | None = None, tell: Callable[[str], None]
+    url: str,
+    requests: int,
+    *,
+    key: SecretStr | None = None,
+    own: OwnService | None = None,
+    on_message: Callable[[str], None],
 ) -> Iterator[Line]:
     """The verdicts, as they are reached; after a service that does not become ready, no more.
 
-    key: of the API. own: the service at `url`, if it was started for this. tell: gets a sentence on each request.
+    key: of the API. own: the service at `url`, if it was started for this.
+    on_message: called with a sentence on each request.
     """
     headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
     with httpx.Client(base_url=url, timeout=REQUEST_SECONDS, headers=headers) as http:
@@ -88,7 +94,7 @@ def validate(
         before = _metrics(http)
         with _watched_card(http) as card:
             picture = photo()
-            runs = [_request(http, picture, seed, tell) for seed in range(1, requests + 1)]
+            runs = [_request(http, picture, seed, on_message) for seed in range(1, requests + 1)]
         yield _all(runs, "answered", lambda run: run.status == 200, f"200 to a photo of {PHOTO_PIXELS} px")
         yield _all(runs, "mesh", lambda run: run.faces > 0, "a mesh, by trimesh")
         yield _all(runs, "texture", lambda run: run.textures > 0, "a texture, by trimesh")
@@ -127,7 +133,7 @@ def _wait_until_ready(http: httpx.Client, own: OwnService | None) -> tuple[dict[
         pause.wait(0.2)
 
 
-def _request(http: httpx.Client, picture: bytes, seed: int, tell: Callable[[str], None]) -> Run:
+def _request(http: httpx.Client, picture: bytes, seed: int, on_message: Callable[[str], None]) -> Run:
     started = time.monotonic()
     try:
         answer = http.post("/api/inference", files={"image": ("photo.png", picture, "image/png")}, data={"seed": seed})
@@ -139,7 +145,9 @@ def _request(http: httpx.Client, picture: bytes, seed: int, tell: Callable[[str]
             _open(answer.content, run)
         else:
             run.fault = _detail(answer)
-    tell(f"{seed}: {run.status}, {run.seconds:.1f} s, {run.faces} faces, {run.textures} textures {run.fault}".rstrip())
+    on_message(
+        f"{seed}: {run.status}, {run.seconds:.1f} s, {run.faces} faces, {run.textures} textures {run.fault}".rstrip()
+    )
     return run
 
 

@@ -14,7 +14,7 @@ import click
 from rich import progress as bars
 
 from sam3d_bento import weights as weight_files
-from sam3d_bento.cli.terminal import console, existing_file, speaks_plainly
+from sam3d_bento.cli.terminal import console, existing_file, reports_errors
 from sam3d_bento.settings import SettingsError
 from sam3d_bento.weights import token
 from sam3d_bento.weights.part import WeightsError
@@ -22,7 +22,7 @@ from sam3d_bento.weights.sets import ALL, SETS, WeightFile, find, places
 
 folder = click.Path(file_okay=False, path_type=Path)
 any_set = click.Choice([*SETS, ALL])
-plainly = speaks_plainly(SettingsError, WeightsError)
+plainly = reports_errors(SettingsError, WeightsError)
 
 
 @click.group()
@@ -46,14 +46,14 @@ def fetch(set_name: str, to: Path | None, token_file: Path | None) -> None:
     secret = token.find(token_file)
     files = [file for name, directory in folders.items() for file in find(name, directory).files]
     failures = []
-    with _progress(files) as (report, progress):
+    with _progress(files) as (on_message, on_progress):
         for name, directory in folders.items():
             try:
-                weight_files.fetch(name, directory, report, token=secret, progress=progress)
+                weight_files.fetch(name, directory, on_message, token=secret, on_progress=on_progress)
             except WeightsError as exc:
                 failures.append(str(exc))
             else:
-                report(f"The set '{name}' is complete in {directory}.")
+                on_message(f"The set '{name}' is complete in {directory}.")
     if failures:
         raise click.ClickException("\n".join(failures))
 

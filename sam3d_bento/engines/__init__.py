@@ -6,7 +6,7 @@ import logging
 from typing import Any, Protocol
 
 from sam3d_bento.options import Options
-from sam3d_bento.progress import Tick
+from sam3d_bento.progress import OnProgress
 from sam3d_bento.reconstruction import Mask, Photo, Reconstruction
 from sam3d_bento.settings import Settings
 
@@ -44,12 +44,12 @@ class Engine(Protocol):
         """Make ready; called once, before the first `reconstruct`. Ends with a tiny reconstruction as a warm-up."""
 
     def reconstruct(
-        self, photo: Photo, mask: Mask, options: Options, seed: int, tick: Tick, *, splats: bool = False
+        self, photo: Photo, mask: Mask, options: Options, seed: int, on_progress: OnProgress, *, splats: bool = False
     ) -> Reconstruction:
         """The shape and colours of the masked object. `options.seed` is not read: `seed` is what was drawn from it.
 
         splats: also decode the gaussians, if the engine has them.
-        Raises NoObject when the mask holds nothing to reconstruct, and whatever `tick` raises.
+        Raises NoObject when the mask holds nothing to reconstruct, and whatever `on_progress` raises.
         """
 
 

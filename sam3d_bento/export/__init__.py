@@ -16,10 +16,10 @@ from sam3d_bento.export.mesh.surface import vertex_normals
 from sam3d_bento.export.texture.bake import bake
 from sam3d_bento.export.texture.colour_source import choose_source
 from sam3d_bento.export.uv.unwrap import unwrap
-from sam3d_bento.notices import Notice
 from sam3d_bento.options import Options
-from sam3d_bento.progress import Tick, part, silent
+from sam3d_bento.progress import OnProgress, part, silent
 from sam3d_bento.reconstruction import Pose, Reconstruction
+from sam3d_bento.warning_codes import WarningCode
 
 __all__ = ["Export", "to_glb"]
 
@@ -32,20 +32,22 @@ class Export:
     extras: dict[str, Any]
 
 
-def to_glb(reconstruction: Reconstruction, options: Options, extras: Mapping[str, Any], tick: Tick = silent) -> Export:
+def to_glb(
+    reconstruction: Reconstruction, options: Options, extras: Mapping[str, Any], on_progress: OnProgress = silent
+) -> Export:
     """Clean, simplify, unwrap, bake, write, check. Equal inputs give equal bytes.
 
     extras: JSON values to keep in the file, beside the exporter's own. A reconstruction without colours
     becomes grey. Raises BadResult when there is nothing to export, or the result fails its check.
     """
     dense = clean(reconstruction)
-    tick(0.1)
+    on_progress(0.1)
     with ThreadPoolExecutor(1, thread_name_prefix="export") as beside:
         source = beside.submit(choose_source, dense, reconstruction.splats, options.colour_source)
-        vertices, faces = simplify_visible(dense, options.target_faces, part(tick, 0.1, 0.4))
-        tick(0.4)
+        vertices, faces = simplify_visible(dense, options.target_faces, part(on_progress, 0.1, 0.4))
+        on_progress(0.4)
         unwrapped = unwrap(vertices, faces, options.texture_size)
-    tick(0.6)
+    on_progress(0.6)
     # Split along the seams after the normals are known, so that no seam shows in the shading.
     positions = vertices[unwrapped.vertex_map]
     normals = vertex_normals(vertices, faces)[unwrapped.vertex_map]
@@ -56,9 +58,9 @@ def to_glb(reconstruction: Reconstruction, options: Options, extras: Mapping[str
         unwrapped.faces,
         source.result(),
         options.texture_size,
-        part(tick, 0.6, 0.85),
+        part(on_progress, 0.6, 0.85),
     )
-    tick(0.85)
+    on_progress(0.85)
     described = {
         **extras,
         "faces": len(unwrapped.faces),
@@ -67,7 +69,7 @@ def to_glb(reconstruction: Reconstruction, options: Options, extras: Mapping[str
         "colour_source": source.result().name,
     }
     if options.colour_source in ("splats", "fused") and source.result().name == "mesh":
-        described["warnings"] = [*described.get("warnings", []), str(Notice.SPLATS_MISSING)]
+        described["warnings"] = [*described.get("warnings", []), str(WarningCode.SPLATS_MISSING)]
     if reconstruction.pose is not None:
         described["pose"] = _described(reconstruction.pose)
     glb = write.write(
@@ -80,9 +82,9 @@ def to_glb(reconstruction: Reconstruction, options: Options, extras: Mapping[str
         texture_format=options.texture_format,
         compress=options.compress,
     )
-    tick(0.95)
+    on_progress(0.95)
     check(glb)
-    tick(1.0)
+    on_progress(1.0)
     return Export(glb, described)
 
 

@@ -17,14 +17,14 @@ from trimesh.visual.material import SimpleMaterial
 
 from sam3d_bento.arrays import Float32, UInt8
 from sam3d_bento.errors import UnsupportedMedia
-from sam3d_bento.export.glb.read import Model, sampled
+from sam3d_bento.export.glb.read import TexturedMesh, sampled
 from sam3d_bento.formats import USDZ_EXTRA
 
 TEXTURE_SUFFIXES = {"image/png": "png", "image/jpeg": "jpeg"}  # what readers of OBJ and USDZ can be expected to know
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # equal models give equal bytes
 
 
-def to_obj(model: Model, name: str) -> bytes:
+def to_obj(model: TexturedMesh, name: str) -> bytes:
     """A zip of `name`.obj, .mtl and the texture's file, which must be PNG or JPEG."""
     suffix = TEXTURE_SUFFIXES[model.texture_type]
     # The material only names its image: the real one is added as it is, not decoded and encoded again.
@@ -48,12 +48,12 @@ def to_obj(model: Model, name: str) -> bytes:
     return packed.getvalue()
 
 
-def to_stl(model: Model) -> bytes:
+def to_stl(model: TexturedMesh) -> bytes:
     """Binary STL: the shape alone."""
     return bytes(stl.export_stl(trimesh.Trimesh(model.positions, model.faces, process=False, validate=False)))
 
 
-def to_ply(model: Model) -> bytes:
+def to_ply(model: TexturedMesh) -> bytes:
     """A binary PLY mesh with normals and colours at its vertices, each vertex once: the seams are closed."""
     # Vertices that the texture's seams doubled have equal positions and normals, bit for bit.
     both = np.hstack([model.positions, model.normals])
@@ -73,7 +73,7 @@ def to_ply(model: Model) -> bytes:
     return bytes(ply.export_ply(mesh, vertex_normal=True))
 
 
-def to_usdz(model: Model, name: str) -> bytes:
+def to_usdz(model: TexturedMesh, name: str) -> bytes:
     """A USD package with the mesh, a preview surface and the texture, which must be PNG or JPEG.
 
     Raises UnsupportedMedia without the extra `usdz`.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from sam3d_bento.arrays import UInt8
-from sam3d_bento.export.glb.read import Model, describe, is_plain, read, sampled
+from sam3d_bento.export.glb.read import TexturedMesh, describe, is_plain, read, sampled
 from sam3d_bento.export.rays import NOWHERE, Rays
 from sam3d_bento.reconstruction import Reconstruction
 
@@ -64,7 +64,7 @@ def of_result(glb: bytes, dense: Callable[[], Reconstruction]) -> Shape:
     return of_model(read(glb)) if is_plain(describe(glb)) else of_reconstruction(dense())
 
 
-def of_model(model: Model) -> Shape:
+def of_model(model: TexturedMesh) -> Shape:
     """The finished model, in its texture."""
     return Shape(model.positions, model.normals, model.faces, texture(model.faces, model.uv, model.image))
 

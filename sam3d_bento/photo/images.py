@@ -11,10 +11,10 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
 
 from sam3d_bento.errors import BadRequest, RequestError, TooLarge, UnsupportedMedia
-from sam3d_bento.notices import Notice
 from sam3d_bento.photo.image_parts import refuse_excess
 from sam3d_bento.reconstruction import Photo
 from sam3d_bento.settings import PILLOW_MAX_PIXELS
+from sam3d_bento.warning_codes import WarningCode
 
 try:
     from pillow_heif import register_heif_opener
@@ -71,7 +71,7 @@ _FROM_16_BITS = np.rint(np.arange(65536) / 257).astype(np.uint8)
 def decode(data: bytes, *, max_pixels: int) -> Photo:
     """Read a picture: upright, sRGB, its long side at most `WORKING_SIZE`, hidden colours kept out of visible pixels.
 
-    Of several frames the first is used and `Notice.FIRST_FRAME_ONLY` given. Greys of more than 8 bits are scaled,
+    Of several frames the first is used and `WarningCode.FIRST_FRAME_ONLY` given. Greys of more than 8 bits are scaled,
     not clipped. Only an embedded RGB or CMYK colour profile is honoured; a broken one is ignored.
 
     Raises UnsupportedMedia for a format that is not read, TooLarge for more than `max_pixels` (checked on the
@@ -133,7 +133,7 @@ def _decode(data: bytes, kind: str, max_pixels: int) -> Photo:
         rgb=np.array(_to_srgb(image, profile)),
         alpha=np.array(image.getchannel("A")) if image.mode == "RGBA" else None,
         original_size=stored_size[::-1] if orientation in _TURNED else stored_size,
-        notices=(Notice.FIRST_FRAME_ONLY,) if several else (),
+        warnings=(WarningCode.FIRST_FRAME_ONLY,) if several else (),
         focal_length=focal_length,
     )
 

@@ -13,9 +13,9 @@ from skimage.morphology import remove_small_holes
 
 from sam3d_bento.arrays import Bool, UInt8
 from sam3d_bento.errors import BadRequest, NoObject
-from sam3d_bento.notices import Notice
 from sam3d_bento.photo.mask_model import MaskModel
 from sam3d_bento.reconstruction import Mask, MaskSource, Photo
+from sam3d_bento.warning_codes import WarningCode
 
 THRESHOLD = 128  # of 255; from here on a pixel belongs to the object
 LEFT_OUT = 64  # in a picture of a mask: an object that was found, but not chosen
@@ -46,8 +46,8 @@ def isolate(photo: Photo, uploaded: Photo | None, model: MaskModel) -> Mask:
 
     In this order: `uploaded` when there is one, for an explicit wish goes before what the file happens to hold; the
     photo's alpha when it is a cut-out; what `model` finds. The first two are used as they are. Of the third, specks
-    and pinholes are removed, and of several objects the largest is kept (`Notice.SEVERAL_OBJECTS`).
-    `Notice.CUT_BY_FRAME` is given when the object goes on beyond the photo.
+    and pinholes are removed, and of several objects the largest is kept (`WarningCode.SEVERAL_OBJECTS`).
+    `WarningCode.CUT_BY_FRAME` is given when the object goes on beyond the photo.
 
     `uploaded` is a mask as `images.decode` reads it: its alpha when that separates anything, else its brightness; light
     or opaque means object.
@@ -62,7 +62,7 @@ def isolate(photo: Photo, uploaded: Photo | None, model: MaskModel) -> Mask:
     soft = model.soft_mask(photo.rgb)
     pixels, others = clean(soft)
     _refuse_doubtful(soft, pixels)
-    mask = _mask(pixels, "rembg", *([Notice.SEVERAL_OBJECTS] if others.any() else []))
+    mask = _mask(pixels, "rembg", *([WarningCode.SEVERAL_OBJECTS] if others.any() else []))
     return replace(mask, others=others)
 
 
@@ -103,11 +103,11 @@ def to_png(mask: Mask, size: tuple[int, int]) -> bytes:
     return file.getvalue()
 
 
-def _mask(pixels: Bool, source: MaskSource, *notices: Notice) -> Mask:
+def _mask(pixels: Bool, source: MaskSource, *warnings: WarningCode) -> Mask:
     longest = max(np.count_nonzero(side) for side in _sides(pixels))
     if longest > CUT_SHARE * math.sqrt(np.count_nonzero(pixels)):
-        notices += (Notice.CUT_BY_FRAME,)
-    return Mask(pixels=pixels, source=source, coverage=float(pixels.mean()), notices=notices)
+        warnings += (WarningCode.CUT_BY_FRAME,)
+    return Mask(pixels=pixels, source=source, coverage=float(pixels.mean()), warnings=warnings)
 
 
 def _sides(pixels: Bool) -> tuple[Bool, Bool, Bool, Bool]:

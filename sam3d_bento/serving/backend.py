@@ -19,7 +19,7 @@ from sam3d_bento.serving.keys import Keys
 from sam3d_bento.serving.telemetry.counts import Telemetry
 from sam3d_bento.serving.telemetry.traces import Traces
 from sam3d_bento.serving.worker.job import Job
-from sam3d_bento.serving.worker.state import State
+from sam3d_bento.serving.worker.state import WorkerState
 from sam3d_bento.serving.worker.workdir import WorkDir
 from sam3d_bento.serving.worker.worker import Worker
 from sam3d_bento.settings import Settings, SettingsError
@@ -92,7 +92,7 @@ class Backend:
 
         In the second case the worker goes on, and a job that does not cost the engine makes it True again.
         """
-        return self.worker.state is not State.FAILED and self.worker.losses < MOST_LOSSES
+        return self.worker.state is not WorkerState.FAILED and self.worker.losses < MOST_LOSSES
 
     @property
     def workers(self) -> list[Worker]:

@@ -26,7 +26,7 @@ HISTORY = 64
 STEP = 0.02
 
 
-class State(StrEnum):
+class JobState(StrEnum):
     """See the module's docstring."""
 
     QUEUED = "queued"
@@ -36,15 +36,15 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
-ENDS = (State.DONE, State.FAILED, State.CANCELLED)
+ENDS = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class JobStatus:
     """Where a job stood. number: of the event, counting from 1; the other fields as in the job's JSON (README)."""
 
     number: int
-    state: State
+    state: JobState
     stage: Stage | None
     stage_fraction: float
     fraction: float
@@ -52,7 +52,7 @@ class Moment:
     estimated_seconds: float | None
     seconds: dict[str, float]
 
-    def differs(self, other: Moment) -> bool:
+    def differs(self, other: JobStatus) -> bool:
         """Whether somebody who saw the other should be told."""
         same = (self.state, self.stage, self.position) == (other.state, other.stage, other.position)
         return not same or abs(self.fraction - other.fraction) >= STEP
@@ -73,11 +73,11 @@ class FollowedJob:
         self._job: Job | None = job
         self._worker = worker
         self._moved = asyncio.Event()
-        self._history: deque[Moment] = deque(maxlen=HISTORY)
+        self._history: deque[JobStatus] = deque(maxlen=HISTORY)
         self._append(self._observe(job))
 
     @property
-    def now(self) -> Moment:
+    def now(self) -> JobStatus:
         """Where the job stands at this moment, which may lie between two events."""
         return self._history[-1] if self._job is None else self._observe(self._job)
 
@@ -105,7 +105,7 @@ class FollowedJob:
     def done(self, report: dict[str, Any]) -> None:
         """The job ended, its result stored."""
         self.report = report
-        self._end(State.DONE, 1.0, report["seconds"])
+        self._end(JobState.DONE, 1.0, report["seconds"])
 
     def failed(self, error: Sam3DError) -> None:
         """The job ended without a result. Said twice, the first counts."""
@@ -113,9 +113,11 @@ class FollowedJob:
             return
         self.error = error
         before = self.now
-        self._end(State.CANCELLED if isinstance(error, Cancelled) else State.FAILED, before.fraction, before.seconds)
+        self._end(
+            JobState.CANCELLED if isinstance(error, Cancelled) else JobState.FAILED, before.fraction, before.seconds
+        )
 
-    async def events(self, after: int | None, heartbeat_seconds: float) -> AsyncIterator[Moment | None]:
+    async def events(self, after: int | None, heartbeat_seconds: float) -> AsyncIterator[JobStatus | None]:
         """The events after this number, those that are not kept any more left out; None: the present state first.
 
         Ends after the job's last event. Yields None when nothing happened for `heartbeat_seconds`.
@@ -135,31 +137,31 @@ class FollowedJob:
                 except TimeoutError:
                     yield None
 
-    def _end(self, state: State, fraction: float, seconds: dict[str, float]) -> None:
+    def _end(self, state: JobState, fraction: float, seconds: dict[str, float]) -> None:
         last = self._history[-1]
         self._job = None  # and with it the result's bytes
-        self._append(Moment(last.number, state, None, 0.0, fraction, None, None, seconds))
+        self._append(JobStatus(last.number, state, None, 0.0, fraction, None, None, seconds))
 
-    def _append(self, moment: Moment) -> None:
+    def _append(self, moment: JobStatus) -> None:
         self._history.append(replace(moment, number=self._history[-1].number + 1 if self._history else 1))
         self._moved.set()
         self._moved = asyncio.Event()
 
-    def _observe(self, job: Job) -> Moment:
+    def _observe(self, job: Job) -> JobStatus:
         number = self._history[-1].number if self._history else 0
-        pace, position = self._worker.pace, self._worker.queue.position(job)
+        run_times, position = self._worker.run_times, self._worker.queue.position(job)
         if position is not None:
             running = self._worker.queue.running
-            ahead = pace.fraction(*running.progress) if running and running.progress else 0.0
+            ahead = run_times.fraction(*running.progress) if running and running.progress else 0.0
             before = position + (running is not None)
-            seconds = pace.remaining(0.0, before, ahead)
-            return Moment(number, State.QUEUED, None, 0.0, 0.0, position, _rounded(seconds), {})
+            seconds = run_times.remaining(0.0, before, ahead)
+            return JobStatus(number, JobState.QUEUED, None, 0.0, 0.0, position, _rounded(seconds), {})
         stage, stage_fraction = job.progress or (None, 0.0)
-        fraction = pace.fraction(stage, stage_fraction) if stage else 0.0
-        estimate = _rounded(pace.remaining(fraction))
+        fraction = run_times.fraction(stage, stage_fraction) if stage else 0.0
+        estimate = _rounded(run_times.remaining(fraction))
         seconds_so_far = {"queue": round(job.queue_seconds, 4), **job.seconds}
         shown = (round(stage_fraction, 4), round(fraction, 4))
-        return Moment(number, State.RUNNING, stage, *shown, None, estimate, seconds_so_far)
+        return JobStatus(number, JobState.RUNNING, stage, *shown, None, estimate, seconds_so_far)
 
 
 def _rounded(seconds: float | None) -> float | None:

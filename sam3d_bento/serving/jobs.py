@@ -55,7 +55,7 @@ class Jobs:
         self._worker = worker
         self._assets = assets
         self._ttl_seconds = settings.output_ttl_seconds
-        self._keep = settings.keep_reconstructions
+        self._keep_reconstructions = settings.keep_reconstructions
         self._jobs: dict[str, FollowedJob] = {}
         self._ended: OrderedDict[str, str | None] = OrderedDict()
         self._claims: dict[str, tuple[Claim, str]] = {}
@@ -72,7 +72,9 @@ class Jobs:
                 raise KeyReused("The Idempotency-Key was sent before, with another photo, mask or option.")
             return self._jobs[job_id]
         loop = asyncio.get_running_loop()
-        job = self._worker.submit(submission, label, keep=self._keep, watch=self._watch(loop))
+        job = self._worker.submit(
+            submission, label, keep_reconstruction=self._keep_reconstructions, on_change=self._on_change(loop)
+        )
         followed = self._jobs[job.id] = FollowedJob(job, self._worker)
         if claim is not None:
             self._claims[claim.key] = claim, job.id
@@ -94,7 +96,7 @@ class Jobs:
         """Whether a job came with this key."""
         return key in self._claims
 
-    def _watch(self, loop: asyncio.AbstractEventLoop) -> Callable[[Job], None]:
+    def _on_change(self, loop: asyncio.AbstractEventLoop) -> Callable[[Job], None]:
         """Called in the worker's thread: have the loop look at the job, once for many calls."""
         asked = False
 
@@ -104,21 +106,21 @@ class Jobs:
             if followed := self._jobs.get(job.id):
                 followed.refresh()
 
-        def watch(job: Job) -> None:
+        def on_change(job: Job) -> None:
             nonlocal asked
             if not asked:
                 asked = True
                 with contextlib.suppress(RuntimeError):  # the loop is closed: the service stops
                     loop.call_soon_threadsafe(look, job)
 
-        return watch
+        return on_change
 
     async def _attend(self, followed: FollowedJob, job: Job, claim: Claim | None) -> None:
         """Wait for the job's end, and see it through."""
         outcome: dict[str, Any] = {"outcome": "done"}
         try:
             asset = await asyncio.wrap_future(job.future)
-            report = await results.keep(self._assets, job, asset)
+            report = await results.store(self._assets, job, asset)
         except Sam3DError as error:
             outcome = {"outcome": error.code, "detail": error.detail}
             followed.failed(error)

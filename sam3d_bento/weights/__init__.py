@@ -34,15 +34,15 @@ class Fault:
 def fetch(
     set_name: str,
     to: Path,
-    report: Callable[[str], None],
+    on_message: Callable[[str], None],
     *,
     token: SecretStr | None = None,
-    progress: Callable[[WeightFile, int], None] = lambda file, received: None,
+    on_progress: Callable[[WeightFile, int], None] = lambda file, received: None,
 ) -> list[Path]:
     """Make every file of the set stand in the folder `to`, and return their paths.
 
-    A file that is there and right is not fetched again; a wrong one is replaced. `report` gets a sentence per step,
-    `progress` how many bytes of a file are there. Both are called from several threads. token: of Hugging Face, for
+    A file that is there and right is not fetched again; a wrong one is replaced. `on_message` gets a sentence per step,
+    `on_progress` how many bytes of a file are there. Both are called from several threads. token: of Hugging Face, for
     gated files.
 
     Raises WeightsError at the end, when everything else was fetched, naming each file that cannot be had and why. What
@@ -56,11 +56,11 @@ def fetch(
     def listen(file: WeightFile, received: int) -> None:
         if stopped.is_set():
             raise WeightsError("it was stopped")
-        progress(file, received)
+        on_progress(file, received)
 
     def attempt(file: WeightFile) -> str | None:
         try:
-            _fetch_file(file, to, token, report, listen)
+            _fetch_file(file, to, token, on_message, listen)
         except WeightsError as exc:
             return str(exc)
         except OSError as exc:
@@ -127,8 +127,8 @@ def _fetch_file(
     file: WeightFile,
     folder: Path,
     token: SecretStr | None,
-    report: Callable[[str], None],
-    progress: Callable[[WeightFile, int], None],
+    on_message: Callable[[str], None],
+    on_progress: Callable[[WeightFile, int], None],
 ) -> None:
     """Raises WeightsError or OSError; the message says why, and leaves the name to the caller."""
     path = folder / file.name
@@ -139,32 +139,34 @@ def _fetch_file(
         )
     if fault:
         if fault.kind != "missing":
-            report(f"{fault.sentence} It is replaced.")
+            on_message(f"{fault.sentence} It is replaced.")
         _make(path.parent)
         with hold(
             path,
             file.size,
             file.sha256,
-            waiting=lambda: report(f"{file.name} is being fetched by somebody else; that is awaited."),
-            progress=lambda received: progress(file, received),
+            waiting=lambda: on_message(f"{file.name} is being fetched by somebody else; that is awaited."),
+            on_progress=lambda received: on_progress(file, received),
         ) as part:
             if check(file, path):  # else that one has brought it
-                _bring(file, path, part, token, report)
+                _bring(file, path, part, token, on_message)
                 return
-    progress(file, file.size)
-    report(f"{file.name} is already there.")
+    on_progress(file, file.size)
+    on_message(f"{file.name} is already there.")
 
 
-def _bring(file: WeightFile, path: Path, part: Part, token: SecretStr | None, report: Callable[[str], None]) -> None:
+def _bring(
+    file: WeightFile, path: Path, part: Part, token: SecretStr | None, on_message: Callable[[str], None]
+) -> None:
     failures = []
     for source in file.sources:
         begun = f", from byte {part.received:,} on" if part.received else ""
-        report(f"{file.name} ({file.size:,} bytes) comes from {source}{begun} ...")
+        on_message(f"{file.name} ({file.size:,} bytes) comes from {source}{begun} ...")
         try:
             source.bring(part, token)
             part.move_to(path)
         except WeightsError as exc:
             failures.append(f"{source.site}: {exc}")
         else:
-            return report(f"{file.name} is there and verified.")
+            return on_message(f"{file.name} is there and verified.")
     raise WeightsError(". ".join(failures))

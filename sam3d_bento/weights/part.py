@@ -21,11 +21,11 @@ class Part:
     """The first `received` bytes of a file that should have `size` bytes and the SHA-256 `sha256`.
 
     `hold` makes it. Bytes are hashed as they come: a file that arrives in one go is not read again.
-    progress: is told `received` whenever it changes.
+    on_progress: is told `received` whenever it changes.
     tag: the strong ETag of what the bytes came from; None when it is not known.
     """
 
-    def __init__(self, path: Path, stream: FileIO, size: int, sha256: str, progress: Callable[[int], None]) -> None:
+    def __init__(self, path: Path, stream: FileIO, size: int, sha256: str, on_progress: Callable[[int], None]) -> None:
         self.size = size
         self.received = 0
         self.tag: str | None = None
@@ -33,7 +33,7 @@ class Part:
         self._stream = stream
         self._sha256 = sha256
         self._digest = hashlib.sha256()
-        self._progress = progress
+        self._progress = on_progress
         stream.seek(0)
         while block := stream.read(BLOCK_BYTES):
             self._count(block)
@@ -84,7 +84,7 @@ class Part:
 
 @contextmanager
 def hold(
-    place: Path, size: int, sha256: str, *, waiting: Callable[[], None], progress: Callable[[int], None]
+    place: Path, size: int, sha256: str, *, waiting: Callable[[], None], on_progress: Callable[[int], None]
 ) -> Iterator[Part]:
     """The part of the file that is to stand at `place`, for this thread of this process alone.
 
@@ -95,7 +95,7 @@ def hold(
     # With the hash in its name, bytes of one version are never continued with those of another.
     path = place.with_name(f".{place.name}.{sha256[:8]}.part")
     with _locked(path, waiting) as stream:
-        part = Part(path, stream, size, sha256, progress)
+        part = Part(path, stream, size, sha256, on_progress)
         try:
             yield part
         finally:

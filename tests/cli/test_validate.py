@@ -73,7 +73,7 @@ class Service:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def verdicts(self, requests=1):
-        lines = validate.validate(self.url, requests, tell=lambda said: None)
+        lines = validate.validate(self.url, requests, on_message=lambda said: None)
         return {line.promise: (line.verdict, line.said) for line in lines}
 
 

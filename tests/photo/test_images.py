@@ -10,9 +10,9 @@ import pytest
 from PIL import ExifTags, Image, ImageCms
 
 from sam3d_bento.errors import BadRequest, RequestError, TooLarge, UnsupportedMedia
-from sam3d_bento.notices import Notice
 from sam3d_bento.photo import images
 from sam3d_bento.photo.images import WORKING_SIZE, decode
+from sam3d_bento.warning_codes import WarningCode
 
 LIMIT = 64_000_000
 LOSSLESS = {"PNG": {}, "WEBP": {"lossless": True}, "BMP": {}, "TIFF": {}}
@@ -65,7 +65,7 @@ def test_every_format_gives_the_picture(kind):
     assert photo.rgb.flags.writeable
     assert photo.alpha is None
     assert photo.original_size == (64, 48)
-    assert photo.notices == ()
+    assert photo.warnings == ()
 
 
 # --- what is refused
@@ -406,7 +406,7 @@ def test_of_several_frames_the_first_is_used_and_said(kind):
     further = [Image.new("RGB", (64, 48), (0, 0, shade)) for shade in (100, 200)]
     data = encode(Image.new("RGB", (64, 48), RED), kind, save_all=True, append_images=further)
     photo = decode(data, max_pixels=LIMIT)
-    assert photo.notices == (Notice.FIRST_FRAME_ONLY,)
+    assert photo.warnings == (WarningCode.FIRST_FRAME_ONLY,)
     assert np.abs(photo.rgb.astype(int) - RED).max() <= 10
 
 
@@ -414,14 +414,14 @@ def test_a_phones_multi_picture_jpeg_is_an_ordinary_photo():
     data = encode(scene(), "MPO", save_all=True, append_images=[Image.new("RGB", (32, 24))])
     photo = decode(data, max_pixels=LIMIT)
     assert difference(photo, scene()) < 6
-    assert photo.notices == ()
+    assert photo.warnings == ()
 
 
 def test_later_frames_are_not_visited():
     frames = [Image.new("RGB", (64, 48), (shade, 0, 0)) for shade in (50, 100, 150)]
     data = encode(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=40)
     third = [at for at in range(len(data)) if data.startswith(b"\x21\xf9\x04", at)][2]
-    assert decode(data[:third] + b"\xee" * 100, max_pixels=LIMIT).notices == (Notice.FIRST_FRAME_ONLY,)
+    assert decode(data[:third] + b"\xee" * 100, max_pixels=LIMIT).warnings == (WarningCode.FIRST_FRAME_ONLY,)
 
 
 # --- anything else

@@ -7,10 +7,10 @@ from PIL import ExifTags, Image, ImageDraw
 from scipy import ndimage
 
 from sam3d_bento.errors import BadRequest, NoObject
-from sam3d_bento.notices import Notice
 from sam3d_bento.photo.images import decode
 from sam3d_bento.photo.masks import clean, isolate, to_png
 from sam3d_bento.reconstruction import Mask, Photo
+from sam3d_bento.warning_codes import WarningCode
 
 BACKGROUND, RED, BLUE = (200, 200, 205), (180, 40, 30), (30, 60, 180)
 
@@ -52,20 +52,20 @@ def test_an_ordinary_photo_gives_its_object(mask_model):
     assert 0.4 < mask.coverage < 0.55  # cup and saucer
     assert mask.pixels[140, 280]  # the coffee
     assert not mask.pixels[[20, 20, 380, 380], [20, 580, 20, 580]].any()  # the table
-    assert mask.notices == ()
+    assert mask.warnings == ()
 
 
 @pytest.mark.parametrize("name", ["camera", "astronaut", "chelsea"])
 def test_an_object_that_goes_on_beyond_the_photo_is_noted(name, mask_model):
     mask = isolate(photo_of(getattr(skimage.data, name)()), None, mask_model)
-    assert mask.notices == (Notice.CUT_BY_FRAME,)
+    assert mask.warnings == (WarningCode.CUT_BY_FRAME,)
 
 
 @pytest.mark.parametrize("name", ["horse", "rocket", "cell"])
 def test_an_object_inside_the_photo_is_whole(name, mask_model):
     picture = getattr(skimage.data, name)()
     picture = soft_of(picture) if picture.dtype == bool else picture
-    assert isolate(photo_of(picture), None, mask_model).notices == ()
+    assert isolate(photo_of(picture), None, mask_model).warnings == ()
 
 
 @pytest.mark.parametrize("name", ["brick", "gravel", "moon", "text"])
@@ -97,14 +97,14 @@ def test_a_hole_stays_a_hole(mask_model):
 
 def test_of_two_objects_the_larger_is_kept_and_said(mask_model):
     mask = isolate(drawing(((40, 160, 240, 360), RED), ((320, 200, 450, 330), BLUE)), None, mask_model)
-    assert mask.notices == (Notice.SEVERAL_OBJECTS,)
+    assert mask.warnings == (WarningCode.SEVERAL_OBJECTS,)
     assert mask.pixels[260, 140]
     assert not mask.pixels[:, 300:].any()
 
 
 def test_an_object_cut_in_half_is_noted(mask_model):
     mask = isolate(drawing(((-150, 130, 200, 400), RED)), None, mask_model)
-    assert mask.notices == (Notice.CUT_BY_FRAME,)
+    assert mask.warnings == (WarningCode.CUT_BY_FRAME,)
     assert mask.pixels[260, 0]
 
 
@@ -243,7 +243,7 @@ def test_an_uploaded_mask_goes_before_everything_and_is_used_as_it_is(mask_model
     mask = isolate(photo, photo_of(soft_of(wish)), mask_model)
     assert mask.source == "upload"
     assert np.array_equal(mask.pixels, wish)
-    assert mask.notices == ()
+    assert mask.warnings == ()
 
 
 def test_an_uploaded_mask_may_be_grey_or_alpha(mask_model):
@@ -287,7 +287,7 @@ def test_an_upright_mask_fits_a_large_turned_photo(mask_model):
     assert mask.pixels.shape == photo.rgb.shape[:2] == (2048, 1367)
     assert mask.pixels[:1020].all()
     assert not mask.pixels[1030:].any()
-    assert mask.notices == (Notice.CUT_BY_FRAME,)
+    assert mask.warnings == (WarningCode.CUT_BY_FRAME,)
 
 
 # --- the PNG

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from sam3d_bento.serverless.handler import Handler
-from sam3d_bento.serving.worker.state import State
+from sam3d_bento.serving.worker.state import WorkerState
 from tests.support.waiting import until
 
 SECRET = "s3cr3t"
@@ -39,7 +39,7 @@ def left_behind(backend):
 
 
 def test_a_job_that_arrives_while_the_engine_loads_waits_and_is_answered(handle):
-    assert handle.backend.worker.state is State.STARTING
+    assert handle.backend.worker.state is WorkerState.STARTING
     answer = handle(image=encoded("nap:0"), seed=5)
     assert base64.b64decode(answer["glb_base64"]) == b"glTFnap:0"
     assert answer["engine"] == "fake"

@@ -5,7 +5,7 @@ import time
 import pytest
 from starlette.testclient import TestClient
 
-from sam3d_bento.serving.worker.state import State
+from sam3d_bento.serving.worker.state import WorkerState
 from sam3d_bento.serving.worker.workdir import WorkDir
 from sam3d_bento.serving.worker.worker import Worker
 from sam3d_bento.settings import Settings
@@ -68,7 +68,7 @@ def serve(settings, monkeypatch):
         while clients:
             clients.pop().__exit__(None, None, None)
 
-    def start(loader="tests.support.fake_runner:FakeRunner", wait_for=(State.READY,), **changes):
+    def start(loader="tests.support.fake_runner:FakeRunner", wait_for=(WorkerState.READY,), **changes):
         stop()
         changed = settings.model_copy(update=changes)
         monkeypatch.setattr(service, "settings", changed)

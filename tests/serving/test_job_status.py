@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from sam3d_bento.errors import Cancelled, EngineLost
-from sam3d_bento.serving.job_status import HISTORY, STEP, FollowedJob, State
+from sam3d_bento.serving.job_status import HISTORY, STEP, FollowedJob, JobState
 from sam3d_bento.serving.worker.job import Job
 from sam3d_bento.serving.worker.worker import Worker
 from sam3d_bento.submission import Submission
@@ -37,13 +37,13 @@ async def heard(followed, after=None):
 
 
 def know_the_pace(worker, seconds):
-    worker.pace.learn({"reconstruct": seconds})
+    worker.run_times.learn({"reconstruct": seconds})
 
 
 async def test_a_waiting_job_tells_its_place_and_when_it_will_be_through(worker, new_job):
     first, second = new_job(), new_job()
     followed = FollowedJob(second, worker)
-    assert (followed.now.state, followed.now.position) == (State.QUEUED, 1)
+    assert (followed.now.state, followed.now.position) == (JobState.QUEUED, 1)
     assert followed.now.estimated_seconds is None, "no run is known yet"
     know_the_pace(worker, 10.0)
     assert followed.now.estimated_seconds == 20.0, "the one before it, and its own"
@@ -60,7 +60,7 @@ async def test_a_running_job_tells_its_stage_and_what_is_left(worker, new_job):
     job.queue_seconds = 1.5
     job.advance("reconstruct", 0.25)
     now = followed.now
-    assert (now.state, now.stage, now.stage_fraction, now.fraction) == (State.RUNNING, "reconstruct", 0.25, 0.25)
+    assert (now.state, now.stage, now.stage_fraction, now.fraction) == (JobState.RUNNING, "reconstruct", 0.25, 0.25)
     assert (now.position, now.estimated_seconds) == (None, 7.5)
     assert set(now.seconds) == {"queue", "reconstruct"}
     assert now.seconds["queue"] == 1.5
@@ -78,7 +78,7 @@ async def test_an_event_is_made_when_somebody_who_looks_would_see_a_difference(w
     followed.done(REPORT)
     moments = await heard(followed, after=0)
     assert [moment.number for moment in moments] == [1, 2, 3, 4]
-    assert [moment.state for moment in moments] == [State.QUEUED, State.RUNNING, State.RUNNING, State.DONE]
+    assert [moment.state for moment in moments] == [JobState.QUEUED, JobState.RUNNING, JobState.RUNNING, JobState.DONE]
     assert [moment.fraction for moment in moments] == [0.0, 0.1, pytest.approx(0.1 + 2 * STEP), 1.0]
 
 
@@ -110,16 +110,16 @@ async def test_of_more_events_than_are_kept_the_last_ones_are_heard_and_nothing_
     moments = await heard(followed, after=0)
     assert len(moments) == HISTORY
     assert [moment.number for moment in moments] == list(range(2 * HISTORY + 3 - HISTORY, 2 * HISTORY + 3))
-    assert (moments[-1].state, moments[-1].seconds) == (State.DONE, REPORT["seconds"])
+    assert (moments[-1].state, moments[-1].seconds) == (JobState.DONE, REPORT["seconds"])
 
 
 async def test_silence_is_said(worker, new_job):
     followed = FollowedJob(new_job(), worker)
     events = followed.events(None, heartbeat_seconds=0.01)
-    assert (await anext(events)).state is State.QUEUED
+    assert (await anext(events)).state is JobState.QUEUED
     assert await anext(events) is None
     followed.failed(EngineLost("Gone."))
-    assert (await anext(events)).state is State.FAILED
+    assert (await anext(events)).state is JobState.FAILED
     with pytest.raises(StopAsyncIteration):
         await anext(events)
 
@@ -128,7 +128,7 @@ async def test_a_waiting_job_is_cancelled_at_once(worker, new_job):
     job = new_job()
     followed = FollowedJob(job, worker)
     followed.cancel()
-    assert (followed.now.state, followed.ended) == (State.CANCELLED, True)
+    assert (followed.now.state, followed.ended) == (JobState.CANCELLED, True)
     assert isinstance(followed.error, Cancelled)
     assert worker.queue.waiting == 0
     followed.cancel()
@@ -142,10 +142,10 @@ async def test_a_running_job_is_cancelled_when_its_worker_has_ended_it(worker, n
     job.advance("mask", 0.5)
     followed.cancel()
     assert job.cancelled.is_set()
-    assert (followed.now.state, followed.ended) == (State.RUNNING, False)
+    assert (followed.now.state, followed.ended) == (JobState.RUNNING, False)
     reached = followed.now.fraction
     followed.failed(Cancelled("It was."))
-    assert (followed.now.state, followed.now.fraction) == (State.CANCELLED, reached), "its bar stays where it was"
+    assert (followed.now.state, followed.now.fraction) == (JobState.CANCELLED, reached), "its bar stays where it was"
 
 
 async def test_the_first_end_counts(worker, new_job):
@@ -154,7 +154,7 @@ async def test_the_first_end_counts(worker, new_job):
     first = Cancelled("Nobody wants it.")
     followed.failed(first)
     followed.failed(EngineLost("Too late."))
-    assert (followed.error, followed.now.state) == (first, State.CANCELLED)
+    assert (followed.error, followed.now.state) == (first, JobState.CANCELLED)
     job.advance("mask", 0.5)
     followed.refresh()
     assert followed.now.number == 2, "no event follows the last one"

@@ -8,9 +8,9 @@ from sam3d_bento.errors import KeyReused, NotFound
 from sam3d_bento.options import Options
 from sam3d_bento.serving import jobs as module
 from sam3d_bento.serving.assets.folder import AssetFolder
-from sam3d_bento.serving.job_status import State
+from sam3d_bento.serving.job_status import JobState
 from sam3d_bento.serving.jobs import Claim, Jobs
-from sam3d_bento.serving.worker.state import State as WorkerState
+from sam3d_bento.serving.worker.state import WorkerState
 from sam3d_bento.submission import Submission
 
 pytestmark = pytest.mark.anyio
@@ -50,7 +50,7 @@ async def test_a_claim_is_of_the_whole_input(jobs):
 async def test_a_result_that_cannot_be_stored_is_the_jobs_problem(jobs, settings):
     settings.output_dir.write_text("no folder")
     job = await ended(jobs.submit(Submission(b"nap:0"), "test"))
-    assert (job.now.state, job.error.code) == (State.FAILED, "internal")
+    assert (job.now.state, job.error.code) == (JobState.FAILED, "internal")
     assert str(settings.output_dir) not in job.error.detail
 
 
@@ -62,13 +62,13 @@ async def test_a_listener_that_is_slow_gets_the_last_events_in_order_and_the_end
     later = [moment async for moment in listening]
     numbers = [first.number, *(moment.number for moment in later)]
     assert numbers == sorted(set(numbers))
-    assert later[-1].state is State.DONE
+    assert later[-1].state is JobState.DONE
 
 
 async def test_who_hears_nothing_for_a_while_is_told_so(jobs):
     jobs.submit(Submission(b"nap:30"), "test")
     waiting = jobs.submit(Submission(b"nap:0"), "test")
     heard = waiting.events(None, 0.01)
-    assert (await anext(heard)).state is State.QUEUED
+    assert (await anext(heard)).state is JobState.QUEUED
     silence = [await anext(heard) for _ in range(8)]
     assert silence[-1] is None

@@ -22,14 +22,14 @@ class FakeRunner:
     def __init__(self, settings):
         self.runs = 0
 
-    def run(self, submission, report, keep=None):
+    def run(self, submission, on_progress, on_reconstruction=None):
         self.runs += 1
         verb, _, argument = submission.photo.decode().partition(":")
-        report("decode", 0.0)
+        on_progress("decode", 0.0)
         if verb == "nap":  # honest work: tells of itself, and ends early when cancelled
             until = time.monotonic() + float(argument)
             while time.monotonic() < until:
-                report("reconstruct", 0.5)
+                on_progress("reconstruct", 0.5)
                 time.sleep(0.01)
         elif verb == "hang":  # native code that never comes back
             while True:
@@ -48,9 +48,9 @@ class FakeRunner:
             Path(tempfile.mkdtemp(), "left-behind").write_bytes(b"x")
             if argument:
                 os._exit(1)
-        if keep:
-            keep(FakeReconstruction(submission.photo))
-        report("export", 1.0)
+        if on_reconstruction:
+            on_reconstruction(FakeReconstruction(submission.photo))
+        on_progress("export", 1.0)
         report_fields = {
             "engine": "fake",
             "engine_version": "fake/1",

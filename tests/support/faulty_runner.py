@@ -14,10 +14,10 @@ class FaultyPreview(FakeRunner):
         self._pipeline = Pipeline.load(settings)
         self.info = self._pipeline.info
 
-    def run(self, submission, report, keep=None):
+    def run(self, submission, on_progress, on_reconstruction=None):
         verb, _, argument = submission.photo[:100].partition(b":")
         if b"\0" in verb:
-            return self._pipeline.run(submission, report, keep)
+            return self._pipeline.run(submission, on_progress, on_reconstruction)
         if verb == b"oom":
             raise GpuOutOfMemory("The GPU's memory did not suffice for this photo. Try again, or choose a smaller one.")
         if verb == b"stuck":  # native code that never comes back and never lets go of the interpreter
@@ -26,5 +26,5 @@ class FaultyPreview(FakeRunner):
             with tempfile.NamedTemporaryFile() as file:
                 while True:
                     file.write(bytes(100_000))
-        result = super().run(submission, report, keep)
+        result = super().run(submission, on_progress, on_reconstruction)
         return type(result)(b"glTF" + bytes(int(argument)), result.report) if verb == b"large" else result

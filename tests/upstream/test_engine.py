@@ -60,8 +60,8 @@ def expected(engine, shot):
     return run(engine, shot)
 
 
-def run(engine, shot, seed=3, tick=lambda fraction: None, options=OPTIONS):
-    return engine.reconstruct(*shot, options, seed, tick, splats=True)
+def run(engine, shot, seed=3, on_progress=lambda fraction: None, options=OPTIONS):
+    return engine.reconstruct(*shot, options, seed, on_progress, splats=True)
 
 
 def assert_equal(one, other):
@@ -176,12 +176,12 @@ def test_a_fault_of_ours_is_not_taken_for_the_gpus(engine, shot, expected, fail)
 
 @pytest.mark.parametrize("share", [0.05, 0.15, 0.45, 0.8])
 def test_a_cancelled_run_frees_what_it_held_and_the_next_is_bit_equal(engine, shot, expected, share):
-    def tick(fraction):
+    def on_progress(fraction):
         if fraction >= share:
             raise Cancelled("The job was cancelled.")
 
     with pytest.raises(Cancelled) as caught:
-        run(engine, shot, seed=99, tick=tick)
+        run(engine, shot, seed=99, on_progress=on_progress)
     traceback = caught.value.__traceback__
     while traceback.tb_next is not None:
         traceback = traceback.tb_next
@@ -198,7 +198,7 @@ def test_an_error_for_the_caller_passes_as_it_is(engine, shot):
 
 def test_quality_means_steps(engine, shot):
     told = []
-    result = run(engine, shot, tick=told.append, options=Options(quality="standard"))
+    result = run(engine, shot, on_progress=told.append, options=Options(quality="standard"))
     assert (result.details["steps"], result.details["shortcut"]) == ([25, 25], False)
     assert len(set(told)) > 50
 

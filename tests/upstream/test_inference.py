@@ -236,7 +236,7 @@ def test_progress_grows_with_every_step_of_both_generators(inference, photo):
     from sam3d_bento.engines.sam3d.inference import Steps
 
     told = []
-    inference(*photo, SEED, steps=Steps(5, 6), splats=True, tick=told.append)
+    inference(*photo, SEED, steps=Steps(5, 6), splats=True, on_progress=told.append)
     assert told == sorted(told)
     assert len(set(told)) >= 5 + 6 + 7  # and more for the stages and the decoders' layers
     assert told[0] == 0.0
@@ -261,12 +261,12 @@ def test_a_run_that_is_stopped_leaves_the_engine_as_it_was(inference, own_output
 
     counts = {name: inference.pipeline.models[name].inference_steps for name in ("ss_generator", "slat_generator")}
 
-    def tick(fraction):
+    def on_progress(fraction):
         if fraction >= share:
             raise Stop
 
     with pytest.raises(Stop):
-        inference(*photo, 99, steps=Steps(11, 13), splats=True, tick=tick)
+        inference(*photo, 99, steps=Steps(11, 13), splats=True, on_progress=on_progress)
     assert counts == {name: inference.pipeline.models[name].inference_steps for name in counts}
     assert_same(inference(*photo, SEED, steps=steps, splats=True), own_output)
 

@@ -36,7 +36,7 @@ class Arriving:
     @contextmanager
     def __call__(self, content=CONTENT, already=b""):
         sha256 = hashlib.sha256(content).hexdigest()
-        with hold(self.place, len(content), sha256, waiting=lambda: None, progress=lambda received: None) as part:
+        with hold(self.place, len(content), sha256, waiting=lambda: None, on_progress=lambda received: None) as part:
             part.append(already)
             yield part
 

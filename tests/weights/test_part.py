@@ -17,8 +17,8 @@ def place(tmp_path):
     return tmp_path / "net.onnx"
 
 
-def held(place, content=CONTENT, waiting=lambda: None, progress=lambda received: None):
-    return hold(place, len(content), hashlib.sha256(content).hexdigest(), waiting=waiting, progress=progress)
+def held(place, content=CONTENT, waiting=lambda: None, on_progress=lambda received: None):
+    return hold(place, len(content), hashlib.sha256(content).hexdigest(), waiting=waiting, on_progress=on_progress)
 
 
 def names(place):
@@ -27,7 +27,7 @@ def names(place):
 
 def test_a_file_gets_its_name_only_when_it_is_whole(place):
     arrived = []
-    with held(place, progress=arrived.append) as part:
+    with held(place, on_progress=arrived.append) as part:
         part.append(CONTENT[:1000])
         assert names(place) == [f".net.onnx.{SHA256[:8]}.part"]
         with pytest.raises(WeightsError, match=r"it has 1,000 bytes; it should have 80,000"):

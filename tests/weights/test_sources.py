@@ -40,7 +40,7 @@ def bring(tmp_path):
     def bring(source, token=None, already=b""):
         place = tmp_path / "net.onnx"
         sha256 = hashlib.sha256(CONTENT).hexdigest()
-        with hold(place, len(CONTENT), sha256, waiting=lambda: None, progress=lambda received: None) as part:
+        with hold(place, len(CONTENT), sha256, waiting=lambda: None, on_progress=lambda received: None) as part:
             part.append(already)
             source.bring(part, token)
             part.move_to(place)

@@ -224,7 +224,7 @@ def test_progress_tells_the_bytes_that_are_there(site, offer, tmp_path):
     (tmp_path / "there.onnx").write_bytes(CONTENT)
     offer(file(on(site, "/net"), content=content), file(name="there.onnx"))
     told = []
-    fetch("test", tmp_path, lambda line: None, progress=lambda file, received: told.append((file.name, received)))
+    fetch("test", tmp_path, lambda line: None, on_progress=lambda file, received: told.append((file.name, received)))
     assert [received / BLOCK_BYTES for name, received in told if name == NAME] == [1, 2, 3]
     assert ("there.onnx", len(CONTENT)) in told
 

@@ -11,11 +11,11 @@ from sam3d_bento.arrays import Float32
 from sam3d_bento.engines.preview import shapes
 from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.canvas import cut_out
-from sam3d_bento.engines.preview.shapes.model import Model
-from sam3d_bento.notices import Notice
+from sam3d_bento.engines.preview.shapes.posed_mesh import PosedMesh
 from sam3d_bento.options import Options
-from sam3d_bento.progress import Tick, part, silent
+from sam3d_bento.progress import OnProgress, part, silent
 from sam3d_bento.reconstruction import Mask, Photo, Pose, Reconstruction
+from sam3d_bento.warning_codes import WarningCode
 
 CAMERA_FRAME = "camera: x right, y up, looking along -z"
 
@@ -46,7 +46,7 @@ class PreviewEngine:
         self.reconstruct(photo, mask, Options(shape="puff"), 0, silent)
 
     def reconstruct(
-        self, photo: Photo, mask: Mask, options: Options, seed: int, tick: Tick, *, splats: bool = False
+        self, photo: Photo, mask: Mask, options: Options, seed: int, on_progress: OnProgress, *, splats: bool = False
     ) -> Reconstruction:
         """See `Engine.reconstruct`. `seed` is not used, as nothing here is drawn at random; there are no splats.
 
@@ -54,23 +54,27 @@ class PreviewEngine:
         field of view over the photo's longer side and where it comes from, and the cells (columns, rows) of the grid.
         `pose` puts the object back before the camera. Raises NoObject for an empty mask.
         """
-        tick(0.0)
+        on_progress(0.0)
         canvas = cut_out(photo, mask)
-        tick(0.1)
+        on_progress(0.1)
         model, details = shapes.model(
-            canvas, Camera.of(photo), options.shape, part(tick, 0.1, 0.9), calibrated=photo.focal_length is not None
+            canvas,
+            Camera.of(photo),
+            options.shape,
+            part(on_progress, 0.1, 0.9),
+            calibrated=photo.focal_length is not None,
         )
-        tick(0.9)
-        notices = [Notice.SHAPE_GUESSED]
+        on_progress(0.9)
+        warnings = [WarningCode.SHAPE_GUESSED]
         if options.quality != "standard":
-            notices.append(Notice.QUALITY_IGNORED)
+            warnings.append(WarningCode.QUALITY_IGNORED)
         vertices, pose = _in_unit_cube(model)
         result = Reconstruction(
             vertices=vertices,
             faces=model.faces,
             colours=model.colours,
             pose=pose,
-            notices=tuple(notices),
+            warnings=tuple(warnings),
             details={
                 **details,
                 "observed_fraction": round(model.observed_fraction(), 3),
@@ -79,11 +83,11 @@ class PreviewEngine:
                 "grid": list(canvas.distance.shape[::-1]),
             },
         )
-        tick(1.0)
+        on_progress(1.0)
         return result
 
 
-def _in_unit_cube(model: Model) -> tuple[Float32, Pose]:
+def _in_unit_cube(model: PosedMesh) -> tuple[Float32, Pose]:
     """The vertices (V, 3) upright, centred at the origin, the longest extent 1; and where that stood."""
     upright = model.vertices @ model.axes
     low, high = upright.min(0), upright.max(0)

@@ -18,10 +18,10 @@ from sam3d_bento.engines.sam3d.inference import NO_GPU, STANDARD, Inference, Ste
 from sam3d_bento.engines.sam3d.loading import checkpoints
 from sam3d_bento.engines.sam3d.memory.profiles import PROFILES
 from sam3d_bento.errors import EngineLost, GpuOutOfMemory, NotReady, Sam3DError
-from sam3d_bento.notices import Notice
 from sam3d_bento.options import Options
-from sam3d_bento.progress import Tick, silent
+from sam3d_bento.progress import OnProgress, silent
 from sam3d_bento.reconstruction import Mask, Photo, Reconstruction
+from sam3d_bento.warning_codes import WarningCode
 
 # draft: four shortcut steps are 4 evaluations of the first network, where 25 with guidance are 44.
 STEPS = {"draft": Steps(4, 12, shortcut=True), "standard": STANDARD, "high": Steps(50, 50)}
@@ -100,7 +100,7 @@ class Sam3dEngine:
             raise NotReady("The GPU's memory does not suffice to load the network.") from exc
 
     def reconstruct(
-        self, photo: Photo, mask: Mask, options: Options, seed: int, tick: Tick, *, splats: bool = False
+        self, photo: Photo, mask: Mask, options: Options, seed: int, on_progress: OnProgress, *, splats: bool = False
     ) -> Reconstruction:
         """See `engines.Engine`.
 
@@ -113,7 +113,7 @@ class Sam3dEngine:
         try:
             result = self._in_two_attempts(
                 lambda inference: inference.generate_single_object(
-                    photo.rgb, mask.pixels, seed, steps=steps, splats=splats, tick=tick
+                    photo.rgb, mask.pixels, seed, steps=steps, splats=splats, on_progress=on_progress
                 )
             )
         except EngineLost:  # every further call to the GPU would fail
@@ -125,7 +125,7 @@ class Sam3dEngine:
             raise
         self._rest()
         if options.shape != "auto":
-            result = replace(result, notices=(*result.notices, Notice.SHAPE_IGNORED))
+            result = replace(result, warnings=(*result.warnings, WarningCode.SHAPE_IGNORED))
         spent = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in self._loaded.seconds.items())
         log.info("seconds of each stage: %s", spent)
         return result

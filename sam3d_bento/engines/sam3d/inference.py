@@ -20,7 +20,7 @@ from sam3d_bento.engines.sam3d import upstream
 from sam3d_bento.engines.sam3d.loading import checkpoints
 from sam3d_bento.engines.sam3d.memory.profiles import PROFILES, STAGES, Profile, Stage, fitting
 from sam3d_bento.errors import NoObject, NotReady
-from sam3d_bento.progress import Tick, silent
+from sam3d_bento.progress import OnProgress, silent
 from sam3d_bento.reconstruction import Reconstruction
 
 
@@ -129,19 +129,19 @@ class Inference:
         *,
         steps: Steps = STANDARD,
         splats: bool = False,
-        tick: Tick = silent,
+        on_progress: OnProgress = silent,
     ) -> dict[str, Any]:
         """Upstream's `run`: its dictionary of tensors, without a GLB. Arguments as in `generate_single_object`."""
         started: dict[Stage, float] = {}
 
-        def watch(stage: Stage, fraction: float) -> None:
+        def on_stage_progress(stage: Stage, fraction: float) -> None:
             if stage not in started:
                 started[stage] = time.perf_counter()
                 self.stage = stage
             begin = _END[STAGES[STAGES.index(stage) - 1]] if stage != "depth" else 0.0
-            tick(begin + (_END[stage] - begin) * fraction)
+            on_progress(begin + (_END[stage] - begin) * fraction)
 
-        self.pipeline.watch = watch
+        self.pipeline.on_progress = on_stage_progress
         torch = self._torch
         try:
             with upstream.computing_on(self.device), self._in_its_stream():
@@ -173,7 +173,7 @@ class Inference:
         *,
         steps: Steps = STANDARD,
         splats: bool = False,
-        tick: Tick = silent,
+        on_progress: OnProgress = silent,
     ) -> Reconstruction:
         """The masked object as a coloured mesh, with its pose, and with gaussians if `splats`.
 
@@ -182,12 +182,12 @@ class Inference:
         of the depth model's. Equal arguments give equal results: bit for bit on a CPU; on a GPU up to rounding, because
         upstream's mesh extraction adds there in no fixed order.
 
-        Raises NoObject, BadResult, whatever `tick` raises, and the GPU's own errors.
+        Raises NoObject, BadResult, whatever `on_progress` raises, and the GPU's own errors.
         """
         # Only now: it would import torch before the checkpoints were looked at.
         from sam3d_bento.engines.sam3d.result import to_reconstruction
 
-        output = self(image, mask, seed, pointmap, steps=steps, splats=splats, tick=tick)
+        output = self(image, mask, seed, pointmap, steps=steps, splats=splats, on_progress=on_progress)
         details = {
             "voxels": len(output["coords"]),
             "voxels_before_pruning": len(output["coords_original"]),
@@ -225,7 +225,7 @@ class Inference:
             callers.wait_stream(self._stream)
 
     def _forget(self) -> None:
-        self.pipeline.watch = lambda stage, fraction: None
+        self.pipeline.on_progress = lambda stage, fraction: None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -25,17 +25,17 @@ from sam3d_bento.engines.sam3d.upstream import overridden
 class WatchedSolver:
     """An ODE solver of upstream's that tells of each step.
 
-    report: told the finished share. solving: what holds during a solve, also one that is broken off.
+    on_progress: called with the finished share. solving: what holds during a solve, also one that is broken off.
     """
 
     def __init__(
         self,
         solver: Any,
-        report: Callable[[float], None],
+        on_progress: Callable[[float], None],
         solving: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         self._solver = solver
-        self._report = report
+        self._on_progress = on_progress
         self._solving = solving
 
     def solve_iter(self, dynamics: Any, start: Any, times: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
@@ -43,7 +43,7 @@ class WatchedSolver:
         steps = len(times) - 1
         with self._solving():
             for index, state in enumerate(self._solver.solve_iter(dynamics, start, times, *args, **kwargs)):
-                self._report((index + 1) / steps)
+                self._on_progress((index + 1) / steps)
                 yield state
 
 

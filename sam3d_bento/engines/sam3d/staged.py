@@ -25,7 +25,7 @@ from sam3d_bento.engines.sam3d.memory.residency import Residency
 from sam3d_bento.errors import BadResult, NoObject
 
 # Told the stage and its finished share, 0..1; may raise to end the run.
-Watch = Callable[[Stage, float], None]
+OnStageProgress = Callable[[Stage, float], None]
 
 log = logging.getLogger("sam3d_bento.sam3d")
 
@@ -42,7 +42,7 @@ class StagedPipeline(InferencePipelinePointMap):
     UNDER_AUTOCAST = ("ShortCut", "EmbedderFuser", "SparseStructureDecoderTdfyWrapper")
 
     residency: Residency
-    watch: Watch
+    on_progress: OnStageProgress
 
     def __init__(self, *, compute_device: str, cast: bool, **kwargs: Any) -> None:
         self.compute_device = torch.device(compute_device)
@@ -105,11 +105,11 @@ class StagedPipeline(InferencePipelinePointMap):
             "slat_generator": ("slat_sample", sampling.sparse),
         }
         for part, (stage, replayed) in samplers.items():
-            generator, report = parts[part], partial(self._tell, stage)
+            generator, on_progress = parts[part], partial(self._tell, stage)
             solving: Callable[[], Any] = nullcontext
             if self.compute_device.type == "cuda":
                 solving = partial(replayed, generator.reverse_fn.backbone, CudaRecorder)
-            generator._solver = sampling.WatchedSolver(generator._solver, report, solving)
+            generator._solver = sampling.WatchedSolver(generator._solver, on_progress, solving)
         parts["ss_decoder"].register_forward_hook(_refuse_nothing)
         decoders: dict[Part, Stage] = {"slat_decoder_mesh": "mesh", "slat_decoder_gs": "gaussians"}
         for part, stage in decoders.items():
@@ -161,11 +161,11 @@ class StagedPipeline(InferencePipelinePointMap):
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _tell(self, stage: Stage, done: float, *hooked: Any) -> None:
-        """Call the `watch` of the run. hooked: what torch hands to a forward hook."""
-        self.watch(stage, done)
+        """Call the `on_progress` of the run. hooked: what torch hands to a forward hook."""
+        self.on_progress(stage, done)
 
     def _enter(self, stage: Stage) -> None:
-        self.watch(stage, 0.0)
+        self.on_progress(stage, 0.0)
         self.residency.enter(stage)
 
     def _with_steps_restored(self, name: str, method: Any, *args: Any, **kwargs: Any) -> Any:

@@ -22,7 +22,7 @@ WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3}
 
 
 @dataclass(frozen=True)
-class Model:
+class TexturedMesh:
     """A textured mesh in the frame of `Reconstruction`; vertices are doubled along the texture's seams.
 
     positions, normals (N, 3) and uv (N, 2) float32, (0, 0) the image's top left; faces (F, 3) int32;
@@ -60,7 +60,7 @@ def is_plain(document: dict[str, Any]) -> bool:
     return not document.get("extensionsRequired") or document["extensionsRequired"] == ["EXT_texture_webp"]
 
 
-def read(glb: bytes) -> Model:
+def read(glb: bytes) -> TexturedMesh:
     """The model in a GLB of `export`'s whose geometry is not compressed. Raises BadRequest for another."""
     document = describe(glb)
     if not is_plain(document):
@@ -82,7 +82,7 @@ def read(glb: bytes) -> Model:
         primitive = document["meshes"][0]["primitives"][0]
         attributes = primitive["attributes"]
         image = document["images"][0]
-        return Model(
+        return TexturedMesh(
             positions=array(attributes["POSITION"]).astype(np.float32),
             normals=array(attributes["NORMAL"]).astype(np.float32),
             uv=array(attributes["TEXCOORD_0"]).astype(np.float32),

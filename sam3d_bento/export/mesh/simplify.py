@@ -16,7 +16,7 @@ from sam3d_bento.export.mesh.coarsen import coarsen
 from sam3d_bento.export.mesh.components import components
 from sam3d_bento.export.mesh.hidden import visible
 from sam3d_bento.export.mesh.surface import Surface, face_areas, lengths, referenced
-from sam3d_bento.progress import Tick, silent
+from sam3d_bento.progress import OnProgress, silent
 
 Mesh = tuple[Float32, Int32]
 
@@ -51,14 +51,14 @@ def simplify(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
     return _fine(reduced.vertices, reduced.faces, target_faces)
 
 
-def simplify_visible(dense: Surface, target_faces: int, tick: Tick = silent) -> Mesh:
+def simplify_visible(dense: Surface, target_faces: int, on_progress: OnProgress = silent) -> Mesh:
     """What `simplify` does for the faces of `dense` that can be seen from outside; none is spent on the others."""
     if len(dense.faces) <= target_faces:
         return dense.vertices, dense.faces
     reduced = _coarse(dense.vertices, dense.faces, target_faces)
-    tick(0.3)
+    on_progress(0.3)
     seen = visible(dense, dense.faces[reduced.origins], reduced.faces)
-    tick(0.6)
+    on_progress(0.6)
     used, faces = referenced(len(reduced.vertices), reduced.faces[seen])
     return _fine(reduced.vertices[used], faces, target_faces)
 

@@ -13,7 +13,7 @@ from sam3d_bento.export.mesh.surface import mix, unit
 from sam3d_bento.export.parallel import in_order
 from sam3d_bento.export.texture.colour_source import ColourSource
 from sam3d_bento.export.texture.fill import fill
-from sam3d_bento.progress import Tick, silent
+from sam3d_bento.progress import OnProgress, silent
 
 
 def bake(
@@ -23,7 +23,7 @@ def bake(
     faces: Int32,
     source: ColourSource,
     size: int,
-    tick: Tick = silent,
+    on_progress: OnProgress = silent,
 ) -> UInt8:
     """The base-colour texture, (size, size, 3) uint8 sRGB, row 0 where uv's second coordinate is 0.
 
@@ -52,5 +52,5 @@ def bake(
     for index, colours in in_order(coloured, batches()):
         image[index] = colours  # in the order of the batches: where faces meet, a texel comes several times
         done += len(index)
-        tick(min(done / painted.size, 1.0))
+        on_progress(min(done / painted.size, 1.0))
     return fill(image.reshape(size, size, 3), painted.reshape(size, size))

@@ -13,7 +13,7 @@ from sam3d_bento.submission import Asset
 log = logging.getLogger("sam3d_bento.results")
 
 
-async def keep(assets: Assets, job: Job, asset: Asset) -> dict[str, Any]:
+async def store(assets: Assets, job: Job, asset: Asset) -> dict[str, Any]:
     """Store what the job made; its report, with the stored asset's `id`. The job's reconstruction is closed.
 
     Raises Internal, StorageFull or StorageUnavailable.

@@ -1,4 +1,4 @@
-"""An id for every request, and a log line at its start and its end: the ASGI wrapper `Requests`, the outermost of ours.
+"""An id for every request, and a log line at its start and its end: the ASGI middleware `AccessLog`, our outermost.
 
 It takes the client's `X-Request-Id` or draws one, and returns it with every response.
 """
@@ -23,7 +23,7 @@ LOGGED_PREFIX = "/api/"  # probes and metrics come every few seconds and say not
 log = logging.getLogger("sam3d_bento.requests")
 
 
-class Requests:
+class AccessLog:
     """See the module's docstring."""
 
     def __init__(self, app: ASGIApp) -> None:

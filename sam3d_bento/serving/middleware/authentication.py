@@ -1,4 +1,4 @@
-"""Who may use the API, where SAM3D_API_KEYS_FILE names a file of keys: the ASGI wrapper `Doorkeeper`.
+"""Who may use the API, where SAM3D_API_KEYS_FILE names a file of keys: the ASGI wrapper `Authentication`.
 
 Closed unless it is named here. Open are what says whether the service works (`/health`, `/livez`, `/readyz`), the
 studio's page, the description of the API, and reading what an id names: a result's files and a job's state. An id has
@@ -25,7 +25,7 @@ METRICS = "/metrics"
 CHALLENGE = 'Bearer realm="sam3d"'
 
 
-class Doorkeeper:
+class Authentication:
     """See the module's docstring. A refused request's body is not read."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -1,4 +1,4 @@
-"""Problem documents for errors that are not ours: the ASGI wrapper `Problems`.
+"""Problem documents for errors that are not ours: the ASGI wrapper `ProblemDetails`.
 
 It gives everything that leaves the service with a status of 400 or more and is no problem document yet (BentoML's own
 JSON and plain text, the router's 404 and 405) the one wire shape.
@@ -30,7 +30,7 @@ KEPT_HEADERS = {"allow", "content-range", "www-authenticate"}  # part of what th
 HEALTH_REPORT = (503, "/health")  # has a shape of its own: the state of the service, not the fault of a request
 
 # Errors that were not made by this package come with a text for developers; these are for people.
-FOREIGN: dict[int, Sam3DError] = {
+GENERIC_ERRORS: dict[int, Sam3DError] = {
     error.status: error
     for error in (
         BadRequest("The request is not understood."),
@@ -47,7 +47,7 @@ FOREIGN: dict[int, Sam3DError] = {
 }
 
 
-class Problems:
+class ProblemDetails:
     """Gives every error response that is not a problem document yet the one shape."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -71,7 +71,7 @@ class Problems:
 
     async def _replace(self, message: Message, scope: Scope, receive: Receive, send: Send) -> None:
         status = message["status"]
-        error = FOREIGN.get(status) or FOREIGN[400 if status < 500 else 500]
+        error = GENERIC_ERRORS.get(status) or GENERIC_ERRORS[400 if status < 500 else 500]
         replacement = problems.response(error, request_id(Request(scope)), status)
         original = Headers(raw=message["headers"])
         for name in KEPT_HEADERS & set(original):

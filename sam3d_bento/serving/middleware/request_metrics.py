@@ -1,4 +1,4 @@
-"""Counts every request by its route: the ASGI wrapper `Measured`, inside `Requests`."""
+"""Counts every request by its route: the ASGI wrapper `RequestMetrics`, inside `AccessLog`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NO_ROUTE = "none"
 NO_STATUS = "none"
 
 
-class Measured:
+class RequestMetrics:
     """See the module's docstring. routes: of the app that BentoML mounts; requests are counted by them."""
 
     def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute]) -> None:

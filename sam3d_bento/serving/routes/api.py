@@ -18,26 +18,26 @@ from starlette.routing import Route
 
 from sam3d_bento import formats
 from sam3d_bento.errors import BadRequest
-from sam3d_bento.notices import Notice
 from sam3d_bento.options import EXPORT_OPTIONS, Options
 from sam3d_bento.serving.assets import GLB_MEDIA_TYPE, StoredFile, results
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.request_context import backend, note, request_id
 from sam3d_bento.serving.routes import assets, jobs, metrics, studio, upload_form
-from sam3d_bento.serving.routes.handlers import answers_errors, asset_url, result
+from sam3d_bento.serving.routes.handlers import asset_url, problem_responses, result
 from sam3d_bento.submission import STAGES, Asset, MaskImage, Submission
+from sam3d_bento.warning_codes import WarningCode
 
 
-@answers_errors
+@problem_responses
 async def inference(request: Request) -> Response:
     """A photo in, a GLB out."""
     server = backend()
     server.worker.admit()
     given = await upload_form.read(request)
     keep = server.settings.keep_reconstructions
-    job = server.worker.submit(given.submission, request_id(request), keep=keep)
+    job = server.worker.submit(given.submission, request_id(request), keep_reconstruction=keep)
     asset: Asset = await result(job, request)
-    report = await results.keep(server.assets, job, asset)
+    report = await results.store(server.assets, job, asset)
     url = asset_url(request, report["id"])
     report["url"] = url
     seconds = report["seconds"]
@@ -83,7 +83,7 @@ async def called_directly(server: Backend, **fields: Any) -> Path:
     return path
 
 
-@answers_errors
+@problem_responses
 async def mask(request: Request) -> Response:
     """The mask that `inference` would use for this photo, as a PNG of the upright photo's size."""
     worker = backend().mask_worker
@@ -121,7 +121,7 @@ async def options(request: Request) -> Response:
                 "deadline_seconds": settings.deadline_seconds,
                 "output_ttl_seconds": settings.output_ttl_seconds,
             },
-            "warnings": {str(notice): notice.sentence for notice in Notice},
+            "warnings": {str(code): code.sentence for code in WarningCode},
         }
     )
 

@@ -11,11 +11,11 @@ from sam3d_bento.formats import FILE_TYPES
 from sam3d_bento.serving.assets import DISPOSITIONS, MEDIA_TYPES, Kind, StoredFile, StoredObject
 from sam3d_bento.serving.request_context import backend, note, request_id
 from sam3d_bento.serving.routes import export_form
-from sam3d_bento.serving.routes.handlers import answers_errors, result
-from sam3d_bento.submission import ExportOrder, ThumbnailOrder
+from sam3d_bento.serving.routes.handlers import problem_responses, result
+from sam3d_bento.submission import ExportSubmission, ThumbnailSubmission
 
 
-@answers_errors
+@problem_responses
 async def asset(request: Request) -> Response:
     """A finished GLB, or the way to it: whole or a range of it; DELETE removes it and all that lies beside it."""
     store = backend().assets
@@ -26,7 +26,7 @@ async def asset(request: Request) -> Response:
     return _answer(request, await store.get(asset_id), "glb")
 
 
-@answers_errors
+@problem_responses
 async def thumbnail(request: Request) -> Response:
     """A picture of the result. It is drawn when it is first asked for, and kept as long as the result."""
     store = backend().assets
@@ -54,12 +54,12 @@ async def _draw(request: Request, asset_id: str) -> bytes:
 
 async def _drawn(request: Request, asset_id: str, *kinds: Kind) -> bytes:
     async with backend().assets.local(asset_id, *kinds) as files:
-        order = ThumbnailOrder(files["glb"], files.get("npz"))
+        order = ThumbnailSubmission(files["glb"], files.get("npz"))
         picture: bytes = await result(backend().postprocess_worker.submit(order, request_id(request)), request)
     return picture
 
 
-@answers_errors
+@problem_responses
 async def export(request: Request) -> Response:
     """The result as another file: another format, size or texture, without inference."""
     server = backend()
@@ -69,7 +69,7 @@ async def export(request: Request) -> Response:
     worker = server.postprocess_worker
     worker.admit()
     async with server.assets.local(asset_id, "glb", "npz") as files:
-        order = ExportOrder(files["glb"], files.get("npz"), wanted, changes)
+        order = ExportSubmission(files["glb"], files.get("npz"), wanted, changes)
         content: bytes = await result(worker.submit(order, request_id(request)), request)
     kind = FILE_TYPES[wanted]
     note(request, outcome="done", asset=asset_id, format=wanted, bytes=len(content))

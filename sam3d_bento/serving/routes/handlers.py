@@ -18,7 +18,7 @@ from sam3d_bento.serving.worker.job import Job
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def answers_errors(handler: Handler) -> Handler:
+def problem_responses(handler: Handler) -> Handler:
     """Turn an error of the tree into its problem document. BentoML would hide its sentence, or log it as a fault."""
 
     async def guarded(request: Request) -> Response:

@@ -13,11 +13,11 @@ from starlette.routing import Route
 
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.serving import problems
-from sam3d_bento.serving.job_status import ENDS, FollowedJob, Moment, State
+from sam3d_bento.serving.job_status import ENDS, FollowedJob, JobState, JobStatus
 from sam3d_bento.serving.jobs import Claim
 from sam3d_bento.serving.request_context import backend, note, request_id
 from sam3d_bento.serving.routes import upload_form
-from sam3d_bento.serving.routes.handlers import answers_errors, asset_url, link
+from sam3d_bento.serving.routes.handlers import asset_url, link, problem_responses
 
 KEY = re.compile(r"[\x20-\x7e]{1,200}")
 # Proxies close a connection on which nothing came for a minute, some for half of one.
@@ -26,7 +26,7 @@ HEARTBEAT_SECONDS = 15.0
 RETRY_MILLISECONDS = 2000
 
 
-@answers_errors
+@problem_responses
 async def submit(request: Request) -> Response:
     """A photo in, a job out."""
     jobs = backend().jobs
@@ -43,7 +43,7 @@ async def submit(request: Request) -> Response:
     return JSONResponse(described(job, job.now, request), 200 if job.ended else 202, headers)
 
 
-@answers_errors
+@problem_responses
 async def job(request: Request) -> Response:
     """Where a job stands. DELETE cancels it; one that has ended stays as it is."""
     found = backend().jobs.get(request.path_params["id"])
@@ -53,7 +53,7 @@ async def job(request: Request) -> Response:
     return JSONResponse(described(found, found.now, request), status, {"Cache-Control": "no-store"})
 
 
-@answers_errors
+@problem_responses
 async def events(request: Request) -> Response:
     """The job's state now and at every change, until it ends: server-sent events."""
     found = backend().jobs.get(request.path_params["id"])
@@ -78,9 +78,9 @@ async def _stream(followed: FollowedJob, after: int | None, request: Request) ->
             yield f"id: {moment.number}\nevent: {name}\ndata: {data}\n\n"
 
 
-def described(followed: FollowedJob, moment: Moment, request: Request) -> dict[str, Any]:
+def described(followed: FollowedJob, moment: JobStatus, request: Request) -> dict[str, Any]:
     """The job as JSON values, as it stood at that moment."""
-    done = moment.state is State.DONE
+    done = moment.state is JobState.DONE
     report = {**followed.report, "url": asset_url(request, followed.report["id"])} if done and followed.report else None
     error = followed.error if moment.state in ENDS else None
     path = f"/api/jobs/{followed.id}"

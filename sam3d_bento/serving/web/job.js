@@ -1,7 +1,7 @@
 // One job from its submission to its end, which is followed by server-sent events.
 
 import * as api from "./api.js";
-import { withPatience } from "./patience.js";
+import { retryWhileBusy } from "./retry.js";
 
 const UNDER_WAY = "sam3d-job"; // its id, so that the page finds it again after a reload
 
@@ -20,7 +20,7 @@ export class Job {
   async submit(photo, mask, options) {
     const { signal } = this.controller;
     try {
-      const job = await withPatience(() => api.submit(photo, mask, options, signal), this.on.waiting, signal);
+      const job = await retryWhileBusy(() => api.submit(photo, mask, options, signal), this.on.waiting, signal);
       this.follow(job.id);
       this.on.progress(job);
     } catch (error) {

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { announce, byId } from "./dom.js";
 import { listenForPhotos } from "./intake.js";
 import { Job } from "./job.js";
-import { Model } from "./model.js";
+import { Display } from "./display.js";
 import { chosenOptions, leaveToService, showOptions } from "./options_form.js";
 import { Photo } from "./photo.js";
 import { showWaiting } from "./problem_box.js";
@@ -12,14 +12,14 @@ import { showPause, showProgress } from "./progress.js";
 import { forget, forgetExpired, remember, showRecent } from "./recent.js";
 import { showDownloads, showFacts, showWarnings } from "./result.js";
 import { watchService } from "./service_state.js";
-import { megabytes } from "./words.js";
+import { megabytes } from "./format.js";
 
 let catalogue = null; // the answer of /api/options
 let usable = false; // whether there is a photo with a mask
 let job = null; // the one under way
 let shownId = null; // of the result on the stage
 
-const model = new Model();
+const display = new Display();
 const photo = new Photo(
   (now) => {
     usable = now;
@@ -56,9 +56,9 @@ function offerDownloads() {
 // --- a job -----------------------------------------------------------------------------------------------------------
 
 const events = {
-  waiting: (problem, seconds) => model.showWaiting(problem, seconds, () => job.cancel()),
+  waiting: (problem, seconds) => display.showWaiting(problem, seconds, () => job.cancel()),
   progress: (state) => {
-    model.showProgress();
+    display.showProgress();
     showProgress(state);
   },
   interrupted: () => showPause("The connection was lost. Trying again…"),
@@ -71,12 +71,12 @@ const events = {
   },
   failed: (problem) => {
     job = null;
-    model.showProblem(problem, usable ? [["Try again", begin]] : []);
+    display.showProblem(problem, usable ? [["Try again", begin]] : []);
     refresh();
   },
   cancelled: () => {
     job = null;
-    model.showLast();
+    display.showLast();
     announce("Cancelled.");
     refresh();
     takeFocus(byId("make"));
@@ -87,7 +87,7 @@ async function begin() {
   if (!usable || job) return;
   job = new Job(events);
   refresh();
-  model.showProgress();
+  display.showProgress();
   showPause("Sending the photo…");
   takeFocus(byId("cancel"));
   byId("stage").scrollIntoView({ block: "nearest" });
@@ -109,7 +109,7 @@ async function open(report) {
   showFacts(report);
   showWarnings(report.warnings, catalogue?.warnings ?? {});
   try {
-    await model.show(await api.asset(id), report);
+    await display.show(await api.asset(id), report);
     takeFocus(byId("model-canvas"));
   } catch (error) {
     if (error.code === "not_found") {
@@ -118,7 +118,7 @@ async function open(report) {
       forget(id);
       showRecent(open);
     }
-    model.showProblem(error);
+    display.showProblem(error);
   }
 }
 
@@ -140,7 +140,7 @@ forgetExpired().then(() => showRecent(open));
 const underWay = Job.remembered();
 if (underWay) {
   job = new Job(events);
-  model.showProgress();
+  display.showProgress();
   showPause("Asking for the model under way…");
   job.follow(underWay);
 }

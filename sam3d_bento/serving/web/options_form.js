@@ -1,7 +1,7 @@
 // The form of options, made from what /api/options says of them: choices, ranges, defaults. It knows no option by name.
 
 import { byId, make } from "./dom.js";
-import { count, label } from "./words.js";
+import { count, label } from "./format.js";
 
 const DELIVERY = "response"; // how the answer is sent is the page's own affair
 

@@ -4,9 +4,9 @@ import * as api from "./api.js";
 import { byId, showOnly } from "./dom.js";
 import { Mask } from "./mask.js";
 import { MaskEditor } from "./mask_editor.js";
-import { pause, withPatience } from "./patience.js";
+import { pause, retryWhileBusy } from "./retry.js";
 import { hideProblem, showProblem, showWaiting } from "./problem_box.js";
-import { megabytes, percent } from "./words.js";
+import { megabytes, percent } from "./format.js";
 
 const SOURCES = {
   rembg: "The object was found in the photo",
@@ -90,7 +90,7 @@ export class Photo {
     hideProblem(this.box);
     const waiting = (problem, seconds) => showWaiting(this.box, problem, seconds, () => this.clear());
     try {
-      const answer = await withPatience(() => api.mask(file, uploaded, signal), waiting, signal);
+      const answer = await retryWhileBusy(() => api.mask(file, uploaded, signal), waiting, signal);
       const mask = await Mask.fromPicture(answer.png);
       if (signal.aborted) return;
       hideProblem(this.box);
@@ -136,7 +136,7 @@ export class Photo {
       await pause(SETTLED, signal);
       const png = await mask.toPng();
       // The mask stands for the photo too: it has its size, which is all that counts here, and is quickly sent.
-      const answer = await withPatience(() => api.mask(png, png, signal), () => {}, signal);
+      const answer = await retryWhileBusy(() => api.mask(png, png, signal), () => {}, signal);
       hideProblem(this.box);
       this.#tell("Your corrected mask will be used", answer);
     } catch (error) {

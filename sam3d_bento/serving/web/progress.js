@@ -1,7 +1,7 @@
 // The progress of a job, as it is seen and as it is heard.
 
 import { announce, byId, make } from "./dom.js";
-import { count, seconds, STAGES } from "./words.js";
+import { count, seconds, STAGES } from "./format.js";
 
 export function showProgress(job) {
   const order = [...STAGES.keys()];

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { byId, make } from "./dom.js";
-import { count } from "./words.js";
+import { count } from "./format.js";
 
 const KEY = "sam3d-recent";
 const MOST = 24;

@@ -2,8 +2,8 @@
 
 import * as api from "./api.js";
 import { byId, make } from "./dom.js";
-import { withPatience } from "./patience.js";
-import { count, megabytes, percent, seconds, STAGES } from "./words.js";
+import { retryWhileBusy } from "./retry.js";
+import { count, megabytes, percent, seconds, STAGES } from "./format.js";
 
 const KEPT = 60_000; // milliseconds
 
@@ -58,7 +58,7 @@ async function save(id, format, button) {
   button.disabled = true;
   tell(`Making the ${button.textContent} file…`);
   try {
-    const { blob, name } = await withPatience(
+    const { blob, name } = await retryWhileBusy(
       () => api.exportAs(id, format),
       (problem, left) => tell(`${problem.message} Next try in ${left} s.`),
     );

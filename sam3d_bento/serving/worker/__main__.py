@@ -29,10 +29,10 @@ from sam3d_bento.serving.worker.messages import (
     LoadFailed,
     Progress,
     Ready,
+    RunJob,
     Runner,
     Saveable,
     Start,
-    Task,
 )
 from sam3d_bento.submission import Stage
 
@@ -107,7 +107,7 @@ def _load(start: Start) -> Runner:
     return cast(Runner, loader(start.settings))
 
 
-def _next_task(pipe: Any) -> Task | None:
+def _next_task(pipe: Any) -> RunJob | None:
     """The next task, or None when the service closed the pipe. When none comes for a while, memory is given back."""
     while True:
         try:
@@ -116,7 +116,7 @@ def _next_task(pipe: Any) -> Task | None:
             message = pipe.recv()
         except (EOFError, ConnectionResetError):
             return None
-        if isinstance(message, Task):
+        if isinstance(message, RunJob):
             return message
         # else a Cancel that crossed the end of its job
 
@@ -141,10 +141,10 @@ class _StageLog:
             logs.event(log, "stage done", stage=self._stage, seconds=round(self._until - self._since, 4))
 
 
-def _run(runner: Runner, task: Task, pipe: Any) -> Done | Failed:
+def _run(runner: Runner, task: RunJob, pipe: Any) -> Done | Failed:
     stages = _StageLog()
 
-    def report(stage: Stage, fraction: float) -> None:
+    def on_progress(stage: Stage, fraction: float) -> None:
         stages.saw(stage)
         while pipe.poll():  # also raises when the service is gone
             message = pipe.recv()
@@ -152,7 +152,7 @@ def _run(runner: Runner, task: Task, pipe: Any) -> Done | Failed:
                 raise Cancelled("The job was cancelled.")
         pipe.send(Progress(task.job_id, stage, fraction))
 
-    def keep(reconstruction: Saveable) -> None:
+    def save(reconstruction: Saveable) -> None:
         try:
             reconstruction.save(task.directory / RECONSTRUCTION_NAME)
         except OSError:  # a full disk: the model itself is worth more than its later exports
@@ -161,8 +161,8 @@ def _run(runner: Runner, task: Task, pipe: Any) -> Done | Failed:
 
     tempfile.tempdir = str(task.directory)  # what a library writes meanwhile is removed with the job
     try:
-        arguments = (keep,) if task.keep else ()
-        result = runner.run(task.submission, report, *arguments)
+        arguments = (save,) if task.keep_reconstruction else ()
+        result = runner.run(task.submission, on_progress, *arguments)
         stages.close()
         return Done(task.job_id, result)
     except Sam3DError as exc:

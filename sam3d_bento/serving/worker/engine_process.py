@@ -20,7 +20,7 @@ from typing import Any
 import sam3d_bento
 from sam3d_bento.errors import DeadlineExceeded, EngineLost, Internal, NotReady, Sam3DError
 from sam3d_bento.serving.worker.job import Job
-from sam3d_bento.serving.worker.messages import Cancel, Done, Failed, LoadFailed, Progress, Ready, Start, Task
+from sam3d_bento.serving.worker.messages import Cancel, Done, Failed, LoadFailed, Progress, Ready, RunJob, Start
 
 # A message takes milliseconds; a peer that does not take or finish one for so long is stuck.
 PIPE_TIMEOUT_SECONDS = 20
@@ -96,7 +96,7 @@ def load(pipe: Any, start: Start, waker: Waker, stopped: Callable[[], bool]) -> 
 
 def converse(
     pipe: Any,
-    task: Task,
+    task: RunJob,
     job: Job,
     deadline_seconds: float,
     waker: Waker,

@@ -1,4 +1,4 @@
-"""One order on its way through a worker."""
+"""One job: a submission on its way through a worker, queued, then run by the engine process."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from opentelemetry.context import get_current
 from sam3d_bento.submission import Stage
 
 
-def unwatched(job: Job) -> None:
-    """The `watch` of a job that nobody follows."""
+def ignore(job: Job) -> None:
+    """The `on_change` of a job that nobody follows."""
 
 
 class Job:
     """`future` resolves to the runner's result, or raises from the error tree.
 
     submission: what the runner is asked; let go when the run ends. label: the request id, for logs. cancel: how its
-    worker drops it. keep: whether the run saves its reconstruction; `reconstruction` is the open file then, which has
+    worker drops it. keep_reconstruction: whether the run saves it; `reconstruction` is the open file then, which has
     no name any more: it is gone when it is closed, or nobody holds the job.
-    watch: called, from the worker's thread, whenever the job's place in the queue or its progress has changed.
+    on_change: called, from the worker's thread, whenever the job's place in the queue or its progress has changed.
     progress: the stage that runs and its finished share, 0..1; None while the job waits.
     seconds: spent in each stage so far. began: when each began (monotonic).
     context: of OpenTelemetry, where the job was submitted.
@@ -36,13 +36,13 @@ class Job:
         label: str,
         cancel: Callable[[Job], None],
         *,
-        keep: bool = False,
-        watch: Callable[[Job], None] = unwatched,
+        keep_reconstruction: bool = False,
+        on_change: Callable[[Job], None] = ignore,
     ) -> None:
         self.id = secrets.token_hex(16)
         self.label = label
         self.submission: Any = submission
-        self.keep = keep
+        self.keep_reconstruction = keep_reconstruction
         self.reconstruction: BinaryIO | None = None
         self.future: Future[Any] = Future()
         # A running future cannot be cancelled from outside: an awaiting task that is cancelled leaves it alone.
@@ -55,7 +55,7 @@ class Job:
         self.queue_seconds = 0.0
         self.cancelled = threading.Event()
         self._cancel = cancel
-        self._watch = watch
+        self._on_change = on_change
 
     def cancel(self) -> None:
         """Drop the job when it still waits; when it runs, end it at its next step. Without effect on a finished job."""
@@ -70,4 +70,4 @@ class Job:
 
     def changed(self) -> None:
         """Tell who watches."""
-        self._watch(self)
+        self._on_change(self)

@@ -2,7 +2,7 @@
 
     service ► Start                  ► engine process     once
     service ◄ Ready | LoadFailed     ◄ engine process     once
-    service ► Task, then Cancel?     ► engine process     job after job
+    service ► RunJob, then Cancel?   ► engine process     job after job
     service ◄ Progress*, Done|Failed ◄ engine process     for each task exactly one end
 
 The pipe's end is closed to say "stop"; either side takes a closed pipe for the other's death.
@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from sam3d_bento.errors import Sam3DError
 from sam3d_bento.settings import Settings
-from sam3d_bento.submission import Report, RunnerInfo, Stage
+from sam3d_bento.submission import OnStageProgress, RunnerInfo, Stage
 
 RECONSTRUCTION_NAME = "reconstruction.npz"
 
@@ -27,21 +27,23 @@ class Runner(Protocol):
 
     info: RunnerInfo
 
-    def run(self, submission: Any, report: Report, keep: Keep | None = None, /) -> Any:
-        """Do one job. Raises from the tree in `errors`; lets Cancelled from `report` pass.
+    def run(
+        self, submission: Any, on_progress: OnStageProgress, on_reconstruction: OnReconstruction | None = None, /
+    ) -> Any:
+        """Do one job. Raises from the tree in `errors`; lets Cancelled from `on_progress` pass.
 
-        keep: handed the reconstruction, when the task asks for it to be kept.
+        on_reconstruction: called with the reconstruction, when the message asks for it to be kept.
         """
 
 
 class Saveable(Protocol):
-    """What a runner hands to `keep`: a `reconstruction.Reconstruction`, which this process need not know."""
+    """What `on_reconstruction` is called with: a `reconstruction.Reconstruction`, which this process need not know."""
 
     def save(self, path: Path) -> None:
         """Write it to a file."""
 
 
-Keep = Callable[[Saveable], None]
+OnReconstruction = Callable[[Saveable], None]
 
 
 @dataclass(frozen=True)
@@ -67,16 +69,16 @@ class LoadFailed:
 
 
 @dataclass(frozen=True)
-class Task:
+class RunJob:
     """Run this. directory: exists, is the job's own, and takes every file that the job must write.
 
-    label: the request id, for logs. keep: whether the reconstruction is to be saved there, under RECONSTRUCTION_NAME.
+    label: the request id, for logs. keep_reconstruction: whether it is to be saved there, under RECONSTRUCTION_NAME.
     """
 
     job_id: str
     submission: Any
     directory: Path
-    keep: bool = False
+    keep_reconstruction: bool = False
     label: str = ""
 
 

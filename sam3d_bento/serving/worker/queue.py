@@ -16,18 +16,18 @@ from collections import deque
 
 from sam3d_bento.errors import Busy, Sam3DError
 from sam3d_bento.serving.worker.job import Job
-from sam3d_bento.serving.worker.run_times import Pace
+from sam3d_bento.serving.worker.run_times import RunTimes
 
 
 class JobQueue:
     """See the module's docstring. For any thread.
 
-    limit: how many may wait behind the one that runs. pace: of the runs, for the advice to those who are refused.
+    limit: how many may wait behind the one that runs. run_times: of the runs, for the advice to those who are refused.
     """
 
-    def __init__(self, limit: int, pace: Pace) -> None:
+    def __init__(self, limit: int, run_times: RunTimes) -> None:
         self._limit = limit
-        self._pace = pace
+        self._pace = run_times
         self._lock = threading.Lock()
         self._waiting: deque[Job] = deque()
         self._running: Job | None = None

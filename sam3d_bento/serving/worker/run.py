@@ -9,7 +9,7 @@ from collections.abc import Callable
 from sam3d_bento.errors import DeadlineExceeded, EngineLost, Sam3DError, StorageFull
 from sam3d_bento.serving.worker.engine_process import EngineProcess, Waker, converse
 from sam3d_bento.serving.worker.job import Job
-from sam3d_bento.serving.worker.messages import RECONSTRUCTION_NAME, Done, Task
+from sam3d_bento.serving.worker.messages import RECONSTRUCTION_NAME, Done, RunJob
 from sam3d_bento.serving.worker.workdir import WorkDir
 
 # Outcomes that cost the process: it hangs, is dead, or said itself that it can no longer be trusted.
@@ -35,7 +35,7 @@ def run(
     assert job.submission is not None
     try:
         with workdir.job_directory(job.id) as directory:
-            task = Task(job.id, job.submission, directory, job.keep, job.label)
+            task = RunJob(job.id, job.submission, directory, job.keep_reconstruction, job.label)
             outcome = converse(engine.pipe, task, job, deadline_seconds, waker, interruption)
             if isinstance(outcome, LOSSES):
                 engine.process.kill()  # it may still write: it ends before its directory goes

@@ -13,7 +13,7 @@ FIRST_SHARES: dict[Stage, float] = {"decode": 0.02, "mask": 0.08, "reconstruct":
 FIRST_GUESS_SECONDS = 10.0
 
 
-class Pace:
+class RunTimes:
     """Running means of the seconds of each stage. Written by one thread; any may read."""
 
     def __init__(self) -> None:

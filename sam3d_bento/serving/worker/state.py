@@ -12,7 +12,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class State(StrEnum):
+class WorkerState(StrEnum):
     """See the module's docstring."""
 
     STARTING = "starting"
@@ -25,9 +25,9 @@ class State(StrEnum):
     @property
     def loaded(self) -> bool:
         """Whether there is an engine process that has loaded and lives, as far as is known."""
-        return self in (State.READY, State.BUSY)
+        return self in (WorkerState.READY, WorkerState.BUSY)
 
     @property
     def final(self) -> bool:
         """Whether no job runs any more. FAILED is left for STOPPED alone, STOPPED never."""
-        return self in (State.FAILED, State.STOPPED)
+        return self in (WorkerState.FAILED, WorkerState.STOPPED)

@@ -29,12 +29,12 @@ from typing import Any
 from sam3d_bento import gpu, logs
 from sam3d_bento.errors import Cancelled, Internal, NotReady, Sam3DError
 from sam3d_bento.serving.worker.engine_process import EngineProcess, Waker, load
-from sam3d_bento.serving.worker.job import Job, unwatched
+from sam3d_bento.serving.worker.job import Job, ignore
 from sam3d_bento.serving.worker.messages import Done, Ready, Start
 from sam3d_bento.serving.worker.queue import JobQueue
 from sam3d_bento.serving.worker.run import LOSSES, run
-from sam3d_bento.serving.worker.run_times import Pace
-from sam3d_bento.serving.worker.state import State
+from sam3d_bento.serving.worker.run_times import RunTimes
+from sam3d_bento.serving.worker.state import WorkerState
 from sam3d_bento.serving.worker.workdir import WorkDir
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import RunnerInfo
@@ -54,7 +54,8 @@ class Worker:
     name: for logs. loader: as in `messages.Start`. queue_while_loading: whether jobs may wait for the first load too.
     run_ended: called in the supervising thread, before the job's future resolves, with the worker's name, the job, and
     its result or error.
-    queue: to look at; jobs come into it by `submit`. pace: of the runs so far. info: of the runner, once it is loaded.
+    queue: to look at; jobs come into it by `submit`. run_times: of the runs so far.
+    info: of the runner, once it is loaded.
     loads: that succeeded.
     """
 
@@ -74,14 +75,14 @@ class Worker:
         self.loads = 0
         self.losses = 0
         self.all_losses = 0
-        self.pace = Pace()
-        self.queue = JobQueue(settings.queue_limit, self.pace)
+        self.run_times = RunTimes()
+        self.queue = JobQueue(settings.queue_limit, self.run_times)
         self._loader = loader
         self._settings = settings
         self._workdir = workdir
         self._queue_while_loading = queue_while_loading
         self._run_ended = run_ended
-        self._state = State.STARTING
+        self._state = WorkerState.STARTING
         self._lock = threading.Lock()
         self._waker = Waker()
         self._thread = threading.Thread(target=self._supervise, name=f"{name}-worker", daemon=True)
@@ -99,9 +100,9 @@ class Worker:
     def stop(self) -> None:
         """End the engine process. A job that runs or waits ends with NotReady."""
         with self._lock:
-            if self._state is State.STOPPED:
+            if self._state is WorkerState.STOPPED:
                 return
-            self._state = State.STOPPED
+            self._state = WorkerState.STOPPED
             self.reason = "The service is shutting down."
         self._waker.wake()
         if self._thread.is_alive():
@@ -109,7 +110,7 @@ class Worker:
         self.queue.clear(NotReady(self.reason))
 
     @property
-    def state(self) -> State:
+    def state(self) -> WorkerState:
         """Where the worker stands."""
         return self._state
 
@@ -123,7 +124,7 @@ class Worker:
 
         may_wait: a job may wait for the first load. Lets a caller refuse before it reads an upload.
         """
-        loading = self._state is State.STARTING and not (may_wait or self._queue_while_loading)
+        loading = self._state is WorkerState.STARTING and not (may_wait or self._queue_while_loading)
         if loading or self._state.final:
             raise NotReady(self.reason, retry_after_seconds=5)
         self.queue.admit()
@@ -134,11 +135,11 @@ class Worker:
         label: str,
         *,
         may_wait: bool = False,
-        keep: bool = False,
-        watch: Callable[[Job], None] = unwatched,
+        keep_reconstruction: bool = False,
+        on_change: Callable[[Job], None] = ignore,
     ) -> Job:
-        """Queue a job. label, keep, watch: as in `Job`. Raises like `admit`, at once."""
-        job = Job(submission, label, self.cancel, keep=keep, watch=watch)
+        """Queue a job. label, keep_reconstruction, on_change: as in `Job`. Raises like `admit`, at once."""
+        job = Job(submission, label, self.cancel, keep_reconstruction=keep_reconstruction, on_change=on_change)
         with self._lock:
             self.admit(may_wait=may_wait)
             self.queue.add(job)
@@ -180,7 +181,7 @@ class Worker:
         if isinstance(loaded, Ready):
             self.info = loaded.info
             self.loads += 1
-            self._enter(State.READY, "")
+            self._enter(WorkerState.READY, "")
             seconds = round(time.monotonic() - started, 2)
             logs.event(log, f"{self.name} process ready", version=loaded.info.version, seconds=seconds)
             return True
@@ -189,7 +190,7 @@ class Worker:
         return False
 
     def _give_up(self, error: Sam3DError) -> None:
-        self._enter(State.FAILED, error.detail)
+        self._enter(WorkerState.FAILED, error.detail)
         logs.event(log, f"{self.name} process failed to load", logging.ERROR, reason=error.detail)
         self.queue.clear(NotReady(error.detail))
 
@@ -207,8 +208,8 @@ class Worker:
             deadline = self._settings.deadline_seconds
             outcome = run(engine, job, self._workdir, deadline, self._waker, self._interruption)
             if isinstance(outcome, Done):
-                self.pace.learn(job.seconds)
-            # State and count change before the answer: who asks for /health after it must see them.
+                self.run_times.learn(job.seconds)
+            # WorkerState and count change before the answer: who asks for /health after it must see them.
             if isinstance(outcome, LOSSES):
                 self._lose(outcome.detail, job)
                 self._finish(outcome)
@@ -221,8 +222,8 @@ class Worker:
         """Resolve the running job."""
         with self._lock:
             job = self.queue.release()
-            if self._state is State.BUSY:
-                self._state = State.READY
+            if self._state is WorkerState.BUSY:
+                self._state = WorkerState.READY
         if job is None:
             return
         if isinstance(outcome, Sam3DError):
@@ -236,10 +237,10 @@ class Worker:
         """The next job; None when the worker stops or the idle process died."""
         while True:
             with self._lock:
-                if self._state is State.STOPPED:
+                if self._state is WorkerState.STOPPED:
                     return None
                 if (job := self.queue.take()) is not None:
-                    self._state = State.BUSY
+                    self._state = WorkerState.BUSY
                     return job
             self._waker.wait(engine.pipe)
             if engine.pipe.poll(0):  # an idle engine has nothing to say: its end of the pipe is closed
@@ -250,7 +251,7 @@ class Worker:
         """Count the engine process as lost; a new one is to follow. job: the one that it was lost in."""
         self.losses += 1
         self.all_losses += 1
-        self._enter(State.RESTARTING, "The engine process was lost; a new one is loading.")
+        self._enter(WorkerState.RESTARTING, "The engine process was lost; a new one is loading.")
         where = {"request_id": job.label, "job": job.id} if job else {}
         logs.event(log, f"{self.name} process lost", logging.ERROR, **where, reason=reason, in_a_row=self.losses)
 
@@ -258,9 +259,9 @@ class Worker:
         return NotReady(self.reason) if self._stopped() else None
 
     def _stopped(self) -> bool:
-        return self._state is State.STOPPED
+        return self._state is WorkerState.STOPPED
 
-    def _enter(self, state: State, reason: str) -> None:
+    def _enter(self, state: WorkerState, reason: str) -> None:
         with self._lock:
             if not self._state.final:
                 self._state = state

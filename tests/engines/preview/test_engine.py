@@ -10,10 +10,10 @@ from scipy import ndimage
 from sam3d_bento.arrays import Bool, Float32, Int32
 from sam3d_bento.engines.preview.engine import PreviewEngine
 from sam3d_bento.errors import Cancelled, NoObject
-from sam3d_bento.notices import Notice
 from sam3d_bento.options import Options
 from sam3d_bento.progress import silent
 from sam3d_bento.reconstruction import Mask, Photo, Reconstruction
+from sam3d_bento.warning_codes import WarningCode
 
 Closed = Callable[[Float32, Int32], None]
 Disc = Callable[[int, float], Bool]
@@ -141,7 +141,7 @@ def test_equal_inputs_give_equal_arrays_whatever_the_seed(photographed: Photogra
 
 def test_the_result_says_how_much_was_guessed(reconstruct: Reconstruct, disc: Disc) -> None:
     result = reconstruct(disc(200, 50), shape="puff")
-    assert result.notices == (Notice.SHAPE_GUESSED,)
+    assert result.warnings == (WarningCode.SHAPE_GUESSED,)
     assert json.loads(json.dumps(result.details)) == result.details
     assert result.details["shape"] == "puff"
     assert 0.3 < result.details["observed_fraction"] < 0.5  # a camera sees less than half of a ball
@@ -155,7 +155,7 @@ def test_quality_is_reported_as_ignored(photographed: Photographed, disc: Disc, 
     photo, mask = photographed(disc(64, 20))
     options = Options.model_validate({"quality": quality})
     result = PreviewEngine().reconstruct(photo, mask, options, 0, silent)
-    assert result.notices == (Notice.SHAPE_GUESSED, Notice.QUALITY_IGNORED)
+    assert result.warnings == (WarningCode.SHAPE_GUESSED, WarningCode.QUALITY_IGNORED)
 
 
 def test_an_empty_mask_is_refused(reconstruct: Reconstruct) -> None:

@@ -9,7 +9,7 @@ from sam3d_bento.export.mesh.surface import Surface, face_areas, vertex_normals
 from sam3d_bento.export.texture.bake import bake
 from sam3d_bento.export.texture.colour_source import choose_source
 from sam3d_bento.export.uv.unwrap import Unwrapped, unwrap
-from sam3d_bento.progress import Tick, silent
+from sam3d_bento.progress import OnProgress, silent
 from sam3d_bento.reconstruction import Reconstruction
 from tests.support.export_meshes import Floats, Mesh, blob, colour_at, painted, sampled, sphere
 
@@ -27,10 +27,10 @@ class Baked:
         self.dense = dense
         self.texture = self.bake()
 
-    def bake(self, tick: Tick = silent) -> UInt8:
+    def bake(self, on_progress: OnProgress = silent) -> UInt8:
         parts = self.unwrapped
         source = choose_source(self.dense, None, "auto")
-        return bake(self.positions, self.normals, parts.uv, parts.faces, source, SIZE, tick)
+        return bake(self.positions, self.normals, parts.uv, parts.faces, source, SIZE, on_progress)
 
     def surface_points(self, count: int) -> tuple[Floats, Floats]:
         """Random points of random faces: places (N, 3) and texture coordinates (N, 2)."""

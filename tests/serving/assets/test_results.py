@@ -31,7 +31,7 @@ def place(tmp_path, max_bytes=1000):
 
 async def test_what_a_job_made_can_be_fetched_under_the_id_in_its_report(job, asset, tmp_path):
     assets = place(tmp_path)
-    report = await results.keep(assets, job, asset)
+    report = await results.store(assets, job, asset)
     assert (await assets.get(report["id"])).path.read_bytes() == b"glTF model"
     assert (await assets.get(report["id"], "npz")).path.read_bytes() == b"dense mesh"
     assert report["request_id"] == "the-request"
@@ -43,20 +43,20 @@ async def test_what_a_job_made_can_be_fetched_under_the_id_in_its_report(job, as
 async def test_a_result_that_cannot_be_stored_is_said_without_a_path_and_holds_no_file(job, asset, tmp_path):
     (tmp_path / "outputs").write_text("a file where the folder should be")
     with pytest.raises(Internal) as fault:
-        await results.keep(place(tmp_path), job, asset)
+        await results.store(place(tmp_path), job, asset)
     assert str(tmp_path) not in fault.value.detail
     assert job.reconstruction.closed
 
 
 async def test_no_room_is_said_as_such_and_holds_no_file(job, asset, tmp_path):
     with pytest.raises(StorageFull):
-        await results.keep(place(tmp_path, max_bytes=5), job, asset)
+        await results.store(place(tmp_path, max_bytes=5), job, asset)
     assert job.reconstruction.closed
 
 
 async def test_a_job_that_kept_nothing_has_a_result_all_the_same(asset, tmp_path):
     job = Job(Submission(b"photo"), "test", lambda job: None)
-    report = await results.keep(place(tmp_path), job, asset)
+    report = await results.store(place(tmp_path), job, asset)
     assert {path.suffix for path in (tmp_path / "outputs").iterdir()} == {".glb"}
     assert report["id"]
 

@@ -1,7 +1,7 @@
 import pytest
 
 from sam3d_bento.serving.middleware.authentication import is_open
-from sam3d_bento.serving.worker.state import State
+from sam3d_bento.serving.worker.state import WorkerState
 from tests.support.fake_runner import photo
 
 KEY = "the-key-of-the-tests-0123456789"
@@ -106,7 +106,7 @@ def test_what_only_looks_like_an_open_door_is_closed(path):
 
 
 def test_a_file_that_cannot_be_used_is_said_by_health_and_opens_nothing(serve, tmp_path):
-    http = serve(wait_for=(State.FAILED,), api_keys_file=tmp_path / "nowhere")
+    http = serve(wait_for=(WorkerState.FAILED,), api_keys_file=tmp_path / "nowhere")
     reason = http.get("/health").json()["reason"]
     assert reason.startswith("SAM3D_API_KEYS_FILE: ")
     assert http.get("/api/options").status_code == 401

@@ -6,8 +6,8 @@ from starlette.testclient import TestClient
 
 from sam3d_bento import errors
 from sam3d_bento.serving import problems
-from sam3d_bento.serving.middleware.access_log import Requests
-from sam3d_bento.serving.middleware.problem_details import Problems
+from sam3d_bento.serving.middleware.access_log import AccessLog
+from sam3d_bento.serving.middleware.problem_details import ProblemDetails
 from sam3d_bento.serving.request_context import request_id
 
 
@@ -19,7 +19,7 @@ def leaves(kind=errors.Sam3DError):
 
 
 def client(*routes):
-    return TestClient(Requests(Problems(Starlette(routes=list(routes)))), raise_server_exceptions=False)
+    return TestClient(AccessLog(ProblemDetails(Starlette(routes=list(routes)))), raise_server_exceptions=False)
 
 
 @pytest.mark.parametrize("kind", list(leaves()), ids=lambda kind: kind.code)

@@ -7,8 +7,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from sam3d_bento.serving.middleware.access_log import Requests
-from sam3d_bento.serving.middleware.problem_details import Problems
+from sam3d_bento.serving.middleware.access_log import AccessLog
+from sam3d_bento.serving.middleware.problem_details import ProblemDetails
 from sam3d_bento.serving.middleware.upload_limit import UploadLimit
 
 
@@ -18,7 +18,7 @@ async def echo(request: Request) -> Response:
 
 def client(**options):
     return TestClient(
-        Requests(Problems(UploadLimit(Starlette(routes=[Route("/", echo, methods=["POST"])]), **options)))
+        AccessLog(ProblemDetails(UploadLimit(Starlette(routes=[Route("/", echo, methods=["POST"])]), **options)))
     )
 
 
@@ -69,7 +69,7 @@ def test_a_response_that_has_started_is_not_answered_twice():
     async def endless() -> dict:
         return {"type": "http.request", "body": b"01234", "more_body": True}
 
-    sent = speak(Requests(UploadLimit(starts_before_reading, max_bytes=10)), endless)
+    sent = speak(AccessLog(UploadLimit(starts_before_reading, max_bytes=10)), endless)
     assert [message["status"] for message in sent] == [200]
 
 
@@ -90,7 +90,7 @@ def test_a_client_that_stops_sending_is_let_go():
         return {}
 
     inner = Starlette(routes=[Route("/", echo, methods=["POST"])])
-    sent = speak(Requests(UploadLimit(inner, max_bytes=10, stall_seconds=0.05)), never)
+    sent = speak(AccessLog(UploadLimit(inner, max_bytes=10, stall_seconds=0.05)), never)
     assert sent[0]["status"] == 408
 
 
@@ -107,7 +107,7 @@ def drip(chunk, seconds, **options):
 
     inner = Starlette(routes=[Route("/", echo, methods=["POST"])])
     limit = UploadLimit(inner, **({"max_bytes": 10_000_000} | options), clock=lambda: now)
-    return speak(Requests(limit), receive), taken
+    return speak(AccessLog(limit), receive), taken
 
 
 def test_a_byte_now_and_then_does_not_hold_a_connection():

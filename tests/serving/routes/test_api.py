@@ -14,7 +14,7 @@ import service
 from sam3d_bento.errors import BadRequest, NotReady
 from sam3d_bento.options import Options
 from sam3d_bento.serving import backend as backends
-from sam3d_bento.serving.worker.state import State
+from sam3d_bento.serving.worker.state import WorkerState
 from tests.support import s3_server
 from tests.support.fake_runner import photo
 from tests.support.waiting import PATIENCE, until
@@ -116,7 +116,7 @@ def test_a_bucket_that_fails_is_a_retryable_problem_and_the_service_stays_up(ser
 def test_a_bucket_that_cannot_be_used_is_said_by_health(serve, s3, tmp_path):
     keys = tmp_path / "credentials"
     keys.write_text("[default]\naws_access_key_id = test-key-id\naws_secret_access_key = wrong\n")
-    http = serve(wait_for=(State.FAILED,), **(s3.settings() | {"output_credentials_file": keys}))
+    http = serve(wait_for=(WorkerState.FAILED,), **(s3.settings() | {"output_credentials_file": keys}))
     assert "SAM3D_OUTPUT_URL cannot be used: " in http.get("/health").json()["reason"]
     assert http.post("/api/inference", files=photo("nap:0")).json()["code"] == "not_ready"
 
@@ -153,7 +153,7 @@ def test_an_upload_of_undeclared_length_is_counted_on_its_way_in(serve):
 
 
 def test_health_tells_loading_from_ready_and_counts_one_load(serve):
-    http = serve(wait_for=tuple(State))
+    http = serve(wait_for=tuple(WorkerState))
     first = http.get("/health")
     assert first.status_code == 503
     assert first.json()["status"] == "starting"
@@ -175,7 +175,7 @@ def test_health_tells_loading_from_ready_and_counts_one_load(serve):
 
 
 def test_a_failed_load_is_said_by_health_and_livez(serve):
-    http = serve("tests.support.fake_runner:missing", wait_for=(State.FAILED,))
+    http = serve("tests.support.fake_runner:missing", wait_for=(WorkerState.FAILED,))
     health = http.get("/health")
     assert (health.status_code, health.json()["status"]) == (503, "failed")
     assert health.json()["reason"] == "The weights are missing."
@@ -187,7 +187,7 @@ def test_a_failed_load_is_said_by_health_and_livez(serve):
 @pytest.mark.parametrize("setting", ["work_dir", "output_dir"])
 def test_a_folder_that_cannot_be_used_is_said_by_health(serve, tmp_path, setting):
     (tmp_path / "file").write_text("no folder")
-    http = serve(wait_for=(State.FAILED,), **{setting: tmp_path / "file" / "below"})
+    http = serve(wait_for=(WorkerState.FAILED,), **{setting: tmp_path / "file" / "below"})
     reason = http.get("/health").json()["reason"]
     assert f"SAM3D_{setting.upper()}" in reason
     assert str(tmp_path) not in reason
@@ -359,7 +359,7 @@ def instance(settings, monkeypatch):
 def test_a_direct_call_waits_for_the_load_and_gives_a_file(instance, tmp_path):
     one = instance()
     (tmp_path / "photo.png").write_bytes(b"a photo")
-    assert one.backend.worker.state is State.STARTING
+    assert one.backend.worker.state is WorkerState.STARTING
     path = asyncio.run(one.inference(image=tmp_path / "photo.png", seed=3))
     assert path.read_bytes() == b"glTF" + b"a photo"
     assert asyncio.run(one.inference(image=b"other bytes")).read_bytes() == b"glTF" + b"other bytes"

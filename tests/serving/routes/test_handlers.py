@@ -85,7 +85,7 @@ async def test_a_cancelled_await_cancels_the_job(job):
 
 
 async def test_an_error_of_the_tree_becomes_its_problem_and_is_noted_for_the_log():
-    @handlers.answers_errors
+    @handlers.problem_responses
     async def handler(request):
         """What it does."""
         raise Busy("All places are taken.", retry_after_seconds=7)
@@ -105,11 +105,11 @@ async def test_an_error_of_the_tree_becomes_its_problem_and_is_noted_for_the_log
 
 
 async def test_an_answer_passes_as_it_is_and_a_fault_is_not_hidden():
-    @handlers.answers_errors
+    @handlers.problem_responses
     async def handler(request):
         return PlainTextResponse("well")
 
-    @handlers.answers_errors
+    @handlers.problem_responses
     async def faulty(request):
         raise ZeroDivisionError
 

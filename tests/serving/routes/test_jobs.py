@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from sam3d_bento.serving.request_context import backend
+from sam3d_bento.serving.worker.state import WorkerState
 from sam3d_bento.submission import Asset, Submission
 from tests.support.fake_runner import photo
 from tests.support.waiting import PATIENCE, until
@@ -165,9 +166,7 @@ def test_jobs_are_forgotten_with_their_results(serve):
 
 
 def test_no_job_is_taken_while_the_engine_loads(serve):
-    from sam3d_bento.serving.worker.state import State
-
-    refused = serve(wait_for=tuple(State)).post("/api/jobs", files=photo("nap:0"))
+    refused = serve(wait_for=tuple(WorkerState)).post("/api/jobs", files=photo("nap:0"))
     assert (refused.status_code, refused.json()["code"]) == (503, "not_ready")
     assert int(refused.headers["retry-after"]) > 0
 

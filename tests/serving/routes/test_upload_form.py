@@ -5,16 +5,16 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from sam3d_bento.options import Options
-from sam3d_bento.serving.middleware.access_log import Requests
+from sam3d_bento.serving.middleware.access_log import AccessLog
 from sam3d_bento.serving.routes import upload_form
-from sam3d_bento.serving.routes.api import answers_errors
+from sam3d_bento.serving.routes.api import problem_responses
 
 PNG = ("a.png", b"photo", "image/png")
 
 
 @pytest.fixture(scope="module")
 def http():
-    @answers_errors
+    @problem_responses
     async def show(request):
         given = await upload_form.read(request, options=request.url.path == "/")
         submission = given.submission
@@ -28,7 +28,7 @@ def http():
         )
 
     routes = [Route("/", show, methods=["POST"]), Route("/mask", show, methods=["POST"])]
-    return TestClient(Requests(Starlette(routes=routes)), raise_server_exceptions=True)
+    return TestClient(AccessLog(Starlette(routes=routes)), raise_server_exceptions=True)
 
 
 @pytest.mark.parametrize("field", ["image", "file"])

@@ -9,7 +9,7 @@ import pytest
 from sam3d_bento.errors import Cancelled, DeadlineExceeded, EngineLost, Internal, NoObject, NotReady
 from sam3d_bento.serving.worker.engine_process import EngineProcess, Waker, converse, load
 from sam3d_bento.serving.worker.job import Job
-from sam3d_bento.serving.worker.messages import Cancel, Done, Failed, LoadFailed, Progress, Ready, Start, Task
+from sam3d_bento.serving.worker.messages import Cancel, Done, Failed, LoadFailed, Progress, Ready, RunJob, Start
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import RunnerInfo, Submission
 from tests.support.waiting import PATIENCE
@@ -40,7 +40,7 @@ def hold(ends, job):
     """Hold the conversation about `job`; its outcome."""
 
     def hold(deadline_seconds=30.0, interruption=lambda: None):
-        task = Task(job.id, job.submission, Path())
+        task = RunJob(job.id, job.submission, Path())
         return converse(ends[1], task, job, deadline_seconds, Waker(), interruption)
 
     return hold
@@ -65,7 +65,7 @@ def test_a_cancelled_job_is_told_to_the_engine_once_and_the_engine_has_the_last_
     engine.send(Progress(job.id, "mask", 0.6))
     engine.send(Failed(job.id, Cancelled("It was.")))
     assert isinstance(hold(), Cancelled)
-    assert isinstance(engine.recv(), Task)
+    assert isinstance(engine.recv(), RunJob)
     assert engine.recv() == Cancel(job.id)
     assert not engine.poll(0)
 

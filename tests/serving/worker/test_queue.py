@@ -6,19 +6,19 @@ import pytest
 from sam3d_bento.errors import Busy, Cancelled, NotReady
 from sam3d_bento.serving.worker.job import Job
 from sam3d_bento.serving.worker.queue import JobQueue
-from sam3d_bento.serving.worker.run_times import Pace
+from sam3d_bento.serving.worker.run_times import RunTimes
 from sam3d_bento.submission import Submission
 
 CANCELLED, STOPPING = Cancelled("Cancelled."), NotReady("Stopping.")
 
 
-def job(watch=lambda job: None):
-    return Job(Submission(b"photo"), "test", lambda job: None, watch=watch)
+def job(on_change=lambda job: None):
+    return Job(Submission(b"photo"), "test", lambda job: None, on_change=on_change)
 
 
 def filled(count, limit=10, **options):
     """A queue in which `count` jobs wait, and these jobs."""
-    queue = JobQueue(limit, Pace())
+    queue = JobQueue(limit, RunTimes())
     jobs = [job(**options) for _ in range(count)]
     for one in jobs:
         queue.add(one)
@@ -65,9 +65,9 @@ def test_a_limit_of_none_still_lets_one_job_run():
 
 
 def test_who_is_refused_is_told_when_the_present_jobs_are_through():
-    pace = Pace()
-    pace.learn({"reconstruct": 4.2})
-    queue = JobQueue(1, pace)
+    run_times = RunTimes()
+    run_times.learn({"reconstruct": 4.2})
+    queue = JobQueue(1, run_times)
     for _ in range(2):
         queue.add(job())
     queue.take()
@@ -110,7 +110,7 @@ def test_clearing_ends_those_that_wait_and_leaves_the_one_that_runs():
 def test_those_that_wait_are_told_and_may_ask_the_queue_meanwhile():
     """As `FollowedJob` does: it looks where its job stands whenever it is told, or its job has ended."""
     told = []
-    queue, (first, second, third) = filled(3, watch=lambda one: told.append((one, queue.position(one))))
+    queue, (first, second, third) = filled(3, on_change=lambda one: told.append((one, queue.position(one))))
     second.future.add_done_callback(lambda future: told.append(queue.position(third)))
     queue.take()
     queue.tell()
@@ -154,7 +154,7 @@ def test_whoever_is_quicker_each_job_leaves_once():
 
 
 def test_no_more_jobs_are_added_than_there_is_room_for_however_many_come_at_once():
-    queue = JobQueue(5, Pace())
+    queue = JobQueue(5, RunTimes())
     begin = threading.Barrier(4)
 
     def come(_):

@@ -27,8 +27,8 @@ def engine(settings):
 def run_one(engine, workdir):
     """Run one job; it, and how it ended."""
 
-    def run_one(photo, *, keep=False, deadline_seconds=30.0, interruption=lambda: None):
-        job = Job(Submission(photo.encode()), "test", lambda job: None, keep=keep)
+    def run_one(photo, *, keep_reconstruction=False, deadline_seconds=30.0, interruption=lambda: None):
+        job = Job(Submission(photo.encode()), "test", lambda job: None, keep_reconstruction=keep_reconstruction)
         return job, run(engine, job, workdir, deadline_seconds, Waker(), interruption)
 
     return run_one
@@ -39,7 +39,7 @@ def dead(engine):
 
 
 def test_a_run_hands_over_its_result_and_what_it_kept_and_leaves_no_file(run_one, engine, workdir):
-    job, outcome = run_one("nap:0", keep=True)
+    job, outcome = run_one("nap:0", keep_reconstruction=True)
     assert outcome.result.glb == b"glTFnap:0"
     with job.reconstruction as file:
         assert file.read() == b"reconstruction of nap:0"
@@ -56,7 +56,7 @@ def test_what_was_not_asked_for_is_not_kept(run_one):
 
 
 def test_a_refusal_costs_nothing_but_the_job(run_one, engine, workdir):
-    job, outcome = run_one("refuse", keep=True)
+    job, outcome = run_one("refuse", keep_reconstruction=True)
     assert isinstance(outcome, NoObject)
     assert job.reconstruction is None
     assert isinstance(run_one("nap:0")[1], Done)

@@ -8,7 +8,7 @@ import pytest
 
 from sam3d_bento.errors import Busy, Cancelled, DeadlineExceeded, EngineLost, Internal, NoObject, NotReady
 from sam3d_bento.options import Options
-from sam3d_bento.serving.worker.state import State
+from sam3d_bento.serving.worker.state import WorkerState
 from sam3d_bento.submission import Submission
 from tests.support import processes
 from tests.support.places import PROJECT
@@ -16,8 +16,8 @@ from tests.support.waiting import PATIENCE, until
 
 
 def ready(worker):
-    until(lambda: worker.state is not State.STARTING)
-    assert worker.state is State.READY, worker.reason
+    until(lambda: worker.state is not WorkerState.STARTING)
+    assert worker.state is WorkerState.READY, worker.reason
     return worker
 
 
@@ -76,7 +76,7 @@ def test_a_running_job_tells_how_far_it_is(start_worker):
 def test_a_waiting_job_is_cancelled_at_once_and_never_runs(start_worker):
     worker = ready(start_worker())
     first, second = submit(worker, "nap:30"), submit(worker, "crash")
-    until(lambda: worker.state is State.BUSY)
+    until(lambda: worker.state is WorkerState.BUSY)
     second.cancel()
     with pytest.raises(Cancelled):
         finish(second)
@@ -217,7 +217,7 @@ def test_a_jobs_directory_is_gone_when_its_future_resolves(start_worker, workdir
 )
 def test_a_failed_load_stays_failed_with_its_reason_and_without_a_loop(start_worker, loader, said):
     worker = start_worker(f"tests.support.fake_runner:{loader}")
-    until(lambda: worker.state is State.FAILED)
+    until(lambda: worker.state is WorkerState.FAILED)
     assert said in worker.reason
     assert "/a/path" not in worker.reason
     with pytest.raises(NotReady, match=worker.reason):
@@ -234,7 +234,7 @@ def test_stopping_ends_the_process_and_every_job(start_worker):
         with pytest.raises(NotReady):
             finish(job)
     assert not processes.alive(pid)
-    assert worker.state is State.STOPPED
+    assert worker.state is WorkerState.STOPPED
 
 
 def test_whoever_submits_or_cancels_while_it_stops_gets_an_answer(start_worker):
@@ -292,8 +292,8 @@ def test_a_waiting_job_knows_its_place_and_hears_when_it_moves(start_worker):
     submission = Submission(b"nap:0")
     first = submit(worker, "nap:30")
     second, third = (
-        worker.submit(submission, "test", watch=lambda job: moved.append(job.id)),
-        worker.submit(submission, "test", watch=lambda job: moved.append(job.id)),
+        worker.submit(submission, "test", on_change=lambda job: moved.append(job.id)),
+        worker.submit(submission, "test", on_change=lambda job: moved.append(job.id)),
     )
     until(lambda: worker.queue.running is first)
     assert [worker.queue.position(job) for job in (first, second, third)] == [None, 0, 1]
@@ -307,7 +307,7 @@ def test_a_waiting_job_knows_its_place_and_hears_when_it_moves(start_worker):
 
 def test_a_reconstruction_is_handed_over_without_a_name_on_disk(start_worker, workdir):
     worker = ready(start_worker())
-    job = worker.submit(Submission(b"nap:0"), "test", keep=True)
+    job = worker.submit(Submission(b"nap:0"), "test", keep_reconstruction=True)
     finish(job)
     with job.reconstruction as file:
         assert file.read() == b"reconstruction of nap:0"

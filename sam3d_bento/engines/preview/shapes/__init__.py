@@ -8,41 +8,41 @@ from typing import Any
 from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.canvas import Canvas
 from sam3d_bento.engines.preview.painting.texture import Texture
-from sam3d_bento.engines.preview.shapes.box import box_model
+from sam3d_bento.engines.preview.shapes.box import box_mesh
 from sam3d_bento.engines.preview.shapes.cuboid import fit_cuboid, may_be_cuboid
-from sam3d_bento.engines.preview.shapes.handle import handle_model
+from sam3d_bento.engines.preview.shapes.handle import handle_mesh
 from sam3d_bento.engines.preview.shapes.lathe import fit_lathe
-from sam3d_bento.engines.preview.shapes.model import Model
-from sam3d_bento.engines.preview.shapes.puff import puff_model
+from sam3d_bento.engines.preview.shapes.posed_mesh import PosedMesh
+from sam3d_bento.engines.preview.shapes.puff import puff_mesh
 from sam3d_bento.engines.preview.shapes.revolution import revolve
 from sam3d_bento.engines.preview.shapes.symmetry import turn_to_axis
 from sam3d_bento.options import Shape
-from sam3d_bento.progress import Tick
+from sam3d_bento.progress import OnProgress
 
 
 def model(
-    canvas: Canvas, camera: Camera, shape: Shape, tick: Tick, *, calibrated: bool
-) -> tuple[Model, dict[str, Any]]:
+    canvas: Canvas, camera: Camera, shape: Shape, on_progress: OnProgress, *, calibrated: bool
+) -> tuple[PosedMesh, dict[str, Any]]:
     """The model of that class, and for the report: `shape`, what was chosen, and `fit`, the figures of each fit made.
 
     `auto` takes a box before a lathe, because a box seen over its edge is symmetric too. A class that is asked for is
     fitted as well as can be. calibrated: whether the focal length is known.
     """
     fits: dict[str, Mapping[str, float]] = {}
-    tick(0.0)
+    on_progress(0.0)
     if shape == "box" or (shape == "auto" and may_be_cuboid(canvas)):
         cuboid = fit_cuboid(canvas, camera, calibrated=calibrated)
         fits["box"] = cuboid.figures
         if shape == "box" or cuboid.fits:
-            return box_model(cuboid, Texture.of(canvas)), {"shape": "box", "fit": fits}
-    tick(0.2)
+            return box_mesh(cuboid, Texture.of(canvas)), {"shape": "box", "fit": fits}
+    on_progress(0.2)
     if shape in ("auto", "lathe"):
         lathe = fit_lathe(turn_to_axis(canvas, camera))
         fits["lathe"] = lathe.figures
-        handle = handle_model(lathe, canvas, camera) if lathe.handle_side else None
+        handle = handle_mesh(lathe, canvas, camera) if lathe.handle_side else None
         if shape == "lathe" or (lathe.fits and (handle or not lathe.handle_side)):
             body = revolve(lathe, Texture.of(canvas), camera, handle[1] if handle else canvas)
             made = body.joined(handle[0]) if handle else body
             return made, {"shape": "lathe with a handle" if handle else "lathe", "fit": fits}
-    tick(0.4)
-    return puff_model(canvas, camera), {"shape": "puff", "fit": fits}
+    on_progress(0.4)
+    return puff_mesh(canvas, camera), {"shape": "puff", "fit": fits}

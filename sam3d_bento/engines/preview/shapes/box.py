@@ -10,13 +10,13 @@ from sam3d_bento.engines.preview.painting.registration import Registration
 from sam3d_bento.engines.preview.painting.texture import Texture
 from sam3d_bento.engines.preview.painting.visibility import visible_vertices
 from sam3d_bento.engines.preview.shapes.cuboid import Cuboid
-from sam3d_bento.engines.preview.shapes.model import Model
+from sam3d_bento.engines.preview.shapes.posed_mesh import PosedMesh
 
 MOST_VERTICES = 200_000
 GRAZING = 0.05  # cosine of the angle between line of sight and normal below which the photo shows too little of a side
 
 
-def box_model(cuboid: Cuboid, texture: Texture) -> Model:
+def box_mesh(cuboid: Cuboid, texture: Texture) -> PosedMesh:
     """The cuboid as a closed mesh, one vertex a cell."""
     step = texture.canvas.cell / cuboid.camera.focal_length
     x, y, z = cuboid.sizes
@@ -30,7 +30,7 @@ def box_model(cuboid: Cuboid, texture: Texture) -> Model:
     placed = registration.moved(vertices)
     visible = visible_vertices(placed, faces, texture.canvas, cuboid.camera)
     colours = texture.colours(placed, registration.moved(shown), np.zeros(len(shown)), visible, cuboid.camera)
-    return Model(placed, faces, colours, cuboid.upright, cuboid.camera)
+    return PosedMesh(placed, faces, colours, cuboid.upright, cuboid.camera)
 
 
 def _lattice(counts: npt.NDArray[np.int_]) -> tuple[npt.NDArray[np.int_], Int32]:

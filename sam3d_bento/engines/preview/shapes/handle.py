@@ -12,7 +12,7 @@ from sam3d_bento.engines.preview.canvas import THINNEST_RADIUS, Canvas
 from sam3d_bento.engines.preview.height import squared_height
 from sam3d_bento.engines.preview.painting.colour import paint
 from sam3d_bento.engines.preview.shapes.lathe import Lathe
-from sam3d_bento.engines.preview.shapes.model import Model
+from sam3d_bento.engines.preview.shapes.posed_mesh import PosedMesh
 from sam3d_bento.engines.preview.surface import closed_surface
 
 SLIVER = 1.5  # cells beyond the body that are no handle but its rough edge
@@ -20,7 +20,7 @@ ATTACHED = 6.0  # cells around the handle in which it, and not the photo's backg
 ROOT = 0.07  # how deep the handle reaches into the body, by the body's largest radius
 
 
-def handle_model(lathe: Lathe, canvas: Canvas, camera: Camera) -> tuple[Model, Canvas] | None:
+def handle_mesh(lathe: Lathe, canvas: Canvas, camera: Camera) -> tuple[PosedMesh, Canvas] | None:
     """The part of the silhouette at `lathe.handle_side`, closed in itself; its root lies within the body.
 
     And the canvas without it: there the body ends as on its other side. None where nothing sticks out there that is
@@ -53,7 +53,7 @@ def handle_model(lathe: Lathe, canvas: Canvas, camera: Camera) -> tuple[Model, C
     front = lathe.axes[:, 2]
     depth = (lathe.centre @ front) / (rays @ front)[:, None]  # where the ray meets the plane through the axis
     # Thick along the line of sight, so that everything is seen where the photo has it.
-    model = Model(rays * depth * (1 - drawn[:, 2:] * cell), faces, colours, lathe.axes, camera)
+    model = PosedMesh(rays * depth * (1 - drawn[:, 2:] * cell), faces, colours, lathe.axes, camera)
     attached = ndimage.distance_transform_edt(~handle) < ATTACHED
     without = np.where(attached, np.minimum(canvas.distance, (half_width - across) / cell), canvas.distance)
     return model, replace(canvas, distance=without.astype(np.float32))

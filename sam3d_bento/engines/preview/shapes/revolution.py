@@ -15,7 +15,7 @@ from sam3d_bento.engines.preview.painting.registration import Registration
 from sam3d_bento.engines.preview.painting.texture import Texture
 from sam3d_bento.engines.preview.painting.visibility import visible_vertices
 from sam3d_bento.engines.preview.shapes.lathe import Lathe
-from sam3d_bento.engines.preview.shapes.model import Model
+from sam3d_bento.engines.preview.shapes.posed_mesh import PosedMesh
 
 MOST_VERTICES = 200_000
 UNSEEN_STEP = 4.0  # cells between the rings of the base, which no photo shows
@@ -27,7 +27,7 @@ LEAST_LID = 0.1  # half as deep in the picture, by the largest radius, is a lid 
 LEAST_SEEN = 0.3  # radians of a ring that must be seen for it to keep its own colours
 
 
-def revolve(lathe: Lathe, texture: Texture, camera: Camera, silhouette: Canvas) -> Model:
+def revolve(lathe: Lathe, texture: Texture, camera: Camera, silhouette: Canvas) -> PosedMesh:
     """The body as a closed mesh of rings, one vertex a cell where the photo shows it.
 
     silhouette: the canvas without what is no part of the body.
@@ -60,7 +60,7 @@ def revolve(lathe: Lathe, texture: Texture, camera: Camera, silhouette: Canvas) 
     placed = registration.moved(vertices)
     visible = visible_vertices(placed, faces, texture.canvas, camera)
     colours = texture.colours(placed, registration.moved(shown[inner]), np.repeat(fade, count)[inner], visible, camera)
-    return Model(placed, faces, colours, lathe.axes, camera)
+    return PosedMesh(placed, faces, colours, lathe.axes, camera)
 
 
 def _outline(lathe: Lathe, step: float) -> tuple[Float64, Float64]:

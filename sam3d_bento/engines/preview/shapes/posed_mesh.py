@@ -12,7 +12,7 @@ from sam3d_bento.engines.preview.camera import Camera
 
 
 @dataclass(frozen=True)
-class Model:
+class PosedMesh:
     """vertices (V, 3) float64 in the camera frame, any unit; faces (F, 3) int32, counter-clockwise from outside;
     colours (V, 3) uint8 sRGB.
 
@@ -33,9 +33,9 @@ class Model:
         areas = np.linalg.norm(normals, axis=1)
         return float(areas[np.einsum("fk,fk->f", normals, corners[:, 0]) < 0].sum() / areas.sum())
 
-    def joined(self, other: Model) -> Model:
+    def joined(self, other: PosedMesh) -> PosedMesh:
         """Both as one mesh of several closed surfaces."""
-        return Model(
+        return PosedMesh(
             np.concatenate([self.vertices, other.vertices]),
             np.concatenate([self.faces, other.faces + len(self.vertices)]),
             np.concatenate([self.colours, other.colours]),

@@ -6,7 +6,7 @@ Codes travel in `X-Warnings`, in the JSON report and in the GLB's `asset.extras.
 from enum import StrEnum
 
 
-class Notice(StrEnum):
+class WarningCode(StrEnum):
     """A warning code; `sentence` says it in words."""
 
     FIRST_FRAME_ONLY = "first_frame_only"
@@ -23,13 +23,15 @@ class Notice(StrEnum):
 
 
 _SENTENCES = {
-    Notice.FIRST_FRAME_ONLY: "The image is animated or has several pages; only the first was used.",
-    Notice.SEVERAL_OBJECTS: (
+    WarningCode.FIRST_FRAME_ONLY: "The image is animated or has several pages; only the first was used.",
+    WarningCode.SEVERAL_OBJECTS: (
         "Several separate objects were found; only the largest was reconstructed. Send a mask to choose another."
     ),
-    Notice.CUT_BY_FRAME: "The object touches the border of the photo; what lies outside is missing from the model.",
-    Notice.SHAPE_GUESSED: "The preview engine fits a shape to the silhouette: thickness and the back are guessed.",
-    Notice.QUALITY_IGNORED: "The preview engine has one quality; the option 'quality' was ignored.",
-    Notice.SHAPE_IGNORED: "Only the preview engine has shape classes; the option 'shape' was ignored.",
-    Notice.SPLATS_MISSING: "There are no splats to colour the texture with; the mesh's colours were used.",
+    WarningCode.CUT_BY_FRAME: (
+        "The object touches the border of the photo; what lies outside is missing from the model."
+    ),
+    WarningCode.SHAPE_GUESSED: "The preview engine fits a shape to the silhouette: thickness and the back are guessed.",
+    WarningCode.QUALITY_IGNORED: "The preview engine has one quality; the option 'quality' was ignored.",
+    WarningCode.SHAPE_IGNORED: "Only the preview engine has shape classes; the option 'shape' was ignored.",
+    WarningCode.SPLATS_MISSING: "There are no splats to colour the texture with; the mesh's colours were used.",
 }

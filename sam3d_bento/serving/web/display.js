@@ -1,9 +1,9 @@
-// The stage: empty, a job's progress, a problem, or the model with the tools to look at it.
+// The display: empty, a job's progress, a problem, or the 3D model with the tools to look at it.
 
 import { Problem } from "./api.js";
 import { byId, showOnly } from "./dom.js";
 import { hideProblem, showProblem, showWaiting } from "./problem_box.js";
-import { count } from "./words.js";
+import { count } from "./format.js";
 
 const KEYS = {
   ArrowLeft: (viewer) => viewer.turn(-1, 0),
@@ -22,7 +22,7 @@ const NO_WEBGL = {
   code: "no_webgl",
 };
 
-export class Model {
+export class Display {
   constructor() {
     this.parts = ["model-empty", "progress", "model-problem", "model-canvas", "texture-canvas"].map(byId);
     this.canvas = byId("model-canvas");

@@ -8,7 +8,7 @@ const TEMPORARY = new Set(["busy", "not_ready"]);
  * The value of `attempt()`. While it fails for now, `waiting(problem, seconds)` is called each second with the seconds
  * left until the next attempt. Any other failure is thrown; so is AbortError, when `signal` ends the wait.
  */
-export async function withPatience(attempt, waiting, signal) {
+export async function retryWhileBusy(attempt, waiting, signal) {
   for (;;) {
     try {
       return await attempt();
