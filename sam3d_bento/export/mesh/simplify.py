@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,7 +13,7 @@ from sam3d_bento.arrays import Float32, Indices, Int32
 from sam3d_bento.export.mesh.coarsen import coarsen
 from sam3d_bento.export.mesh.degenerate import contract
 from sam3d_bento.export.mesh.hidden import visible
-from sam3d_bento.export.mesh.surface import Surface, face_areas, lengths, referenced
+from sam3d_bento.export.mesh.surface import Surface, bounds, face_areas, lengths, referenced
 from sam3d_bento.export.mesh.topology import in_closed_pieces
 from sam3d_bento.export.mesh.volume import restore_volume, signed_volume
 from sam3d_bento.progress import OnProgress, silent
@@ -31,6 +32,10 @@ NEEDLE_SHARE, NEEDLE_LENGTH = 0.03, 1e-3
 STAGE = 4
 FEWER = 1.3
 COARSEST = 2.2
+
+# Where quadrics fail: grids with cells of a FINEST_GRID-th of the extent and wider, each WIDER than the one before, so
+# that each has about a third fewer faces.
+FINEST_GRID, WIDER = 1000, 1.2
 
 
 def simplify(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
@@ -92,7 +97,9 @@ def _coarse(vertices: Float32, faces: Int32, target_faces: int) -> _Coarse:
 def _fine(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
     """Stage two: by least quadric error to the target, and without what that leaves behind."""
     # fast_simplification 0.2.0 may stop above its goal, or lose a tangle altogether: then the next way takes over.
-    for way in (partial(_quadric, aggressiveness=ACCURATE), partial(_quadric, aggressiveness=EAGER), _largest):
+    accurate, eager = (partial(_quadric, aggressiveness=aggressiveness) for aggressiveness in (ACCURATE, EAGER))
+    ways: tuple[Callable[[Float32, Int32, int], Mesh], ...] = (accurate, eager, _clustered, _largest)
+    for way in ways:
         if len(faces) > target_faces:
             reduced = way(vertices, faces, target_faces)
             vertices, faces = reduced if len(reduced[1]) else (vertices, faces)
@@ -105,6 +112,23 @@ def _quadric(vertices: Float32, faces: Int32, target_faces: int, *, aggressivene
     """fast_simplification: collapses edges to the point of least quadric error."""
     points, faces = fast_simplification.simplify(vertices, faces, target_count=target_faces, agg=aggressiveness)
     return points.astype(np.float32), faces.astype(np.int32)
+
+
+def _clustered(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
+    """Return a closed mesh after clustering on ever wider grids, until it has at most `target_faces`; it stays closed.
+
+    fast_simplification 0.2.0 refuses to make slender triangles, and stalls where there are many. A mesh that is open,
+    or vanishes, is returned as it is.
+    """
+    if not in_closed_pieces(len(vertices), faces).all():
+        return vertices, faces
+    low, high = bounds(vertices)
+    cell = float((high - low).max()) / FINEST_GRID
+    reduced, fewer = vertices, faces
+    while len(fewer) > target_faces:
+        reduced, fewer, _ = coarsen(vertices, faces, cell)
+        cell *= WIDER
+    return (reduced, fewer) if len(fewer) else (vertices, faces)
 
 
 def _largest(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:

@@ -172,3 +172,13 @@ def test_the_two_sides_of_a_sheet_survive() -> None:
     areas = face_areas(vertices, faces)
     assert areas[up].sum() == pytest.approx(areas[~up].sum(), rel=0.05)
     assert areas[up].sum() > 0.8
+
+
+@pytest.mark.parametrize(("target", "accuracy"), [(1000, 0.1), (6000, 0.01)])
+def test_a_closed_mesh_of_slender_faces_stays_closed(target: int, accuracy: float) -> None:
+    tube = trimesh.creation.annulus(0.2, 0.21, 0.9, sections=300).subdivide().subdivide()
+    mesh = tube.vertices.astype(np.float32), tube.faces.astype(np.int32)  # no library reduces it
+    vertices, faces = simplify(*mesh, target)
+    assert target / 2 < len(faces) <= target
+    assert unbalanced_edges(faces) == 0
+    assert closed_volume(vertices, faces) == pytest.approx(closed_volume(*mesh), rel=accuracy)
