@@ -83,16 +83,7 @@ def _plain(wanted: Format, options: Options) -> Options:
 def _written(glb: bytes, wanted: Format) -> bytes:
     if wanted == "glb":
         return glb
-    finished = read.read(glb)
-    match wanted:
-        case "obj":
-            return conversion.to_obj(finished, "model")
-        case "stl":
-            return conversion.to_stl(finished)
-        case "ply":
-            return conversion.to_ply(finished)
-        case _:
-            return conversion.to_usdz(finished, "model")
+    return conversion.WRITERS[wanted](read.read(glb))
 
 
 def _thumbnail(order: ThumbnailSubmission) -> bytes:

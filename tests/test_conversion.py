@@ -12,6 +12,7 @@ from pxr import Usd, UsdGeom, UsdShade, UsdValidation
 from sam3d_bento.errors import UnsupportedMedia
 from sam3d_bento.export import conversion
 from sam3d_bento.export.glb.read import read
+from sam3d_bento.formats import FORMATS
 from tests.support import finished
 
 
@@ -102,6 +103,10 @@ def test_without_usd_the_extra_is_named(model, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UnsupportedMedia, match="extra 'usdz'"):
         conversion.to_usdz(model, "model")
+
+
+def test_every_format_has_a_writer():
+    assert {*conversion.WRITERS, "glb", "ply-splats"} == set(FORMATS)
 
 
 @pytest.mark.parametrize("write", [lambda m: conversion.to_obj(m, "m"), conversion.to_stl, conversion.to_ply])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,15 @@ from trimesh.exchange import obj, ply, stl
 from trimesh.visual.material import SimpleMaterial
 
 from sam3d_bento.arrays import Float32, UInt8
-from sam3d_bento.errors import UnsupportedMedia
 from sam3d_bento.export.glb.read import TexturedMesh, sampled
-from sam3d_bento.formats import USDZ_EXTRA
+from sam3d_bento.formats import Format, require
 
 TEXTURE_SUFFIXES = {"image/png": "png", "image/jpeg": "jpeg"}  # what readers of OBJ and USDZ can be expected to know
+NAME = "model"  # of the files inside an archive
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # equal models give equal bytes
 
 
-def to_obj(model: TexturedMesh, name: str) -> bytes:
+def to_obj(model: TexturedMesh, name: str = NAME) -> bytes:
     """A zip of `name`.obj, .mtl and the texture's file, which must be PNG or JPEG."""
     suffix = TEXTURE_SUFFIXES[model.texture_type]
     # The material only names its image: the real one is added as it is, not decoded and encoded again.
@@ -73,13 +73,12 @@ def to_ply(model: TexturedMesh) -> bytes:
     return bytes(ply.export_ply(mesh, vertex_normal=True))
 
 
-def to_usdz(model: TexturedMesh, name: str) -> bytes:
+def to_usdz(model: TexturedMesh, name: str = NAME) -> bytes:
     """A USD package with the mesh, a preview surface and the texture, which must be PNG or JPEG.
 
     Raises UnsupportedMedia without the extra `usdz`.
     """
-    if importlib.util.find_spec("pxr") is None:
-        raise UnsupportedMedia(USDZ_EXTRA)
+    require("usdz")
     from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade, UsdUtils, Vt
 
     with tempfile.TemporaryDirectory() as folder:
@@ -146,3 +145,7 @@ def _encoded(pixels: UInt8, suffix: str) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, suffix.upper())
     return file.getvalue()
+
+
+# The formats that are made from a model alone, beside the GLB itself. `formats.FILE_TYPES` describes each.
+WRITERS: dict[Format, Callable[[TexturedMesh], bytes]] = {"obj": to_obj, "stl": to_stl, "ply": to_ply, "usdz": to_usdz}
