@@ -7,7 +7,7 @@ import trimesh
 
 from sam3d_bento.errors import Cancelled, NotFound
 from sam3d_bento.export.glb.read import read_document, read_glb, sampled
-from sam3d_bento.options import TEXTURE_FORMATS
+from sam3d_bento.options import choices
 from sam3d_bento.postprocess import Postprocessor
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import ExportSubmission, ThumbnailSubmission
@@ -135,7 +135,7 @@ def test_a_packed_result_is_drawn_and_had_in_every_format_without_its_reconstruc
     assert len(sphere.faces) == read_document(packed.read_bytes())["asset"]["extras"]["faces"]
 
 
-@pytest.mark.parametrize("texture_format", TEXTURE_FORMATS)
+@pytest.mark.parametrize("texture_format", choices("texture_format"))
 @pytest.mark.parametrize("compress", [False, True])
 def test_a_packed_result_is_encoded_anew_without_its_reconstruction(packed, compress, texture_format):
     changes = {"compress": compress, "texture_format": texture_format}
@@ -148,7 +148,7 @@ def test_a_packed_result_is_encoded_anew_without_its_reconstruction(packed, comp
     assert finished.agree(mesh.positions, sampled(mesh.image, mesh.uv))
 
 
-@pytest.mark.parametrize("texture_format", TEXTURE_FORMATS)
+@pytest.mark.parametrize("texture_format", choices("texture_format"))
 @pytest.mark.parametrize("compress", [False, True])
 def test_a_plain_result_encoded_anew_is_what_a_run_with_these_options_would_have_given(
     stored, compress, texture_format

@@ -31,8 +31,9 @@ class PreviewEngine:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """See `Engine.facts`: there is nothing that its name does not say."""
-        return {}
+        """See `Engine.facts`."""
+        summary = "Preview engine: a simple shape is fitted to the silhouette; thickness and back are guessed."
+        return {"summary": summary, "guesses": True}
 
     def load(self) -> None:
         """Run once over a small disc: libraries load parts of themselves on first use.

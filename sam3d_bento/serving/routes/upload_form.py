@@ -8,31 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextvars import ContextVar
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import bentoml
 from bentoml.validators import ContentType
-from pydantic import Field
+from pydantic import Field, create_model
 from python_multipart.exceptions import FormParserError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from sam3d_bento.errors import BadRequest, Cancelled, Sam3DError, StorageFull, UnsupportedMedia, shown
-from sam3d_bento.options import (
-    ColourSource,
-    Compress,
-    Options,
-    Quality,
-    Seed,
-    Shape,
-    TargetFaces,
-    TextureFormat,
-    TextureSize,
-    checked,
-)
+from sam3d_bento.options import Options, checked, from_texts
 from sam3d_bento.submission import Submission
 
 Delivery = Literal["file", "link"]
@@ -48,8 +38,8 @@ incoming: ContextVar[Request] = ContextVar("incoming")
 PHOTO_FIELDS = ("image", "file")
 
 
-class InferenceInput(bentoml.IODescriptor):  # type: ignore[misc]  # bentoml is untyped here
-    """A photo, and how to reconstruct the object in it."""
+class _PhotoInput(bentoml.IODescriptor):  # type: ignore[misc]  # bentoml is untyped here
+    """The files of the form; `InferenceInput` adds the options."""
 
     # BentoML 1.4.39 answers 500 to malformed forms, downloads from addresses in file fields, and stores uploads on
     # disk. So this class only describes the fields, for /docs.json and the Python client; `read` below reads them.
@@ -58,22 +48,26 @@ class InferenceInput(bentoml.IODescriptor):  # type: ignore[misc]  # bentoml is 
     mask: Annotated[
         Path, ContentType("*/*"), Field(description="White where the object is; the size of the upright photo.")
     ] = None  # type: ignore[assignment]
-    seed: Seed = None
-    texture_size: TextureSize = 1024
-    target_faces: TargetFaces = 40_000
-    quality: Quality = "standard"
-    shape: Shape = "auto"
-    colour_source: ColourSource = "auto"
-    texture_format: TextureFormat = "png"
-    compress: Compress = False
-    response: Annotated[Delivery, Field(description="`link`: a JSON report with a download link.")] = "file"
 
     @classmethod
-    async def from_http_request(cls, request: Request, serde: object) -> InferenceInput:
+    async def from_http_request(cls, request: Request, serde: object) -> _PhotoInput:
         """Take nothing from the request, but keep it in `incoming`: the API method reads it itself."""
         incoming.set(request)
-        nothing: InferenceInput = cls.model_construct(**dict.fromkeys(cls.model_fields))
+        nothing: _PhotoInput = cls.model_construct(**dict.fromkeys(cls.model_fields))
         return nothing
+
+
+_option_fields: dict[str, Any] = {name: (field.annotation, copy(field)) for name, field in Options.model_fields.items()}
+_Response = Annotated[Delivery, Field(description="`link`: a JSON report with a download link.")]
+
+# What BentoML is told of the form: the files, every option as `Options` declares it, and how the answer comes.
+InferenceInput = create_model(
+    "InferenceInput",
+    __base__=_PhotoInput,
+    __doc__="A photo, and how to reconstruct the object in it.",
+    **_option_fields,
+    response=(_Response, "file"),
+)
 
 
 @dataclass(frozen=True)
@@ -193,13 +187,9 @@ def _unquoted(value: str) -> str:
 
 
 def options_of(fields: dict[str, str]) -> Options:
-    """The options in a form's texts. Raises BadRequest that names what is wrong."""
-    values: dict[str, Any] = {name: value for name, value in fields.items() if value != ""}
-    size = values.get("texture_size", "")
-    if size.isascii() and size.isdigit() and len(size) < 10:  # Python refuses to read thousands of digits
-        values["texture_size"] = int(size)  # pydantic does not turn texts into literals
+    """Read the options in a form's texts. Raises BadRequest that names what is wrong."""
     _refuse_unknown(fields)
-    return checked_options(values)
+    return checked_options(from_texts({name: value for name, value in fields.items() if value != ""}))
 
 
 def checked_options(values: dict[str, Any]) -> Options:

@@ -14,7 +14,7 @@ from sam3d_bento.export.glb.geometry import POSITION_BITS
 from sam3d_bento.export.glb.read import read_document, read_glb, sampled
 from sam3d_bento.export.glb.write import write_glb
 from sam3d_bento.export.mesh.surface import vertex_normals
-from sam3d_bento.options import TEXTURE_FORMATS
+from sam3d_bento.options import choices
 from tests.support import finished
 from tests.support.export_meshes import Mesh, soup, sphere, tangle
 
@@ -67,7 +67,7 @@ def test_a_plain_file_is_read_back_exactly(mesh):
     assert np.array_equal(model.image, TEXTURE)
 
 
-@pytest.mark.parametrize("texture_format", TEXTURE_FORMATS)
+@pytest.mark.parametrize("texture_format", choices("texture_format"))
 @pytest.mark.parametrize("mesh", [sphere(40), soup(1, 0.1), tangle(200, 30), (sphere(20)[0] * 1e3 + 50, sphere(20)[1])])
 def test_a_packed_file_is_read_to_a_step_of_what_was_written(mesh, texture_format):
     """Half a step of 13 bits along the longest side, a sixteenth of a texel, two steps of a byte for normals."""

@@ -35,8 +35,8 @@ def store(result, tmp_path):
 
     def put(kept=True):
         (tmp_path / "scan.npz").write_bytes(result[1])
-        with (tmp_path / "scan.npz").open("rb") as scan:
-            asset_id = asyncio.run(backend().assets.put(result[0], scan if kept else None))
+        scan = tmp_path / "scan.npz" if kept else None
+        asset_id = asyncio.run(backend().assets.put(result[0], scan))
         return f"/api/assets/{asset_id}"
 
     return put
