@@ -66,10 +66,9 @@ class ExportSubmission:
 
 @dataclass(frozen=True)
 class ThumbnailSubmission:
-    """A picture of a finished result. glb, reconstruction: as in `ExportSubmission`."""
+    """A picture of a finished result. glb: its file."""
 
     glb: Path
-    reconstruction: Path | None
 
 
 @dataclass(frozen=True)
