@@ -86,8 +86,8 @@ def parse(body: bytes, content_type: str, max_parts: int) -> list[Part]:
     `max_parts` parts.
     """
     parameters = _parameters(content_type)
-    boundary = parameters.get(b"boundary", b"")
-    if not boundary:
+    boundary = parameters.get(b"boundary")
+    if boundary is None:
         raise BadRequest(
             "The form cannot be read: the header Content-Type names no boundary. "
             "Leave this header to the HTTP library, which writes it together with the form."
@@ -116,7 +116,7 @@ def _sections(body: bytes, boundary: bytes) -> Iterator[bytes]:
 
     What comes before the first boundary and after the closing one is left out. The line break before a boundary
     belongs to the boundary. The first boundary's line shows whether lines end in CRLF or in LF. HTTP already tells
-    where a body ends, so a form that does not close its last part is as complete as one that does.
+    where a body ends, so a last part that is not closed is as complete as one that is.
     """
     mark = b"--" + re.escape(boundary)
     tail = rb"(?:(--)|[ \t]*(\r?\n|\Z))"
@@ -128,7 +128,7 @@ def _sections(body: bytes, boundary: bytes) -> Iterator[bytes]:
     while not found[1]:
         start, found = found.end(), delimiter.search(body, found.end())
         if found is None:
-            if start < len(body):
+            if _BLANK_LINE.search(body, start, start + MAX_HEAD_BYTES):  # else not even its head is whole
                 yield body[start:].removesuffix(line_end)
             return
         yield body[start : found.start()]

@@ -62,6 +62,7 @@ NAMED = 'Content-Disposition: form-data; name="image"'
         (form(NAMED).replace(b"--b--\r\n", b"--b\r\n"), None),
         (form(NAMED).replace(b"--b--\r\n", b"--b"), None),
         (form(NAMED).replace(b"--b--\r\n", b""), None),
+        (form(NAMED).replace(b"--b--\r\n", b"--b\r\nContent-Dis"), None),
         (form(NAMED).replace(b"\r\n--b--\r\n", b""), None),
     ],
 )
@@ -174,7 +175,7 @@ def test_binary_is_what_no_text_has(content, binary):
     ("body", "content_type", "problem"),
     [
         (form(NAMED), "multipart/form-data", "names no boundary"),
-        (form(NAMED), 'multipart/form-data; boundary=""', "names no boundary"),
+        (form(NAMED), 'multipart/form-data; boundary=""', "not in the body"),
         (form(NAMED), f"multipart/form-data; boundary={'x' * 257}", "longer than 256 bytes"),
         (form(NAMED), "multipart/form-data; boundary=c", "not in the body"),
         (b"", "multipart/form-data; boundary=b", "not in the body"),
@@ -182,7 +183,7 @@ def test_binary_is_what_no_text_has(content, binary):
         (form("no header at all"), "multipart/form-data; boundary=b", "without a colon"),
         (form(*["X: y"] * 10_000), "multipart/form-data; boundary=b", "headers are longer"),
         (form("X: " + "y" * 5000), "multipart/form-data; boundary=b", "header is longer"),
-        (b"--b\r\n" + b"x" * 50_000, "multipart/form-data; boundary=b", "headers are longer"),
+        (b"--b\r\n" + b"x" * 50_000 + b"\r\n--b--", "multipart/form-data; boundary=b", "headers are longer"),
         (form(NAMED)[:-7] * (MAX_PARTS + 1), "multipart/form-data; boundary=b", f"more than {MAX_PARTS} parts"),
     ],
 )
