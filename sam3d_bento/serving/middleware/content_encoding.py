@@ -39,7 +39,7 @@ class ContentEncoding:
         self.max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        encodings = _encodings(Headers(scope=scope)) if scope["type"] == "http" else []
+        encodings = _encodings(scope) if scope["type"] == "http" else []
         if not encodings:
             await self.app(scope, receive, send)
             return
@@ -152,7 +152,10 @@ def _begins_as(body: bytes, window_bits: int) -> bool:
     return True
 
 
-def _encodings(headers: Headers) -> list[str]:
-    """Return the names in the headers Content-Encoding, in lower case, without `identity`."""
-    names = (name.strip().lower() for line in headers.getlist("content-encoding") for name in line.split(","))
+def _encodings(scope: Scope) -> list[str]:
+    """Return what the headers Content-Encoding name, in lower case, without `identity`; of requests with a body."""
+    if scope["method"] not in ("POST", "PUT", "PATCH"):
+        return []
+    lines = Headers(scope=scope).getlist("content-encoding")
+    names = [name.strip().lower() for line in lines for name in line.split(",")]
     return [name for name in names if name not in ("", "identity")]

@@ -94,13 +94,18 @@ def parse(body: bytes, content_type: str, max_parts: int) -> list[Part]:
         )
     if len(boundary) > MAX_BOUNDARY_BYTES:
         raise BadRequest(f"The form cannot be read: its boundary is longer than {MAX_BOUNDARY_BYTES} bytes.")
-    charset = parameters.get(b"charset", b"utf-8").decode("latin-1")
+    charset = form_charset(content_type)
     parts: list[Part] = []
     for section in _sections(body, boundary):
         if len(parts) == max_parts:
             raise BadRequest(f"The form cannot be read: it has more than {max_parts} parts.")
         parts.append(_part(section, charset))
     return parts
+
+
+def form_charset(content_type: str) -> str:
+    """Return the charset that a form's header names for its names and texts; UTF-8 where it names none."""
+    return _parameters(content_type).get(b"charset", b"utf-8").decode("latin-1")
 
 
 def decoded(content: bytes, charset: str) -> str:
@@ -142,9 +147,10 @@ def _part(section: bytes, charset: str) -> Part:
     headers = _headers(head)
     disposition = headers.get("content-disposition", b"")
     parameters = _parameters(disposition)
+    name = parameters.get(b"name", b"")[:MAX_NAME_BYTES]
     filename = parameters.get(b"filename", b"*" if _EXTENDED_FILENAME.search(disposition) else None)
     return Part(
-        name=decoded(parameters.get(b"name", b"")[:MAX_NAME_BYTES], charset),
+        name=decoded(name, "ascii" if name.isascii() else charset),
         filename=None if filename is None else decoded(filename[:MAX_NAME_BYTES], charset),
         content_type=headers.get("content-type", b"").decode("latin-1"),
         content=_transferred(content, headers.get("content-transfer-encoding", b"")),

@@ -58,8 +58,11 @@ NEXT_STEP = (
 
 # What HTTP libraries write above bytes whose type they were not given. Most write none (fetch, requests, httpx, Go,
 # .NET, OkHttp); form-urlencoded is the default of curl --data-binary, wget, urllib.request, Java's HttpURLConnection,
-# Swift's URLSession, axios and PowerShell; binary/octet-stream is Amazon S3's.
-UNSPECIFIC_TYPES = frozenset({"", "application/x-www-form-urlencoded", "binary/octet-stream", "text/plain"})
+# Swift's URLSession, axios and PowerShell; binary/octet-stream is Amazon S3's; JSON and text/plain are what a client
+# writes that is set up for an API of JSON or texts.
+UNSPECIFIC_TYPES = frozenset(
+    {"", "*/*", "application/json", "application/x-www-form-urlencoded", "binary/octet-stream", "text/plain"}
+)
 
 
 class InferenceInput(bentoml.IODescriptor):  # type: ignore[misc]  # bentoml is untyped here
@@ -189,8 +192,10 @@ async def _read_form(request: Request, hint: str = FILES_BELONG) -> tuple[dict[s
     It may be of another multipart type, as OkHttp's multipart/mixed, as long as its parts have names. hint: what the
     refusal of a file in another field says more.
     """
-    parts = multipart.parse(await request.body(), request.headers["content-type"], MAX_PARTS)
-    charset = next((part.content for part in parts if part.name == CHARSET_FIELD), b"utf-8")[:MAX_CHARSET_BYTES]
+    content_type = request.headers["content-type"]
+    parts = multipart.parse(await request.body(), content_type, MAX_PARTS)
+    named = next((part.content[:MAX_CHARSET_BYTES] for part in parts if part.name == CHARSET_FIELD), b"")
+    charset = multipart.decoded(named, "ascii") or multipart.form_charset(content_type)
     files: dict[str, bytes] = {}
     texts: list[tuple[str, str]] = []
     for part in parts:
@@ -205,7 +210,7 @@ async def _read_form(request: Request, hint: str = FILES_BELONG) -> tuple[dict[s
             if content is not None:
                 files[part.name] = content
         elif part.name != CHARSET_FIELD:
-            texts.append((part.name, _text(part, multipart.decoded(charset, "ascii"), hint)))
+            texts.append((part.name, _text(part, charset, hint)))
     return files, texts
 
 

@@ -36,7 +36,7 @@ async def echo(request):
 
 @pytest.fixture(scope="module")
 def http():
-    app = Starlette(routes=[Route("/", echo, methods=["POST"])])
+    app = Starlette(routes=[Route("/", echo, methods=["GET", "POST"])])
     return TestClient(AccessLog(UploadLimit(ContentEncoding(app, LIMIT), LIMIT)), raise_server_exceptions=True)
 
 
@@ -93,6 +93,10 @@ def test_another_encoding_is_a_415_that_names_it_and_what_is_accepted(http, enco
     assert f"'{named}'" in answer.json()["detail"]
     assert answer.headers["accept-encoding"] == "gzip, deflate, identity"
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_request_without_a_body_has_no_encoding(http):
+    assert http.get("/", headers={"content-encoding": "br"}).status_code == 200
 
 
 def test_too_many_layers_are_a_415(http):

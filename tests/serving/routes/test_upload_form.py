@@ -169,6 +169,16 @@ def test_the_field_charset_is_no_option_but_says_how_texts_are_written(http):
     assert answer.json()["options"]["seed"] == 7
 
 
+def test_the_header_s_charset_is_that_of_the_texts_but_not_of_ascii_names(http):
+    body = b'--b\r\nContent-Disposition: form-data; name="mask"\r\n\r\n' + BYTES
+    body += b'\r\n--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + BYTES
+    body += b'\r\n--b\r\nContent-Disposition: form-data; name="seed"\r\n\r\n7\0\r\n--b--'
+    answer = http.post(
+        "/", content=body, headers={"content-type": "multipart/form-data; charset=utf-16-le; boundary=b"}
+    )
+    assert answer.json()["options"]["seed"] == 7
+
+
 def test_one_file_in_a_nested_multipart_is_that_file_and_two_are_a_400(http):
     """Forms of RFC 2388 had the files of one field as a multipart/mixed of their own; curl still can."""
     inner = b'--i\r\nContent-Disposition: file; filename="a.png"\r\n\r\n' + BYTES + b"\r\n"
@@ -196,7 +206,16 @@ def test_another_multipart_type_is_a_form_when_its_parts_have_names(http, subtyp
 
 
 @pytest.mark.parametrize(
-    "media_type", [None, "", "application/x-www-form-urlencoded", "text/plain;charset=UTF-8", "binary/octet-stream"]
+    "media_type",
+    [
+        None,
+        "",
+        "*/*",
+        "application/json",
+        "application/x-www-form-urlencoded",
+        "text/plain;charset=UTF-8",
+        "binary/octet-stream",
+    ],
 )
 def test_a_raw_body_of_bytes_needs_no_type(http, media_type):
     headers = {} if media_type is None else {"content-type": media_type}
