@@ -2,7 +2,7 @@
 
 python-multipart, and starlette's parser on it, refuse what MIME allows: text before the first boundary, folded headers,
 lines that end in LF. Starlette's also decides by `filename` alone whether a part is a file, although many HTTP
-libraries write none. So the parts are split here, and `upload_form` decides with all of a part at hand. A body is in
+libraries write none. So the parts are split here, and `request_body` decides with all of a part at hand. A body is in
 memory as a whole; the upload limit bounds it.
 """
 
