@@ -24,7 +24,6 @@ MAX_BOUNDARY_BYTES = 256
 MAX_HEADER_BYTES = 4224
 # All headers of one part: eight of the longest.
 MAX_HEAD_BYTES = 40_000
-
 # Of a name; no field's is longer than 20 bytes. A few charsets take quadratic time to decode.
 MAX_NAME_BYTES = 1024
 
@@ -116,8 +115,8 @@ def decoded(content: bytes, charset: str) -> str:
         return content.decode("latin-1")
 
 
-def _sections(body: bytes, boundary: bytes) -> Iterator[bytes]:
-    """Yield what lies between the boundaries, heads included: RFC 2046, section 5.1.1.
+def _sections(body: bytes, boundary: bytes) -> Iterator[memoryview]:
+    """Yield what lies between the boundaries, heads included, without copying it: RFC 2046, section 5.1.1.
 
     What comes before the first boundary and after the closing one is left out. The line break before a boundary
     belongs to the boundary. The first boundary's line shows whether lines end in CRLF or in LF. HTTP already tells
@@ -130,21 +129,28 @@ def _sections(body: bytes, boundary: bytes) -> Iterator[bytes]:
         raise BadRequest("The form cannot be read: the boundary of the header Content-Type is not in the body.")
     line_end = found[2] or b"\r\n"
     delimiter = re.compile(line_end + mark + rb"(?:(--)|[ \t]*(?:" + line_end + rb"|\Z))")
+    view = memoryview(body)
     while not found[1]:
         start, found = found.end(), delimiter.search(body, found.end())
         if found is None:
-            if _BLANK_LINE.search(body, start, start + MAX_HEAD_BYTES):  # else not even its head is whole
-                yield body[start:].removesuffix(line_end)
+            if _has_head(view[start:]):
+                yield view[start : len(body) - len(line_end) if body.endswith(line_end) else len(body)]
             return
-        yield body[start : found.start()]
+        yield view[start : found.start()]
 
 
-def _part(section: bytes, charset: str) -> Part:
+def _has_head(section: memoryview) -> bool:
+    """Return whether the head of a last part that is not closed is whole; else something was appended to the form."""
+    blank = _BLANK_LINE.search(section, 0, MAX_HEAD_BYTES)
+    return blank is not None and b"content-disposition:" in bytes(section[: blank.start()]).lower()
+
+
+def _part(section: memoryview, charset: str) -> Part:
     blank = _BLANK_LINE.search(section, 0, MAX_HEAD_BYTES)
     if blank is None and len(section) > MAX_HEAD_BYTES:
         raise BadRequest(f"The form cannot be read: a part's headers are longer than {MAX_HEAD_BYTES} bytes.")
-    head, content = (section[: blank.start()], section[blank.end() :]) if blank else (section, b"")
-    headers = _headers(head)
+    head_end, content_start = blank.span() if blank else (len(section), len(section))
+    headers = _headers(bytes(section[:head_end]))
     disposition = headers.get("content-disposition", b"")
     parameters = _parameters(disposition)
     name = parameters.get(b"name", b"")[:MAX_NAME_BYTES]
@@ -153,7 +159,7 @@ def _part(section: bytes, charset: str) -> Part:
         name=decoded(name, "ascii" if name.isascii() else charset),
         filename=None if filename is None else decoded(filename[:MAX_NAME_BYTES], charset),
         content_type=headers.get("content-type", b"").decode("latin-1"),
-        content=_transferred(content, headers.get("content-transfer-encoding", b"")),
+        content=_transferred(bytes(section[content_start:]), headers.get("content-transfer-encoding", b"")),
     )
 
 

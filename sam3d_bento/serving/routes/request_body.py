@@ -44,6 +44,11 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
+async def _content(request: Request) -> bytes:
+    """Read the body. `request.body()` would also keep it in memory until the response has been sent."""
+    return b"".join([chunk async for chunk in request.stream()])
+
+
 async def read_raw(request: Request) -> bytes:
     """Read a photo that is the body. Raises UnsupportedMedia that says what to send instead.
 
@@ -52,8 +57,8 @@ async def read_raw(request: Request) -> bytes:
     """
     found = media_type(request)
     if found.startswith("image/") or found == "application/octet-stream":
-        return await request.body()
-    if found in UNSPECIFIC_TYPES and multipart.BINARY.search(body := await request.body()):
+        return await _content(request)
+    if found in UNSPECIFIC_TYPES and multipart.BINARY.search(body := await _content(request)):
         return body
     raise UnsupportedMedia(f"{_what_came(found)} {NEXT_STEP}")
 
@@ -85,7 +90,7 @@ async def read_form(request: Request, hint: str = FILES_BELONG) -> tuple[dict[st
     refusal of a file in another field says more. Raises BadRequest, UnsupportedMedia.
     """
     content_type = request.headers["content-type"]
-    parts = multipart.parse(await request.body(), content_type, MAX_PARTS)
+    parts = multipart.parse(await _content(request), content_type, MAX_PARTS)
     named = next((part.content[:MAX_CHARSET_BYTES] for part in parts if part.name == CHARSET_FIELD), b"")
     charset = multipart.decoded(named, "ascii") or multipart.form_charset(content_type)
     files: dict[str, bytes] = {}

@@ -61,6 +61,7 @@ NAMED = 'Content-Disposition: form-data; name="image"'
         (form(NAMED).replace(b"--b--\r\n", b"--b--garbage"), None),
         (form(NAMED).replace(b"--b--\r\n", b"--b\r\n"), None),
         (form(NAMED).replace(b"--b--\r\n", b"--b"), None),
+        (form(NAMED).replace(b"--b--\r\n", b"--b\r\n\r\n"), None),
         (form(NAMED).replace(b"--b--\r\n", b""), None),
         (form(NAMED).replace(b"--b--\r\n", b"--b\r\nContent-Dis"), None),
         (form(NAMED).replace(b"\r\n--b--\r\n", b""), None),
