@@ -33,7 +33,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
-from sam3d_bento.export.glb.unpack import unpacked
+from sam3d_bento.export.glb.unpack import unpack_glb
 from sam3d_bento.export.mesh.clean import clean
 from sam3d_bento.export.mesh.surface import Surface, face_areas, lengths
 from sam3d_bento.reconstruction import Reconstruction
@@ -140,7 +140,7 @@ class TexturedMesh:
     def __init__(self, file: Path) -> None:
         self.file = file
         if file.suffix == ".glb":
-            loaded = trimesh.load_scene(io.BytesIO(unpacked(file.read_bytes())), file_type="glb", process=False)
+            loaded = trimesh.load_scene(io.BytesIO(unpack_glb(file.read_bytes())), file_type="glb", process=False)
         else:
             loaded = trimesh.load_scene(file, process=False)
         (self.mesh,) = loaded.geometry.values()
@@ -171,7 +171,7 @@ class TexturedMesh:
             figures["texel_use"] = round(float(face_areas(np.pad(self.uv, ((0, 0), (0, 1))), self.faces).sum()), 3)
             figures["charts"] = charts(self.faces, self.uv)
         if self.file.suffix == ".glb":
-            figures["validator"] = validated(unpacked(self.file.read_bytes()))
+            figures["validator"] = validated(unpack_glb(self.file.read_bytes()))
         return figures
 
 

@@ -1,7 +1,11 @@
-"""What a caller may choose for one reconstruction. HTTP, CLI and docs all read this one description."""
+"""What a caller may choose for one reconstruction.
+
+This is the one description of an option: its name, values, default and sentence. The HTTP form and its schema, the
+query, the command line, the serverless input, the studio and the table in README.md derive from it.
+"""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -9,33 +13,7 @@ from sam3d_bento.errors import BadRequest
 
 SEED_MAX = 2**31 - 1  # the range of a signed 32-bit integer, which every random generator we meet accepts
 
-_Size = Literal[512, 1024, 2048, 4096]
-_Effort = Literal["draft", "standard", "high"]
-_Class = Literal["auto", "puff", "lathe", "box"]
-_Colours = Literal["auto", "mesh", "splats", "fused"]
-_Format = Literal["png", "jpeg", "webp"]
-
-TEXTURE_SIZES: tuple[int, ...] = get_args(_Size)
-QUALITIES: tuple[str, ...] = get_args(_Effort)
-SHAPES: tuple[str, ...] = get_args(_Class)
-COLOUR_SOURCES: tuple[str, ...] = get_args(_Colours)
-TEXTURE_FORMATS: tuple[str, ...] = get_args(_Format)
-
-Seed = Annotated[int | None, Field(ge=0, le=SEED_MAX, description="Random seed; absent: drawn, and reported.")]
-TextureSize = Annotated[_Size, Field(description="Edge of the square base-colour texture, in pixels.")]
-TargetFaces = Annotated[int, Field(ge=1_000, le=200_000, description="The mesh has at most this many faces.")]
-Quality = Annotated[_Effort, Field(description="Effort of the engine; the preview engine ignores it.")]
-Shape = Annotated[_Class, Field(description="Shape class of the preview engine; `auto`: the one that fits.")]
-ColourSource = Annotated[
-    _Colours,
-    Field(description="What the texture is painted from; `auto`: mesh, or mesh and splats where splats know more."),
-]
-TextureFormat = Annotated[
-    _Format, Field(description="How the texture is encoded; `webp` needs a viewer that knows EXT_texture_webp.")
-]
-Compress = Annotated[
-    bool, Field(description="Quantized and packed geometry, for viewers that know EXT_meshopt_compression.")
-]
+Shape = Literal["auto", "puff", "lathe", "box"]
 
 
 class Options(BaseModel):
@@ -43,14 +21,31 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    seed: Seed = None
-    texture_size: TextureSize = 1024
-    target_faces: TargetFaces = 40_000
-    quality: Quality = "standard"
-    shape: Shape = "auto"
-    colour_source: ColourSource = "auto"
-    texture_format: TextureFormat = "png"
-    compress: Compress = False
+    seed: Annotated[int | None, Field(ge=0, le=SEED_MAX, description="Random seed; absent: drawn, and reported.")] = (
+        None
+    )
+    texture_size: Annotated[
+        Literal[512, 1024, 2048, 4096], Field(description="Edge of the square base-colour texture, in pixels.")
+    ] = 1024
+    target_faces: Annotated[int, Field(ge=1_000, le=200_000, description="The mesh has at most this many faces.")] = (
+        40_000
+    )
+    quality: Annotated[
+        Literal["draft", "standard", "high"],
+        Field(description="Effort of the engine; the preview engine ignores it."),
+    ] = "standard"
+    shape: Annotated[Shape, Field(description="Shape class of the preview engine; `auto`: the one that fits.")] = "auto"
+    colour_source: Annotated[
+        Literal["auto", "mesh", "splats", "fused"],
+        Field(description="What the texture is painted from; `auto`: mesh, or mesh and splats where splats know more."),
+    ] = "auto"
+    texture_format: Annotated[
+        Literal["png", "jpeg", "webp"],
+        Field(description="How the texture is encoded; `webp` needs a viewer that knows EXT_texture_webp."),
+    ] = "png"
+    compress: Annotated[
+        bool, Field(description="Quantized and packed geometry, for viewers that know EXT_meshopt_compression.")
+    ] = False
 
 
 # What the mesh is, not how it is written: another value of these takes another run of the engine.
@@ -68,3 +63,24 @@ def checked(values: Mapping[str, Any], *, strict: bool = False) -> Options:
     except ValidationError as exc:
         faults = "; ".join(f"'{fault['loc'][0]}': {fault['msg']}" for fault in exc.errors(include_context=False))
         raise BadRequest(f"A field has a value that it does not take. {faults}.") from exc
+
+
+def choices(name: str) -> tuple[Any, ...] | None:
+    """Return the values that the option takes, or None where they are not listed one by one."""
+    annotation = Options.model_fields[name].annotation
+    return get_args(annotation) if get_origin(annotation) is Literal else None
+
+
+def from_texts(texts: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values of options that came as texts, as a form or a command line has them.
+
+    A number in a list of choices becomes a number, which pydantic does not do by itself. The rest stays text, for
+    `checked`, which reads numbers and booleans from texts.
+    """
+    values: dict[str, Any] = dict(texts)
+    for name, text in texts.items():
+        listed = choices(name) if name in Options.model_fields else None
+        # Python refuses to read thousands of digits
+        if listed and isinstance(listed[0], int) and text.isascii() and text.isdigit() and len(text) < 10:
+            values[name] = int(text)
+    return values

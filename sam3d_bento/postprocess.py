@@ -1,7 +1,7 @@
 """What is made of a finished result without inference: the model in another size or format, and its picture.
 
-An export with the options that the result already has is made from the GLB itself; another one from the saved
-reconstruction. Equal options give equal files either way, because the exporter is deterministic.
+The way that loses nothing is taken, and of two such ways the shorter one. Equal options give equal files on each,
+because the exporter is deterministic.
 """
 
 from __future__ import annotations
@@ -10,23 +10,28 @@ from pathlib import Path
 from typing import Any
 
 from sam3d_bento import __version__, export
-from sam3d_bento.errors import NotFound
+from sam3d_bento.errors import BadRequest, NotFound
 from sam3d_bento.export import conversion, render, splat_file
-from sam3d_bento.export.glb import read
+from sam3d_bento.export.glb.check import check
+from sam3d_bento.export.glb.read import read_document, read_glb
+from sam3d_bento.export.glb.write import write_glb
 from sam3d_bento.formats import Format
 from sam3d_bento.options import Options
+from sam3d_bento.progress import OnProgress
 from sam3d_bento.reconstruction import Reconstruction
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import ExportSubmission, OnStageProgress, RunnerInfo, ThumbnailSubmission
 
 NOT_KEPT = (
-    "This result's reconstruction is not kept, or not any more: it can be had in other formats with its own options"
-    " only, and not at all when its geometry is compressed."
+    "This result's reconstruction is not kept, or not any more: it can be had in every format, packed or not, with"
+    " any encoding of its texture, but with its own faces, texture size and colours only, and without its gaussians."
 )
 NO_SPLATS = "This result has no gaussians: its engine gives none."
-# Readers of the other formats know neither compressed geometry nor WebP.
-PLAIN = {"compress": False}
-PICTURES = {"png", "jpeg"}
+
+# How a GLB is written, not what the model in it is.
+ENCODING_OPTIONS = frozenset({"texture_format", "compress"})
+# What a GLB of these is read back exactly as it was before it was written.
+LOSSLESS = {"texture_format": "png", "compress": False}
 
 
 class Postprocessor:
@@ -36,70 +41,100 @@ class Postprocessor:
 
     @classmethod
     def load(cls, settings: Settings) -> Postprocessor:
-        """Nothing to load: the import was it."""
+        """Load nothing: the import did."""
         return cls()
 
     def run(self, order: ExportSubmission | ThumbnailSubmission, on_progress: OnStageProgress) -> bytes:
-        """The file's bytes. Raises NotFound when what it takes is not kept, and what the exporter raises."""
+        """Make the file. Raises NotFound when what it takes is not kept, and what the exporter raises."""
         on_progress("export", 0.0)
         try:
-            made = _thumbnail(order) if isinstance(order, ThumbnailSubmission) else _export(order, on_progress)
+            if isinstance(order, ThumbnailSubmission):
+                made = render.thumbnail(read_glb(order.glb.read_bytes()))
+            else:
+                made = _export(order, lambda fraction: on_progress("export", 0.9 * fraction))
         except FileNotFoundError as exc:  # swept from under us
             raise NotFound("The result has just expired.") from exc
         on_progress("export", 1.0)
         return made
 
 
-def _export(order: ExportSubmission, on_progress: OnStageProgress) -> bytes:
+def _export(order: ExportSubmission, on_progress: OnProgress) -> bytes:
+    """Make a result's file in another format, or by other options."""
     if order.format == "ply-splats":
-        splats = _saved(order.reconstruction).splats
+        splats = _dense(order.reconstruction).splats
         if splats is None:
             raise NotFound(NO_SPLATS)
         return splat_file.to_ply(splats)
     stored = order.glb.read_bytes()
-    document = read.describe(stored)
-    extras = document["asset"]["extras"]
-    given = {name: value for name, value in extras.get("options", {}).items() if name in Options.model_fields}
-    before = Options.model_validate(given)
-    wanted = _plain(order.format, before.model_copy(update=order.changes))
+    extras = read_document(stored)["asset"]["extras"]
+    before = Options.model_validate(
+        {name: value for name, value in extras.get("options", {}).items() if name in Options.model_fields}
+    )
+    wanted = before.model_copy(update=_changes(order.format, order.changes))
     if wanted == before:
-        return _written(stored, order.format)
-    extras = {**extras, "options": wanted.model_dump(exclude={"seed"})}
-    dense = _saved(order.reconstruction)
-    exported = export.to_glb(dense, wanted, extras, lambda fraction: on_progress("export", 0.9 * fraction))
-    return _written(exported.glb, order.format)
+        glb = stored
+    else:
+        glb = _exported_anew(order, stored, before, wanted if order.format == "glb" else _plain(wanted), on_progress)
+    return glb if order.format == "glb" else conversion.WRITERS[order.format](read_glb(glb))
 
 
-def _plain(wanted: Format, options: Options) -> Options:
-    """The options with which the exporter makes a GLB that can become that format."""
+def _changes(wanted: Format, changes: dict[str, Any]) -> dict[str, Any]:
+    """Return those changes that a file of the format can show: only a GLB is packed, or has a WebP texture."""
     if wanted == "glb":
-        return options
-    changes: dict[str, Any] = dict(PLAIN)
-    if options.texture_format not in PICTURES:
-        changes["texture_format"] = "png"
-    return options.model_copy(update=changes)
+        return changes
+    kept = {name: value for name, value in changes.items() if name != "compress"}
+    return kept | ({"texture_format": "png"} if kept.get("texture_format") == "webp" else {})
 
 
-def _written(glb: bytes, wanted: Format) -> bytes:
-    if wanted == "glb":
+def _plain(options: Options) -> Options:
+    """Return the options of a GLB that loses nothing on its way into another format."""
+    lossy = {"texture_format": "png"} if options.texture_format == "webp" else {}
+    return options.model_copy(update={"compress": False, **lossy})
+
+
+def _exported_anew(
+    order: ExportSubmission, stored: bytes, before: Options, wanted: Options, on_progress: OnProgress
+) -> bytes:
+    """Return the GLB of a result by other options than its own.
+
+    Where they differ in the encoding alone, it is made from a stored GLB that is read back exactly, or whose
+    reconstruction is not kept. Else it is made from the reconstruction. Raises NotFound where neither is there.
+    """
+    extras = {**read_document(stored)["asset"]["extras"], "options": wanted.model_dump(exclude={"seed"})}
+    same_model = _without_encoding(before) == _without_encoding(wanted)
+    is_exact = before == before.model_copy(update=LOSSLESS)
+    if same_model and (is_exact or not _is_kept(order.reconstruction)):
+        mesh = read_glb(stored)
+        glb = write_glb(
+            mesh.positions,
+            mesh.normals,
+            mesh.uv,
+            mesh.faces,
+            mesh.image,
+            extras,
+            texture_format=wanted.texture_format,
+            compress=wanted.compress,
+        )
+        check(glb)
         return glb
-    finished = read.read(glb)
-    match wanted:
-        case "obj":
-            return conversion.to_obj(finished, "model")
-        case "stl":
-            return conversion.to_stl(finished)
-        case "ply":
-            return conversion.to_ply(finished)
-        case _:
-            return conversion.to_usdz(finished, "model")
+    return export.to_glb(_dense(order.reconstruction), wanted, extras, on_progress).glb
 
 
-def _thumbnail(order: ThumbnailSubmission) -> bytes:
-    return render.thumbnail(render.of_result(order.glb.read_bytes(), lambda: _saved(order.reconstruction)))
+def _without_encoding(options: Options) -> dict[str, Any]:
+    return options.model_dump(exclude=set(ENCODING_OPTIONS))
 
 
-def _saved(path: Path | None) -> Reconstruction:
+def _is_kept(path: Path | None) -> bool:
+    return path is not None and path.exists()
+
+
+def _dense(path: Path | None) -> Reconstruction:
+    """Load the reconstruction that was kept. Raises NotFound when none was."""
     if path is None or not path.exists():
         raise NotFound(NOT_KEPT)
-    return Reconstruction.load(path)
+    try:
+        return Reconstruction.load(path)
+    except BadRequest:
+        if path.exists():
+            raise
+        raise NotFound(NOT_KEPT) from None  # swept from under us

@@ -19,6 +19,9 @@ from sam3d_bento.warning_codes import WarningCode
 
 MaskSource = Literal["alpha", "upload", "rembg"]
 
+# The zeroth spherical harmonic, 1 / (2 √π): a gaussian has the colour 0.5 + SH_C0 · f_dc from every side.
+SH_C0 = 0.28209479177387814
+
 
 @dataclass(frozen=True)
 class Photo:

@@ -54,6 +54,7 @@ def _cache_dir() -> Path:
 
 Count = Annotated[int, BeforeValidator(_whole), Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+EngineName = Literal["sam3d", "preview"]  # what each of them is, `engines.ENGINES` says
 HostName = Annotated[str, Field(pattern=r"^((\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:]*)$")]
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[0-9]+)?)$")]
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(_listed)]
@@ -72,7 +73,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     engine: Annotated[
-        Literal["auto", "sam3d", "preview"],
+        Literal["auto"] | EngineName,
         Field(description="`auto`: SAM 3D when CUDA and all weights are there, else preview, said loudly"),
     ] = "auto"
     checkpoint_dir: Annotated[Folder, Field(description="Where SAM 3D's `pipeline.yaml` and weights lie")] = Field(

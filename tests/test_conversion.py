@@ -7,12 +7,17 @@ import numpy as np
 import plyfile
 import pytest
 import trimesh
+from PIL import Image
 from pxr import Usd, UsdGeom, UsdShade, UsdValidation
 
 from sam3d_bento.errors import UnsupportedMedia
 from sam3d_bento.export import conversion
-from sam3d_bento.export.glb.read import read
+from sam3d_bento.export.glb.read import read_glb
+from sam3d_bento.export.glb.write import write_glb
+from sam3d_bento.export.mesh.surface import vertex_normals
+from sam3d_bento.formats import FORMATS
 from tests.support import finished
+from tests.support.export_meshes import blob
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +27,7 @@ def glb():
 
 @pytest.fixture(scope="module")
 def model(glb):
-    return read(glb)
+    return read_glb(glb)
 
 
 def obj_arrays(text):
@@ -104,6 +109,45 @@ def test_without_usd_the_extra_is_named(model, monkeypatch):
         conversion.to_usdz(model, "model")
 
 
+@pytest.fixture(scope="module")
+def packed_model():
+    """The model of a packed file with a WebP texture."""
+    options = finished.OPTIONS.model_copy(update={"compress": True, "texture_format": "webp"})
+    return read_glb(finished.glb(options=options))
+
+
+def test_an_obj_and_a_usdz_of_a_webp_texture_have_the_same_pixels_as_png(packed_model, tmp_path):
+    assert packed_model.texture_type == "image/webp"
+    packages = {"obj": conversion.to_obj(packed_model), "usdz": conversion.to_usdz(packed_model)}
+    for name, content in packages.items():
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        (texture,) = (archive.read(file) for file in archive.namelist() if file.endswith(".png"))
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(texture))), packed_model.image), name
+    assert "map_Kd model.png" in zipfile.ZipFile(io.BytesIO(packages["obj"])).read("model.mtl").decode()
+    (tmp_path / "model.usdz").write_bytes(packages["usdz"])
+    stage = Usd.Stage.Open(str(tmp_path / "model.usdz"))
+    validators = UsdValidation.ValidationRegistry().GetOrLoadAllValidators()
+    assert [fault.GetMessage() for fault in UsdValidation.ValidationContext(validators).Validate(stage)] == []
+
+
+@pytest.mark.parametrize(("wanted", "write"), [("stl", conversion.to_stl), ("ply", conversion.to_ply)])
+@pytest.mark.parametrize("resolution", [20, 40, 80])
+def test_a_packed_model_of_slivers_stays_closed_where_readers_weld_it(wanted, write, resolution):
+    """Marching cubes makes faces far smaller than the steps of packed positions."""
+    vertices, faces = blob(resolution)
+    normals, uv = vertex_normals(vertices, faces), np.full((len(vertices), 2), 0.5, np.float32)
+    texture = np.full((8, 8, 3), 200, np.uint8)
+    model = read_glb(write_glb(vertices, normals, uv, faces, texture, {}, compress=True))
+    mesh = trimesh.load_mesh(io.BytesIO(write(model)), file_type=wanted)
+    mesh.merge_vertices(merge_norm=True, merge_tex=True)
+    assert mesh.is_watertight
+    assert mesh.volume == pytest.approx(trimesh.Trimesh(vertices, faces).volume, rel=1e-3)
+
+
+def test_every_format_has_a_writer():
+    assert {*conversion.WRITERS, "glb", "ply-splats"} == set(FORMATS)
+
+
 @pytest.mark.parametrize("write", [lambda m: conversion.to_obj(m, "m"), conversion.to_stl, conversion.to_ply])
 def test_equal_models_give_equal_bytes(model, glb, write):
-    assert write(model) == write(read(glb))
+    assert write(model) == write(read_glb(glb))

@@ -1,8 +1,14 @@
+import dataclasses
 import subprocess
 import sys
+import tomllib
+
+import pytest
 
 from sam3d_bento import formats
+from sam3d_bento.errors import UnsupportedMedia
 from sam3d_bento.formats import FILE_TYPES, FORMATS
+from tests.support.places import PROJECT
 
 
 def test_every_format_is_a_kind_of_file_of_its_own():
@@ -17,6 +23,23 @@ def test_usdz_is_offered_where_its_library_is(monkeypatch):
     assert set(formats.available()) == set(FORMATS), "as here"
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert set(formats.available()) == set(FORMATS) - {"usdz"}
+
+
+def test_a_format_that_needs_an_extra_names_the_module_and_the_extra_of_the_package():
+    extras = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for name, kind in FILE_TYPES.items():
+        assert (kind.requires is None) == (kind.extra is None), name
+        assert kind.extra is None or kind.extra in extras, name
+
+
+def test_any_format_may_need_an_extra(monkeypatch):
+    """The refusal and the list know no format by name."""
+    kind = dataclasses.replace(FILE_TYPES["stl"], requires="no_such_module", extra="printing")
+    monkeypatch.setitem(FILE_TYPES, "stl", kind)
+    assert set(formats.available()) == set(FORMATS) - {"stl"}
+    with pytest.raises(UnsupportedMedia, match=r"'stl' is not installed here.*'printing'"):
+        formats.require("stl")
+    formats.require("obj")
 
 
 def test_to_say_what_is_available_loads_no_library():

@@ -1,12 +1,13 @@
 import io
+import zipfile
 
 import plyfile
 import pytest
 import trimesh
 
 from sam3d_bento.errors import Cancelled, NotFound
-from sam3d_bento.export.glb.read import describe
-from sam3d_bento.options import Options
+from sam3d_bento.export.glb.read import read_document, read_glb, sampled
+from sam3d_bento.options import choices
 from sam3d_bento.postprocess import Postprocessor
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import ExportSubmission, ThumbnailSubmission
@@ -40,7 +41,7 @@ def test_other_options_are_exported_from_the_reconstruction_and_the_file_says_so
     glb, scan = stored
     content = run(ExportSubmission(glb, scan, "glb", {"target_faces": 3000}))
     assert 1000 < len(trimesh.load_mesh(io.BytesIO(content), file_type="glb").faces) <= 3000
-    before, after = (describe(file)["asset"]["extras"] for file in (glb.read_bytes(), content))
+    before, after = (read_document(file)["asset"]["extras"] for file in (glb.read_bytes(), content))
     assert after["options"] == {**before["options"], "target_faces": 3000}
     assert (after["seed"], after["engine"]) == (before["seed"], before["engine"])
 
@@ -97,7 +98,7 @@ def test_what_expires_meanwhile_is_not_found(stored, tmp_path):
 
 
 def test_a_thumbnail_is_drawn_of_the_glb(stored):
-    assert run(ThumbnailSubmission(stored[0], None))[8:12] == b"WEBP"
+    assert run(ThumbnailSubmission(stored[0]))[8:12] == b"WEBP"
 
 
 def test_an_export_ends_when_nobody_wants_it(stored):
@@ -109,15 +110,75 @@ def test_an_export_ends_when_nobody_wants_it(stored):
         run(ExportSubmission(*stored, "glb", {"target_faces": 3000}), report)
 
 
-COMPRESSED = "compress" in Options.model_fields
+def put(folder, dense, **changes):
+    """The file of a result with these options."""
+    options = finished.OPTIONS.model_copy(update=changes)
+    folder.mkdir(exist_ok=True)
+    (folder / "a.glb").write_bytes(finished.glb(dense, options))
+    return folder / "a.glb"
 
 
-@pytest.mark.skipif(not COMPRESSED, reason="this version compresses nothing")
-def test_a_compressed_result_is_drawn_and_converted_from_its_reconstruction(tmp_path):
-    dense = finished.reconstruction()
-    glb = finished.glb(dense, finished.OPTIONS.model_copy(update={"compress": True, "texture_format": "webp"}))
-    (tmp_path / "a.glb").write_bytes(glb)
-    dense.save(tmp_path / "a.npz")
-    assert run(ExportSubmission(tmp_path / "a.glb", None, "glb", {})) == glb
-    assert run(ExportSubmission(tmp_path / "a.glb", tmp_path / "a.npz", "obj", {}))[:2] == b"PK"
-    assert run(ThumbnailSubmission(tmp_path / "a.glb", tmp_path / "a.npz"))[8:12] == b"WEBP"
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    """A packed result with a WebP texture, and nothing beside it."""
+    return put(tmp_path_factory.mktemp("packed"), None, compress=True, texture_format="webp")
+
+
+def test_a_packed_result_is_drawn_and_had_in_every_format_without_its_reconstruction(packed):
+    assert run(ExportSubmission(packed, None, "glb", {})) == packed.read_bytes()
+    assert run(ThumbnailSubmission(packed))[8:12] == b"WEBP"
+    for wanted, start in (("obj", b"PK"), ("ply", b"ply"), ("usdz", b"PK"), ("stl", b"")):
+        assert run(ExportSubmission(packed, None, wanted, {})).startswith(start)
+    plain = run(ExportSubmission(packed, None, "stl", {}))
+    sphere = trimesh.load_mesh(io.BytesIO(plain), file_type="stl")
+    assert sphere.is_watertight
+    assert len(sphere.faces) == read_document(packed.read_bytes())["asset"]["extras"]["faces"]
+
+
+@pytest.mark.parametrize("texture_format", choices("texture_format"))
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_packed_result_is_encoded_anew_without_its_reconstruction(packed, compress, texture_format):
+    changes = {"compress": compress, "texture_format": texture_format}
+    glb = run(ExportSubmission(packed, None, "glb", changes))
+    before, after = (read_document(file)["asset"]["extras"] for file in (packed.read_bytes(), glb))
+    assert after == {**before, "options": {**before["options"], **changes}}
+    mesh, original = read_glb(glb), read_glb(packed.read_bytes())
+    assert mesh.texture_type == f"image/{texture_format}"
+    assert len(mesh.faces) == len(original.faces)
+    assert finished.agree(mesh.positions, sampled(mesh.image, mesh.uv))
+
+
+@pytest.mark.parametrize("texture_format", choices("texture_format"))
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_plain_result_encoded_anew_is_what_a_run_with_these_options_would_have_given(
+    stored, compress, texture_format
+):
+    """Also without its reconstruction: nothing of it is lost in a plain file with a PNG texture."""
+    changes = {"compress": compress, "texture_format": texture_format}
+    options = finished.OPTIONS.model_copy(update=changes)
+    assert run(ExportSubmission(stored[0], None, "glb", changes)) == finished.glb(options=options)
+
+
+def test_what_is_kept_of_a_packed_result_is_used_for_a_better_one(packed, stored):
+    changes = {"compress": False, "texture_format": "png"}
+    assert run(ExportSubmission(packed, stored[1], "glb", changes)) == finished.glb()
+
+
+def test_what_a_format_cannot_show_changes_nothing(stored, packed):
+    glb, _ = stored
+    for wanted in ("obj", "stl", "ply"):
+        own = run(ExportSubmission(glb, None, wanted, {}))
+        assert run(ExportSubmission(glb, None, wanted, {"compress": True, "texture_format": "webp"})) == own
+        packed_own = run(ExportSubmission(packed, None, wanted, {}))
+        assert run(ExportSubmission(packed, None, wanted, {"compress": False})) == packed_own
+
+
+def test_an_obj_has_the_texture_that_was_wanted(stored):
+    content = run(ExportSubmission(stored[0], None, "obj", {"texture_format": "jpeg"}))
+    assert "model.jpeg" in zipfile.ZipFile(io.BytesIO(content)).namelist()
+
+
+def test_another_size_of_a_packed_result_in_another_format_loses_nothing(packed, stored):
+    """It is made from the reconstruction, and not packed on its way."""
+    plain = run(ExportSubmission(*stored, "stl", {"target_faces": 2000}))
+    assert run(ExportSubmission(packed, stored[1], "stl", {"target_faces": 2000})) == plain

@@ -64,14 +64,15 @@ def examine(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
 
 
 def self_test(settings: Settings, faults: list[str]) -> dict[str, Any]:
-    """The sample photo through the whole pipeline with the preview engine, in this process, and its GLB checked."""
+    """Run the sample photo through the whole pipeline, with the engine that needs nothing, and check its GLB."""
     import trimesh
 
+    from sam3d_bento.engines import FALLBACK
     from sam3d_bento.pipeline import Pipeline
 
     started = time.monotonic()
     try:
-        pipeline = Pipeline.load(settings.model_copy(update={"engine": "preview"}))
+        pipeline = Pipeline.load(settings.model_copy(update={"engine": FALLBACK}))
         asset = pipeline.run(Submission(sample_photo(), None, QUICK), lambda stage, fraction: None)
         mesh = trimesh.load_mesh(io.BytesIO(asset.glb), file_type="glb")
         found = {"faces": len(mesh.faces), "texture_size": mesh.visual.material.baseColorTexture.size[0]}
@@ -162,18 +163,17 @@ def _weights(name: str, settings: Settings, faults: list[str]) -> dict[str, Any]
         faults.append(f"The weights '{name}' cannot be looked at: {said}")
         return found | {"complete": False, "reason": said}
     found |= {"complete": not wrong, "files": len(listed), "total_bytes": sum(file.size for file in listed)}
-    if wrong and (name != "sam3d" or settings.engine == "sam3d"):
+    if wrong and not sets.SETS[name].optional(settings):
         faults.append(f"The weights '{name}' are not complete: `sam3d-bento weights fetch --set {name}` brings them.")
     return found | {"wrong": [fault.sentence for fault in wrong]}
 
 
 def _engine(settings: Settings, faults: list[str]) -> dict[str, Any]:
     """Which engine the settings come to on this machine."""
-    from sam3d_bento.engines.sam3d.engine import available
+    from sam3d_bento import engines
 
-    if settings.engine == "preview":
-        return {"chosen": "preview"}
-    reason = available(settings.checkpoint_dir)
-    if reason is not None and settings.engine == "sam3d":
-        faults.append(f"The engine 'sam3d' cannot be used: {reason}")
-    return {"chosen": "preview" if reason and settings.engine == "auto" else "sam3d", "sam3d_lacks": reason}
+    name, reasons = engines.find(settings)
+    if not reasons and (reason := engines.ENGINES[name].why_not(settings)) is not None:
+        faults.append(f"The engine '{name}' cannot be used: {reason}")
+        reasons = {name: reason}
+    return {"chosen": name, **{f"{lacking}_lacks": reason for lacking, reason in reasons.items()}}

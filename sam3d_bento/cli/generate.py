@@ -19,7 +19,7 @@ from sam3d_bento import api_key, logs
 from sam3d_bento.cli.generators import Generator, LocalGenerator, RemoteGenerator
 from sam3d_bento.cli.terminal import console, existing_file, key_file_option, reports_errors
 from sam3d_bento.errors import Sam3DError
-from sam3d_bento.options import COLOUR_SOURCES, QUALITIES, SHAPES, TEXTURE_FORMATS, TEXTURE_SIZES, Options
+from sam3d_bento.options import EXPORT_OPTIONS, Options, choices, from_texts
 from sam3d_bento.settings import Settings, SettingsError
 from sam3d_bento.submission import STAGES, Stage, Submission
 from sam3d_bento.weights.part import WeightsError
@@ -31,30 +31,33 @@ output_file = click.Path(dir_okay=False, writable=True, path_type=Path)
 plainly = reports_errors(Sam3DError, SettingsError, WeightsError)
 
 
-def export_options(command: Callable[P, R]) -> Callable[P, R]:
-    """The options that shape the GLB file."""
-    fields = Options.model_fields
-    for option in (
-        click.option("--target-faces", type=int, default=fields["target_faces"].default, show_default=True),
-        click.option(
-            "--texture-size",
-            type=click.Choice([str(size) for size in TEXTURE_SIZES]),
-            default=str(fields["texture_size"].default),
-            show_default=True,
-        ),
-        click.option("--colour-source", type=click.Choice(COLOUR_SOURCES), default="auto", show_default=True),
-        click.option("--texture-format", type=click.Choice(TEXTURE_FORMATS), default="png", show_default=True),
-        click.option("--compress", is_flag=True, help="Quantized and packed geometry (EXT_meshopt_compression)."),
-    ):
-        command = option(command)
-    return command
+def option_flags(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Add a flag to the command for each of these options, as `Options` declares it."""
+
+    def decorate(command: Callable[P, R]) -> Callable[P, R]:
+        for name in reversed(names):  # click lists the flag that was added last first
+            command = _flag(name)(command)
+        return command
+
+    return decorate
+
+
+def _flag(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    field = Options.model_fields[name]
+    spelling = f"--{name.replace('_', '-')}"
+    if field.annotation is bool:
+        return click.option(spelling, is_flag=True, help=field.description)
+    listed = choices(name)
+    kind = click.Choice([str(choice) for choice in listed]) if listed else int
+    default = None if field.default is None else str(field.default)
+    return click.option(spelling, type=kind, default=default, show_default=True, help=field.description)
 
 
 def _options(**values: Any) -> Options:
-    """Checked options. Raises click's usage error for one out of range."""
-    values["texture_size"] = int(values["texture_size"])
+    """Return the checked options. Raises click's usage error for one out of range."""
+    texts = {name: value for name, value in values.items() if isinstance(value, str)}
     try:
-        return Options.model_validate(values)
+        return Options.model_validate(values | from_texts(texts))
     except ValidationError as exc:
         faults = "; ".join(f"--{str(fault['loc'][0]).replace('_', '-')}: {fault['msg']}" for fault in exc.errors())
         raise click.UsageError(faults) from exc
@@ -64,10 +67,7 @@ def _options(**values: Any) -> Options:
 @click.argument("photos", nargs=-1, required=True, type=existing_file)
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path(), show_default=True)
 @click.option("--mask", type=existing_file, help="White where the object is; for a single photo.")
-@click.option("--seed", type=int, help="Absent: drawn, and printed.")
-@click.option("--quality", type=click.Choice(QUALITIES), default="standard", show_default=True)
-@click.option("--shape", type=click.Choice(SHAPES), default="auto", show_default=True, help="For the preview engine.")
-@export_options
+@option_flags(*Options.model_fields)
 @click.option(
     "--save-reconstruction", type=output_file, metavar="X.npz", help="Also keep the dense mesh, for `export`."
 )
@@ -132,7 +132,7 @@ def generate(
 @click.command()
 @click.argument("scan", type=existing_file)
 @click.option("-o", "--output", type=output_file, required=True)
-@export_options
+@option_flags(*EXPORT_OPTIONS)
 @plainly
 def export(scan: Path, output: Path, **shape: Any) -> None:
     """Turn a saved reconstruction (SCAN.npz) into a GLB, without inference."""
@@ -163,7 +163,7 @@ def mask(photo: Path, output: Path) -> None:
 
 
 class StageBar:
-    """A `Report` that moves a progress bar: each stage is a quarter of it."""
+    """An `OnStageProgress` that moves a progress bar: each stage is a quarter of it."""
 
     def __init__(self, bar: Progress, name: str) -> None:
         self._bar = bar

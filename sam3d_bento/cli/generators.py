@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from pydantic import SecretStr
 
 from sam3d_bento import malloc
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import Asset, OnStageProgress, Submission
-
-if TYPE_CHECKING:
-    from sam3d_bento.reconstruction import Reconstruction
 
 
 @dataclass(frozen=True)
@@ -43,16 +40,14 @@ class LocalGenerator:
 
     def generate(self, submission: Submission, on_progress: OnStageProgress) -> Generated:
         """See `Generator`."""
-        from sam3d_bento.export import render
+        from sam3d_bento.export.glb.read import read_glb
+        from sam3d_bento.export.render import thumbnail
 
         malloc.give_back()
-        dense: list[Reconstruction] = []
-        # A compressed GLB is not read back: its picture is drawn from the dense mesh.
-        keeps = submission.options.compress or self._save_reconstruction is not None
-        asset = self._pipeline.run(submission, on_progress, dense.append if keeps else None)
-        if self._save_reconstruction is not None:
-            dense[0].save(self._save_reconstruction)
-        return Generated(asset, render.thumbnail(render.of_result(asset.glb, lambda: dense[0])))
+        target = self._save_reconstruction
+        save = None if target is None else lambda reconstruction: reconstruction.save(target)
+        asset = self._pipeline.run(submission, on_progress, save)
+        return Generated(asset, thumbnail(read_glb(asset.glb)))
 
 
 class RemoteGenerator:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from sam3d_bento.arrays import Float32
-from sam3d_bento.export.glb import write
 from sam3d_bento.export.glb.check import check
 from sam3d_bento.export.glb.geometry import POSITION_BITS
+from sam3d_bento.export.glb.write import write_glb
 from sam3d_bento.export.mesh.clean import clean
 from sam3d_bento.export.mesh.repair import repair
 from sam3d_bento.export.mesh.simplify import simplify_visible
@@ -79,7 +79,7 @@ def to_glb(
         described["warnings"] = [*described.get("warnings", []), str(WarningCode.SPLATS_MISSING)]
     if reconstruction.pose is not None:
         described["pose"] = _described(reconstruction.pose)
-    glb = write.write(
+    glb = write_glb(
         positions,
         normals,
         unwrapped.uv,

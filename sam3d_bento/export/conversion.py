@@ -1,11 +1,12 @@
-"""A finished model as OBJ, STL, PLY or USDZ. All keep the GLB's frame: y up, the longest side 1."""
+"""Write a finished model as OBJ, STL, PLY or USDZ. All keep the GLB's frame: y up, the longest side 1."""
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import tempfile
 import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,19 @@ from PIL import Image
 from trimesh.exchange import obj, ply, stl
 from trimesh.visual.material import SimpleMaterial
 
-from sam3d_bento.arrays import Float32, UInt8
-from sam3d_bento.errors import UnsupportedMedia
+from sam3d_bento.arrays import Float32, Int32, UInt8
 from sam3d_bento.export.glb.read import TexturedMesh, sampled
-from sam3d_bento.formats import USDZ_EXTRA
+from sam3d_bento.formats import Format, require
 
-TEXTURE_SUFFIXES = {"image/png": "png", "image/jpeg": "jpeg"}  # what readers of OBJ and USDZ can be expected to know
+# What readers of OBJ and USDZ can be expected to know; any other texture is written anew as PNG for them.
+TEXTURE_SUFFIXES = {"image/png": "png", "image/jpeg": "jpeg"}
+NAME = "model"  # of the files inside an archive
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # equal models give equal bytes
 
 
-def to_obj(model: TexturedMesh, name: str) -> bytes:
-    """A zip of `name`.obj, .mtl and the texture's file, which must be PNG or JPEG."""
+def to_obj(model: TexturedMesh, name: str = NAME) -> bytes:
+    """Return a zip of `name`.obj, .mtl and the texture's file, PNG or JPEG."""
+    model = with_common_texture(model)
     suffix = TEXTURE_SUFFIXES[model.texture_type]
     # The material only names its image: the real one is added as it is, not decoded and encoded again.
     stand_in = Image.open(io.BytesIO(_encoded(np.zeros((1, 1, 3), np.uint8), suffix)))
@@ -49,12 +52,13 @@ def to_obj(model: TexturedMesh, name: str) -> bytes:
 
 
 def to_stl(model: TexturedMesh) -> bytes:
-    """Binary STL: the shape alone."""
-    return bytes(stl.export_stl(trimesh.Trimesh(model.positions, model.faces, process=False, validate=False)))
+    """Return a binary STL: the shape alone."""
+    faces = whole_faces(model)
+    return bytes(stl.export_stl(trimesh.Trimesh(model.positions, faces, process=False, validate=False)))
 
 
 def to_ply(model: TexturedMesh) -> bytes:
-    """A binary PLY mesh with normals and colours at its vertices, each vertex once: the seams are closed."""
+    """Return a binary PLY mesh with normals and colours at its vertices, each vertex once: the seams are closed."""
     # Vertices that the texture's seams doubled have equal positions and normals, bit for bit.
     both = np.hstack([model.positions, model.normals])
     _, first, place = np.unique(both, axis=0, return_index=True, return_inverse=True)
@@ -64,7 +68,7 @@ def to_ply(model: TexturedMesh) -> bytes:
     colours = np.rint(sums / np.bincount(place)[:, None]).clip(0, 255).astype(np.uint8)
     mesh = trimesh.Trimesh(
         model.positions[first],
-        place[model.faces],
+        place[whole_faces(model)],
         vertex_normals=model.normals[first],
         vertex_colors=colours,
         process=False,
@@ -73,15 +77,15 @@ def to_ply(model: TexturedMesh) -> bytes:
     return bytes(ply.export_ply(mesh, vertex_normal=True))
 
 
-def to_usdz(model: TexturedMesh, name: str) -> bytes:
-    """A USD package with the mesh, a preview surface and the texture, which must be PNG or JPEG.
+def to_usdz(model: TexturedMesh, name: str = NAME) -> bytes:
+    """Return a USD package with the mesh, a preview surface and the texture, PNG or JPEG.
 
     Raises UnsupportedMedia without the extra `usdz`.
     """
-    if importlib.util.find_spec("pxr") is None:
-        raise UnsupportedMedia(USDZ_EXTRA)
+    require("usdz")
     from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade, UsdUtils, Vt
 
+    model = with_common_texture(model)
     with tempfile.TemporaryDirectory() as folder:
         texture = Path(folder) / f"{name}.{TEXTURE_SUFFIXES[model.texture_type]}"
         texture.write_bytes(model.texture)
@@ -115,7 +119,7 @@ def to_usdz(model: TexturedMesh, name: str) -> bytes:
 
 
 def _paint(stage: Any, material: Any, texture: str) -> None:
-    """A preview surface whose base colour is the texture, not metallic."""
+    """Give the material a preview surface whose base colour is the texture, not metallic."""
     from pxr import Sdf, UsdShade
 
     types = Sdf.ValueTypeNames
@@ -137,8 +141,27 @@ def _paint(stage: Any, material: Any, texture: str) -> None:
     material.CreateSurfaceOutput().ConnectToSource(surface.CreateOutput("surface", types.Token))
 
 
+def whole_faces(model: TexturedMesh) -> Int32:
+    """Return the faces (F, 3) whose three corners lie apart.
+
+    A packed model can have others: the corners of a sliver fall on one step of its positions. Readers of STL weld
+    corners of equal positions, and a face of two corners would leave the surface open for them.
+    """
+    first, second, third = (model.positions[model.faces[:, corner]] for corner in range(3))
+    together = (first == second).all(1) | (second == third).all(1) | (third == first).all(1)
+    apart: Int32 = model.faces[~together]
+    return apart
+
+
+def with_common_texture(model: TexturedMesh) -> TexturedMesh:
+    """Return the model with its texture as PNG where it is neither PNG nor JPEG (WebP): the same pixels."""
+    if model.texture_type in TEXTURE_SUFFIXES:
+        return model
+    return replace(model, texture=_encoded(model.image, "png"), texture_type="image/png")
+
+
 def upward(uv: Float32) -> Float32:
-    """Texture coordinates whose v points up, as all but glTF has them."""
+    """Return texture coordinates whose v points up, as all but glTF has them."""
     return np.ascontiguousarray(np.stack([uv[:, 0], 1 - uv[:, 1]], axis=1))
 
 
@@ -146,3 +169,7 @@ def _encoded(pixels: UInt8, suffix: str) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, suffix.upper())
     return file.getvalue()
+
+
+# The formats that are made from a model alone, beside the GLB itself. `formats.FILE_TYPES` describes each.
+WRITERS: dict[Format, Callable[[TexturedMesh], bytes]] = {"obj": to_obj, "stl": to_stl, "ply": to_ply, "usdz": to_usdz}

@@ -2,12 +2,13 @@
 
 embreex 4.4 takes a mesh apart into Python objects, half a second for 500,000 faces. Embree itself reads the arrays as
 they lie in memory, which takes a fifth of that with building the tree; so here a scene of embreex's gets its mesh from
-Embree's own functions.
+Embree's own functions. With an embreex whose scenes lie in memory in another way, its own constructor is used.
 """
 
 from __future__ import annotations
 
 import ctypes
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,7 @@ from typing import Any
 import embreex.rtcore_scene
 import numpy as np
 import numpy.typing as npt
+from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
 from sam3d_bento.arrays import Float32, Int32
@@ -29,6 +31,8 @@ TRIANGLES, VERTEX_BUFFER, INDEX_BUFFER, FLOAT3, UINT3 = 0, 1, 0, 0x9003, 0x5003
 # others to compile against, 24 bytes in all.
 SCENE_OFFSET = object.__basicsize__
 SCENE_SIZE = SCENE_OFFSET + 24
+
+log = logging.getLogger("sam3d_bento.rays")
 
 
 @dataclass(frozen=True)
@@ -61,11 +65,24 @@ class Rays:
         self._faces = np.array(faces, np.uint32, order="C")
         self._scene = EmbreeScene(robust=True)
         embree = _embree()
+        if embree is None:
+            self._build_slowly()
+        else:
+            self._build(embree)
+
+    def _build_slowly(self) -> None:
+        """Hand the mesh to embreex's own constructor, and have the tree built."""
+        self._mesh = TriangleMesh(self._scene, self._vertices[:-1], self._faces.astype(np.int32))
+        # The first rays build the tree. Cast one now, so that no two threads build it later.
+        self._scene.run(np.zeros((1, 3), np.float32), np.ones((1, 3), np.float32))
+
+    def _build(self, embree: _Embree) -> None:
+        """Show Embree the arrays where they lie, and have the tree built."""
         scene = ctypes.c_void_p.from_address(id(self._scene) + SCENE_OFFSET)
         geometry = embree.new_geometry(embree.scene_device(scene), TRIANGLES)
         for kind, numbers, array, count in (
-            (VERTEX_BUFFER, FLOAT3, self._vertices, len(vertices)),
-            (INDEX_BUFFER, UINT3, self._faces, len(faces)),
+            (VERTEX_BUFFER, FLOAT3, self._vertices, len(self._vertices) - 1),
+            (INDEX_BUFFER, UINT3, self._faces, len(self._faces)),
         ):
             embree.set_shared_buffer(geometry, kind, 0, numbers, array.ctypes.data, 0, array.strides[0], count)
         embree.commit_geometry(geometry)
@@ -94,8 +111,7 @@ class _Embree:
     """The functions of Embree that embreex does not offer with arrays."""
 
     def __init__(self) -> None:
-        if EmbreeScene.__basicsize__ != SCENE_SIZE:
-            raise ImportError("This version of embreex lays out its scenes in a way that is not known here.")
+        """Find the functions. Raises OSError or AttributeError where embreex does not bring them."""
         # Names are looked up in what this module of embreex was linked with, too: Embree, whose own file has a name
         # that changes with every wheel.
         library = ctypes.CDLL(embreex.rtcore_scene.__file__)
@@ -118,5 +134,13 @@ class _Embree:
 
 
 @cache
-def _embree() -> _Embree:
-    return _Embree()
+def _embree() -> _Embree | None:
+    """Return Embree's functions; None, with a line in the log, where a scene of embreex's is not laid out as known."""
+    reason: object = f"its scenes take {EmbreeScene.__basicsize__} bytes instead of {SCENE_SIZE}"
+    if EmbreeScene.__basicsize__ == SCENE_SIZE:
+        try:
+            return _Embree()
+        except (OSError, AttributeError) as exc:
+            reason = exc
+    log.warning("this embreex is not known here: meshes are taken in slowly (%s)", reason)
+    return None

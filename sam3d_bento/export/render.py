@@ -12,9 +12,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from sam3d_bento.arrays import UInt8
-from sam3d_bento.export.glb.read import TexturedMesh, describe, is_plain, read, sampled
+from sam3d_bento.export.glb.read import TexturedMesh, sampled
 from sam3d_bento.export.rays import NOWHERE, Rays
-from sam3d_bento.reconstruction import Reconstruction
 
 Array = npt.NDArray[Any]
 
@@ -25,7 +24,7 @@ FIELD_OF_VIEW_DEGREES = 30.0
 SUPERSAMPLING = 2
 AMBIENT = 0.45  # the rest of the light comes from the camera
 MARGIN = 1.06  # air around the model
-GREY = 180
+GREY = 180  # of a mesh without colours
 
 THUMBNAIL_PIXELS = 512
 THUMBNAIL_QUALITY = 85
@@ -52,29 +51,18 @@ class View:
 THREE_QUARTER = View(azimuth=30.0, elevation=20.0)
 
 
-def thumbnail(shape: Shape) -> bytes:
-    """A WebP of 512 px, the model seen from three quarters before a transparent background."""
+def thumbnail(mesh: TexturedMesh) -> bytes:
+    """Draw a model from three quarters before a transparent background; returns a WebP of 512 px."""
     file = io.BytesIO()
-    Image.fromarray(render(shape, THREE_QUARTER, THUMBNAIL_PIXELS)).save(file, "WEBP", quality=THUMBNAIL_QUALITY)
+    Image.fromarray(render(shape_of(mesh), THREE_QUARTER, THUMBNAIL_PIXELS)).save(
+        file, "WEBP", quality=THUMBNAIL_QUALITY
+    )
     return file.getvalue()
 
 
-def of_result(glb: bytes, dense: Callable[[], Reconstruction]) -> Shape:
-    """The model in a GLB of `export`'s; when its geometry is compressed, the dense mesh that it was made from."""
-    return of_model(read(glb)) if is_plain(describe(glb)) else of_reconstruction(dense())
-
-
-def of_model(model: TexturedMesh) -> Shape:
-    """The finished model, in its texture."""
-    return Shape(model.positions, model.normals, model.faces, texture(model.faces, model.uv, model.image))
-
-
-def of_reconstruction(dense: Reconstruction) -> Shape:
-    """The dense mesh, in its colours."""
-    colours = np.full_like(dense.vertices, GREY, np.uint8) if dense.colours is None else dense.colours
-    return Shape(
-        dense.vertices, vertex_normals(dense.vertices, dense.faces), dense.faces, vertex_colours(dense.faces, colours)
-    )
+def shape_of(mesh: TexturedMesh) -> Shape:
+    """Return what is seen of a finished model: its surface, in its texture."""
+    return Shape(mesh.positions, mesh.normals, mesh.faces, texture(mesh.faces, mesh.uv, mesh.image))
 
 
 def vertex_colours(faces: Array, colours: Array) -> ColourLookup:
@@ -124,16 +112,6 @@ def render(shape: Shape, view: View, size: int) -> UInt8:
     blocks[..., :3] /= np.maximum(blocks[..., 3:], 1) / 255
     blocks[..., 3] /= SUPERSAMPLING**2
     return np.asarray(blocks.round().clip(0, 255), np.uint8)
-
-
-def vertex_normals(vertices: Array, faces: Array) -> Array:
-    """Unit normals (V, 3) of the faces around each vertex, weighted by their areas."""
-    corners = vertices[faces]
-    flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    summed = np.empty((len(vertices), 3))
-    for axis in range(3):
-        summed[:, axis] = np.bincount(faces.reshape(-1), np.repeat(flat[:, axis], 3), len(vertices))
-    return _unit(summed)
 
 
 def _unit(vectors: Array) -> Array:

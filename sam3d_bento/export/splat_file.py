@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sam3d_bento.reconstruction import Splats
+from sam3d_bento.reconstruction import SH_C0, Splats
 
-# The zeroth spherical harmonic, 1 / (2 √π): the colour that does not depend on the view is 0.5 + SH0 · f_dc.
-SH0 = 0.28209479177387814
 # Logit and logarithm are finite within these; what lies outside is full or empty to every eye.
 OPAQUE = 1 - 1e-6
 SMALLEST_SCALE = 1e-9
@@ -27,7 +25,7 @@ def to_ply(splats: Splats) -> bytes:
         [
             splats.positions,
             np.zeros_like(splats.positions),
-            (splats.colours / 255.0 - 0.5) / SH0,
+            (splats.colours / 255.0 - 0.5) / SH_C0,
             np.log(opacity / (1 - opacity)),
             np.log(splats.scale.clip(SMALLEST_SCALE)),
             splats.rotation,

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from yarl import URL
 
@@ -22,7 +22,7 @@ from sam3d_bento.serverless.transfers import Transfers
 from sam3d_bento.serving.assets import GLB_MEDIA_TYPE
 from sam3d_bento.serving.assets.bucket import Bucket
 from sam3d_bento.serving.backend import Backend
-from sam3d_bento.submission import Asset
+from sam3d_bento.serving.reconstructor import Result, log_fields
 
 LONGEST_LINK = timedelta(days=7)  # what S3 lets a signature say
 
@@ -56,9 +56,7 @@ class Handler:
         outcome: dict[str, Any] = {"outcome": "cancelled"}
         try:
             answer = await self._answer(job, label)
-            stages = {f"{stage}_seconds": spent for stage, spent in answer["seconds"].items()}
-            peak = {"gpu_peak_bytes": answer["gpu_peak_bytes"]}  # None, without a GPU, is not logged
-            outcome = {"outcome": "done", "engine": answer["engine"], **stages, **peak}
+            outcome = {"outcome": "done", **log_fields(answer)}
         except Sam3DError as error:
             answer = answers.failure(error)
             outcome = {"outcome": error.code, "detail": error.detail}
@@ -73,25 +71,24 @@ class Handler:
         return answer
 
     async def _answer(self, job: dict[str, Any], label: str) -> dict[str, Any]:
-        worker = self._backend.worker
-        worker.admit(may_wait=True)
-        given = job_input.read(job.get("input"), self._transfers, self._backend.settings.max_upload_bytes)
+        backend = self._backend
+        backend.worker.admit(may_wait=True)
+        given = job_input.read(job.get("input"), self._transfers, backend.settings.max_upload_bytes)
         submission = await job_input.fetch(given, self._transfers)
-        run = worker.submit(submission, label, may_wait=True)
-        asset: Asset = await progress.result(run, lambda news: self._update(job, news))
-        seconds = {"queue": round(run.queue_seconds, 4), **asset.report["seconds"]}
-        report = {**asset.report, "request_id": label, "seconds": seconds}
-        return await self._deliver(asset.glb, report, given.output)
+        stores = given.output is None and isinstance(backend.assets, Bucket)
+        run = backend.reconstructor.submit(submission, label, may_wait=True, keep=False)
+        async with progress.passed_on(run, lambda news: self._update(job, news)):
+            made = await backend.reconstructor.finish(run, store=stores)
+        return await self._deliver(made, given.output)
 
-    async def _deliver(self, glb: bytes, report: dict[str, Any], output: URL | None) -> dict[str, Any]:
-        """The report, once the GLB is at `output`; else with a link into the bucket, or without one, with the GLB."""
-        bucket = self._backend.assets
+    async def _deliver(self, made: Result, output: URL | None) -> dict[str, Any]:
+        """Return the report, once the GLB is at `output`; else with a link into the bucket, else with the GLB."""
         if output is not None:
-            await self._transfers.upload(output, "output_url", glb, GLB_MEDIA_TYPE)
-            return {**report, "stored": True}
-        if isinstance(bucket, Bucket):
-            asset_id = await bucket.put(glb)
+            await self._transfers.upload(output, "output_url", made.glb, GLB_MEDIA_TYPE)
+            return {**made.report, "stored": True}
+        if "id" in made.report:
+            bucket = cast(Bucket, self._backend.assets)
             # RunPod keeps the answer for half an hour, and no service is there that would sign another link.
-            stored = await bucket.get(asset_id, lifetime=min(bucket.ttl, LONGEST_LINK))
-            return {**report, "id": asset_id, "url": stored.links["GET"]}
-        return answers.inline(report, glb)
+            stored = await bucket.get(made.report["id"], lifetime=min(bucket.ttl, LONGEST_LINK))
+            return {**made.report, "url": stored.links["GET"]}
+        return answers.inline(made.report, made.glb)

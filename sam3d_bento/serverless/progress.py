@@ -1,10 +1,11 @@
-"""Waiting for a job while RunPod is told how far it is."""
+"""Passing on to RunPod how far a job is."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from sam3d_bento.serving.worker.job import Job
@@ -14,30 +15,32 @@ INTERVAL_SECONDS = 1.0
 
 log = logging.getLogger("sam3d_bento.serverless")
 
-# Told {"stage": "export", "fraction": 0.25}; as stages and fractions of `submission.Report`.
-Tell = Callable[[dict[str, Any]], None]
+# Called with {"stage": "export", "fraction": 0.25}; stages and fractions as of `submission.OnStageProgress`.
+OnNews = Callable[[dict[str, Any]], None]
 
 
-async def result(job: Job, tell: Tell, interval_seconds: float = INTERVAL_SECONDS) -> Any:
-    """The job's result, or its error. A cancelled await cancels the job.
+@asynccontextmanager
+async def passed_on(job: Job, on_news: OnNews, interval_seconds: float = INTERVAL_SECONDS) -> AsyncIterator[None]:
+    """Pass the job's progress on during the block.
 
-    tell: called at most once an interval, when there is news. When it fails, the job goes on untold.
+    on_news: called at most once an interval, when there is news. When it fails, it is not called again.
     """
-    done = asyncio.wrap_future(job.future)
-    told = None
-    deaf = False
+    passing = asyncio.ensure_future(_pass_on(job, on_news, interval_seconds))
     try:
-        while not (await asyncio.wait({done}, timeout=interval_seconds))[0]:
-            if deaf or job.progress in (None, told):
-                continue
-            told = job.progress
-            try:
-                tell({"stage": told[0], "fraction": round(told[1], 3)})
-            except Exception:  # a job is worth more than the news of it
-                log.exception("job %s: its progress cannot be told", job.label)
-                deaf = True
-        return done.result()
-    except asyncio.CancelledError:
-        done.cancel()
-        job.cancel()
-        raise
+        yield
+    finally:
+        passing.cancel()
+
+
+async def _pass_on(job: Job, on_news: OnNews, interval_seconds: float) -> None:
+    known = None
+    while True:
+        await asyncio.sleep(interval_seconds)
+        if job.progress in (None, known):
+            continue
+        known = job.progress
+        try:
+            on_news({"stage": known[0], "fraction": round(known[1], 3)})
+        except Exception:  # a job is worth more than the news of it
+            log.exception("job %s: its progress cannot be passed on", job.label)
+            return

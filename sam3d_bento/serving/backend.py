@@ -16,6 +16,7 @@ from sam3d_bento.serving.assets import Assets
 from sam3d_bento.serving.assets.folder import AssetFolder
 from sam3d_bento.serving.jobs import Jobs
 from sam3d_bento.serving.keys import Keys
+from sam3d_bento.serving.reconstructor import Reconstructor
 from sam3d_bento.serving.telemetry.counts import Telemetry
 from sam3d_bento.serving.telemetry.traces import Traces
 from sam3d_bento.serving.worker.job import Job
@@ -52,7 +53,9 @@ class Backend:
         self.telemetry = Telemetry()
         self._traces = Traces(tracer)
         self.worker = Worker("engine", engine_loader, settings, self.workdir, run_ended=self._run_ended)
-        self.jobs = Jobs(self.worker, self.assets, settings)
+        keep = settings.keep_reconstructions
+        self.reconstructor = Reconstructor(self.worker, self.assets, keep_reconstructions=keep)
+        self.jobs = Jobs(self.reconstructor, self.worker, settings.output_ttl_seconds)
         self.drawing = asyncio.Lock()  # one picture at a time: a page of them is no reason to refuse exports
         self._helpers: dict[str, Worker] = {}
         self._helpers_lock = threading.Lock()

@@ -4,7 +4,7 @@ Owns the tasks that await the worker and store the results. It promises that eve
 to that), that an ended job holds no upload and no result bytes, and that ended jobs are forgotten when their results
 expire, or earlier when there are more than MOST_ENDED. Jobs live in memory only: a restart forgets them.
 
-Everything here happens in one event loop; of the worker's thread only `_watch` is called.
+Everything here happens in one event loop; of the worker's thread only `on_change` is called.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ import anyio.to_thread
 
 from sam3d_bento import logs
 from sam3d_bento.errors import Internal, KeyReused, NotFound, Sam3DError
-from sam3d_bento.serving.assets import Assets, results
 from sam3d_bento.serving.job_status import FollowedJob
+from sam3d_bento.serving.reconstructor import Reconstructor, log_fields
 from sam3d_bento.serving.worker.job import Job
 from sam3d_bento.serving.worker.worker import Worker
-from sam3d_bento.settings import Settings
 from sam3d_bento.submission import Submission
 
 # A report takes some kilobytes; whoever fetches a thousand results an hour follows them as they end.
@@ -49,13 +48,12 @@ class Claim:
 
 
 class Jobs:
-    """See the module's docstring."""
+    """See the module's docstring. ttl_seconds: how long an ended job is remembered."""
 
-    def __init__(self, worker: Worker, assets: Assets, settings: Settings) -> None:
+    def __init__(self, reconstructor: Reconstructor, worker: Worker, ttl_seconds: float) -> None:
+        self._reconstructor = reconstructor
         self._worker = worker
-        self._assets = assets
-        self._ttl_seconds = settings.output_ttl_seconds
-        self._keep_reconstructions = settings.keep_reconstructions
+        self._ttl_seconds = ttl_seconds
         self._jobs: dict[str, FollowedJob] = {}
         self._ended: OrderedDict[str, str | None] = OrderedDict()
         self._claims: dict[str, tuple[Claim, str]] = {}
@@ -72,9 +70,7 @@ class Jobs:
                 raise KeyReused("The Idempotency-Key was sent before, with another photo, mask or option.")
             return self._jobs[job_id]
         loop = asyncio.get_running_loop()
-        job = self._worker.submit(
-            submission, label, keep_reconstruction=self._keep_reconstructions, on_change=self._on_change(loop)
-        )
+        job = self._reconstructor.submit(submission, label, on_change=self._on_change(loop))
         followed = self._jobs[job.id] = FollowedJob(job, self._worker)
         if claim is not None:
             self._claims[claim.key] = claim, job.id
@@ -119,8 +115,7 @@ class Jobs:
         """Wait for the job's end, and see it through."""
         outcome: dict[str, Any] = {"outcome": "done"}
         try:
-            asset = await asyncio.wrap_future(job.future)
-            report = await results.store(self._assets, job, asset)
+            report = (await self._reconstructor.finish(job)).report
         except Sam3DError as error:
             outcome = {"outcome": error.code, "detail": error.detail}
             followed.failed(error)
@@ -129,7 +124,7 @@ class Jobs:
             outcome = {"outcome": Internal.code}
             followed.failed(Internal("The job failed; the server's log says why."))
         else:
-            outcome |= results.log_fields(report)
+            outcome |= log_fields(report)
             followed.done(report)
         logs.event(log, "job done", request_id=job.label, job=job.id, **outcome)
         self._ended[job.id] = claim.key if claim else None

@@ -18,7 +18,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
-from sam3d_bento.settings import Settings
+from sam3d_bento.settings import EngineName, Settings
 from sam3d_bento.weights.part import WeightsError
 from sam3d_bento.weights.sources import HubFile, Source, Url, Wheel
 
@@ -47,12 +47,18 @@ class WeightSet:
 
     folder: the setting that names it. below: its name in a folder that holds all sets.
     takes_manifest: whether a folder's own manifest takes the place of `files`.
+    engine: the one that needs it; None: every one does.
     """
 
     folder: Callable[[Settings], Path]
     below: str
     files: tuple[WeightFile, ...]
     takes_manifest: bool = False
+    engine: EngineName | None = None
+
+    def optional(self, settings: Settings) -> bool:
+        """Return whether the service runs without the set: another engine takes the place of this one."""
+        return self.engine is not None and settings.engine == "auto"
 
 
 def find(set_name: str, directory: Path) -> WeightSet:
@@ -100,7 +106,12 @@ def holding(name: str) -> tuple[str, WeightFile] | None:
 def in_use(settings: Settings) -> list[str]:
     """The names of the sets that the settings ask for; a mask model of one's own is in none."""
     mask = holding(f"{settings.mask_model}.onnx")
-    return [*([mask[0]] if mask else []), *(["sam3d"] if settings.engine != "preview" else [])]
+    engines = [
+        name
+        for name, weight_set in SETS.items()
+        if weight_set.engine and settings.engine in ("auto", weight_set.engine)
+    ]
+    return [*([mask[0]] if mask else []), *engines]
 
 
 def _inside(name: str) -> str:
@@ -181,5 +192,7 @@ SETS: dict[str, WeightSet] = {
     # IS-Net (Qin et al. 2022): finer outlines, for 2.5 s and 2.4 GB of memory. BiRefNet-lite, MIT and finer still, was
     # measured by others at 3 s on four faster cores and at 8 GB, as much as the rest of the service.
     "mask-isnet-general-use": WeightSet(lambda settings: settings.mask_dir, "mask", _FILES["mask-isnet-general-use"]),
-    "sam3d": WeightSet(lambda settings: settings.checkpoint_dir, "hf", _FILES["sam3d"], takes_manifest=True),
+    "sam3d": WeightSet(
+        lambda settings: settings.checkpoint_dir, "hf", _FILES["sam3d"], takes_manifest=True, engine="sam3d"
+    ),
 }

@@ -9,7 +9,7 @@ from PIL import Image
 
 from benchmarks.export_views import DISTANCE, FIELD_OF_VIEW_DEGREES, SIZE, camera, from_texture, render
 from sam3d_bento.export import to_glb
-from sam3d_bento.export.glb.unpack import unpacked
+from sam3d_bento.export.glb.unpack import unpack_glb
 from sam3d_bento.options import Options
 from tests.support.export_meshes import blob, painted, read
 from tests.support.places import PROJECT
@@ -95,7 +95,7 @@ def test_three_shows_what_we_show(photograph, reconstruction, texture_format, co
     glb = to_glb(reconstruction, options, {}).glb
     picture, silhouette = photograph(glb)
 
-    model = read(unpacked(glb))
+    model = read(unpack_glb(glb))
     faces = np.asarray(model.mesh.faces)
     ours = render(model.mesh.vertices, faces, from_texture(faces, model.uv, model.texture[..., :3]))
     both = silhouette & ours.mask[VIEW]

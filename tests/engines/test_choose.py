@@ -2,13 +2,14 @@ import logging
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from sam3d_bento.engines import choose
+from sam3d_bento.engines import ENGINES, FALLBACK, choose
 from sam3d_bento.engines.sam3d import engine
 from sam3d_bento.errors import NotReady
-from sam3d_bento.settings import Settings
+from sam3d_bento.settings import EngineName, Settings
 
 
 def test_preview_is_given_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
@@ -48,3 +49,8 @@ def test_sam3d_never_falls_back(caplog: pytest.LogCaptureFixture, tmp_path: Path
 def test_engines_are_imported_only_when_chosen() -> None:
     program = "import sys, sam3d_bento.engines; sys.exit('skimage' in sys.modules or 'scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_the_table_has_every_engine_that_the_settings_can_name() -> None:
+    assert set(ENGINES) == set(get_args(EngineName))
+    assert ENGINES[FALLBACK].why_not(Settings()) is None, "what `auto` ends with can be used everywhere"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -117,8 +118,44 @@ def test_memory_is_given_back() -> None:
     assert resident() - before < 40e6
 
 
-def test_an_embreex_laid_out_otherwise_is_refused_before_it_is_written_into(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def unknown_layout(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An embreex whose scenes are larger than those that are known."""
     monkeypatch.setattr(rays, "SCENE_SIZE", rays.SCENE_SIZE + 8)
     rays._embree.cache_clear()
-    with pytest.raises(ImportError, match="embreex"):
-        Rays(SQUARE, HALVES)
+    yield
+    monkeypatch.undo()
+    rays._embree.cache_clear()
+
+
+def test_an_embreex_laid_out_otherwise_takes_the_mesh_in_by_itself(
+    unknown_layout: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    ball = trimesh.creation.icosphere(subdivisions=4)
+    origins, directions = np.random.default_rng(3).normal(size=(2, 20_000, 3)).astype(np.float32)
+    slow, again = (Rays(ball.vertices, ball.faces) for _ in range(2))
+    assert [record.message.split(":")[0] for record in caplog.records] == ["this embreex is not known here"], "once"
+    rays.SCENE_SIZE -= 8
+    rays._embree.cache_clear()
+    fast = Rays(ball.vertices, ball.faces)
+    for one, other in zip(
+        vars(slow.cast(origins, directions)).values(), vars(fast.cast(origins, directions)).values(), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(again.faces_met(origins, directions), fast.faces_met(origins, directions))
+
+
+def test_threads_meet_the_same_with_an_embreex_laid_out_otherwise(unknown_layout: None) -> None:
+    test_threads_meet_the_same()
+    test_a_mesh_without_faces_is_met_nowhere()
+    test_the_mesh_may_change_after_it_was_taken()
+
+
+def test_without_the_functions_of_embree_the_mesh_is_taken_in_by_embreex(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rays.embreex.rtcore_scene, "__file__", "/nowhere.so")
+    rays._embree.cache_clear()
+    assert rays._embree() is None
+    test_any_kind_of_array_will_do(SQUARE, HALVES)
+    monkeypatch.undo()
+    rays._embree.cache_clear()
+    assert rays._embree() is not None

@@ -10,7 +10,7 @@ import trimesh
 
 from sam3d_bento.errors import BadResult, Cancelled
 from sam3d_bento.export import Export, to_glb
-from sam3d_bento.export.glb.unpack import unpacked
+from sam3d_bento.export.glb.unpack import unpack_glb
 from sam3d_bento.export.mesh.topology import is_watertight
 from sam3d_bento.options import Options
 from sam3d_bento.reconstruction import Pose, Reconstruction, Splats
@@ -96,7 +96,7 @@ def test_a_silhouette_is_watertight_as_it_is_written(seed: int, compress: bool) 
     options = Options(texture_size=512, target_faces=1000, compress=compress)
     exported = to_glb(inflated(silhouette(seed)), options, {})
     assert exported.extras["watertight"] is True
-    model = read(unpacked(exported.glb)).mesh
+    model = read(unpack_glb(exported.glb)).mesh
     assert is_watertight(model.vertices.astype(np.float32), model.faces.astype(np.int32))
     assert_solid(model.vertices.astype(np.float32), model.faces.astype(np.int32))
 

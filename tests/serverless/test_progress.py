@@ -1,9 +1,7 @@
 import asyncio
 
-import pytest
-
-from sam3d_bento.errors import NoObject
 from sam3d_bento.serverless import progress
+from sam3d_bento.serving.reconstructor import ended
 from sam3d_bento.serving.worker.job import Job
 from sam3d_bento.submission import Submission
 
@@ -25,8 +23,14 @@ def submitted(cancel=lambda job: None):
     return Job(Submission(b""), "test", cancel)
 
 
-def wait(job, tell):
-    return asyncio.run(progress.result(job, tell, interval_seconds=0.01))
+def wait(job, on_news):
+    """Wait for the job's result while its progress is passed on."""
+
+    async def scenario():
+        async with progress.passed_on(job, on_news, interval_seconds=0.01):
+            return await ended(job)
+
+    return asyncio.run(scenario())
 
 
 def test_news_are_told_until_the_result_is_there():
@@ -46,13 +50,14 @@ def test_news_are_told_until_the_result_is_there():
 def test_nothing_is_told_of_a_job_that_waits_or_stands_still():
     async def scenario():
         job, heard = submitted(), []
-        waiting = asyncio.ensure_future(progress.result(job, heard.append, interval_seconds=0.001))
-        await asyncio.wait({waiting}, timeout=0.05)
-        before = list(heard)
-        job.progress = ("mask", 0.5)
-        await asyncio.wait({waiting}, timeout=0.05)
-        job.future.set_result("done")
-        return before, heard, await waiting
+        async with progress.passed_on(job, heard.append, interval_seconds=0.001):
+            waiting = asyncio.ensure_future(ended(job))
+            await asyncio.wait({waiting}, timeout=0.05)
+            before = list(heard)
+            job.progress = ("mask", 0.5)
+            await asyncio.wait({waiting}, timeout=0.05)
+            job.future.set_result("done")
+            return before, heard, await waiting
 
     assert asyncio.run(scenario()) == ([], [{"stage": "mask", "fraction": 0.5}], "done")
 
@@ -68,24 +73,3 @@ def test_a_listener_that_fails_does_not_break_the_job():
     listener = Listener(job, act)
     assert wait(job, listener) == "done"
     assert len(listener.heard) == 1, "it is not asked again"
-
-
-def test_the_jobs_error_arrives_as_it_is():
-    job = submitted()
-    job.future.set_exception(NoObject("Nothing here."))
-    with pytest.raises(NoObject, match="Nothing here"):
-        wait(job, lambda news: None)
-
-
-def test_a_cancelled_await_cancels_the_job():
-    async def scenario():
-        dropped = []
-        job = submitted(dropped.append)
-        waiting = asyncio.ensure_future(progress.result(job, lambda news: None))
-        await asyncio.wait({waiting}, timeout=0.01)
-        waiting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-        return dropped == [job]
-
-    assert asyncio.run(scenario())

@@ -10,6 +10,7 @@ from sam3d_bento.serving import jobs as module
 from sam3d_bento.serving.assets.folder import AssetFolder
 from sam3d_bento.serving.job_status import JobState
 from sam3d_bento.serving.jobs import Claim, Jobs
+from sam3d_bento.serving.reconstructor import Reconstructor
 from sam3d_bento.serving.worker.state import WorkerState
 from sam3d_bento.submission import Submission
 
@@ -21,7 +22,11 @@ async def jobs(start_worker, settings):
     worker = start_worker(queue_limit=20)
     while worker.state is not WorkerState.READY:
         await asyncio.sleep(0.01)
-    return Jobs(worker, AssetFolder(settings.output_dir, 100, 10**9), settings)
+    return Jobs(
+        Reconstructor(worker, AssetFolder(settings.output_dir, 100, 10**9), keep_reconstructions=True),
+        worker,
+        settings.output_ttl_seconds,
+    )
 
 
 async def ended(job):

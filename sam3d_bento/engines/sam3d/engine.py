@@ -70,6 +70,8 @@ class Sam3dEngine:
         """See `engines.Engine`."""
         loaded = self._loaded
         return {
+            "summary": "SAM 3D engine.",
+            "guesses": False,
             "memory_profile": loaded.profile.name,
             "attention": loaded.upstream.attention,
             "standins": list(loaded.upstream.standins),

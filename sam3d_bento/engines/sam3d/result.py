@@ -13,16 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sam3d_bento.arrays import Float32, UInt8
-from sam3d_bento.reconstruction import Pose, Reconstruction, Splats
+from sam3d_bento.reconstruction import SH_C0, Pose, Reconstruction, Splats
 
 # Half of the turn by -90 degrees about x: cos 45°, -sin 45°.
 TURN = np.array([np.sqrt(0.5), -np.sqrt(0.5), 0.0, 0.0])
 
 # PyTorch3D's camera: x to the left, y up, z forward; in the scene units of the depth model (MoGe: metres, roughly).
 CAMERA_FRAME = "pytorch3d"
-
-# The first coefficient of the spherical harmonics, 1 / (2 sqrt(pi)): a splat's colour is 0.5 + SH_C0 * its DC term.
-SH_C0 = 0.28209479177387814
 
 
 def to_reconstruction(output: dict[str, Any], details: dict[str, Any]) -> Reconstruction:

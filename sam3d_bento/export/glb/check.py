@@ -10,18 +10,21 @@ import numpy as np
 import trimesh
 from trimesh.visual.material import PBRMaterial
 
-from sam3d_bento.errors import BadResult
-from sam3d_bento.export.glb.unpack import unpacked
+from sam3d_bento.errors import BadRequest, BadResult
+from sam3d_bento.export.glb.unpack import unpack_glb
 
 # What trimesh and Pillow raise on bytes that are not, or not quite, a GLB with a picture.
-UNREADABLE = (ValueError, KeyError, IndexError, TypeError, AttributeError, NotImplementedError, OSError, struct.error)
+UNREADABLE = (
+    *(BadRequest, ValueError, KeyError, IndexError, TypeError, AttributeError, NotImplementedError, OSError),
+    struct.error,
+)
 
 
 def check(glb: bytes) -> None:
-    """Read the file as a stranger would. Raises BadResult unless it has faces, a base-colour texture that can be
+    """Read the file as another program would. Raises BadResult unless it has faces, a base-colour texture that can be
     decoded, finite numbers throughout, and texture coordinates within [0, 1]. Packed geometry is unpacked first."""
     try:
-        scene = trimesh.load_scene(io.BytesIO(unpacked(glb)), file_type="glb", process=False)
+        scene = trimesh.load_scene(io.BytesIO(unpack_glb(glb)), file_type="glb", process=False)
         meshes = [mesh for mesh in scene.geometry.values() if isinstance(mesh, trimesh.Trimesh)]
         textures = [texture for mesh in meshes if (texture := _base_colour(mesh)) is not None]
         for texture in textures:

@@ -139,6 +139,13 @@ def decode_triangles(stream: bytes, count: int) -> Int32:
     return np.array(triangles, dtype=np.int32)
 
 
+def to_signed_bytes(vectors: Float32) -> UInt8:
+    """Return unit vectors (N, 3) as a reader of normalized int8 VEC3 has them, (N, 4) bytes, the fourth 0."""
+    packed = np.zeros((len(vectors), 4), np.int8)
+    packed[:, :3] = np.rint(vectors * 127)
+    return packed.view(np.uint8)
+
+
 def from_octahedral(elements: UInt8) -> Float32:
     """(N, 3) unit vectors from (N, 4) bytes."""
     packed = elements.view(np.int8).astype(np.float32)

@@ -1,9 +1,12 @@
-"""The finished model, read back from the GLB that `export` wrote: what other formats and pictures are made from."""
+"""Read a GLB that `write_glb` made, plain or packed, into a textured mesh.
+
+Other formats and pictures are made from the mesh. What `write_glb` never makes (several meshes, a rotated node,
+sparse accessors, a file that names another one) is refused.
+"""
 
 from __future__ import annotations
 
 import io
-import json
 import struct
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,10 +18,18 @@ from PIL import Image
 
 from sam3d_bento.arrays import Float32, Int32, UInt8
 from sam3d_bento.errors import BadRequest
+from sam3d_bento.export.glb import container, meshopt_decoder
 
-# From the glTF 2.0 specification: component types, and the largest value of those that may be normalized.
+# From the glTF 2.0 specification, sections 3.6.2.2 and 3.6.2.3: component types and elements.
 COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3}
+TRIANGLES = 4  # a primitive's mode, the default
+
+MESHOPT, WEBP, TRANSFORM = "EXT_meshopt_compression", "EXT_texture_webp", "KHR_texture_transform"
+READABLE = frozenset({MESHOPT, WEBP, TRANSFORM, "KHR_mesh_quantization"})
+
+# What reading raises where the parts of a file do not fit together.
+MISFITS = (KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError, struct.error)
 
 
 @dataclass(frozen=True)
@@ -43,59 +54,138 @@ class TexturedMesh:
             return np.asarray(picture.convert("RGB"))
 
 
-def describe(glb: bytes) -> dict[str, Any]:
-    """The glTF document of a GLB. Raises BadRequest when it is none."""
+def read_document(glb: bytes) -> dict[str, Any]:
+    """Return the glTF document of a GLB. Raises BadRequest when it is none."""
+    return container.split(glb)[0]
+
+
+def read_glb(glb: bytes) -> TexturedMesh:
+    """Read the mesh and the texture of a GLB of `write_glb`'s.
+
+    A packed file gives what it holds: positions of 13 bits along the longest side, normals of 8 bits a component,
+    texture coordinates to a sixteenth of a texel, vertices and faces in another order than those that were written.
+    The texture stays as it is encoded. Raises BadRequest for a file that is none, or that is laid out otherwise.
+    """
+    document, data = container.split(glb)
+    unknown = sorted(set(document.get("extensionsRequired", ())) - READABLE)
+    if unknown:
+        raise BadRequest(f"The GLB needs extensions that are not read here: {', '.join(map(str, unknown))}.")
     try:
-        magic, _, _, length, kind = struct.unpack_from("<4sIII4s", glb)
-        if (magic, kind) != (b"glTF", b"JSON"):
-            raise BadRequest("The file is no binary glTF.")
-        document: dict[str, Any] = json.loads(glb[20 : 20 + length])
-    except (struct.error, ValueError) as exc:
-        raise BadRequest("The file is no binary glTF.") from exc
-    return document
-
-
-def is_plain(document: dict[str, Any]) -> bool:
-    """Whether `read` can read it: its geometry is neither packed nor quantized."""
-    return not document.get("extensionsRequired") or document["extensionsRequired"] == ["EXT_texture_webp"]
-
-
-def read(glb: bytes) -> TexturedMesh:
-    """The model in a GLB of `export`'s whose geometry is not compressed. Raises BadRequest for another."""
-    document = describe(glb)
-    if not is_plain(document):
-        raise BadRequest("The model's geometry is compressed.")
-    start = 20 + struct.unpack_from("<I", glb, 12)[0] + 8
-
-    def view(index: int) -> bytes:
-        found = document["bufferViews"][index]
-        offset = start + found.get("byteOffset", 0)
-        return glb[offset : offset + found["byteLength"]]
-
-    def array(index: int) -> npt.NDArray[Any]:
-        accessor = document["accessors"][index]
-        width = WIDTHS[accessor["type"]]
-        values = np.frombuffer(view(accessor["bufferView"]), COMPONENTS[accessor["componentType"]])
-        return values[: accessor["count"] * width].reshape(-1, width)
-
-    try:
-        primitive = document["meshes"][0]["primitives"][0]
-        attributes = primitive["attributes"]
-        image = document["images"][0]
-        return TexturedMesh(
-            positions=array(attributes["POSITION"]).astype(np.float32),
-            normals=array(attributes["NORMAL"]).astype(np.float32),
-            uv=array(attributes["TEXCOORD_0"]).astype(np.float32),
-            faces=array(primitive["indices"]).reshape(-1, 3).astype(np.int32),
-            texture=view(image["bufferView"]),
-            texture_type=image["mimeType"],
-        )
-    except (KeyError, IndexError, ValueError) as exc:
+        return _File(document, data).mesh()
+    except MISFITS as exc:
         raise BadRequest("The GLB is not laid out as this service writes them.") from exc
 
 
+@dataclass(frozen=True)
+class _File:
+    """A glTF document and the binary chunk that its first buffer is."""
+
+    document: dict[str, Any]
+    data: bytes
+
+    def mesh(self) -> TexturedMesh:
+        """Read the file's one mesh. Raises one of MISFITS when the file is not of `write_glb`'s layout."""
+        (mesh,) = self.document["meshes"]
+        (primitive,) = mesh["primitives"]
+        (node,) = self.document["nodes"]
+        if node.keys() & {"rotation", "matrix", "children"} or primitive.get("mode", TRIANGLES) != TRIANGLES:
+            raise ValueError("a node that is turned or has others below it, or a mesh that is not of triangles")
+        attributes = primitive["attributes"]
+        positions = self._array(attributes["POSITION"], 3)
+        faces = self._array(primitive["indices"], 1).reshape(-1, 3).astype(np.int32)
+        if len(faces) and not 0 <= faces.min() <= faces.max() < len(positions):
+            raise ValueError("faces of vertices that do not exist")
+        normals, uv = self._array(attributes["NORMAL"], 3), self._array(attributes["TEXCOORD_0"], 2)
+        if not len(positions) == len(normals) == len(uv):
+            raise ValueError("attributes of different lengths")
+        sampled, image = self._base_colour()
+        transform = sampled.get("extensions", {}).get(TRANSFORM, {})
+        if transform.get("rotation"):
+            raise ValueError("a texture that is turned")
+        picture = self.document["images"][image]
+        return TexturedMesh(
+            positions=_placed(positions, node.get("scale"), node.get("translation")),
+            normals=_unit(normals) if self._is_normalized(attributes["NORMAL"]) else normals,
+            uv=_placed(uv, transform.get("scale"), transform.get("offset")),
+            faces=faces,
+            texture=self._view(picture["bufferView"]).tobytes(),
+            texture_type=str(picture["mimeType"]),
+        )
+
+    def _base_colour(self) -> tuple[dict[str, Any], int]:
+        """Return what the material says of its base-colour texture, and the index of the texture's image."""
+        (material,) = self.document["materials"]
+        sampled = material["pbrMetallicRoughness"]["baseColorTexture"]
+        texture = self.document["textures"][sampled["index"]]
+        return sampled, texture.get("extensions", {}).get(WEBP, texture)["source"]
+
+    def _is_normalized(self, index: int) -> bool:
+        return bool(self.document["accessors"][index].get("normalized"))
+
+    def _array(self, index: int, width: int) -> npt.NDArray[Any]:
+        """Return an accessor's elements, (count, width); normalized integers become float64, -1 to 1.
+
+        The formula is that of the glTF 2.0 specification, section 3.11.
+        """
+        accessor = self.document["accessors"][index]
+        if "sparse" in accessor or WIDTHS[accessor["type"]] != width:
+            raise ValueError("an accessor of another kind")
+        component = np.dtype(COMPONENTS[accessor["componentType"]])
+        view = self.document["bufferViews"][accessor["bufferView"]]
+        strides = (view.get("byteStride", component.itemsize * width), component.itemsize)
+        stored = self._view(accessor["bufferView"])
+        offset = accessor.get("byteOffset", 0)
+        values: npt.NDArray[Any] = np.ndarray((accessor["count"], width), component, stored, offset, strides).copy()
+        if not accessor.get("normalized"):
+            return values
+        return np.maximum(values / np.iinfo(component).max, -1)
+
+    def _view(self, index: int) -> UInt8:
+        """Return a bufferView's bytes, unpacked where they are packed."""
+        view = self.document["bufferViews"][index]
+        packed = view.get("extensions", {}).get(MESHOPT)
+        place = view if packed is None else packed
+        start, end = place.get("byteOffset", 0), place.get("byteOffset", 0) + place["byteLength"]
+        if place["buffer"] != 0 or not 0 <= start <= end <= len(self.data):
+            raise ValueError("a bufferView outside of the file")
+        stored = self.data[start:end]
+        return np.frombuffer(stored, np.uint8) if packed is None else _unpacked(stored, packed)
+
+
+def _unpacked(stream: bytes, packed: dict[str, Any]) -> UInt8:
+    """Return the bytes that a stream of EXT_meshopt_compression holds. packed: what the bufferView says of it."""
+    count, stride = packed["count"], packed["byteStride"]
+    if packed["mode"] == "TRIANGLES":
+        indices = meshopt_decoder.decode_triangles(stream, count // 3)
+        return indices.astype(f"<u{stride}").view(np.uint8).ravel()
+    elements = meshopt_decoder.decode_attributes(stream, count, stride)
+    if packed.get("filter", "NONE") == "OCTAHEDRAL":
+        elements = meshopt_decoder.to_signed_bytes(meshopt_decoder.from_octahedral(elements))
+    return elements.ravel()
+
+
+def _placed(values: npt.NDArray[Any], scale: Any, offset: Any) -> Float32:
+    """Return values (N, K) times a scale (K,) and plus an offset (K,) where the file gives such, as float32.
+
+    They are computed in float64: what was 1 before it was quantized does not come out above 1.
+    """
+    if scale is not None:
+        values = values * np.array(scale, np.float64)
+    if offset is not None:
+        values = values + np.array(offset, np.float64)
+    placed: Float32 = values.astype(np.float32)
+    return placed
+
+
+def _unit(normals: npt.NDArray[Any]) -> Float32:
+    """Return vectors (N, 3) scaled to length 1, as float32; one of length 0 stays as it is."""
+    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
+    unit: Float32 = (normals / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    return unit
+
+
 def sampled(image: UInt8, uv: Float32) -> Float32:
-    """Colours (N, 3) of the image at uv, mixed from the four pixels around, 0..255."""
+    """Return the colours (N, 3), 0..255, of the image at uv, each mixed from the four pixels around."""
     height, width = image.shape[:2]
     place = uv.astype(np.float32) * np.array([width, height], np.float32) - np.float32(0.5)
     corner = np.floor(place).astype(int)

@@ -26,23 +26,45 @@ def without_degenerate(vertices: Float32, faces: Int32) -> tuple[Int32, Floats]:
     vertices (V, 3) float32 are as they were, only some are not used any more; faces (F, 3) int32. A surface without
     degenerate faces is returned as it is, and a closed one stays closed.
     """
+    areas = face_areas(vertices, faces)
     for _ in range(MAX_ROUNDS):
-        areas = face_areas(vertices, faces)
         sound = areas > DEGENERATE_AREA
         if sound.all():
             return faces, areas
-        a, b, c = faces.T
-        flat = ~sound & (a != b) & (b != c) & (c != a) & np.isfinite(areas)
-        if not flat.any():
-            return chosen(faces, sound), chosen(areas, sound)
-        starts, ends = _shortest_edges(vertices, faces.compress(flat, axis=0))
-        contracted = contract(len(vertices), faces.compress(sound | flat, axis=0), starts, ends)
+        thin = np.flatnonzero(~sound & np.isfinite(areas))
+        thin = thin.compress(_with_three_corners(faces.take(thin, axis=0)))
+        if not len(thin):
+            break
+        starts, ends = _shortest_edges(vertices, faces.take(thin, axis=0))
+        contracted, new_areas = _with_points(vertices, faces, areas, starts, ends)
         if not len(contracted):
             break
-        faces = contracted
-    areas = face_areas(vertices, faces)
+        faces, areas = contracted, new_areas
     sound = areas > DEGENERATE_AREA
     return chosen(faces, sound), chosen(areas, sound)
+
+
+def _with_points(vertices: Float32, faces: Int32, areas: Floats, starts: Int32, ends: Int32) -> tuple[Int32, Floats]:
+    """Return the faces and areas after edges without a common vertex became points: `contract` for a few of many."""
+    target = np.arange(len(vertices), dtype=np.int32)
+    target[np.maximum(starts, ends)] = np.minimum(starts, ends)
+    moved = np.zeros(len(vertices), dtype=bool)
+    moved[np.maximum(starts, ends)] = True
+    a, b, c = (moved.take(faces[:, corner]) for corner in range(3))
+    touched = np.flatnonzero(a | b | c)
+    faces, areas = faces.copy(), areas.copy()
+    faces[touched] = target.take(faces.take(touched, axis=0))
+    areas[touched] = face_areas(vertices, faces.take(touched, axis=0))
+    kept = np.ones(len(faces), dtype=bool)
+    kept[touched] = _with_three_corners(faces.take(touched, axis=0))
+    return chosen(faces, kept), chosen(areas, kept)
+
+
+def _with_three_corners(faces: Int32) -> Bool:
+    """Return (F,) whether the three corners differ."""
+    a, b, c = faces.T
+    differ: Bool = (a != b) & (b != c) & (c != a)
+    return differ
 
 
 def contract(count: int, faces: Int32, starts: Int32 | Indices, ends: Int32 | Indices) -> Int32:
@@ -51,10 +73,9 @@ def contract(count: int, faces: Int32, starts: Int32 | Indices, ends: Int32 | In
     The point is the vertex of lowest index of those that become one. Faces that lose a corner are left out.
     """
     _, group = components(count, starts, ends)
-    _, first = np.unique(group, return_index=True)
-    contracted = first[group][faces].astype(np.int32)
-    kept: Int32 = contracted[(contracted != np.roll(contracted, 1, axis=1)).all(axis=1)]
-    return kept
+    first = np.flatnonzero(np.diff(np.maximum.accumulate(group), prepend=-1))  # groups are numbered in this order
+    contracted = first.astype(np.int32).take(group).take(faces)
+    return contracted.compress(_with_three_corners(contracted), axis=0)
 
 
 def _shortest_edges(vertices: Float32, faces: Int32) -> tuple[Int32, Int32]:

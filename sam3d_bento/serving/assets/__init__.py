@@ -13,7 +13,7 @@ import re
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args
 
 # A file of a result, named by its suffix: the model, the reconstruction it was exported from, its picture.
 Kind = Literal["glb", "npz", "webp"]
@@ -64,7 +64,7 @@ class Assets(Protocol):
     def sweep(self) -> int:
         """Remove what has expired; the number removed. Raises OSError or StorageUnavailable."""
 
-    async def put(self, glb: bytes, reconstruction: BinaryIO | None = None) -> str:
+    async def put(self, glb: bytes, reconstruction: Path | None = None) -> str:
         """Keep the GLB, and the reconstruction if there is room; the new asset's id. The file stays the caller's.
 
         Raises StorageFull, StorageUnavailable or OSError.

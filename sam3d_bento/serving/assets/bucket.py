@@ -103,7 +103,7 @@ class Bucket:
             link = urlsplit(obstore.sign(self._store, "GET", probe, LINK_LIFETIME))
         self.origin = f"{link.scheme}://{link.netloc}"
 
-    async def put(self, glb: bytes, reconstruction: BinaryIO | None = None) -> str:
+    async def put(self, glb: bytes, reconstruction: Path | None = None) -> str:
         """Keep the bytes; the new asset's id. Raises StorageUnavailable.
 
         A reconstruction that the store does not take is left out.
@@ -191,11 +191,12 @@ class Bucket:
                     self._store, f"{asset_id}.{kind}", content, attributes=attributes, use_multipart=kind == "npz"
                 )
 
-    async def _put_reconstruction(self, asset_id: str, reconstruction: BinaryIO | None) -> None:
+    async def _put_reconstruction(self, asset_id: str, reconstruction: Path | None) -> None:
         if reconstruction is None:
             return
-        with contextlib.suppress(StorageUnavailable):  # it is in the log; the model itself is worth more
-            await self._put(asset_id, "npz", reconstruction)
+        # What goes wrong is in the log; the GLB itself is worth more.
+        with contextlib.suppress(StorageUnavailable), reconstruction.open("rb") as file:
+            await self._put(asset_id, "npz", file)
 
     async def _copy(self, name: str, folder: Path) -> Path:
         """The object as a file of its name in the folder. Raises FileNotFoundError."""

@@ -34,6 +34,7 @@ PART_NAME = re.compile(r"\.[0-9a-f]{32}\.part")
 PART_TTL_SECONDS = 600
 
 COPY_BYTES = 1_000_000
+FILE_MODE = 0o600  # results are read by this service alone
 
 log = logging.getLogger("sam3d_bento.asset_folder")
 
@@ -59,11 +60,11 @@ class AssetFolder:
     def claim(self) -> None:
         """Make the folder, and see that it takes files. Raises OSError when it does not."""
         self.root.mkdir(parents=True, exist_ok=True)
-        probe = self.root / f".{secrets.token_hex(16)}.part"
-        probe.touch(mode=0o600)
+        probe = self._part()
+        probe.touch(mode=FILE_MODE)
         probe.unlink()
 
-    async def put(self, glb: bytes, reconstruction: BinaryIO | None = None) -> str:
+    async def put(self, glb: bytes, reconstruction: Path | None = None) -> str:
         """Keep the bytes; the new asset's id. Raises StorageFull when there is no room for them."""
         return await anyio.to_thread.run_sync(self._put, glb, reconstruction)
 
@@ -87,19 +88,24 @@ class AssetFolder:
         await self.get(asset_id)
         await anyio.to_thread.run_sync(self._remove, asset_id, KINDS)
 
-    def _put(self, glb: bytes, reconstruction: BinaryIO | None) -> str:
+    def _put(self, glb: bytes, reconstruction: Path | None) -> str:
         if len(glb) > self.max_bytes:
             raise StorageFull("The result is larger than all the room that is set aside for results.")
         asset_id = secrets.token_hex(16)
-        with self._lock:
-            if reconstruction is not None:  # first: what has no GLB is nobody's asset yet
-                self._put_reconstruction(asset_id, reconstruction, len(glb))
-            self._make_room(len(glb))
-            try:
-                self._put_glb(asset_id, glb)
-            except (OSError, StorageFull):
-                self._remove(asset_id, KINDS)
-                raise
+        part = None if reconstruction is None else self._bring_in(reconstruction, len(glb))
+        try:
+            with self._lock:
+                self._make_room(len(glb))  # the part counts already
+                if part is not None:  # first: what has no GLB is nobody's asset yet
+                    part.replace(self._path(asset_id, "npz"))
+                try:
+                    self._put_glb(asset_id, glb)
+                except (OSError, StorageFull):
+                    self._remove(asset_id, KINDS)
+                    raise
+        finally:
+            if part is not None:
+                part.unlink(missing_ok=True)
         return asset_id
 
     def _put_glb(self, asset_id: str, glb: bytes) -> None:
@@ -111,17 +117,34 @@ class AssetFolder:
                 raise
             self._write(asset_id, "glb", lambda file: file.write(glb))
 
-    def _put_reconstruction(self, asset_id: str, reconstruction: BinaryIO, more: int) -> None:
-        """Keep it if that leaves room for `more` bytes: an asset without one is worth having."""
-        size = os.fstat(reconstruction.fileno()).st_size
+    def _bring_in(self, reconstruction: Path, more: int) -> Path | None:
+        """Move the file into the folder, as a part; return it, or None where it cannot be kept.
+
+        It is kept if that leaves room for `more` bytes: an asset without one is worth having. The move is a rename, or
+        a copy where the work directory is on another file system; nobody waits for it.
+        """
+        size = reconstruction.stat().st_size
         if size + more > self.max_bytes:
             logs.event(log, "no room for a reconstruction", logging.WARNING, bytes=size)
-            return
-        self._make_room(size + more)
+            return None
+        with self._lock:
+            self._make_room(size + more)
+        part = self._part()
         try:
-            self._write(asset_id, "npz", lambda file: shutil.copyfileobj(reconstruction, file, COPY_BYTES))
-        except (OSError, StorageFull) as exc:
-            logs.event(log, "a reconstruction could not be kept", logging.WARNING, error=str(exc))
+            self.root.mkdir(parents=True, exist_ok=True)
+            try:
+                reconstruction.replace(part)
+            except OSError as exc:
+                if exc.errno != errno.EXDEV:
+                    raise
+                with _created(part) as copy, reconstruction.open("rb") as file:
+                    shutil.copyfileobj(file, copy, COPY_BYTES)
+            part.chmod(FILE_MODE)
+        except OSError as exc:
+            part.unlink(missing_ok=True)
+            logs.event(log, "a reconstruction could not be kept", logging.WARNING, error=str(exc.strerror))
+            return None
+        return part
 
     def _add(self, asset_id: str, kind: Kind, content: bytes) -> None:
         with self._lock:
@@ -130,11 +153,10 @@ class AssetFolder:
             self._write(asset_id, kind, lambda file: file.write(content))
 
     def _write(self, asset_id: str, kind: Kind, fill: Callable[[BinaryIO], object]) -> None:
-        part = self.root / f".{secrets.token_hex(16)}.part"
+        part = self._part()
         self.root.mkdir(parents=True, exist_ok=True)
         try:
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
+            with _created(part) as file:
                 fill(file)
             part.replace(self._path(asset_id, kind))
         except OSError as exc:
@@ -193,6 +215,10 @@ class AssetFolder:
                 removed += 1
         return removed
 
+    def _part(self) -> Path:
+        """Return a new name for a file on its way here."""
+        return self.root / f".{secrets.token_hex(16)}.part"
+
     def _path(self, asset_id: str, kind: Kind) -> Path:
         return self.root / f"{asset_id}.{kind}"
 
@@ -217,6 +243,11 @@ class AssetFolder:
                     with contextlib.suppress(FileNotFoundError):
                         if entry.is_file(follow_symlinks=False):
                             yield Path(entry.path), entry.stat(follow_symlinks=False)
+
+
+def _created(path: Path) -> BinaryIO:
+    """Open a new file for writing."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "wb")
 
 
 @dataclass

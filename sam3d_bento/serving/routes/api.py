@@ -6,7 +6,6 @@ The other routes are the ASGI app that BentoML mounts. All of them find the one 
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,13 @@ from starlette.routing import Route
 from sam3d_bento import formats
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.options import EXPORT_OPTIONS, Options
-from sam3d_bento.serving.assets import GLB_MEDIA_TYPE, StoredFile, results
+from sam3d_bento.serving.assets import GLB_MEDIA_TYPE, StoredFile
 from sam3d_bento.serving.backend import Backend
+from sam3d_bento.serving.reconstructor import log_fields
 from sam3d_bento.serving.request_context import backend, note, request_id
 from sam3d_bento.serving.routes import assets, jobs, metrics, studio, upload_form
-from sam3d_bento.serving.routes.handlers import asset_url, problem_responses, result
-from sam3d_bento.submission import STAGES, Asset, MaskImage, Submission
+from sam3d_bento.serving.routes.handlers import asset_url, cancelled_when_gone, problem_responses, result
+from sam3d_bento.submission import STAGES, MaskImage, Submission
 from sam3d_bento.warning_codes import WarningCode
 
 
@@ -34,14 +34,14 @@ async def inference(request: Request) -> Response:
     server = backend()
     server.worker.admit()
     given = await upload_form.read(request)
-    keep = server.settings.keep_reconstructions
-    job = server.worker.submit(given.submission, request_id(request), keep_reconstruction=keep)
-    asset: Asset = await result(job, request)
-    report = await results.store(server.assets, job, asset)
+    job = server.reconstructor.submit(given.submission, request_id(request))
+    async with cancelled_when_gone(job, request):
+        made = await server.reconstructor.finish(job)
+    report = made.report
     url = asset_url(request, report["id"])
     report["url"] = url
     seconds = report["seconds"]
-    note(request, outcome="done", **results.log_fields(report))
+    note(request, outcome="done", **log_fields(report))
     headers = {
         "X-Asset-Id": report["id"],
         "X-Engine": report["engine"],
@@ -54,7 +54,7 @@ async def inference(request: Request) -> Response:
     if upload_form.wants_link(given, request.headers.get("accept", "")):
         return JSONResponse(report, headers=headers)
     headers["Content-Disposition"] = f'attachment; filename="{report["id"]}.glb"'
-    return Response(asset.glb, headers=headers, media_type=GLB_MEDIA_TYPE)
+    return Response(made.glb, headers=headers, media_type=GLB_MEDIA_TYPE)
 
 
 async def called_directly(server: Backend, **fields: Any) -> Path:
@@ -67,19 +67,14 @@ async def called_directly(server: Backend, **fields: Any) -> Path:
     if photo is None:
         raise BadRequest("The argument 'image' is missing: it takes the photo's file.")
     options = upload_form.checked_options({name: value for name, value in fields.items() if value is not None})
-    job = server.worker.submit(Submission(photo, uploaded, options), "direct", may_wait=True)
-    try:
-        asset: Asset = await asyncio.wrap_future(job.future)
-    except asyncio.CancelledError:
-        job.cancel()
-        raise
-    stored = await server.assets.get(await server.assets.put(asset.glb))
+    job = server.reconstructor.submit(Submission(photo, uploaded, options), "direct", may_wait=True)
+    made = await server.reconstructor.finish(job)
+    stored = await server.assets.get(made.report["id"])
     if isinstance(stored, StoredFile):
         return stored.path
-    path = (
-        server.workdir.path / f"{stored.id}.glb"
-    )  # what lies in a bucket has no path: a copy that goes with the service
-    await anyio.to_thread.run_sync(path.write_bytes, asset.glb)
+    # What lies in a bucket has no path: a copy that goes with the service.
+    path = server.workdir.path / f"{stored.id}.glb"
+    await anyio.to_thread.run_sync(path.write_bytes, made.glb)
     return path
 
 

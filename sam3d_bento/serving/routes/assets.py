@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from sam3d_bento.errors import NotFound
 from sam3d_bento.formats import FILE_TYPES
-from sam3d_bento.serving.assets import DISPOSITIONS, MEDIA_TYPES, Kind, StoredFile, StoredObject
+from sam3d_bento.serving.assets import DISPOSITIONS, GONE, MEDIA_TYPES, Kind, StoredFile, StoredObject
 from sam3d_bento.serving.request_context import backend, note, request_id
 from sam3d_bento.serving.routes import export_form
 from sam3d_bento.serving.routes.handlers import problem_responses, result
@@ -28,7 +28,7 @@ async def asset(request: Request) -> Response:
 
 @problem_responses
 async def thumbnail(request: Request) -> Response:
-    """A picture of the result. It is drawn when it is first asked for, and kept as long as the result."""
+    """A picture of the result. Drawn at the first request, and kept as long as the result."""
     store = backend().assets
     asset_id = request.path_params["id"]
     try:
@@ -45,17 +45,12 @@ async def thumbnail(request: Request) -> Response:
 
 
 async def _draw(request: Request, asset_id: str) -> bytes:
-    """The picture, from the GLB; from its reconstruction, which is larger by far, when the GLB is compressed."""
-    try:
-        return await _drawn(request, asset_id, "glb")
-    except NotFound:
-        return await _drawn(request, asset_id, "glb", "npz")
-
-
-async def _drawn(request: Request, asset_id: str, *kinds: Kind) -> bytes:
-    async with backend().assets.local(asset_id, *kinds) as files:
-        order = ThumbnailSubmission(files["glb"], files.get("npz"))
-        picture: bytes = await result(backend().postprocess_worker.submit(order, request_id(request)), request)
+    """Draw the picture of a result in the helper process."""
+    async with backend().assets.local(asset_id, "glb") as files:
+        if "glb" not in files:
+            raise NotFound(GONE)  # it has expired since it was found
+        job = backend().postprocess_worker.submit(ThumbnailSubmission(files["glb"]), request_id(request))
+        picture: bytes = await result(job, request)
     return picture
 
 
@@ -69,6 +64,8 @@ async def export(request: Request) -> Response:
     worker = server.postprocess_worker
     worker.admit()
     async with server.assets.local(asset_id, "glb", "npz") as files:
+        if "glb" not in files:
+            raise NotFound(GONE)  # it has expired since it was found
         order = ExportSubmission(files["glb"], files.get("npz"), wanted, changes)
         content: bytes = await result(worker.submit(order, request_id(request)), request)
     kind = FILE_TYPES[wanted]

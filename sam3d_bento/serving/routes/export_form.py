@@ -8,7 +8,7 @@ from typing import Any, cast
 from starlette.requests import ClientDisconnect, Request
 
 from sam3d_bento.errors import BadRequest, Cancelled, UnsupportedMedia, shown
-from sam3d_bento.formats import FORMATS, USDZ_EXTRA, Format, available
+from sam3d_bento.formats import FORMATS, Format, require
 from sam3d_bento.options import EXPORT_OPTIONS, checked
 from sam3d_bento.serving.routes import upload_form
 
@@ -36,8 +36,7 @@ async def read(request: Request) -> tuple[Format, dict[str, Any]]:
         known = ", ".join(["format", *EXPORT_OPTIONS])
         raise BadRequest(f"There is no field '{shown(unknown)}' here. The fields are: {known}.")
     options = checked(fields, strict=True) if media_type == "application/json" else upload_form.options_of(fields)
-    if wanted not in available():
-        raise UnsupportedMedia(USDZ_EXTRA)
+    require(cast(Format, wanted))
     return cast(Format, wanted), options.model_dump(include=set(fields))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from starlette.responses import Response
 
 from sam3d_bento.errors import Sam3DError
 from sam3d_bento.serving import problems
+from sam3d_bento.serving.reconstructor import ended
 from sam3d_bento.serving.request_context import backend, note, request_id
 from sam3d_bento.serving.worker.job import Job
 
@@ -34,24 +36,25 @@ def problem_responses(handler: Handler) -> Handler:
 
 
 async def result(job: Job, request: Request) -> Any:
-    """The job's result. A client that goes away cancels the job; so does a cancelled await."""
-    done = asyncio.wrap_future(job.future)
-    gone = asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait({done, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not done.done():
-            job.cancel()
-        return await done
-    except asyncio.CancelledError:
+    """Wait for the job and return its result. A client that goes away cancels the job; so does a cancelled wait."""
+    async with cancelled_when_gone(job, request):
+        return await ended(job)
+
+
+@asynccontextmanager
+async def cancelled_when_gone(job: Job, request: Request) -> AsyncIterator[None]:
+    """Cancel the job if the request's client goes away during the block. Its request must have been read."""
+
+    async def listen() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
         job.cancel()
-        raise
+
+    listening = asyncio.ensure_future(listen())
+    try:
+        yield
     finally:
-        gone.cancel()
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+        listening.cancel()
 
 
 def asset_url(request: Request, asset_id: str) -> str:

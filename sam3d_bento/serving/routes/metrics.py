@@ -51,7 +51,7 @@ class BackendCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The metrics as they are now. Reads folders and asks the GPU's driver: for a thread."""
-        yield from self._backend.telemetry.counts()
+        yield from self._backend.telemetry.registry.collect()
         yield from take(self._backend)
 
 

@@ -13,11 +13,6 @@ const STATES = {
   stopped: "The service is shutting down.",
 };
 
-const ENGINES = {
-  preview: "Preview engine: a simple shape is fitted to the silhouette; thickness and back are guessed.",
-  sam3d: "SAM 3D engine.",
-};
-
 /** Watch the service for as long as the page is open. `ready` is called each time that it becomes ready. */
 export async function watchService(ready) {
   let before = null;
@@ -34,13 +29,13 @@ export async function watchService(ready) {
 function show(state, report) {
   const strip = byId("service");
   strip.dataset.state = state;
-  strip.dataset.engine = report?.engine ?? "";
+  strip.dataset.guesses = report?.engine_facts?.guesses ?? false;
   const text = state === "ready" ? ready(report) : notReady(state, report);
   if (strip.textContent !== text) strip.textContent = text; // else screen readers would hear it at every look
 }
 
-function ready({ engine, device }) {
-  return `${ENGINES[engine] ?? `Engine: ${engine}.`} Ready, on ${device === "cpu" ? "the CPU" : device}.`;
+function ready({ engine, engine_facts: facts, device }) {
+  return `${facts.summary ?? `Engine: ${engine}.`} Ready, on ${device === "cpu" ? "the CPU" : device}.`;
 }
 
 function notReady(state, report) {

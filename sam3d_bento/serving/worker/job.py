@@ -7,7 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import Any
 
 from opentelemetry.context import get_current
 
@@ -22,8 +23,8 @@ class Job:
     """`future` resolves to the runner's result, or raises from the error tree.
 
     submission: what the runner is asked; let go when the run ends. label: the request id, for logs. cancel: how its
-    worker drops it. keep_reconstruction: whether the run saves it; `reconstruction` is the open file then, which has
-    no name any more: it is gone when it is closed, or nobody holds the job.
+    worker drops it. keep_reconstruction: whether the run saves it; `reconstruction` is that file in the work directory
+    then. Whoever stores the result moves it away; else it is removed with the job.
     on_change: called, from the worker's thread, whenever the job's place in the queue or its progress has changed.
     progress: the stage that runs and its finished share, 0..1; None while the job waits.
     seconds: spent in each stage so far. began: when each began (monotonic).
@@ -43,7 +44,7 @@ class Job:
         self.label = label
         self.submission: Any = submission
         self.keep_reconstruction = keep_reconstruction
-        self.reconstruction: BinaryIO | None = None
+        self.reconstruction: Path | None = None
         self.future: Future[Any] = Future()
         # A running future cannot be cancelled from outside: an awaiting task that is cancelled leaves it alone.
         self.future.set_running_or_notify_cancel()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
+import weakref
 from collections.abc import Callable
+from pathlib import Path
 
 from sam3d_bento.errors import DeadlineExceeded, EngineLost, Sam3DError, StorageFull
 from sam3d_bento.serving.worker.engine_process import EngineProcess, Waker, converse
@@ -26,9 +27,9 @@ def run(
     waker: Waker,
     interruption: Callable[[], Sam3DError | None],
 ) -> Done | Sam3DError:
-    """Run the job to its end; how it ended. deadline_seconds, waker, interruption: as in `conversation.converse`.
+    """Run the job to its end; how it ended. deadline_seconds, waker, interruption: as in `engine_process.converse`.
 
-    Afterwards the job's directory and its submission are gone; `job.reconstruction` is open if one was asked for and
+    Afterwards the job's directory and its submission are gone; `job.reconstruction` is there if one was asked for and
     saved. After one of LOSSES the process is dead. StorageFull, and not a word to the process, when the directory
     cannot be made.
     """
@@ -41,11 +42,21 @@ def run(
                 engine.process.kill()  # it may still write: it ends before its directory goes
                 engine.process.wait()
             elif isinstance(outcome, Done):
-                with contextlib.suppress(FileNotFoundError):  # not asked for, or it could not be saved
-                    job.reconstruction = (directory / RECONSTRUCTION_NAME).open("rb")
+                _hand_over(directory / RECONSTRUCTION_NAME, job, workdir)
             return outcome
     except OSError as exc:
         log.exception("no directory for job %s", job.id)
         return StorageFull(f"The server cannot store the job's files ({exc.strerror}).")
     finally:
         job.submission = None  # an upload never outlives its processing
+
+
+def _hand_over(saved: Path, job: Job, workdir: WorkDir) -> None:
+    """Move the saved reconstruction out of the job's directory, which is removed, and give it to the job."""
+    kept = workdir.path / f"{job.id}.npz"
+    try:
+        saved.replace(kept)
+    except FileNotFoundError:  # it was not asked for, or could not be saved
+        return
+    job.reconstruction = kept
+    weakref.finalize(job, kept.unlink, missing_ok=True)  # however the job ends, no file outlives it

@@ -9,7 +9,7 @@ from sam3d_bento.engines.sam3d import faults
 from sam3d_bento.engines.sam3d.engine import STEPS, Sam3dEngine
 from sam3d_bento.engines.sam3d.memory.profiles import DIFFUSION, NEEDS, PARTS, PROFILES, STAGES, fitting
 from sam3d_bento.errors import NotReady
-from sam3d_bento.options import QUALITIES
+from sam3d_bento.options import choices
 
 
 def test_draft_is_upstreams_shortcut_and_high_takes_more_steps():
@@ -17,7 +17,7 @@ def test_draft_is_upstreams_shortcut_and_high_takes_more_steps():
     assert (STEPS["standard"].stage1, STEPS["standard"].stage2, STEPS["standard"].shortcut) == (25, 25, False)
     assert STEPS["high"].stage1 > STEPS["standard"].stage1
     assert STEPS["high"].stage2 > STEPS["standard"].stage2
-    assert STEPS.keys() == set(QUALITIES)
+    assert STEPS.keys() == set(choices("quality"))
 
 
 def test_what_is_missing_is_said_without_importing_torch(tmp_path):

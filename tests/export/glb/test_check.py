@@ -8,8 +8,8 @@ import pytest
 
 from sam3d_bento.arrays import Float32
 from sam3d_bento.errors import BadResult
-from sam3d_bento.export.glb import write
 from sam3d_bento.export.glb.check import check
+from sam3d_bento.export.glb.write import write_glb
 from sam3d_bento.export.mesh.surface import vertex_normals
 from tests.support.export_meshes import document, sphere
 
@@ -20,7 +20,7 @@ TEXTURE = np.full((4, 4, 3), 200, np.uint8)
 def good(positions: Float32 = VERTICES, normals: Float32 | None = None, uv: Float32 | None = None) -> bytes:
     normals = vertex_normals(VERTICES, FACES) if normals is None else normals
     uv = (VERTICES[:, :2] + np.float32(0.5)).clip(0, 1) if uv is None else uv
-    return write.write(positions, normals, uv, FACES, TEXTURE, {})
+    return write_glb(positions, normals, uv, FACES, TEXTURE, {})
 
 
 def changed(glb: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:

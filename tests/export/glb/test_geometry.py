@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from sam3d_bento.arrays import Float32
-from sam3d_bento.export.glb import geometry, write
+from sam3d_bento.export.glb import container, geometry
 from sam3d_bento.export.glb.meshopt_decoder import decode_attributes, decode_triangles, from_octahedral
+from sam3d_bento.export.glb.write import write_glb
 from sam3d_bento.export.mesh.surface import vertex_normals
 from tests.support.export_meshes import Mesh, document, soup, sphere
 
@@ -19,7 +20,7 @@ def coordinates(vertices: Float32) -> Float32:
 def written(mesh: Mesh) -> bytes:
     vertices, faces = mesh
     normals = vertex_normals(vertices, faces)
-    return write.write(vertices, normals, coordinates(vertices), faces, TEXTURE, {}, compress=True)
+    return write_glb(vertices, normals, coordinates(vertices), faces, TEXTURE, {}, compress=True)
 
 
 @pytest.mark.parametrize("mesh", [sphere(40), soup(300, 0.05), sphere(170)], ids=["sphere", "soup", "32-bit indices"])
@@ -27,7 +28,7 @@ def test_meshoptimizer_finds_in_it_what_our_decoder_finds(
     mesh: Mesh, meshoptimizer: Callable[[bytes], list[bytes]]
 ) -> None:
     glb = written(mesh)
-    content, data = write.contents(glb)
+    content, data = container.split(glb)
     packed = [view["extensions"]["EXT_meshopt_compression"] for view in content["bufferViews"][:4]]
     streams = [data[p["byteOffset"] : p["byteOffset"] + p["byteLength"]] for p in packed]
     count = packed[1]["count"]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial import KDTree
 
-from sam3d_bento.export.glb import write
-from sam3d_bento.export.glb.unpack import unpacked
+from sam3d_bento.export.glb.unpack import unpack_glb
+from sam3d_bento.export.glb.write import write_glb
 from sam3d_bento.export.mesh.surface import vertex_normals
 from tests.support.export_meshes import Floats, Mesh, Model, document, read, soup, sphere, tangle
 
@@ -16,7 +16,7 @@ TEXTURE = np.full((SIZE, SIZE, 3), 200, np.uint8)
 def written(mesh: Mesh, **options: object) -> bytes:
     vertices, faces = mesh
     uv = (vertices[:, :2] + np.float32(0.5)).clip(0, 1)
-    return write.write(vertices, vertex_normals(vertices, faces), uv, faces, TEXTURE, {"seed": 7}, **options)
+    return write_glb(vertices, vertex_normals(vertices, faces), uv, faces, TEXTURE, {"seed": 7}, **options)
 
 
 def faces_of(model: Model) -> Floats:
@@ -36,7 +36,7 @@ def faces_of(model: Model) -> Floats:
 def test_the_model_is_the_same_to_a_step_and_flawless(
     mesh: Mesh, texture_format: str, assert_flawless: Callable[[bytes], None]
 ) -> None:
-    glb = unpacked(written(mesh, compress=True, texture_format=texture_format))
+    glb = unpack_glb(written(mesh, compress=True, texture_format=texture_format))
     assert_flawless(glb)
     packed, plain = faces_of(read(glb)), faces_of(read(written(mesh)))
     assert len(packed) == len(plain)
@@ -48,9 +48,9 @@ def test_the_model_is_the_same_to_a_step_and_flawless(
 
 def test_what_is_not_packed_stays_as_it_is() -> None:
     glb = written(sphere(20), texture_format="webp")
-    assert unpacked(glb) is glb
+    assert unpack_glb(glb) is glb
     assert document(glb)["extensionsRequired"] == ["EXT_texture_webp"]
 
 
 def test_extras_are_kept() -> None:
-    assert document(unpacked(written(sphere(20), compress=True)))["asset"]["extras"] == {"seed": 7}
+    assert document(unpack_glb(written(sphere(20), compress=True)))["asset"]["extras"] == {"seed": 7}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sam3d_bento import __version__
-from sam3d_bento.export.glb import write
+from sam3d_bento.export.glb.write import write_glb
 from sam3d_bento.export.mesh.surface import vertex_normals
 from tests.support.export_meshes import Mesh, document, read, sphere
 
@@ -16,7 +16,7 @@ TEXTURE = np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint8
 def written(mesh: Mesh, extras: dict[str, Any] | None = None) -> bytes:
     vertices, faces = mesh
     uv = (vertices[:, :2] + np.float32(0.5)).clip(0, 1)
-    return write.write(vertices, vertex_normals(vertices, faces), uv, faces, TEXTURE, extras or {})
+    return write_glb(vertices, vertex_normals(vertices, faces), uv, faces, TEXTURE, extras or {})
 
 
 def first_faces(vertices: int) -> Mesh:

@@ -201,8 +201,7 @@ async def test_once_claimed_it_tells_where_its_links_lead(open_bucket):
 async def test_a_reconstruction_and_a_picture_live_beside_their_glb(open_bucket, s3, tmp_path):
     bucket = open_bucket()
     (tmp_path / "scan").write_bytes(bytes(6_000_000))
-    with (tmp_path / "scan").open("rb") as scan:
-        asset_id = await bucket.put(b"glb", scan)
+    asset_id = await bucket.put(b"glb", tmp_path / "scan")
     await bucket.add(asset_id, "webp", b"picture")
     picture = httpx.get((await bucket.get(asset_id, "webp")).links["GET"])
     assert (picture.content, picture.headers["content-type"]) == (b"picture", "image/webp")

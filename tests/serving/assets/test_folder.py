@@ -2,6 +2,7 @@ import errno
 import os
 import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -138,17 +139,14 @@ async def test_a_full_disk_is_said_and_leaves_nothing_half_written(store, monkey
 
 @pytest.fixture
 def scan(tmp_path):
-    """A factory of open files, as a run leaves its reconstruction."""
-    opened = []
+    """A factory of files in the work directory, as a run leaves its reconstruction."""
 
     def make(size):
-        (tmp_path / "scan").write_bytes(bytes(size))
-        opened.append((tmp_path / "scan").open("rb"))
-        return opened[-1]
+        path = tmp_path / "scan"
+        path.write_bytes(bytes(size))
+        return path
 
-    yield make
-    for file in opened:
-        file.close()
+    return make
 
 
 def names(store):
@@ -205,7 +203,35 @@ async def test_a_reconstruction_that_never_fits_is_left_out(store, scan):
     assert names(store) == [f"{asset_id}.glb"]
 
 
-async def test_a_disk_too_full_for_a_reconstruction_keeps_the_glb(store, scan, monkeypatch):
+@pytest.fixture
+def other_file_system(monkeypatch):
+    """The work directory is on another file system than the results: nothing can be renamed from there."""
+    replace = Path.replace
+
+    def refuse(source, target):
+        if source.name == "scan":
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+
+
+async def test_a_reconstruction_is_moved_not_copied(store, scan):
+    file = scan(10)
+    inode = file.stat().st_ino
+    stored = await store.get(await store.put(b"glb", file), "npz")
+    assert stored.path.stat().st_ino == inode
+    assert stored.path.stat().st_mode & 0o777 == 0o600
+    assert not file.exists()
+
+
+async def test_a_reconstruction_comes_from_another_file_system_too(store, scan, other_file_system):
+    stored = await store.get(await store.put(b"glb", scan(10)), "npz")
+    assert stored.path.read_bytes() == bytes(10)
+    assert stored.path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_disk_too_full_for_a_reconstruction_keeps_the_glb(store, scan, other_file_system, monkeypatch):
     def no_room(*args):
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -12,6 +12,8 @@ import pytest
 import trimesh
 from PIL import Image
 
+from sam3d_bento.export.conversion import WRITERS
+from sam3d_bento.formats import FILE_TYPES
 from sam3d_bento.serving.request_context import backend
 from tests.support import finished
 
@@ -33,8 +35,8 @@ def store(result, tmp_path):
 
     def put(kept=True):
         (tmp_path / "scan.npz").write_bytes(result[1])
-        with (tmp_path / "scan.npz").open("rb") as scan:
-            asset_id = asyncio.run(backend().assets.put(result[0], scan if kept else None))
+        scan = tmp_path / "scan.npz" if kept else None
+        asset_id = asyncio.run(backend().assets.put(result[0], scan))
         return f"/api/assets/{asset_id}"
 
     return put
@@ -142,6 +144,22 @@ def test_without_its_reconstruction_a_result_says_so(serve, store):
     refused = http.post(f"{path}/export", json={"format": "stl", "target_faces": 3000})
     assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
     assert "not kept" in refused.json()["detail"]
+
+
+def test_a_packed_result_is_drawn_and_had_in_every_format_without_its_reconstruction(serve):
+    http = serve()
+    glb = finished.glb(options=finished.OPTIONS.model_copy(update={"compress": True, "texture_format": "webp"}))
+    path = f"/api/assets/{asyncio.run(backend().assets.put(glb))}"
+    assert http.get(f"{path}.webp").headers["content-type"] == "image/webp"
+    for wanted in WRITERS:
+        answer = http.post(f"{path}/export", json={"format": wanted})
+        assert (answer.status_code, answer.headers["content-type"]) == (200, FILE_TYPES[wanted].media_type), answer.text
+    plain = http.post(f"{path}/export", json={"format": "glb", "compress": False, "texture_format": "png"})
+    assert len(mesh_of(plain.content, "glb").faces) > 500
+
+
+def test_the_formats_that_are_offered_are_those_that_have_a_writer(serve):
+    assert set(serve().get("/api/options").json()["export"]["formats"]) == {*WRITERS, "glb", "ply-splats"}
 
 
 def test_reconstructions_are_kept_unless_a_setting_says_no(serve, settings):

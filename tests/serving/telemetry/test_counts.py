@@ -193,7 +193,7 @@ def test_runs_out_of_memory_are_counted_whether_they_were_rescued_or_not():
     telemetry.run_ended("engine", job, GpuOutOfMemory("The GPU's memory did not suffice."))
     found = {
         (sample.name, *sample.labels.values()): sample.value
-        for family in telemetry.counts()
+        for family in telemetry.registry.collect()
         for sample in family.samples
     }
     assert found["sam3d_gpu_out_of_memory_total", "recovered"] == 1

@@ -38,12 +38,11 @@ def dead(engine):
     return engine.process.poll() is not None
 
 
-def test_a_run_hands_over_its_result_and_what_it_kept_and_leaves_no_file(run_one, engine, workdir):
+def test_a_run_hands_over_its_result_and_what_it_kept_and_leaves_no_directory(run_one, engine, workdir):
     job, outcome = run_one("nap:0", keep_reconstruction=True)
     assert outcome.result.glb == b"glTFnap:0"
-    with job.reconstruction as file:
-        assert file.read() == b"reconstruction of nap:0"
-    assert list(workdir.path.iterdir()) == []
+    assert job.reconstruction.read_bytes() == b"reconstruction of nap:0"
+    assert list(workdir.path.iterdir()) == [job.reconstruction], "its directory is gone"
     assert job.submission is None
     assert not job.future.done(), "how the job ends is its worker's to say"
     assert not dead(engine)

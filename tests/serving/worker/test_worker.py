@@ -305,13 +305,14 @@ def test_a_waiting_job_knows_its_place_and_hears_when_it_moves(start_worker):
     assert set(third.seconds) == {"decode", "export"}, "and how long each stage took"
 
 
-def test_a_reconstruction_is_handed_over_without_a_name_on_disk(start_worker, workdir):
+def test_a_reconstruction_is_handed_over_and_goes_with_its_job(start_worker, workdir):
     worker = ready(start_worker())
     job = worker.submit(Submission(b"nap:0"), "test", keep_reconstruction=True)
     finish(job)
-    with job.reconstruction as file:
-        assert file.read() == b"reconstruction of nap:0"
-    assert list(workdir.path.iterdir()) == []
+    assert job.reconstruction.read_bytes() == b"reconstruction of nap:0"
+    assert list(workdir.path.iterdir()) == [job.reconstruction]
     plain = submit(worker, "nap:0")
     finish(plain)
     assert plain.reconstruction is None
+    del job
+    until(lambda: list(workdir.path.iterdir()) == [])
