@@ -85,7 +85,7 @@ def _shortest_edges(vertices: Float32, faces: Int32) -> tuple[Int32, Int32]:
     length = np.stack([lengths(corners[:, (k + 1) % 3] - corners[:, k]) for k in range(3)], axis=1)
     shortest, face = length.argmin(axis=1), np.arange(len(faces))
     starts, ends = faces[face, shortest], faces[face, (shortest + 1) % 3]
-    # Equal lengths are ranked at random, lest in a row of them each waited for the one before.
+    # Equal lengths are ranked at random: in a row of them, each would otherwise wait for the one before.
     order = np.lexsort((np.random.default_rng(0).permutation(len(faces)), length[face, shortest]))
     rank = np.empty(len(faces), dtype=np.intp)
     rank[order] = face
