@@ -106,7 +106,7 @@ def test_the_report_has_the_peak_of_this_run_and_the_file_what_does_not_change(p
 def test_no_colour_hidden_under_alpha_0_is_in_the_model(seed):
     """Not a byte of the file depends on them."""
     rng = np.random.default_rng(seed)
-    picture = small_cut_out(rng, most_pixels=600)
+    picture = small_cut_out(rng, most_pixels=300)
     pipeline = Pipeline(PreviewEngine(), None, Settings())
     options = Options(seed=1, texture_size=512, target_faces=1000)
     glbs = [

@@ -108,7 +108,7 @@ def _translucent_parts(alpha: UInt8, pixels: Bool, clear: int) -> Bool:
     """Return what belongs to the object `pixels` (H, W) although it lies below its threshold, by 3 and 4: (H, W)."""
     below = (alpha > clear) & ~pixels
     part = np.zeros_like(pixels)
-    opened = _opened(below)
+    opened: Bool = ndimage.binary_opening(below, np.ones((OPENING_PIXELS, OPENING_PIXELS), bool))
     if not opened.any():
         return part
     # Nothing of the rule looks further than FAR_PIXELS.
@@ -135,17 +135,6 @@ def _translucent_parts(alpha: UInt8, pixels: Bool, clear: int) -> Bool:
     belongs[candidates] = climbs <= limit
     part[inside] = belongs[grown] & bright
     return part
-
-
-def _opened(pixels: Bool) -> Bool:
-    """Return the areas of `pixels` (H, W) that are at least OPENING_PIXELS wide and high, or go on beyond the canvas.
-
-    The canvas cuts the object: what lies beyond its edge is taken for more of the same.
-    """
-    margin = OPENING_PIXELS
-    square = np.ones((OPENING_PIXELS, OPENING_PIXELS), bool)
-    opened: Bool = ndimage.binary_opening(np.pad(pixels, margin, mode="edge"), square)
-    return np.ascontiguousarray(opened[margin:-margin, margin:-margin])
 
 
 def _half_levels(alpha: UInt8, labels: Int32, candidates: Indices, count: int) -> Float32:

@@ -299,8 +299,7 @@ def test_a_pixel_of_alpha_0_is_never_object_and_its_colour_is_shown_to_no_networ
 # --- small things
 
 
-@pytest.mark.parametrize("size", [30, 54, 100])
-@pytest.mark.parametrize("at", [(0.5, 0.5), (0.15, 0.8)])
+@pytest.mark.parametrize(("size", "at"), [(30, (0.3, 0.4)), (54, (0.5, 0.5)), (100, (0.15, 0.8))])
 def test_a_small_thing_is_found_close_up(size, at, mask_model):
     row, column = (round(900 * share) for share in at)
     box = (column - size // 2, row - size // 2, column + size // 2 - 1, row + size // 2 - 1)

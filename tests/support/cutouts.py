@@ -83,16 +83,13 @@ def random_cut_out(rng):
         coverage = drawn(rng)
         if rng.random() < 0.3:
             coverage = trimmed(coverage)
-        visible = coverage >= 0.5
-        share = visible.mean()
-        large_enough = visible.sum() >= 64 and min(coverage.shape) >= 16
-        if large_enough and 0.0005 <= share <= 0.999 and (coverage > 0.99).sum() > 0.3 * (coverage > 0).sum():
-            break
-    level = int(rng.choice([1, 2, 3, 255, *rng.integers(1, 256, 4)]))
-    alpha = np.rint(level * coverage).astype(np.uint8)
-    if (alpha == 0).mean() < 0.001:
-        return random_cut_out(rng)
-    return Picture(colours(rng, alpha), alpha, (alpha > 0) & (2 * alpha.astype(int) >= level))
+        level = int(rng.choice([1, 2, 3, 255, *rng.integers(1, 256, 4)]))
+        alpha = np.rint(level * coverage).astype(np.uint8)
+        visible = (alpha > 0) & (2 * alpha.astype(int) >= level)
+        solid = (alpha == level).sum() > 0.3 * (alpha > 0).sum()  # else it is nothing but rim
+        enough = visible.sum() >= 64 and visible.mean() >= 0.0005 and (alpha == 0).mean() >= 0.001
+        if solid and enough and min(alpha.shape) >= 16:
+            return Picture(colours(rng, alpha), alpha, visible)
 
 
 def small_cut_out(rng, most_pixels):
