@@ -117,6 +117,8 @@ def _translucent_parts(alpha: UInt8, pixels: Bool, clear: int) -> Bool:
         for side in ndimage.find_objects(opened.view(np.uint8))[0]
     )
     alpha, pixels, below, opened = alpha[inside], pixels[inside], below[inside], opened[inside]
+    if not pixels.any():  # too far away for any part to touch it; distances to nothing would be arbitrary
+        return part
     labels, count = ndimage.label(opened, _EIGHT_NEIGHBOURS)
     away = ndimage.distance_transform_edt(~pixels).astype(np.float32)[opened]
     every = np.arange(count + 1)

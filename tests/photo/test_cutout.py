@@ -97,9 +97,10 @@ def test_a_soft_drop_shadow_or_glow_is_not_the_object(sigma, away, strength):
     assert_equal_but_for_the_rim(pixels, disc(50) >= 0.5)
 
 
-def test_what_is_translucent_and_stands_alone_does_not_lower_the_threshold():
-    pixels = cut_out(over((disc(20, 40, 40), 90), (disc(60, 150, 150), 255))).pixels
-    assert np.array_equal(pixels, disc(60, 150, 150) >= 0.5)
+@pytest.mark.parametrize("at", [(30, 30), (30, 210), (210, 30), (120, 21), (66, 66)])
+def test_what_is_translucent_and_stands_alone_does_not_lower_the_threshold(at):
+    pixels = cut_out(over((disc(20, *at), 90), (disc(40, 140, 140), 255))).pixels
+    assert np.array_equal(pixels, disc(40, 140, 140) >= 0.5)
 
 
 def test_a_few_specks_of_full_opacity_do_not_make_a_translucent_thing_vanish():
