@@ -12,6 +12,7 @@ class WarningCode(StrEnum):
     FIRST_FRAME_ONLY = "first_frame_only"
     SEVERAL_OBJECTS = "several_objects"
     CUT_BY_FRAME = "cut_by_frame"
+    MASK_VALUES_STRETCHED = "mask_values_stretched"
     SHAPE_GUESSED = "shape_guessed"
     QUALITY_IGNORED = "quality_ignored"
     SHAPE_IGNORED = "shape_ignored"
@@ -29,6 +30,9 @@ _SENTENCES = {
     ),
     WarningCode.CUT_BY_FRAME: (
         "The object touches the border of the photo; what lies outside is missing from the model."
+    ),
+    WarningCode.MASK_VALUES_STRETCHED: (
+        "The mask's two values are not white and black; the higher one was taken for the object."
     ),
     WarningCode.SHAPE_GUESSED: "The preview engine fits a shape to the silhouette: thickness and the back are guessed.",
     WarningCode.QUALITY_IGNORED: "The preview engine has one quality; the option 'quality' was ignored.",
