@@ -11,6 +11,7 @@ from PIL import ExifTags, Image, ImageCms
 
 from sam3d_bento.errors import BadRequest, RequestError, TooLarge, UnsupportedMedia
 from sam3d_bento.photo import images
+from sam3d_bento.photo.colour import icc
 from sam3d_bento.photo.images import WORKING_SIZE, decode
 from sam3d_bento.warning_codes import WarningCode
 
@@ -389,7 +390,7 @@ def test_a_profile_leaves_alpha_alone():
         swapped_profile()[:200],
         swapped_profile()[:16] + b"CMYK" + swapped_profile()[20:],
         swapped_profile()[:16] + b"RGB\xff" + swapped_profile()[20:],
-        swapped_profile() + bytes(images.MAX_PROFILE_BYTES),
+        swapped_profile() + bytes(icc.MAX_PROFILE_BYTES),
     ],
     ids=["garbage", "cut", "for-cmyk", "not-ascii", "huge"],
 )

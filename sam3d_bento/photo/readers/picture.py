@@ -1,0 +1,84 @@
+"""What every reader of a format gives: a file whose header is read and whose pixels are not yet."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from PIL import Image
+
+from sam3d_bento.photo.colour.icc import Model, hdr_space, usable
+from sam3d_bento.photo.colour.spaces import ColourSpace
+from sam3d_bento.photo.colour.srgb import Space
+
+Size = tuple[int, int]  # width, height in pixels
+# What a file says about its colours, in the order in which its format wants it to be believed: ICC profiles as bytes.
+Statements = Iterable[ColourSpace | bytes | None]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file that is open.
+
+    size: as stored, before any turning. models: the kinds of colours that an ICC profile may be for.
+    statements: what the file says of its colour space. exif: the EXIF block, empty when there is none.
+    load(space, size): the pixels as L, LA, RGB, RGBA or CMYK; reduced to no less than `size`, where the format can
+    do so while decoding. in_srgb: whether `load` converts from `space` to sRGB.
+    """
+
+    size: Size
+    models: tuple[Model, ...]
+    load: Callable[[Space | None, Size], Image.Image]
+    statements: Statements = ()
+    exif: Callable[[], Image.Exif] = Image.Exif
+    several: bool = False
+    in_srgb: bool = False
+
+
+def declared_space(picture: Picture) -> Space | None:
+    """Return which colour space the file is in: the first of its statements that can be used; None: none, so sRGB.
+
+    A broken profile, one for another kind of colours, or impossible numbers count as not written.
+    """
+    for statement in picture.statements:
+        if isinstance(statement, bytes):
+            space: Space | None = hdr_space(statement) or usable(statement, picture.models)
+        else:
+            space = statement if "RGB" in picture.models else None
+        if space is not None:
+            return space
+    return None
+
+
+def pillow_picture(data: bytes, kind: str) -> Image.Image:
+    """Open `data` as `kind` (Pillow's name) and nothing else."""
+    return Image.open(io.BytesIO(data), formats=[kind])
+
+
+def models_of(mode: str) -> tuple[Model, ...]:
+    """Return the kinds of ICC profiles that fit a Pillow mode. Grey pictures may have an RGB profile."""
+    if mode == "CMYK":
+        return ("CMYK",)
+    return ("GRAY", "RGB") if mode in ("1", "L", "LA", "La") or mode.startswith("I;16") else ("RGB",)
+
+
+def with_8_bits(image: Image.Image) -> Image.Image:
+    """Return a loaded picture as L, LA, RGB, RGBA or CMYK: with A when it has transparency."""
+    if image.mode == "La":  # Pillow 13: converts to LA only
+        image = image.convert("LA")
+    if image.mode in ("1", "L"):
+        return image.convert("LA" if "transparency" in image.info else "L")
+    if image.mode in ("LA", "CMYK"):
+        return image
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    return image.convert("RGB")
+
+
+def exif_of(block: bytes | None) -> Image.Exif:
+    """Read an EXIF block. Raises whatever Pillow raises for a broken one."""
+    exif = Image.Exif()
+    if block:
+        exif.load(block)
+    return exif
