@@ -52,6 +52,8 @@ def open_bmp(data: bytes) -> Picture:
     _refuse_kinds(header)
     if header.compression in (_RGB, _BITFIELDS, _ALPHA_BITFIELDS):
         data = _with_last_padding(data, header)
+    if header.bits == 16 and header.masks[3]:  # Pillow leaves its alpha out
+        return _own_picture(data, header)
     try:
         image = pillow_picture(data, "BMP")
     except (OSError, UnidentifiedImageError):

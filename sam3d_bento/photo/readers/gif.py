@@ -6,7 +6,7 @@ from PIL import Image
 
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.photo.colour import srgb
-from sam3d_bento.photo.readers.picture import Picture, Size, models_of, pillow_picture, with_8_bits
+from sam3d_bento.photo.readers.picture import Picture, Size, equal, models_of, pillow_picture, with_8_bits
 
 _IMAGE, _EXTENSION = 0x2C, 0x21  # section 20 and 23
 # Two ways to go on with a picture that was cut. One that is all there does not depend on them.
@@ -48,7 +48,7 @@ def _load_cut(data: bytes) -> Image.Image | None:
             return None
         pictures.append(image)
     one, other = pictures
-    return one if one.tobytes() == other.tobytes() else None
+    return one if equal(one, other) else None
 
 
 def _last_block(data: bytes) -> int | None:

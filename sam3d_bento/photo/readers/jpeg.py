@@ -12,7 +12,7 @@ from sam3d_bento.errors import BadRequest, UnsupportedMedia
 from sam3d_bento.photo.colour import srgb
 from sam3d_bento.photo.colour.exif import from_exif
 from sam3d_bento.photo.colour.spaces import ColourSpace
-from sam3d_bento.photo.readers.picture import Picture, Size, exif_of, models_of, pillow_picture
+from sam3d_bento.photo.readers.picture import Picture, Size, equal, exif_of, models_of, pillow_picture
 
 _MARKER = re.compile(rb"\xff+([\x01-\xd7\xd9-\xfe])")
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # SOF0 to SOF15
@@ -20,6 +20,7 @@ _START_OF_SCAN = 0xDA
 _END = b"\xff\xd9"
 # Of APP0 and APP14 the decoder reads how colours are stored. All other APP segments and comments are no picture.
 _METADATA = frozenset({*range(0xE1, 0xF0), 0xFE} - {0xEE})
+_COLOUR_HINTS = {0xE0: 14, 0xEE: 12}  # APP0 and APP14, and how many bytes a sound one has
 _EXIF = b"Exif\0\0"
 _ICC = b"ICC_PROFILE\0"
 
@@ -88,7 +89,7 @@ def read_segments(data: bytes) -> Segments:
         body = data[match.end() + 2 : end]
         if marker in _METADATA:
             _read_metadata(found, marker, body)
-        else:
+        elif marker not in _COLOUR_HINTS or len(body) >= _COLOUR_HINTS[marker]:
             kept.append(data[match.end() - 2 : end])
         if marker in _FRAMES:
             found.frame = marker, body
@@ -140,15 +141,9 @@ def _load_without_end(plain: bytes, size: Size) -> Image.Image:
             image.draft(None, size)
             image.load()
             pictures.append(image)
-    if not pictures or not _equal(*pictures):
+    if not pictures or not equal(*pictures):
         raise BadRequest("The JPEG image is damaged or cut short; it could not be read.")
     return pictures[0]
-
-
-def _equal(one: Image.Image, other: Image.Image) -> bool:
-    width = one.size[0]
-    boxes = ((0, top, width, end) for top, end in srgb.bands(one.size))
-    return all(one.crop(box).tobytes() == other.crop(box).tobytes() for box in boxes)
 
 
 def _all_scans(plain: bytes) -> bool:

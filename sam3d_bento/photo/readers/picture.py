@@ -10,7 +10,7 @@ from PIL import Image
 
 from sam3d_bento.photo.colour.icc import Model, hdr_space, usable
 from sam3d_bento.photo.colour.spaces import ColourSpace
-from sam3d_bento.photo.colour.srgb import Space
+from sam3d_bento.photo.colour.srgb import Space, bands
 
 Size = tuple[int, int]  # width, height in pixels
 # What a file says about its colours, in the order in which its format wants it to be believed: ICC profiles as bytes.
@@ -74,6 +74,12 @@ def with_8_bits(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         return image.convert("RGBA")
     return image.convert("RGB")
+
+
+def equal(one: Image.Image, other: Image.Image) -> bool:
+    """Tell whether two loaded pictures have the same pixels, band by band."""
+    boxes = ((0, top, one.size[0], end) for top, end in bands(one.size))
+    return one.size == other.size and all(one.crop(box).tobytes() == other.crop(box).tobytes() for box in boxes)
 
 
 def exif_of(block: bytes | None) -> Image.Exif:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 
 from sam3d_bento.errors import UnsupportedMedia
 from sam3d_bento.photo.colour.exif import from_exif
@@ -20,7 +20,8 @@ from sam3d_bento.photo.readers.tiff_layout import Layout, Tags, read_tags
 _ORIENTATION, _TRANSFER_FUNCTION, _WHITE_POINT, _PRIMARIES, _COLOUR_MAP, _PROFILE = 274, 301, 318, 319, 320, 34675
 _REDUCED = 1  # of NewSubfileType (254): a smaller copy of another picture in the file
 _RAW = (32803, 34892)  # PhotometricInterpretation of a sensor's values: TIFF/EP and DNG
-_TURNED = (5, 6, 7, 8)
+_SELDOM_BUILT = (32809, 34676, 34677, 50001)  # compressions that libtiff knows, but few builds of it have
+_ADVICE = "Send a TIFF of 8 or 16 bits a sample, or a PNG."
 
 
 def open_tiff(data: bytes) -> Picture:
@@ -33,11 +34,16 @@ def open_tiff(data: bytes) -> Picture:
     if image is None:
         refusal = layout.refusal()
         if refusal:
-            raise UnsupportedMedia(f"{refusal} Send a TIFF of 8 or 16 bits, or a PNG.")
+            raise UnsupportedMedia(f"{refusal} {_ADVICE}")
         return _own_picture(data, tags, layout)
 
     def load(_: Space | None, size: Size) -> Image.Image:
-        image.load()
+        try:
+            image.load()
+        except OSError as exc:
+            if layout.compression in _SELDOM_BUILT:
+                raise UnsupportedMedia(f"{layout.unreadable} {_ADVICE}") from exc
+            raise
         colours = tags.numbers(_COLOUR_MAP)
         # TIFF 6.0 wants 16 bits a colour; programs that wrote 8 are older than that, and libtiff reads them too.
         if image.mode in ("P", "PA") and colours and max(colours) < 256:
@@ -51,9 +57,12 @@ def open_tiff(data: bytes) -> Picture:
 
 
 def _by_pillow(data: bytes) -> Image.Image | None:
+    """Open by Pillow; None for a kind that it does not know, or tags that it trips over."""
     try:
         return pillow_picture(data, "TIFF")
-    except (UnidentifiedImageError, KeyError):
+    except (Image.DecompressionBombError, MemoryError):
+        raise
+    except Exception:  # noqa: BLE001  # what can be wrong in tags is endless; most of them are no matter for pixels
         return None
 
 

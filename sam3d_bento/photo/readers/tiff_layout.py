@@ -193,18 +193,23 @@ class Layout:
         packed = _COMPRESSION_NAMES.get(self.compression)
         return f"{name}{alpha}, {self.bits}{format_} bits a sample" + (f", {packed} compression" if packed else "")
 
+    @property
+    def unreadable(self) -> str:
+        """Say for people that this kind is not read."""
+        return f"This kind of TIFF is not read: {self.description}."
+
     def refusal(self) -> str | None:
         """Return why this kind cannot be read by `tiff_samples`, as a sentence; None when it can."""
         known = self.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, SEPARATED, CIELAB)
         if not known or self.compression not in _OF_BYTES or not self.uniform or self.inks == 2:
-            return f"This kind of TIFF is not read: {self.description}."
+            return self.unreadable
         whole = self.sample_format in (UNSIGNED, SIGNED) and 1 <= self.bits <= 32
         if not whole and not (self.sample_format == FLOAT and self.bits in (16, 32, 64)):
-            return f"This kind of TIFF is not read: {self.description}."
+            return self.unreadable
         if self.photometric == PALETTE and (self.sample_format != UNSIGNED or self.bits > 16):
-            return f"This kind of TIFF is not read: {self.description}."
+            return self.unreadable
         if self.photometric == CIELAB and (self.sample_format == FLOAT or self.bits not in (8, 16)):
-            return f"This kind of TIFF is not read: {self.description}."
+            return self.unreadable
         if not self.colours <= self.samples <= MAX_SAMPLES or self.predictor not in (1, 2, 3):
             return f"This kind of TIFF is not read: {self.description}, {self.samples} samples a pixel."
         if self.predictor == 2 and self.bits not in (8, 16, 32, 64):

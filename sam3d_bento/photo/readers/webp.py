@@ -11,17 +11,27 @@ from sam3d_bento.errors import BadRequest
 from sam3d_bento.photo.colour import srgb
 from sam3d_bento.photo.colour.exif import from_exif
 from sam3d_bento.photo.colour.spaces import ColourSpace
-from sam3d_bento.photo.readers.picture import Picture, Size, exif_of, pillow_picture, with_8_bits
+from sam3d_bento.photo.readers.picture import Picture, Size, equal, exif_of, pillow_picture, with_8_bits
 
 _MAX_CHUNKS = 10_000  # looked at: an animation may have thousands of frames, of which only the first is read
+# Two ways to go on with a picture that was cut. One that is all there does not depend on them.
+_TAILS = (bytes(64), b"\xaa" * 64)
 _ALPHA_FLAG = 0x10  # of VP8X
 
 
-@dataclass
+@dataclass(frozen=True)
+class Chunk:
+    """The body of a chunk. is_cut: whether the file ended before it did."""
+
+    body: bytes = b""
+    is_cut: bool = False
+
+
+@dataclass(frozen=True)
 class Frame:
     """A picture and where it lies on the canvas. chunks: ALPH, VP8 and VP8L, by name."""
 
-    chunks: dict[bytes, bytes]
+    chunks: dict[bytes, Chunk]
     offset: tuple[int, int] = (0, 0)
 
 
@@ -32,40 +42,43 @@ def open_webp(data: bytes) -> Picture:
     animation leaves free of the canvas is transparent, as in browsers.
     """
     chunks = list(_chunks(data, 12))
-    frames = [body for name, body in chunks if name == b"ANMF"]
+    frames = [chunk for name, chunk in chunks if name == b"ANMF"]
     named = dict(reversed(chunks))  # the first of each
-    frame = _frame(frames[0]) if frames else Frame(named)
+    frame = _frame(frames[0].body) if frames else Frame(named)
     image = pillow_picture(_file(frame.chunks), "WEBP")
-    canvas = _canvas(named.get(b"VP8X", b"")) if frames else image.size
+    is_cut = any(chunk.is_cut for chunk in frame.chunks.values())
+    canvas = _canvas(named.get(b"VP8X", Chunk()).body) if frames else image.size
     right, bottom = (frame.offset[n] + image.size[n] for n in (0, 1))
     if right > canvas[0] or bottom > canvas[1]:
         raise BadRequest("The WebP image is damaged: its first frame does not lie on its canvas.")
 
     def load(_: srgb.Space | None, size: Size) -> Image.Image:
-        image.load()
-        if image.size == canvas:
-            return with_8_bits(image)
+        loaded = _load_cut(frame.chunks) if is_cut else image
+        loaded.load()
+        if loaded.size == canvas:
+            return with_8_bits(loaded)
         whole = Image.new("RGBA", canvas)
-        whole.paste(image.convert("RGBA"), frame.offset)
+        whole.paste(loaded.convert("RGBA"), frame.offset)
         return whole
 
     def exif() -> Image.Exif:
-        return exif_of(named.get(b"EXIF"))
+        return exif_of(named.get(b"EXIF", Chunk()).body)
 
     def statements() -> Iterator[ColourSpace | bytes | None]:
-        yield named.get(b"ICCP")
+        yield named.get(b"ICCP", Chunk()).body or None
         yield from_exif(exif)
 
     return Picture(canvas, ("RGB",), load, statements(), exif, several=len(frames) > 1)
 
 
-def _chunks(data: bytes, position: int) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (name, body). A chunk that says it is longer than the file ends with it."""
+def _chunks(data: bytes, position: int) -> Iterator[tuple[bytes, Chunk]]:
+    """Yield (name, chunk). One that says it is longer than the file ends with it."""
     for _ in range(_MAX_CHUNKS):
         if position + 8 > len(data):
             return
         size = int.from_bytes(data[position + 4 : position + 8], "little")
-        yield data[position : position + 4], data[position + 8 : position + 8 + size]
+        body = data[position + 8 : position + 8 + size]
+        yield data[position : position + 4], Chunk(body, len(body) < size)
         position += 8 + size + size % 2
 
 
@@ -79,16 +92,30 @@ def _canvas(body: bytes) -> Size:
     return int.from_bytes(body[4:7], "little") + 1, int.from_bytes(body[7:10], "little") + 1
 
 
-def _file(chunks: dict[bytes, bytes]) -> bytes:
+def _load_cut(chunks: dict[bytes, Chunk]) -> Image.Image:
+    """Load a picture that the file ends within, when no pixel is missing; else raise BadRequest."""
+    pictures = []
+    for tail in _TAILS:
+        whole = {name: Chunk(chunk.body + tail if chunk.is_cut else chunk.body) for name, chunk in chunks.items()}
+        image = pillow_picture(_file(whole), "WEBP")
+        image.load()
+        pictures.append(image)
+    if not equal(*pictures):
+        raise BadRequest("The WEBP image is damaged or cut short; it could not be read.")
+    return pictures[0]
+
+
+def _file(chunks: dict[bytes, Chunk]) -> bytes:
     """Write a WebP of the picture in `chunks`. Raises BadRequest when there is none."""
     name = next((name for name in (b"VP8 ", b"VP8L") if name in chunks), None)
     if name is None:
         raise BadRequest("The WEBP image is damaged or cut short; it has no picture.")
-    parts: list[tuple[bytes, bytes]] = [(name, chunks[name])]
+    picture = chunks[name].body
+    parts: list[tuple[bytes, bytes]] = [(name, picture)]
     if name == b"VP8 " and b"ALPH" in chunks:
-        size = (int.from_bytes(chunks[name][at : at + 2], "little") & 0x3FFF for at in (6, 8))
+        size = (int.from_bytes(picture[at : at + 2], "little") & 0x3FFF for at in (6, 8))
         head = bytes([_ALPHA_FLAG, 0, 0, 0]) + b"".join(max(side - 1, 0).to_bytes(3, "little") for side in size)
-        parts = [(b"VP8X", head), (b"ALPH", chunks[b"ALPH"]), *parts]
+        parts = [(b"VP8X", head), (b"ALPH", chunks[b"ALPH"].body), *parts]
     body = b"WEBP" + b"".join(
         name + len(part).to_bytes(4, "little") + part + bytes(len(part) % 2) for name, part in parts
     )
