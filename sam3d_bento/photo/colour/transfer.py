@@ -13,7 +13,7 @@ PAPER_WHITE = 203.0  # cd/m2, the luminance of diffuse white in HDR pictures; IT
 HLG_PEAK = 1000.0  # cd/m2, the nominal peak of a display for HLG; ITU-R BT.2100, table 5
 
 # PNG's and EXIF's exponents this close to 1/2.2 are the usual way to write "as on any screen", which is sRGB.
-_NEAR_SRGB = 0.0101
+_NEAR_SRGB = 0.011  # so that 45000 of PNG, which is 1 / 2.222, is one of them
 _EXPONENTS = (0.1, 10.0)  # a wider one is no picture's; 1.0 is linear, the steepest known are 2.8
 
 

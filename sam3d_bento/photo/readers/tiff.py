@@ -20,7 +20,6 @@ from sam3d_bento.photo.readers.tiff_layout import Layout, Tags, read_tags
 _ORIENTATION, _TRANSFER_FUNCTION, _WHITE_POINT, _PRIMARIES, _COLOUR_MAP, _PROFILE = 274, 301, 318, 319, 320, 34675
 _REDUCED = 1  # of NewSubfileType (254): a smaller copy of another picture in the file
 _RAW = (32803, 34892)  # PhotometricInterpretation of a sensor's values: TIFF/EP and DNG
-_SELDOM_BUILT = (32809, 34676, 34677, 50001)  # compressions that libtiff knows, but few builds of it have
 _ADVICE = "Send a TIFF of 8 or 16 bits a sample, or a PNG."
 
 
@@ -41,7 +40,7 @@ def open_tiff(data: bytes) -> Picture:
         try:
             image.load()
         except OSError as exc:
-            if layout.compression in _SELDOM_BUILT:
+            if layout.is_seldom_read:
                 raise UnsupportedMedia(f"{layout.unreadable} {_ADVICE}") from exc
             raise
         colours = tags.numbers(_COLOUR_MAP)

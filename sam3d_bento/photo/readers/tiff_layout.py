@@ -28,6 +28,7 @@ _FORMAT_NAMES = {UNSIGNED: "", SIGNED: " signed", FLOAT: " floating-point", 5: "
 NONE, LZW, DEFLATE, OLD_DEFLATE, PACKBITS = 1, 5, 8, 32946, 32773
 # These give bytes back, whatever the bytes mean; others know pixels, and Pillow reads what it can of them.
 _OF_BYTES = (NONE, LZW, DEFLATE, OLD_DEFLATE, PACKBITS, 34925, 50000)
+_SELDOM_BUILT = (32809, 34676, 34677, 50001)  # that libtiff knows, but few builds of it have
 _COMPRESSION_NAMES = {
     2: "CCITT", 3: "CCITT", 4: "CCITT", 6: "old JPEG", 7: "JPEG", 33003: "JPEG 2000", 33005: "JPEG 2000",
     34676: "LogLuv", 34677: "LogLuv", 34712: "JPEG 2000", 34887: "LERC", 50001: "WebP", 50002: "JPEG XL",
@@ -172,8 +173,13 @@ class Layout:
     @property
     def needs_own_reader(self) -> bool:
         """Tell whether Pillow would cut, invert or misread the samples, so that it is not to be tried first."""
-        deep = self.bits > 8 or self.sample_format != UNSIGNED
-        return deep and self.compression in _OF_BYTES and self.refusal() is None
+        misread = self.bits > 8 or self.sample_format != UNSIGNED or self.planar
+        return misread and self.compression in _OF_BYTES and self.refusal() is None
+
+    @property
+    def is_seldom_read(self) -> bool:
+        """Tell whether a failure of libtiff is one of the kind, not of the file."""
+        return self.compression in _SELDOM_BUILT or (self.bits > 8 and self.compression not in _OF_BYTES)
 
     @property
     def models(self) -> tuple[Model, ...]:
