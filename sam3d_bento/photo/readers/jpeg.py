@@ -25,7 +25,8 @@ _EXIF = b"Exif\0\0"
 _ICC = b"ICC_PROFILE\0"
 
 # Two ways to go on with a scan that was cut. A picture that is all there does not depend on them.
-_TAILS = (bytes(64) + _END, b"\xaa" * 64 + _END)
+_FILLERS = (bytes(64), b"\xaa" * 64)
+_RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 
 
 @dataclass
@@ -134,10 +135,13 @@ def _load_without_end(plain: bytes, size: Size) -> Image.Image:
     exactly when none is lacking.
     """
     body = plain.rstrip(b"\xff")
+    restarts = _RESTART.findall(body)
+    # Where a picture restarts, only the next marker of eight in turn lets the decoder go on: T.81, section E.2.4.
+    restart = bytes([0xFF, 0xD0 + (restarts[-1][0] - 0xD0 + 1) % 8]) if restarts else b"\xff\xd0"
     pictures = []
     if _all_scans(plain):
-        for tail in _TAILS:
-            image = pillow_picture(body + tail, "JPEG")
+        for filler in _FILLERS:
+            image = pillow_picture(body + filler + restart + filler + _END, "JPEG")
             image.draft(None, size)
             image.load()
             pictures.append(image)

@@ -68,12 +68,12 @@ def with_8_bits(image: Image.Image) -> Image.Image:
     if image.mode == "La":  # Pillow 13: converts to LA only
         image = image.convert("LA")
     if image.mode in ("1", "L"):
-        return image.convert("LA" if "transparency" in image.info else "L")
-    if image.mode in ("LA", "CMYK"):
-        return image
-    if image.has_transparency_data:
-        return image.convert("RGBA")
-    return image.convert("RGB")
+        mode = "LA" if "transparency" in image.info else "L"
+    elif image.mode in ("LA", "CMYK"):
+        mode = image.mode
+    else:
+        mode = "RGBA" if image.has_transparency_data else "RGB"
+    return image if image.mode == mode else image.convert(mode)  # a copy of the largest picture takes 256 MB
 
 
 def equal(one: Image.Image, other: Image.Image) -> bool:
