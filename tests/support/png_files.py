@@ -5,12 +5,15 @@ import zlib
 
 import numpy as np
 
-from tests.support.image_files import png_chunk
-
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 KINDS = [(0, 1), (0, 2), (0, 4), (0, 8), (0, 16), (2, 8), (2, 16), (3, 1), (3, 2), (3, 4), (3, 8), (4, 8), (4, 16)]
 KINDS += [(6, 8), (6, 16)]  # W3C PNG, third edition, table 8: all (colour type, depth)
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+
+
+def png_chunk(name, body):
+    """Write a chunk with its length and checksum."""
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
 def png_of(samples, depth, colour_type, *, interlaced=False, before=b"", after=b"", seed=None):

@@ -61,7 +61,7 @@ class ColourSpace:
 
     @property
     def is_srgb(self) -> bool:
-        """Tell whether numbers in this space are sRGB's own, or differ by less than a level."""
+        """Return whether numbers in this space are sRGB's own, or differ by less than a level."""
         close = max(abs(a - b) for a, b in zip(self.primaries, BT709, strict=True)) <= 0.0011
         return close and self.transfer == SRGB_TRANSFER and self.full_range
 

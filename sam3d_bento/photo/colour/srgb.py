@@ -65,8 +65,13 @@ def levels_to_srgb(levels: Levels, space: ColourSpace) -> UInt8:
     return encoded
 
 
+def is_srgb(space: Space | None) -> bool:
+    """Return whether numbers in `space` are sRGB's own. None: nothing is known, which means sRGB."""
+    return space is None or (isinstance(space, ColourSpace) and space.is_srgb)
+
+
 def is_hdr(space: Space | None) -> bool:
-    """Tell whether pictures of `space` are tone-mapped."""
+    """Return whether pictures of `space` are tone-mapped."""
     return isinstance(space, ColourSpace) and space.transfer.is_hdr
 
 

@@ -38,7 +38,7 @@ class Transfer:
 
     @property
     def is_hdr(self) -> bool:
-        """Tell whether values may be brighter than paper white."""
+        """Return whether values may be brighter than paper white."""
         return self.curve in (Curve.PQ, Curve.HLG)
 
     def to_linear(self, values: Floats) -> Float32:

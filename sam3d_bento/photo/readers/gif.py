@@ -9,7 +9,8 @@ from sam3d_bento.photo.colour import srgb
 from sam3d_bento.photo.readers.picture import Picture, Size, equal, models_of, pillow_picture, with_8_bits
 
 _IMAGE, _EXTENSION = 0x2C, 0x21  # section 20 and 23
-# Two ways to go on with a picture that was cut. One that is all there does not depend on them.
+_MAX_BLOCKS = 1_000_000  # looked at; a picture of 64 million pixels in 255 bytes each has 250,000
+# Two ways to continue a picture that was cut. A complete one does not depend on them.
 _TAILS = (bytes([64, *bytes(64), 0, 0x3B]), bytes([64, *b"\xaa" * 64, 0, 0x3B]))
 
 
@@ -54,12 +55,14 @@ def _load_cut(data: bytes) -> Image.Image | None:
 def _last_block(data: bytes) -> int | None:
     """Return where the block of the first frame's data begins that the file ends within; None when there is none."""
     position = 13 + _table_size(data[10]) if len(data) > 13 else len(data)
+    blocks = 0
     while position < len(data) and data[position] in (_IMAGE, _EXTENSION):
         is_image = data[position] == _IMAGE
         if position + 10 > len(data):
             return None
         position += 11 + _table_size(data[position + 9]) if is_image else 2
-        while position < len(data) and data[position]:
+        while position < len(data) and data[position] and blocks < _MAX_BLOCKS:
+            blocks += 1
             if position + data[position] >= len(data) - 1 and is_image:
                 return position if position + data[position] > len(data) - 1 else None
             position += 1 + data[position]

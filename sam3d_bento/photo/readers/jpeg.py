@@ -22,11 +22,12 @@ _END = b"\xff\xd9"
 _METADATA = frozenset({*range(0xE1, 0xF0), 0xFE} - {0xEE})
 _COLOUR_HINTS = {0xE0: 14, 0xEE: 12}  # APP0 and APP14, and how many bytes a sound one has
 _EXIF = b"Exif\0\0"
+_MAX_EXIF_BYTES = 1_000_000  # a segment has 64 kB; some cameras go on in a second one
 _ICC = b"ICC_PROFILE\0"
 
-# Two ways to go on with a scan that was cut. A picture that is all there does not depend on them.
+# Two ways to continue a scan that was cut. A complete picture does not depend on them.
 _FILLERS = (bytes(64), b"\xaa" * 64)
-_RESTART = re.compile(rb"\xff([\xd0-\xd7])")
+_RESTARTS = tuple(bytes([0xFF, 0xD0 + n]) for n in range(8))
 
 
 @dataclass
@@ -99,7 +100,7 @@ def read_segments(data: bytes) -> Segments:
 
 
 def _read_metadata(found: Segments, marker: int, body: bytes) -> None:
-    if marker == 0xE1 and body.startswith(_EXIF):
+    if marker == 0xE1 and body.startswith(_EXIF) and len(found.exif) < _MAX_EXIF_BYTES:
         found.exif += body[len(_EXIF) :] if found.exif else body
     elif marker == 0xE2 and body.startswith(_ICC) and len(body) > len(_ICC) + 2:
         number, found.profile_parts = body[len(_ICC) : len(_ICC) + 2]
@@ -131,13 +132,13 @@ def _refuse_process(marker: int) -> None:
 def _load_without_end(plain: bytes, size: Size) -> Image.Image:
     """Load a picture whose last scan is complete, though nothing follows it. Raises BadRequest when pixels are missing.
 
-    The decoder takes whatever follows for pixels as long as it lacks some. So the same picture comes of both tails
-    exactly when none is lacking.
+    The decoder takes whatever follows for pixels as long as it lacks some. So both fillers give the same picture
+    exactly when none is missing.
     """
     body = plain.rstrip(b"\xff")
-    restarts = _RESTART.findall(body)
     # Where a picture restarts, only the next marker of eight in turn lets the decoder go on: T.81, section E.2.4.
-    restart = bytes([0xFF, 0xD0 + (restarts[-1][0] - 0xD0 + 1) % 8]) if restarts else b"\xff\xd0"
+    last = max(range(8), key=lambda n: body.rfind(_RESTARTS[n])) if any(mark in body for mark in _RESTARTS) else 7
+    restart = _RESTARTS[(last + 1) % 8]
     pictures = []
     if _all_scans(plain):
         for filler in _FILLERS:
@@ -151,7 +152,7 @@ def _load_without_end(plain: bytes, size: Size) -> Image.Image:
 
 
 def _all_scans(plain: bytes) -> bool:
-    """Tell whether the headers of the scans cover every coefficient of every component to its last bit.
+    """Return whether the headers of the scans cover every coefficient of every component to its last bit.
 
     T.81, section G.1.1: a progressive picture comes in scans of some coefficients (Ss to Se), down to a bit (Al).
     """

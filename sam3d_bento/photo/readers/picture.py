@@ -1,4 +1,4 @@
-"""What every reader of a format gives: a file whose header is read and whose pixels are not yet."""
+"""What every reader of a format returns: a file whose header has been read, and which can load its pixels."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def with_8_bits(image: Image.Image) -> Image.Image:
 
 
 def equal(one: Image.Image, other: Image.Image) -> bool:
-    """Tell whether two loaded pictures have the same pixels, band by band."""
+    """Return whether two loaded pictures have the same pixels, band by band."""
     boxes = ((0, top, one.size[0], end) for top, end in bands(one.size))
     return one.size == other.size and all(one.crop(box).tobytes() == other.crop(box).tobytes() for box in boxes)
 

@@ -63,7 +63,7 @@ class Chunks:
 
     @property
     def is_interlaced(self) -> bool:
-        """Tell whether the rows come in Adam7's passes."""
+        """Return whether the rows come in Adam7's passes."""
         return self.header[12] != 0
 
 
@@ -228,7 +228,7 @@ def _load_16_bits(chunks: Chunks, space: srgb.Space | None) -> Image.Image:
     channels = _CHANNELS[chunks.colour_type]
     has_alpha = channels in (2, 4)
     transparent = _transparent_16(chunks, channels)
-    grey = channels <= 2 and (space is None or getattr(space, "is_srgb", False))
+    grey = channels <= 2 and srgb.is_srgb(space)
     colours = 1 if grey else 3
     out = np.empty((height, width, colours + (has_alpha or transparent is not None)), np.uint8)
     convert = srgb.converter(space)

@@ -40,7 +40,7 @@ ASSOCIATED, UNASSOCIATED, COREL = 1, 2, 999  # ExtraSamples; the last is CorelDr
 
 
 class Tags:
-    """The first directory. Values are read when they are asked for; what is broken counts as absent."""
+    """The first directory. Values are read on access; a broken one counts as absent."""
 
     def __init__(self, data: bytes, order: str, entries: dict[int, tuple[int, int, int]], has_more_pages: bool) -> None:
         self._data, self._order, self._entries = data, order, entries
@@ -172,13 +172,13 @@ class Layout:
 
     @property
     def needs_own_reader(self) -> bool:
-        """Tell whether Pillow would cut, invert or misread the samples, so that it is not to be tried first."""
+        """Return whether Pillow would cut, invert or misread the samples, so that it is not to be tried first."""
         misread = self.bits > 8 or self.sample_format != UNSIGNED or self.planar
         return misread and self.compression in _OF_BYTES and self.refusal() is None
 
     @property
     def is_seldom_read(self) -> bool:
-        """Tell whether a failure of libtiff is one of the kind, not of the file."""
+        """Return whether a failure of libtiff is one of the kind, not of the file."""
         return self.compression in _SELDOM_BUILT or (self.bits > 8 and self.compression not in _OF_BYTES)
 
     @property
@@ -224,7 +224,7 @@ class Layout:
 
 
 def _alpha(colours: int, samples: int, extra: tuple[int, ...]) -> tuple[int, int] | None:
-    """Return (ExtraSamples value, place) of the alpha channel. One extra sample that nothing is said of is alpha."""
+    """Return (ExtraSamples value, place) of the alpha channel. A single extra sample without ExtraSamples is alpha."""
     if samples <= colours:
         return None
     if not extra:

@@ -25,6 +25,7 @@ _DAMAGED = "The TIFF image is damaged or cut short; it could not be read."
 _COLOUR_MAP = 320
 _WITH_PREDICTOR = (kinds.LZW, kinds.DEFLATE, kinds.OLD_DEFLATE, 34925, 50000)
 _REVERSED = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)[:, ::-1], axis=1)[:, 0]
+_BAND_SAMPLES = 1 << 20  # unpacked at a time: each takes up to 40 bytes on the way
 # Full scales that numbers of 32 bits and floats come in, smallest first.
 _INTEGER_SCALES = (255.0, 65535.0)
 _FLOAT_SCALES = (1.0, 255.0, 65535.0)
@@ -61,7 +62,7 @@ def _colours(tags: Tags, layout: Layout, space: srgb.Space | None) -> Callable[[
     if layout.photometric == kinds.PALETTE:
         palette = _palette(tags, layout.bits)
         return lambda indices: convert(palette[indices[..., 0]])
-    if layout.colours == 1 and (space is None or getattr(space, "is_srgb", False)):
+    if layout.colours == 1 and srgb.is_srgb(space):
         return None
     return convert
 
@@ -187,15 +188,13 @@ class _Blocks:
         """Yield bands of a plane as bytes (rows, blocks across, bytes of a block's row)."""
         layout = self._layout
         sequential = not layout.is_tiled and layout.compression in (kinds.NONE, kinds.DEFLATE, kinds.OLD_DEFLATE)
-        step = max(1, srgb.BAND_PIXELS // layout.size[0])
+        step = max(1, _BAND_SAMPLES // (layout.size[0] * layout.samples))
         if not sequential:
-            step = max(1, step // self._block_height) * self._block_height
+            yield from self._from_blocks(plane, step)
+            return
         strip = Inflated(b"")
         for top in range(0, layout.size[1], step):
             end = min(top + step, layout.size[1])
-            if not sequential:
-                yield top, end, self._by_libtiff(plane, top, end)
-                continue
             pieces = []
             for row, stop in self._in_strips(top, end):
                 if layout.compression == kinds.NONE:
@@ -208,6 +207,16 @@ class _Blocks:
                 raise BadRequest(_DAMAGED)
             joined = np.frombuffer(b"".join(piece for piece in pieces if piece), np.uint8)
             yield top, end, joined.reshape(end - top, 1, self._row_bytes)
+
+    def _from_blocks(self, plane: int, step: int) -> Iterator[tuple[int, int, UInt8]]:
+        """Yield bands of at most `step` rows of whole blocks, which have to be unpacked at once."""
+        height = self._layout.size[1]
+        whole = max(1, step // self._block_height) * self._block_height
+        for top in range(0, height, whole):
+            rows = self._by_libtiff(plane, top, min(top + whole, height))
+            for first in range(0, len(rows), step):
+                part = rows[first : first + step]
+                yield top + first, top + first + len(part), part
 
     def _in_strips(self, top: int, end: int) -> Iterator[tuple[int, int]]:
         """Split rows where strips end."""

@@ -14,7 +14,7 @@ from sam3d_bento.photo.colour.spaces import ColourSpace
 from sam3d_bento.photo.readers.picture import Picture, Size, equal, exif_of, pillow_picture, with_8_bits
 
 _MAX_CHUNKS = 10_000  # looked at: an animation may have thousands of frames, of which only the first is read
-# Two ways to go on with a picture that was cut. One that is all there does not depend on them.
+# Two ways to continue a picture that was cut. A complete one does not depend on them.
 _TAILS = (bytes(64), b"\xaa" * 64)
 _ALPHA_FLAG = 0x10  # of VP8X
 

@@ -8,8 +8,8 @@ from PIL import Image, ImageCms
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.photo.images import decode
 from sam3d_bento.warning_codes import WarningCode
-from tests.support.image_files import encode, png_chunk, scene
-from tests.support.png_files import CHANNELS, KINDS, png_of, transparent_colour
+from tests.support.image_files import encode, scene
+from tests.support.png_files import CHANNELS, KINDS, png_chunk, png_of, transparent_colour
 
 LIMIT = 1_000_000
 SIZE = (29, 37)  # height and width: rows of odd bytes at every depth, and Adam7 passes that end anywhere
