@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from sam3d_bento.errors import BadRequest, RequestError, TooLarge, UnsupportedMedia
 from sam3d_bento.photo import images
@@ -253,6 +253,27 @@ def test_every_exif_orientation_is_turned_upright(orientation, kind):
     assert photo.original_size == (64, 48)
     assert photo.rgb.shape == (48, 64, 3)
     assert difference(photo, scene()) < 5
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "JPEG", "AVIF", "HEIF"])
+def test_the_orientation_is_taken_from_xmp_where_exif_has_none(kind):
+    stored = scene().transpose(_STORED[6])
+    xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    options = {"tiffinfo": {700: xmp}} if kind == "TIFF" else {"xmp": xmp}
+    if kind == "PNG":
+        options = {"pnginfo": PngImagePlugin.PngInfo()}
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode())
+    photo = decode(encode(stored, kind, **options, **FORMATS[kind]), max_pixels=LIMIT)
+    assert photo.original_size == (64, 48)
+    assert difference(photo, scene()) < 5
+
+
+def test_the_orientation_is_taken_from_xmp_in_a_deep_tiff():
+    xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    stored = np.asarray(scene().transpose(_STORED[6])).astype(np.uint16) * 257
+    photo = decode(tiff_of(stored, tags=[(700, 7, xmp)]), max_pixels=LIMIT)
+    assert photo.original_size == (64, 48)
+    assert difference(photo, scene()) == 0
 
 
 def test_a_large_turned_jpeg_is_upright_too():

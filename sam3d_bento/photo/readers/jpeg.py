@@ -23,6 +23,7 @@ _METADATA = frozenset({*range(0xE1, 0xF0), 0xFE} - {0xEE})
 _COLOUR_HINTS = {0xE0: 14, 0xEE: 12}  # APP0 and APP14, and how many bytes a sound one has
 _EXIF = b"Exif\0\0"
 _MAX_EXIF_BYTES = 1_000_000  # a segment has 64 kB; some cameras go on in a second one
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _ICC = b"ICC_PROFILE\0"
 
 # Two ways to continue a scan that was cut. A complete picture does not depend on them.
@@ -37,6 +38,7 @@ class Segments:
     plain: bytes
     frame: tuple[int, bytes] | None = None
     exif: bytes = b""
+    xmp: bytes = b""
     profile: dict[int, bytes] = field(default_factory=dict)  # by number, from 1
     profile_parts: int = 0
 
@@ -63,7 +65,7 @@ def open_jpeg(data: bytes) -> Picture:
         return image
 
     def exif() -> Image.Exif:
-        return exif_of(segments.exif)
+        return exif_of(segments.exif, segments.xmp)
 
     def statements() -> Iterator[ColourSpace | bytes | None]:
         parts = segments.profile
@@ -102,6 +104,8 @@ def read_segments(data: bytes) -> Segments:
 def _read_metadata(found: Segments, marker: int, body: bytes) -> None:
     if marker == 0xE1 and body.startswith(_EXIF) and len(found.exif) < _MAX_EXIF_BYTES:
         found.exif += body[len(_EXIF) :] if found.exif else body
+    elif marker == 0xE1 and body.startswith(_XMP):
+        found.xmp = body
     elif marker == 0xE2 and body.startswith(_ICC) and len(body) > len(_ICC) + 2:
         number, found.profile_parts = body[len(_ICC) : len(_ICC) + 2]
         found.profile.setdefault(number, body[len(_ICC) + 2 :])

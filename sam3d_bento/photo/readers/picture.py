@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 from sam3d_bento.photo.colour.icc import Model, hdr_space, usable
 from sam3d_bento.photo.colour.spaces import ColourSpace
 from sam3d_bento.photo.colour.srgb import Space, bands
+
+_XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
 
 Size = tuple[int, int]  # width, height in pixels
 # What a file says about its colours, in the order in which its format wants it to be believed: ICC profiles as bytes.
@@ -82,9 +85,21 @@ def equal(one: Image.Image, other: Image.Image) -> bool:
     return one.size == other.size and all(one.crop(box).tobytes() == other.crop(box).tobytes() for box in boxes)
 
 
-def exif_of(block: bytes | None) -> Image.Exif:
-    """Read an EXIF block. Raises whatever Pillow raises for a broken one."""
+def exif_of(block: bytes, xmp: bytes = b"") -> Image.Exif:
+    """Read an EXIF block; from XMP the orientation, where EXIF has none or is broken. Raises nothing."""
     exif = Image.Exif()
-    if block:
-        exif.load(block)
+    try:
+        if block:
+            exif.load(block)
+        known = ExifTags.Base.Orientation in exif
+    except Exception:  # noqa: BLE001  # the EXIF block is foreign bytes too, but a photo is usable without it
+        exif, known = Image.Exif(), False
+    if not known and (orientation := xmp_orientation(xmp)):
+        exif[ExifTags.Base.Orientation] = orientation
     return exif
+
+
+def xmp_orientation(xmp: bytes) -> int | None:
+    """Return the orientation in an XMP packet, 1 to 8; None when there is none."""
+    match = _XMP_ORIENTATION.search(xmp)
+    return int(match[1]) if match else None

@@ -23,8 +23,14 @@ from sam3d_bento.photo.readers.inflated import Inflated
 from sam3d_bento.photo.readers.picture import Picture, Size, exif_of, models_of, pillow_picture, with_8_bits
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_CRITICAL = (b"IHDR", b"PLTE")  # a wrong checksum there leaves no sound picture; zlib has its own for IDAT
-_USED = (b"tRNS", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf", b"acTL")
+_USED = (b"IHDR", b"PLTE", b"tRNS", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf", b"acTL")
+# Texts that hold metadata, by their keyword.
+_TEXTS = {
+    b"iTXt": b"XML:com.adobe.xmp\0",
+    b"tEXt": b"Raw profile type exif\0",
+    b"zTXt": b"Raw profile type exif\0",
+}
+_MAX_TEXT_BYTES = 1_000_000
 
 _DAMAGED = "The PNG image is damaged or cut short; it could not be read."
 _CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # by colour type; those that have 16 bits
@@ -35,7 +41,7 @@ _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
 
 @dataclass(frozen=True)
 class Chunks:
-    """The chunks of the still picture: IHDR, PLTE and those of _USED, the first of each; and the IDAT stream.
+    """The chunks of the still picture: those of _USED and _TEXTS, the first of each; and the IDAT stream.
 
     frames: of the animation, and the still picture where it is none of them.
     """
@@ -87,7 +93,7 @@ def open_png(data: bytes) -> Picture:
         models=models_of(image.mode if chunks.colour_type not in (0, 4) else "L"),
         load=load,
         statements=_statements(chunks.named),
-        exif=lambda: exif_of(_exif_block(chunks.named)),
+        exif=lambda: exif_of(_exif_block(chunks.named), _xmp(chunks.named)),
         several=chunks.frames > 1,
         in_srgb=chunks.depth == 16,
     )
@@ -97,7 +103,8 @@ def read_chunks(data: bytes) -> Chunks:
     """Collect the chunks up to the end of the still picture. Raises BadRequest when there is no sound header.
 
     Chunks after the picture count too, as far as they are whole; IEND may be missing. An ancillary chunk with a wrong
-    checksum is left out, as libpng does. A chunk that the file ends within is the last one.
+    checksum is left out, as libpng does; so is a palette that only suggests colours. A chunk that the file ends within
+    is the last one.
     """
     named: dict[bytes, bytes] = {}
     idat: list[bytes] = []
@@ -114,11 +121,12 @@ def read_chunks(data: bytes) -> Chunks:
         if name == b"IEND":
             break
         is_first_frame = is_first_frame or (name == b"fcTL" and not ended)
-        if name in named or (name not in _USED and name not in _CRITICAL):
+        is_used = name in _USED or (name in _TEXTS and body.startswith(_TEXTS[name]))
+        if not is_used or name in named:
             continue
-        if zlib.crc32(name + body).to_bytes(4) == checksum:
+        if zlib.crc32(body, zlib.crc32(name)).to_bytes(4) == checksum:
             named[name] = body
-        elif name in _CRITICAL:
+        elif name == b"IHDR" or (name == b"PLTE" and named.get(b"IHDR", b"")[9:10] == b"\3"):
             raise BadRequest("The PNG image is damaged: its header or palette does not fit its checksum.")
     header = named.get(b"IHDR", b"")
     if len(header) < 13:
@@ -157,7 +165,30 @@ def _profile(chunk: bytes | None) -> bytes | None:
 
 
 def _exif_block(named: dict[bytes, bytes]) -> bytes:
-    return b"Exif\0\0" + named[b"eXIf"] if b"eXIf" in named else b""
+    """Return the EXIF block: of its chunk, or as ImageMagick wrote it before there was one, in hexadecimal text."""
+    if b"eXIf" in named:
+        return b"Exif\0\0" + named[b"eXIf"]
+    text = named.get(b"tEXt", b"")[len(_TEXTS[b"tEXt"]) :] or _inflated(
+        named.get(b"zTXt", b"")[len(_TEXTS[b"zTXt"]) + 1 :]
+    )
+    try:
+        return bytes.fromhex(b"".join(text.split(b"\n")[3:]).decode("ascii"))
+    except ValueError:
+        return b""
+
+
+def _xmp(named: dict[bytes, bytes]) -> bytes:
+    """Return the XMP packet of an iTXt chunk: section 11.3.3.4."""
+    body = named.get(b"iTXt", b"")[len(_TEXTS[b"iTXt"]) :]
+    text = body[2:].split(b"\0", 2)[-1]
+    return _inflated(text) if body[:1] == b"\1" else text
+
+
+def _inflated(packed: bytes) -> bytes:
+    try:
+        return zlib.decompressobj().decompress(packed, _MAX_TEXT_BYTES)
+    except zlib.error:
+        return b""
 
 
 def _transparent(chunks: Chunks) -> bytes | int | tuple[int, ...] | None:

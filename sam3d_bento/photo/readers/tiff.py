@@ -14,10 +14,20 @@ from sam3d_bento.photo.colour.srgb import Space
 from sam3d_bento.photo.colour.transfer import SRGB as SRGB_TRANSFER
 from sam3d_bento.photo.colour.transfer import Curve, Transfer
 from sam3d_bento.photo.readers import tiff_samples
-from sam3d_bento.photo.readers.picture import Picture, Size, exif_of, models_of, pillow_picture, with_8_bits
+from sam3d_bento.photo.readers.picture import (
+    Picture,
+    Size,
+    exif_of,
+    models_of,
+    pillow_picture,
+    with_8_bits,
+    xmp_orientation,
+)
 from sam3d_bento.photo.readers.tiff_layout import Layout, Tags, read_tags
 
 _ORIENTATION, _TRANSFER_FUNCTION, _WHITE_POINT, _PRIMARIES, _COLOUR_MAP, _PROFILE = 274, 301, 318, 319, 320, 34675
+_XMP = 700
+_TURNED = (5, 6, 7, 8)  # orientations that swap width and height
 _REDUCED = 1  # of NewSubfileType (254): a smaller copy of another picture in the file
 _RAW = (32803, 34892)  # PhotometricInterpretation of a sensor's values: TIFF/EP and DNG
 _ADVICE = "Send a TIFF of 8 or 16 bits a sample, or a PNG."
@@ -51,8 +61,10 @@ def open_tiff(data: bytes) -> Picture:
         return with_8_bits(image)
 
     statements = _statements(data, tags, layout)
-    # Pillow turns the picture itself while loading, and then reports no orientation.
-    return Picture(image.size, models_of(image.mode), load, statements, image.getexif, tags.has_more_pages)
+    # Pillow turns the picture itself while loading, and then reports no orientation. Of XMP's its size knows nothing.
+    is_turned = _ORIENTATION not in tags and xmp_orientation(tags.bytes(_XMP)) in _TURNED
+    size = image.size[::-1] if is_turned else image.size
+    return Picture(size, models_of(image.mode), load, statements, image.getexif, tags.has_more_pages)
 
 
 def _by_pillow(data: bytes) -> Image.Image | None:
@@ -69,11 +81,9 @@ def _own_picture(data: bytes, tags: Tags, layout: Layout) -> Picture:
     """Return what Pillow does not read. Its orientation is left to the caller, unlike Pillow's."""
 
     def exif() -> Image.Exif:
-        try:
-            block = exif_of(data)
-        except Exception:  # noqa: BLE001  # the orientation is known without it
-            block = Image.Exif()
-        block[ExifTags.Base.Orientation] = tags.number(_ORIENTATION, 1)
+        block = exif_of(data)
+        from_xmp = xmp_orientation(tags.bytes(_XMP)) or 1
+        block[ExifTags.Base.Orientation] = tags.number(_ORIENTATION, from_xmp)
         return block
 
     def load(space: Space | None, size: Size) -> Image.Image:

@@ -62,7 +62,7 @@ def open_webp(data: bytes) -> Picture:
         return whole
 
     def exif() -> Image.Exif:
-        return exif_of(named.get(b"EXIF", Chunk()).body)
+        return exif_of(*(named.get(name, Chunk()).body for name in (b"EXIF", b"XMP ")))
 
     def statements() -> Iterator[ColourSpace | bytes | None]:
         yield named.get(b"ICCP", Chunk()).body or None

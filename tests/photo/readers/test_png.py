@@ -303,6 +303,43 @@ def test_exif_before_and_behind_the_picture_turns_it():
         assert np.array_equal(photo.rgb, np.rot90(samples, -1))
 
 
+XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+
+
+def raw_exif():
+    block = Image.Exif()
+    block[0x0112] = 6
+    digits = block.tobytes().hex()
+    return (
+        b"\nexif\n%8d\n" % (len(digits) // 2)
+        + "\n".join(digits[n : n + 72] for n in range(0, len(digits), 72)).encode()
+    )
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP),
+        png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(XMP)),
+        png_chunk(b"tEXt", b"Raw profile type exif\0" + raw_exif()),
+        png_chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(raw_exif())),
+    ],
+    ids=["xmp", "packed xmp", "raw profile", "packed raw profile"],
+)
+def test_the_orientation_in_texts_counts(chunk):
+    samples = random_samples(2, 8)
+    for text in (chunk, png_chunk(b"tEXt", b"Author\0me") + chunk):
+        assert np.array_equal(read(png_of(samples, 8, 2, before=text)).rgb, np.rot90(samples, -1))
+
+
+def test_a_suggested_palette_does_not_matter():
+    samples = random_samples(2, 8)
+    wrong = struct.pack(">I", 3) + b"PLTEabc" + b"\1\2\3\4"
+    assert np.array_equal(read(png_of(samples, 8, 2, before=wrong)).rgb, samples)
+    with pytest.raises(BadRequest, match="palette"):
+        read(png_of(random_samples(3, 8), 8, 3, before=wrong))
+
+
 def test_pillows_own_files_are_the_same_through_this_reader():
     data = encode(scene((40, 32)), "PNG")
     assert np.array_equal(read(data).rgb, np.asarray(scene((40, 32))))
