@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from PIL import Image
 
+from sam3d_bento.errors import UnsupportedMedia, shown
 from sam3d_bento.photo.colour import srgb
 from sam3d_bento.photo.colour.exif import from_exif
 from sam3d_bento.photo.colour.spaces import ColourSpace, from_cicp
 from sam3d_bento.photo.readers.picture import Picture, Size, models_of, pillow_picture, with_8_bits
 
+# Types of items that are pictures of the codec itself, or made of such: grids, copies and overlays, gain maps.
+_DERIVED = (b"grid", b"iden", b"iovl", b"tmap")
+_READ_TYPES = {"AVIF": (b"av01", *_DERIVED), "HEIF": (b"hvc1", b"hev1", *_DERIVED)}
 _MAX_BOXES = 10_000  # looked at of one level; a grid of tiles has some hundred
 
 
 def open_iso_media(data: bytes, kind: str) -> Picture:
     """Open an AVIF or a HEIC. kind: Pillow's name of it."""
-    image = pillow_picture(data, kind)
+    with _refusing_unsupported(data, kind):
+        image = pillow_picture(data, kind)
 
     def load(_: srgb.Space | None, size: Size) -> Image.Image:
-        image.load()
+        with _refusing_unsupported(data, kind):
+            image.load()
         return with_8_bits(image)
 
     def statements() -> Iterator[ColourSpace | bytes | None]:
@@ -29,6 +36,43 @@ def open_iso_media(data: bytes, kind: str) -> Picture:
 
     several = bool(getattr(image, "is_animated", False))
     return Picture(image.size, models_of(image.mode), load, statements(), image.getexif, several)
+
+
+@contextmanager
+def _refusing_unsupported(data: bytes, kind: str) -> Iterator[None]:
+    """Raise UnsupportedMedia for a failure of the decoder when the picture has a codec that it does not know."""
+    try:
+        yield
+    except Exception as exc:
+        codec = _primary_type(data)
+        if codec is None or codec in _READ_TYPES[kind]:
+            raise
+        name = "HEIC" if kind == "HEIF" else kind
+        raise UnsupportedMedia(f"A {name} with the codec '{shown(codec.decode('latin-1'))}' is not read.") from exc
+
+
+def _primary_type(data: bytes) -> bytes | None:
+    """Return the type of the primary item; None when there is none. 14496-12, sections 8.11.4 and 8.11.6."""
+    meta = _find(data, 0, len(data), b"meta")
+    items = _find(data, meta[0] + 4, meta[1], b"iinf") if meta else None
+    primary = _primary_item(data, meta[0] + 4, meta[1]) if meta else None
+    if items is None or primary is None:
+        return None
+    first = items[0] + (6 if data[items[0]] == 0 else 8)  # after the version, flags and the number of entries
+    for kind, start, stop in _boxes(data, first, items[1]):
+        version = data[start] if start < stop else 0
+        width = 4 if version == 3 else 2
+        if kind == b"infe" and version >= 2 and int.from_bytes(data[start + 4 : start + 4 + width]) == primary:
+            return data[start + 6 + width : start + 10 + width]
+    return None
+
+
+def _primary_item(data: bytes, start: int, end: int) -> int | None:
+    """Return the number of the primary item of a `meta` box whose children lie in start..end."""
+    found = _find(data, start, end, b"pitm")
+    if found is None or found[0] >= found[1]:
+        return None
+    return int.from_bytes(data[found[0] + 4 : found[0] + (8 if data[found[0]] > 0 else 6)])
 
 
 def nclx_space(data: bytes) -> ColourSpace | None:
@@ -74,13 +118,11 @@ def _find(data: bytes, start: int, end: int, *path: bytes) -> tuple[int, int] | 
 def _item_colours(data: bytes, start: int, end: int) -> Iterator[bytes]:
     """Yield the colour boxes that belong to the primary item of a `meta` box; 23008-12, section 9.3."""
     start += 4  # version and flags, as of every full box
-    primary = _find(data, start, end, b"pitm")
+    item = _primary_item(data, start, end)
     properties = _find(data, start, end, b"iprp", b"ipco")
     associations = _find(data, start, end, b"iprp", b"ipma")
-    if not (primary and properties and associations):
+    if item is None or properties is None or associations is None:
         return
-    wide = data[primary[0]] > 0
-    item = int.from_bytes(data[primary[0] + 4 : primary[0] + (8 if wide else 6)])
     listed = list(_boxes(data, *properties))
     for number in _associated(data[associations[0] : associations[1]], item):
         if 0 < number <= len(listed) and listed[number - 1][0] == b"colr":

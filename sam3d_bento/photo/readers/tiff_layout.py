@@ -95,7 +95,7 @@ def read_tags(data: bytes) -> Tags:
         (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, start)
         start += 8 if big else 2
         entries: dict[int, tuple[int, int, int]] = {}
-        for n in range(count):
+        for n in range(min(count, (len(data) - start) // (head.size + room))):
             at = start + n * (head.size + room)
             tag, type_, values = head.unpack_from(data, at)
             at += head.size
@@ -124,6 +124,7 @@ class Layout:
     colours: int
     alpha: tuple[int, int] | None
     planar: bool
+    mended: bool  # the tags contradict the places of the strips, which are believed
     tile: tuple[int, int]
     is_tiled: bool
     offsets: tuple[int, ...]
@@ -147,9 +148,13 @@ class Layout:
         samples = tags.number(277, max(len(bits), 1))
         formats = tuple(int(value) for value in tags.numbers(339)) or (UNSIGNED,)
         is_tiled = 324 in tags
-        tile = (
-            (tags.number(322, 0), tags.number(323, 0)) if is_tiled else (width, min(tags.number(278, height), height))
-        )
+        offsets = tuple(int(value) for value in tags.numbers(324 if is_tiled else 273))
+        # Fewer places than planes: the samples lie together. One place for each plane: it has all rows.
+        planar = tags.number(284, 1) == 2 and 1 < samples <= len(offsets)
+        declared = min(tags.number(278, height), height)
+        rows = height if len(offsets) == (samples if planar else 1) else declared
+        mended = not is_tiled and (rows != declared or planar != (tags.number(284, 1) == 2 and samples > 1))
+        tile = (tags.number(322, 0), tags.number(323, 0)) if is_tiled else (width, rows)
         return cls(
             size=(width, height),
             photometric=photometric,
@@ -158,10 +163,11 @@ class Layout:
             samples=samples,
             colours=colours,
             alpha=_alpha(colours, samples, extra),
-            planar=tags.number(284, 1) == 2 and samples > 1,
+            planar=planar,
+            mended=mended,
             tile=tile,
             is_tiled=is_tiled,
-            offsets=tuple(int(value) for value in tags.numbers(324 if is_tiled else 273)),
+            offsets=offsets,
             byte_counts=tuple(int(value) for value in tags.numbers(325 if is_tiled else 279)),
             compression=tags.number(259, NONE),
             predictor=tags.number(317, 1),
@@ -173,7 +179,7 @@ class Layout:
     @property
     def needs_own_reader(self) -> bool:
         """Return whether Pillow would cut, invert or misread the samples, so that it is not to be tried first."""
-        misread = self.bits > 8 or self.sample_format != UNSIGNED or self.planar
+        misread = self.bits > 8 or self.sample_format != UNSIGNED or self.planar or self.mended
         return misread and self.compression in _OF_BYTES and self.refusal() is None
 
     @property

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sam3d_bento.errors import BadRequest, UnsupportedMedia
 from sam3d_bento.photo.colour.spaces import SRGB, from_cicp
 from sam3d_bento.photo.images import decode
 from sam3d_bento.photo.readers.iso_media import nclx_space
@@ -148,6 +149,19 @@ def test_bytes_behind_the_picture_do_not_matter(kind, behind):
     photo, whole = read(data + behind), read(data)
     assert np.array_equal(photo.rgb, whole.rgb)
     assert photo.original_size == (48, 64)
+
+
+def test_a_codec_that_is_not_there_is_named():
+    pytest.importorskip("pillow_heif")
+    data = encode(Image.new("RGB", (64, 48)), "HEIF")
+    for codec in (b"vvc1", b"jpeg", b"unci", b"abcd"):
+        with pytest.raises(UnsupportedMedia, match=f"HEIC with the codec '{codec.decode()}'"):
+            read(data.replace(b"hvc1", codec))
+    data = encode(Image.new("RGB", (64, 48)), "AVIF")
+    with pytest.raises(UnsupportedMedia, match="AVIF with the codec 'av02'"):
+        read(data.replace(b"av01", b"av02"))
+    with pytest.raises(BadRequest):
+        read(data[:-20])
 
 
 def test_srgb_by_nclx_is_srgb():

@@ -306,6 +306,8 @@ def test_pictures_are_turned_upright_at_every_depth(kind, orientation):
         ([(279, 4, (0,))], ()),
         ([(279, 4, (2**31,))], ()),
         ([(279, 4, (5,))], ()),
+        ([(278, 4, (1,))], ()),
+        ([(284, 3, (2,))], ()),
         ([], (278,)),
         ([], (279,)),
         ([], (284, 266, 317)),
@@ -314,8 +316,8 @@ def test_pictures_are_turned_upright_at_every_depth(kind, orientation):
         ([(34665, 4, (99_999_999,)), (34853, 4, (8,)), (330, 4, (7, 9))], ()),
         ([(34675, 7, b"no profile"), (700, 7, b"<xmp"), (33723, 7, bytes(9)), (305, 2, b"\xff\xfe\0")], ()),
     ],
-    ids=["no count", "huge count", "short count", "no rows", "no counts", "defaults", "type 99", "resolution",
-         "directories", "blocks"],
+    ids=["no count", "huge count", "short count", "one row", "planes", "no rows", "no counts", "defaults", "type 99",
+         "resolution", "directories", "blocks"],
 )  # fmt: skip
 def test_odd_tags_do_not_keep_a_picture_from_being_read(tags, drop, kind):
     picture = levels(3)
