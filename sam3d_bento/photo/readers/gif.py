@@ -6,12 +6,10 @@ from PIL import Image
 
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.photo.colour import srgb
-from sam3d_bento.photo.readers.picture import Picture, Size, equal, models_of, pillow_picture, with_8_bits
+from sam3d_bento.photo.readers.picture import Picture, Size, models_of, pillow_picture, whole_picture, with_8_bits
 
 _IMAGE, _EXTENSION = 0x2C, 0x21  # section 20 and 23
 _MAX_BLOCKS = 1_000_000  # looked at; a picture of 64 million pixels in 255 bytes each has 250,000
-# Two ways to continue a picture that was cut. A complete one does not depend on them.
-_TAILS = (bytes([64, *bytes(64), 0, 0x3B]), bytes([64, *b"\xaa" * 64, 0, 0x3B]))
 
 
 def open_gif(data: bytes) -> Picture:
@@ -40,16 +38,14 @@ def _load_cut(data: bytes) -> Image.Image | None:
         return None
     rest = data[start + 1 :]
     body = data[:start] + (bytes([len(rest)]) + rest if rest else b"")
-    pictures = []
-    for tail in _TAILS:
-        image = pillow_picture(body + tail, "GIF")
-        try:
-            image.load()
-        except OSError:
-            return None
-        pictures.append(image)
-    one, other = pictures
-    return one if equal(one, other) else None
+
+    def with_more(filler: bytes) -> Image.Image:
+        return pillow_picture(body + bytes([len(filler)]) + filler + b"\0\x3b", "GIF")
+
+    try:
+        return whole_picture(with_more)
+    except OSError:
+        return None
 
 
 def _last_block(data: bytes) -> int | None:

@@ -12,7 +12,7 @@ from sam3d_bento.errors import BadRequest, UnsupportedMedia
 from sam3d_bento.photo.colour import srgb
 from sam3d_bento.photo.colour.exif import from_exif
 from sam3d_bento.photo.colour.spaces import ColourSpace
-from sam3d_bento.photo.readers.picture import Picture, Size, equal, exif_of, models_of, pillow_picture
+from sam3d_bento.photo.readers.picture import Picture, Size, exif_of, models_of, pillow_picture, whole_picture
 
 _MARKER = re.compile(rb"\xff+([\x01-\xd7\xd9-\xfe])")
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # SOF0 to SOF15
@@ -26,8 +26,6 @@ _MAX_EXIF_BYTES = 1_000_000  # a segment has 64 kB; some cameras go on in a seco
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _ICC = b"ICC_PROFILE\0"
 
-# Two ways to continue a scan that was cut. A complete picture does not depend on them.
-_FILLERS = (bytes(64), b"\xaa" * 64)
 _RESTARTS = tuple(bytes([0xFF, 0xD0 + n]) for n in range(8))
 
 
@@ -134,25 +132,23 @@ def _refuse_process(marker: int) -> None:
 
 
 def _load_without_end(plain: bytes, size: Size) -> Image.Image:
-    """Load a picture whose last scan is complete, though nothing follows it. Raises BadRequest when pixels are missing.
-
-    The decoder takes whatever follows for pixels as long as it lacks some. So both fillers give the same picture
-    exactly when none is missing.
-    """
+    """Load a picture whose last scan is complete though nothing follows it. Raises BadRequest for pixels missing."""
     body = plain.rstrip(b"\xff")
     # Where a picture restarts, only the next marker of eight in turn lets the decoder go on: T.81, section E.2.4.
-    last = max(range(8), key=lambda n: body.rfind(_RESTARTS[n])) if any(mark in body for mark in _RESTARTS) else 7
-    restart = _RESTARTS[(last + 1) % 8]
-    pictures = []
-    if _all_scans(plain):
-        for filler in _FILLERS:
-            image = pillow_picture(body + filler + restart + filler + _END, "JPEG")
-            image.draft(None, size)
-            image.load()
-            pictures.append(image)
-    if not pictures or not equal(*pictures):
+    last_scan = body.rfind(bytes([0xFF, _START_OF_SCAN]))
+    places = [body.rfind(mark, last_scan) for mark in _RESTARTS]
+    restart = _RESTARTS[(places.index(max(places)) + 1) % 8] if max(places) >= 0 else _RESTARTS[0]
+
+    def with_more(filler: bytes) -> Image.Image:
+        more = filler.replace(b"\xff", b"\xff\0")  # T.81, section F.1.2.3: a byte of ones in a scan
+        image = pillow_picture(body + more + restart + more + _END, "JPEG")
+        image.draft(None, size)
+        return image
+
+    picture = whole_picture(with_more) if _all_scans(plain) else None
+    if picture is None:
         raise BadRequest("The JPEG image is damaged or cut short; it could not be read.")
-    return pictures[0]
+    return picture
 
 
 def _all_scans(plain: bytes) -> bool:

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from hashlib import sha512
 
 from PIL import ExifTags, Image
 
@@ -13,6 +14,9 @@ from sam3d_bento.photo.colour.icc import Model, hdr_space, usable
 from sam3d_bento.photo.colour.spaces import ColourSpace
 from sam3d_bento.photo.colour.srgb import Space, bands
 
+# Added to a file that was cut. The least and the greatest bytes are as far apart as an arithmetic decoder can go; any
+# single pattern may happen to be codes for "no more of this block", so the others are random, and the same each time.
+_FILLERS = (bytes(64), b"\xff" * 64, *(sha512(bytes([n])).digest() for n in range(6)))
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
 
 Size = tuple[int, int]  # width, height in pixels
@@ -83,6 +87,23 @@ def equal(one: Image.Image, other: Image.Image) -> bool:
     """Return whether two loaded pictures have the same pixels, band by band."""
     boxes = ((0, top, one.size[0], end) for top, end in bands(one.size))
     return one.size == other.size and all(one.crop(box).tobytes() == other.crop(box).tobytes() for box in boxes)
+
+
+def whole_picture(load: Callable[[bytes], Image.Image]) -> Image.Image | None:
+    """Return the picture of a file that ends too early when no pixel is missing, else None.
+
+    load: opens the file with some bytes added. A decoder takes them for pixels as long as it lacks some; so the picture
+    depends on them exactly when it is not whole.
+    """
+    first = None
+    for filler in _FILLERS:
+        image = load(filler)
+        image.load()
+        if first is None:
+            first = image
+        elif not equal(first, image):
+            return None
+    return first
 
 
 def exif_of(block: bytes, xmp: bytes = b"") -> Image.Exif:

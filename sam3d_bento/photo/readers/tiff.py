@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import ExifTags, Image
 
-from sam3d_bento.errors import UnsupportedMedia
+from sam3d_bento.errors import BadRequest, UnsupportedMedia
 from sam3d_bento.photo.colour.exif import from_exif
 from sam3d_bento.photo.colour.spaces import BT709, ColourSpace, from_chromaticities
 from sam3d_bento.photo.colour.srgb import Space
@@ -41,6 +41,8 @@ def open_tiff(data: bytes) -> Picture:
         raise UnsupportedMedia("This is a camera raw file, of which only the preview could be read. Send a JPEG.")
     image = None if layout.needs_own_reader else _by_pillow(data)
     if image is None:
+        if tags.is_cut or not layout.is_possible:
+            raise BadRequest("The TIFF image is damaged or cut short; its directory could not be read.")
         refusal = layout.refusal()
         if refusal:
             raise UnsupportedMedia(f"{refusal} {_ADVICE}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.photo.colour.icc import Model
+from sam3d_bento.photo.image_parts import MAX_TIFF_VALUES
 
 # section 2; 13: offset of a directory, 16 to 18: BigTIFF's integers of 64 bits
 _TYPES = {
@@ -36,20 +37,29 @@ _COMPRESSION_NAMES = {
 }  # fmt: skip
 
 MAX_SAMPLES = 64  # of a pixel; pictures have at most some extra ones
+MAX_BITS = 128  # of a sample; complex numbers of two doubles have most
 ASSOCIATED, UNASSOCIATED, COREL = 1, 2, 999  # ExtraSamples; the last is CorelDraw's
+
+Entries = dict[int, tuple[int, int, int]]  # by tag: type, number of values, where they are in the file
 
 
 class Tags:
     """The first directory. Values are read on access; a broken one counts as absent."""
 
-    def __init__(self, data: bytes, order: str, entries: dict[int, tuple[int, int, int]], has_more_pages: bool) -> None:
+    def __init__(self, data: bytes, order: str, entries: Entries, *, has_more_pages: bool, is_cut: bool) -> None:
         self._data, self._order, self._entries = data, order, entries
         self.has_more_pages = has_more_pages
+        self.is_cut = is_cut  # the file ends within the directory
 
     @property
     def order(self) -> str:
         """Return the byte order as `struct` and numpy spell it: < or >."""
         return self._order
+
+    @property
+    def file_size(self) -> int:
+        """Return the bytes of the whole file."""
+        return len(self._data)
 
     def __contains__(self, tag: int) -> bool:
         return tag in self._entries
@@ -58,7 +68,7 @@ class Tags:
         """Return the values of `tag`; integers stay so, rationals become floats."""
         type_, count, at = self._entries.get(tag, (0, 0, 0))
         code = _TYPES.get(type_)
-        if code is None or code == "s" or count < 1:
+        if code is None or code == "s" or not 1 <= count <= MAX_TIFF_VALUES:
             return ()
         pieces = count * len(code)
         try:
@@ -94,7 +104,7 @@ def read_tags(data: bytes) -> Tags:
         (start,) = struct.unpack_from(order + number, data, 8 if big else 4)
         (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, start)
         start += 8 if big else 2
-        entries: dict[int, tuple[int, int, int]] = {}
+        entries: Entries = {}
         for n in range(min(count, (len(data) - start) // (head.size + room))):
             at = start + n * (head.size + room)
             tag, type_, values = head.unpack_from(data, at)
@@ -104,13 +114,13 @@ def read_tags(data: bytes) -> Tags:
             entries.setdefault(tag, (type_, values, place))
     except (struct.error, OverflowError) as exc:
         raise BadRequest("The TIFF image is damaged or cut short; its directory could not be read.") from exc
-    following = data[start + count * (head.size + room) :][:room]
-    return Tags(data, order, entries, any(following))
+    end = start + count * (head.size + room)
+    return Tags(data, order, entries, has_more_pages=any(data[end : end + room]), is_cut=end > len(data))
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How pixels lie in the file. bits: of each sample, the largest; colours, extra: samples of a pixel.
+    """How pixels lie in the file. bits: of each sample, the largest; samples: of a pixel, `colours` of them colours.
 
     tile: width and height of a block; a strip is as wide as the picture. alpha: which ExtraSamples value the alpha
     channel has, with its place among the samples; None when there is none.
@@ -124,7 +134,7 @@ class Layout:
     colours: int
     alpha: tuple[int, int] | None
     planar: bool
-    mended: bool  # the tags contradict the places of the strips, which are believed
+    mended: bool  # the tags contradict the one strip or plane that is there
     tile: tuple[int, int]
     is_tiled: bool
     offsets: tuple[int, ...]
@@ -137,10 +147,8 @@ class Layout:
 
     @classmethod
     def of(cls, tags: Tags) -> Layout:
-        """Interpret the tags, with the defaults of TIFF 6.0. Raises BadRequest without a size or pixels."""
+        """Interpret the tags, with the defaults of TIFF 6.0."""
         width, height = tags.number(256, 0), tags.number(257, 0)
-        if width < 1 or height < 1:
-            raise BadRequest("The TIFF image is damaged or cut short; it has no size.")
         bits = tuple(int(value) for value in tags.numbers(258)) or (1,)
         photometric = tags.number(262, WHITE_IS_ZERO)
         colours = _COLOURS.get(photometric, 1)
@@ -149,11 +157,18 @@ class Layout:
         formats = tuple(int(value) for value in tags.numbers(339)) or (UNSIGNED,)
         is_tiled = 324 in tags
         offsets = tuple(int(value) for value in tags.numbers(324 if is_tiled else 273))
-        # Fewer places than planes: the samples lie together. One place for each plane: it has all rows.
-        planar = tags.number(284, 1) == 2 and 1 < samples <= len(offsets)
-        declared = min(tags.number(278, height), height)
-        rows = height if len(offsets) == (samples if planar else 1) else declared
-        mended = not is_tiled and (rows != declared or planar != (tags.number(284, 1) == 2 and samples > 1))
+        planar = tags.number(284, 1) == 2 and samples > 1
+        rows = min(tags.number(278, height), height)
+        whole = height * -(-width * samples * max(bits) // 8)
+        # One strip that holds all, whatever the tags say of rows and planes.
+        mended = (
+            len(offsets) == 1
+            and (planar or rows < height)
+            and tags.number(259, NONE) == NONE
+            and offsets[0] + whole <= tags.file_size
+        )
+        planar, rows = (False, height) if mended else (planar, rows)
+        mended = mended or (tags.number(284, 1) == 2 and samples == 1)  # a plane alone
         tile = (tags.number(322, 0), tags.number(323, 0)) if is_tiled else (width, rows)
         return cls(
             size=(width, height),
@@ -181,6 +196,11 @@ class Layout:
         """Return whether Pillow would cut, invert or misread the samples, so that it is not to be tried first."""
         misread = self.bits > 8 or self.sample_format != UNSIGNED or self.planar or self.mended
         return misread and self.compression in _OF_BYTES and self.refusal() is None
+
+    @property
+    def is_possible(self) -> bool:
+        """Return whether the numbers are those of any picture, rather than of a damaged directory."""
+        return min(self.size) > 0 and self.colours <= self.samples and 0 < self.bits <= MAX_BITS
 
     @property
     def is_seldom_read(self) -> bool:

@@ -11,11 +11,9 @@ from sam3d_bento.errors import BadRequest
 from sam3d_bento.photo.colour import srgb
 from sam3d_bento.photo.colour.exif import from_exif
 from sam3d_bento.photo.colour.spaces import ColourSpace
-from sam3d_bento.photo.readers.picture import Picture, Size, equal, exif_of, pillow_picture, with_8_bits
+from sam3d_bento.photo.readers.picture import Picture, Size, exif_of, pillow_picture, whole_picture, with_8_bits
 
 _MAX_CHUNKS = 10_000  # looked at: an animation may have thousands of frames, of which only the first is read
-# Two ways to continue a picture that was cut. A complete one does not depend on them.
-_TAILS = (bytes(64), b"\xaa" * 64)
 _ALPHA_FLAG = 0x10  # of VP8X
 
 
@@ -94,15 +92,15 @@ def _canvas(body: bytes) -> Size:
 
 def _load_cut(chunks: dict[bytes, Chunk]) -> Image.Image:
     """Load a picture that the file ends within, when no pixel is missing; else raise BadRequest."""
-    pictures = []
-    for tail in _TAILS:
-        whole = {name: Chunk(chunk.body + tail if chunk.is_cut else chunk.body) for name, chunk in chunks.items()}
-        image = pillow_picture(_file(whole), "WEBP")
-        image.load()
-        pictures.append(image)
-    if not equal(*pictures):
+
+    def with_more(filler: bytes) -> Image.Image:
+        more = {name: Chunk(chunk.body + filler if chunk.is_cut else chunk.body) for name, chunk in chunks.items()}
+        return pillow_picture(_file(more), "WEBP")
+
+    picture = whole_picture(with_more)
+    if picture is None:
         raise BadRequest("The WEBP image is damaged or cut short; it could not be read.")
-    return pictures[0]
+    return picture
 
 
 def _file(chunks: dict[bytes, Chunk]) -> bytes:
