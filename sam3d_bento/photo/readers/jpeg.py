@@ -26,6 +26,7 @@ _MAX_EXIF_BYTES = 1_000_000  # a segment has 64 kB; some cameras go on in a seco
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _ICC = b"ICC_PROFILE\0"
 
+_MAX_SCANNED_PIXELS = 1_000_000_000  # in all scans of a file that is cut: 64 megapixels in 15 passes
 _RESTARTS = tuple(bytes([0xFF, 0xD0 + n]) for n in range(8))
 
 
@@ -145,7 +146,9 @@ def _load_without_end(plain: bytes, size: Size) -> Image.Image:
         image.draft(None, size)
         return image
 
-    picture = whole_picture(with_more) if _all_scans(plain) else None
+    width, height = pillow_picture(plain, "JPEG").size
+    effort = plain.count(bytes([0xFF, _START_OF_SCAN])) * width * height
+    picture = whole_picture(with_more) if effort <= _MAX_SCANNED_PIXELS and _all_scans(plain) else None
     if picture is None:
         raise BadRequest("The JPEG image is damaged or cut short; it could not be read.")
     return picture

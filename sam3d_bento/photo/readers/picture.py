@@ -14,6 +14,7 @@ from sam3d_bento.photo.colour.icc import Model, hdr_space, usable
 from sam3d_bento.photo.colour.spaces import ColourSpace
 from sam3d_bento.photo.colour.srgb import Space, bands
 
+_MAX_WHOLE_PIXELS = 20_000_000  # a larger picture that is cut is refused: to decode it eight times takes a minute
 # Added to a file that was cut. The least and the greatest bytes are as far apart as an arithmetic decoder can go; any
 # single pattern may happen to be codes for "no more of this block", so the others are random, and the same each time.
 _FILLERS = (bytes(64), b"\xff" * 64, *(sha512(bytes([n])).digest() for n in range(6)))
@@ -98,6 +99,8 @@ def whole_picture(load: Callable[[bytes], Image.Image]) -> Image.Image | None:
     first = None
     for filler in _FILLERS:
         image = load(filler)
+        if image.width * image.height > _MAX_WHOLE_PIXELS:
+            return None
         image.load()
         if first is None:
             first = image
