@@ -100,7 +100,7 @@ def decode(data: bytes, *, max_pixels: int) -> Photo:
 
 
 def _format_of(data: bytes) -> str:
-    """Pillow's name of the format, by signature. Raises UnsupportedMedia."""
+    """Return Pillow's name of the format, by signature. Raises UnsupportedMedia."""
     kind = next((kind for kind, signature in _SIGNATURES.items() if signature.match(data)), None)
     readable = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
     if kind is None:
@@ -147,7 +147,7 @@ def _too_large(max_pixels: int) -> TooLarge:
 
 
 def _working_size(size: tuple[int, int]) -> tuple[int, int]:
-    """`size` reduced so that the long side is at most WORKING_SIZE. Raises BadRequest when a side gets too short."""
+    """Return `size` with its long side at most WORKING_SIZE. Raises BadRequest when a side gets too short."""
     scale = min(1.0, WORKING_SIZE / max(*size, 1))
     width, height = round(size[0] * scale), round(size[1] * scale)
     if min(width, height) < MIN_SIDE:

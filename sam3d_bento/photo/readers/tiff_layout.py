@@ -157,18 +157,7 @@ class Layout:
         formats = tuple(int(value) for value in tags.numbers(339)) or (UNSIGNED,)
         is_tiled = 324 in tags
         offsets = tuple(int(value) for value in tags.numbers(324 if is_tiled else 273))
-        planar = tags.number(284, 1) == 2 and samples > 1
-        rows = min(tags.number(278, height), height)
-        whole = height * -(-width * samples * max(bits) // 8)
-        # One strip that holds all, whatever the tags say of rows and planes.
-        mended = (
-            len(offsets) == 1
-            and (planar or rows < height)
-            and tags.number(259, NONE) == NONE
-            and offsets[0] + whole <= tags.file_size
-        )
-        planar, rows = (False, height) if mended else (planar, rows)
-        mended = mended or (tags.number(284, 1) == 2 and samples == 1)  # a plane alone
+        planar, rows, mended = _strips(tags, (width, height), samples, max(bits), offsets)
         tile = (tags.number(322, 0), tags.number(323, 0)) if is_tiled else (width, rows)
         return cls(
             size=(width, height),
@@ -247,6 +236,23 @@ class Layout:
         if self.predictor == 2 and self.bits not in (8, 16, 32, 64):
             return f"This kind of TIFF is not read: {self.description}, with differences."
         return None
+
+
+def _strips(
+    tags: Tags, size: tuple[int, int], samples: int, bits: int, offsets: tuple[int, ...]
+) -> tuple[bool, int, bool]:
+    """Return whether samples lie in planes, the rows of a strip, and whether the tags for that were not believed.
+
+    One strip that is long enough to hold all does so, whatever the tags say of rows and planes.
+    """
+    width, height = size
+    planar = tags.number(284, 1) == 2 and samples > 1
+    rows = min(tags.number(278, height), height)
+    whole = height * -(-width * samples * bits // 8)
+    is_plain = len(offsets) == 1 and tags.number(259, NONE) == NONE
+    if is_plain and (planar or rows < height) and offsets[0] + whole <= tags.file_size:
+        return False, height, True
+    return planar, rows, tags.number(284, 1) == 2 and samples == 1  # Pillow misreads a plane alone
 
 
 def _alpha(colours: int, samples: int, extra: tuple[int, ...]) -> tuple[int, int] | None:
