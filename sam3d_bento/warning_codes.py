@@ -10,6 +10,7 @@ class WarningCode(StrEnum):
     """A warning code; `sentence` says it in words."""
 
     FIRST_FRAME_ONLY = "first_frame_only"
+    HDR_TONE_MAPPED = "hdr_tone_mapped"
     SEVERAL_OBJECTS = "several_objects"
     CUT_BY_FRAME = "cut_by_frame"
     MASK_VALUES_STRETCHED = "mask_values_stretched"
@@ -25,6 +26,7 @@ class WarningCode(StrEnum):
 
 _SENTENCES = {
     WarningCode.FIRST_FRAME_ONLY: "The image is animated or has several pages; only the first was used.",
+    WarningCode.HDR_TONE_MAPPED: "The image is HDR (PQ or HLG); what is brighter than white was compressed.",
     WarningCode.SEVERAL_OBJECTS: (
         "Several separate objects were found; only the largest was reconstructed. Send a mask to choose another."
     ),
