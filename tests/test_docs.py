@@ -50,7 +50,7 @@ def test_every_option_is_described_with_its_default():
     for name, field in Options.model_fields.items():
         if field.default is not None:
             shown = f"{field.default:,}" if name == "target_faces" else str(field.default)
-            assert described[name][2] == (shown.lower() if field.annotation is bool else shown)
+            assert described[name][2] == (shown.lower() if isinstance(field.default, bool) else shown)
 
 
 def test_every_format_is_described():

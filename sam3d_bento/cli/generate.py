@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from sam3d_bento import api_key, logs
 from sam3d_bento.cli.generators import Generator, LocalGenerator, RemoteGenerator
-from sam3d_bento.cli.terminal import console, existing_file, key_file_option, reports_errors
+from sam3d_bento.cli.terminal import Switch, SwitchCommand, console, existing_file, key_file_option, reports_errors
 from sam3d_bento.errors import Sam3DError
 from sam3d_bento.options import EXPORT_OPTIONS, Options, choices, from_texts
 from sam3d_bento.settings import Settings, SettingsError
@@ -45,12 +45,14 @@ def option_flags(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 def _flag(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     field = Options.model_fields[name]
     spelling = f"--{name.replace('_', '-')}"
-    if field.annotation is bool:
-        return click.option(spelling, is_flag=True, help=field.description)
     listed = choices(name)
+    how: dict[str, Any] = {"help": field.description, "show_default": True}
+    if listed and True in listed:
+        words = click.Choice([str(choice).lower() for choice in listed])
+        return click.option(spelling, cls=Switch, type=words, default=str(field.default).lower(), **how)
     kind = click.Choice([str(choice) for choice in listed]) if listed else int
     default = None if field.default is None else str(field.default)
-    return click.option(spelling, type=kind, default=default, show_default=True, help=field.description)
+    return click.option(spelling, type=kind, default=default, **how)
 
 
 def _options(**values: Any) -> Options:
@@ -63,7 +65,7 @@ def _options(**values: Any) -> Options:
         raise click.UsageError(faults) from exc
 
 
-@click.command()
+@click.command(cls=SwitchCommand)
 @click.argument("photos", nargs=-1, required=True, type=existing_file)
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path(), show_default=True)
 @click.option("--mask", type=existing_file, help="White where the object is; for a single photo.")
@@ -129,7 +131,7 @@ def generate(
         sys.exit(1)
 
 
-@click.command()
+@click.command(cls=SwitchCommand)
 @click.argument("scan", type=existing_file)
 @click.option("-o", "--output", type=output_file, required=True)
 @option_flags(*EXPORT_OPTIONS)

@@ -217,7 +217,7 @@ def test_a_compressed_model_is_shown_too(visit, drawing):
     studio = visit()
     page = studio.page
     studio.choose(drawing(((150, 150, 360, 360), RED)))
-    page.check("#option-compress")
+    page.select_option("#option-compress", "true")
     page.select_option("#option-texture_format", "webp")
     studio.make()
     studio.wait_for_model()

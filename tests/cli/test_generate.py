@@ -7,7 +7,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from sam3d_bento.cli.main import main
+from sam3d_bento.export.glb.read import read_document
 from sam3d_bento.reconstruction import Reconstruction
+from tests.support import finished
 
 SMALL = ["--target-faces", "1000", "--texture-size", "512"]
 
@@ -142,3 +144,25 @@ def test_the_glb_tells_how_it_was_made(run, photo, tmp_path):
     text = (tmp_path / "ball.glb").read_bytes()[:6000].decode("ascii", "replace")
     for fact in ('"engine":"preview"', '"seed":3', '"source":"alpha"', "shape_guessed"):
         assert fact in text
+
+
+@pytest.mark.parametrize(
+    ("spelling", "compress"),
+    [
+        ([], False),
+        (["--compress"], True),
+        (["--compress", "true"], True),
+        (["--compress=true"], True),
+        (["--compress", "false"], False),
+        (["--compress", "quantize"], "quantize"),
+        (["--compress=quantize"], "quantize"),
+    ],
+)
+def test_compress_stands_alone_or_has_a_value_wherever_it_stands(run, photo, tmp_path, spelling, compress):
+    scan = tmp_path / "scan.npz"
+    finished.reconstruction().save(scan)
+    for arguments in (["export", *spelling, scan], ["export", scan, *spelling]):
+        run(*arguments, "-o", tmp_path / "x.glb", *SMALL)
+        extras = read_document((tmp_path / "x.glb").read_bytes())["asset"]["extras"]
+        assert extras["options"]["compress"] == compress
+    assert "--compress" in run("export", scan, "-o", tmp_path / "x.glb", "--compress=much", status=2)

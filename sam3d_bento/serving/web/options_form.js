@@ -27,17 +27,24 @@ export function leaveToService(name) {
 }
 
 function field(name, schema) {
-  const kind = schema.anyOf?.find(({ type }) => type !== "null") ?? schema; // a value that may be absent
+  const kind = kindOf(schema);
   const control = controlFor(kind);
   if (!control) return null;
   const initial = schema.default ?? "";
   if (control.type === "checkbox") control.checked = initial === true;
-  else control.value = initial;
+  else control.value = String(initial);
   Object.assign(control, { name, id: `option-${name}` });
   control.dataset.default = String(initial);
   const help = make("small", { id: `help-${name}` }, ...withCode([schema.description, range(kind)].filter(Boolean).join(" ")));
   control.setAttribute("aria-describedby", help.id);
   return make("div", { className: "field" }, make("label", { htmlFor: control.id, textContent: label(name) }), control, help);
+}
+
+/** A schema with its alternatives as one: a value that may be absent is left out; a boolean beside words are choices. */
+function kindOf(schema) {
+  const kinds = schema.anyOf?.filter(({ type }) => type !== "null") ?? [schema];
+  if (kinds.length === 1) return kinds[0];
+  return { enum: kinds.flatMap(({ type, enum: choices, const: only }) => (type === "boolean" ? ["false", "true"] : choices ?? [only])) };
 }
 
 /** A text with `names` in backticks, as elements. */
