@@ -60,16 +60,16 @@ async def export(request: Request) -> Response:
     server = backend()
     asset_id = request.path_params["id"]
     await server.assets.get(asset_id)
-    wanted, changes = await export_form.read(request)
+    given = await export_form.read(request)
     worker = server.postprocess_worker
     worker.admit()
     async with server.assets.local(asset_id, "glb", "npz") as files:
         if "glb" not in files:
             raise NotFound(GONE)  # it has expired since it was found
-        order = ExportSubmission(files["glb"], files.get("npz"), wanted, changes)
+        order = ExportSubmission(files["glb"], files.get("npz"), given.format, given.changes, given.format_options)
         content: bytes = await result(worker.submit(order, request_id(request)), request)
-    kind = FILE_TYPES[wanted]
-    note(request, outcome="done", asset=asset_id, format=wanted, bytes=len(content))
+    kind = FILE_TYPES[given.format]
+    note(request, outcome="done", asset=asset_id, format=given.format, bytes=len(content))
     name = f'attachment; filename="{asset_id}.{kind.suffix}"'
     return Response(
         content, headers={"Content-Disposition": name, "Cache-Control": "no-store"}, media_type=kind.media_type
