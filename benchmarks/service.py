@@ -15,10 +15,8 @@ import os
 import platform
 import re
 import signal
-import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -31,6 +29,7 @@ import httpx
 import skimage
 from PIL import Image
 
+from sam3d_bento.cli import launch
 from sam3d_bento.options import Options
 from sam3d_bento.pipeline import Pipeline
 from sam3d_bento.settings import Settings
@@ -113,26 +112,16 @@ def running_server(
     folder: str, service: str = "service:Sam3D", cwd: Path = FOLDER, probe_path: str = "/health"
 ) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client, float]]:
     """A ready server, a client of it, and the seconds from its start until it was ready."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = os.environ | {
-        "BENTOML_DO_NOT_TRACK": "True",
-        "SAM3D_ENGINE": "preview",
-        "SAM3D_WORK_DIR": f"{folder}/work",
-        "SAM3D_OUTPUT_DIR": f"{folder}/outputs",
-    }
-    command = [sys.executable, "-m", "bentoml", "serve", service, "--port", str(port), "--host", "127.0.0.1"]
-    with Path(f"{folder}/log").open("a") as log:
-        started = time.perf_counter()
-        server = subprocess.Popen(command, cwd=cwd, env=environment, stdout=log, stderr=log)
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
-                wait_until_ready(client, probe_path)
-                yield server, client, time.perf_counter() - started
-        finally:
-            server.send_signal(signal.SIGTERM)
-            server.wait(60)
+    port = launch.free_port()
+    started = time.perf_counter()
+    server = launch.start(port, cwd, Path(folder), {"engine": "preview"}, service)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
+            wait_until_ready(client, probe_path)
+            yield server, client, time.perf_counter() - started
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(60)
 
 
 def wait_until_ready(client: httpx.Client, probe_path: str) -> None:

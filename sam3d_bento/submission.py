@@ -1,4 +1,7 @@
-"""What a run is asked, what it gives, and how it tells of itself.
+"""What a runner is sent, what it returns, and how it reports its progress.
+
+A submission is what a caller sends. A job is one submission on its way through a worker: queued, run, ended
+(`serving.worker.job`). A run is the engine process at work on one job (`serving.worker.run`).
 
 The service process imports this, never the pipeline: nothing here needs an array library.
 """

@@ -1,7 +1,6 @@
 """What the README says in tables is what the code does."""
 
 import re
-from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -12,8 +11,9 @@ from sam3d_bento.formats import FILE_TYPES, FormatOptions
 from sam3d_bento.options import Options
 from sam3d_bento.settings import PREFIX, Settings
 from sam3d_bento.warning_codes import WarningCode
+from tests.support.places import PROJECT
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+README = (PROJECT / "README.md").read_text()
 
 
 def rows(first_header):
@@ -98,7 +98,7 @@ def test_every_error_code_is_described_with_its_status(kind):
 def test_every_metric_is_described():
     described = {name.strip() for row in rows("metric") for name in row[0].split(",")} - {"process_*"}
     telling = ("telemetry/counts.py", "routes/metrics.py")
-    source = "".join((Path(__file__).parents[1] / "sam3d_bento" / "serving" / name).read_text() for name in telling)
+    source = "".join((PROJECT / "sam3d_bento" / "serving" / name).read_text() for name in telling)
     counters = {"requests", "runs", "engine_loads", "engine_losses", "gpu_out_of_memory", "run_retries"}
     names = {name.removeprefix("sam3d_") for name in re.findall(r'"(sam3d_[a-z_]+)"', source)}
     assert described == {f"sam3d_{name}_total" if name in counters else f"sam3d_{name}" for name in names}
@@ -107,12 +107,30 @@ def test_every_metric_is_described():
 def test_figures_and_links_name_files_that_exist():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         if not target.startswith("http"):
-            assert (Path(__file__).parents[1] / target).exists(), target
+            assert (PROJECT / target).exists(), target
 
 
 def test_the_tests_that_security_md_names_exist():
-    text = (Path(__file__).parents[1] / "SECURITY.md").read_text()
+    text = (PROJECT / "SECURITY.md").read_text()
     named = re.findall(r"`(tests/[\w/.]+)`", text)
     assert len(named) > 10
     for path in named:
-        assert (Path(__file__).parents[1] / path).exists(), path
+        assert (PROJECT / path).exists(), path
+
+
+def test_the_map_of_the_code_names_files_that_exist():
+    text = (PROJECT / "docs" / "architecture.md").read_text()
+    rows = [
+        line for line in text.partition("## I want to")[2].partition("\n## ")[0].splitlines() if line.startswith("| ")
+    ]
+    assert len(rows) > 20
+    for row in rows[1:]:
+        for path in re.findall(r"`([\w./]+\.(?:py|js|json))`", row):
+            assert (PROJECT / path).exists(), row
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in (PROJECT / "CONTRIBUTING.md", *(PROJECT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), (page.name, target)

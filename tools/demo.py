@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import socket
 import struct
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import skimage
+
+from sam3d_bento.cli import local_service
+from sam3d_bento.errors import NotReady
 
 if TYPE_CHECKING:
     import httpx
@@ -33,30 +31,15 @@ def main() -> None:
     OUTPUT.mkdir(exist_ok=True)
     photo = OUTPUT / PHOTO.name
     shutil.copyfile(PHOTO, photo)
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="sam3d-demo-") as scratch, (OUTPUT / "server.log").open("w") as log:
-        environment = os.environ | {
-            "BENTOML_DO_NOT_TRACK": "True",
-            "SAM3D_WORK_DIR": f"{scratch}/work",
-            "SAM3D_OUTPUT_DIR": f"{scratch}/outputs",
-        }
-        command = [sys.executable, "-m", "bentoml", "serve", "--port", str(port), "--host", "127.0.0.1"]
-        started = time.monotonic()
-        server = subprocess.Popen(command, cwd=FOLDER, env=environment, stdout=log, stderr=log)
-        try:
-            import httpx
-            import trimesh  # seconds of imports, while the service starts on another core
+    started = time.monotonic()
+    with local_service.started() as service:
+        import httpx
+        import trimesh  # seconds of imports, while the service starts on another core
 
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=RUN_SECONDS) as client:
-                wait_until_ready(client, server)
-                print(f"service ready      {time.monotonic() - started:.1f} s")
-                glb, headers = reconstruct(client, photo)
-        finally:
-            server.send_signal(signal.SIGTERM)
-            try:
-                server.wait(30)
-            except subprocess.TimeoutExpired:
-                server.kill()
+        service.wait_until_ready(START_SECONDS)
+        print(f"service ready      {time.monotonic() - started:.1f} s")
+        with httpx.Client(base_url=service.url, timeout=RUN_SECONDS) as client:
+            glb, headers = reconstruct(client, photo)
     target = OUTPUT / "coffee.glb"
     target.write_bytes(glb)
     faces, texture = check(target, trimesh.load_mesh(target))
@@ -70,33 +53,6 @@ def main() -> None:
     for stage in headers["Server-Timing"].split(", "):
         name, _, milliseconds = stage.partition(";dur=")
         print(f"  {name:<16} {float(milliseconds) / 1000:6.2f} s")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def wait_until_ready(client: httpx.Client, server: subprocess.Popen[bytes]) -> None:
-    from httpx import TransportError
-
-    give_up = time.monotonic() + START_SECONDS
-    while time.monotonic() < give_up:
-        if server.poll() is not None:
-            sys.exit("The service ended at its start; demo-output/server.log says why.")
-        try:
-            answer = client.get("/health")
-        except TransportError:
-            pass  # not listening yet
-        else:
-            if answer.status_code == 200:
-                return
-            if answer.headers["content-type"] == "application/json" and answer.json()["status"] == "failed":
-                sys.exit(f"The engine cannot be loaded: {answer.json()['reason']}")
-        time.sleep(0.1)
-    sys.exit("The service was not ready in time; demo-output/server.log says why.")
 
 
 def reconstruct(client: httpx.Client, photo: Path) -> tuple[bytes, httpx.Headers]:
@@ -117,4 +73,7 @@ def check(path: Path, mesh: trimesh.Trimesh) -> tuple[int, tuple[int, int]]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except NotReady as exc:
+        sys.exit(str(exc))

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import signal
-import socket
 import subprocess
 import tempfile
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from sam3d_bento.cli import launch
 from sam3d_bento.errors import NotReady
 
 STOP_SECONDS = 60.0
-TAIL_LINES = 20
+PAUSE_SECONDS = 0.05  # between two looks at /health
+TAIL_LINES = 20  # of its log
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,31 @@ class OwnService:
     def running(self) -> bool:
         """Whether its process lives."""
         return self.process.poll() is None
+
+    def wait_until_ready(self, seconds: float) -> None:
+        """Wait until it takes work. Raises NotReady when it ends, cannot load, or needs longer."""
+        give_up = time.monotonic() + seconds
+        while time.monotonic() < give_up:
+            if not self.running:
+                raise NotReady(f"The service ended at its start:\n{self.last_words()}")
+            report = self._health()
+            if report is not None and report["status"] == "ready":
+                return
+            if report is not None and report["status"] == "failed":
+                raise NotReady(f"The engine cannot be loaded: {report['reason']}")
+            time.sleep(PAUSE_SECONDS)
+        raise NotReady(f"The service was not ready within {seconds:g} seconds:\n{self.last_words()}")
+
+    def _health(self) -> dict[str, Any] | None:
+        """Return the report of /health; None while nobody answers there."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/health") as answer:  # noqa: S310  # our own address
+                return cast(dict[str, Any], json.load(answer))
+        except urllib.error.HTTPError as refusal:  # 503, with the same report
+            with refusal:
+                return cast(dict[str, Any], json.load(refusal))
+        except urllib.error.URLError:
+            return None
 
     def last_words(self) -> str:
         """The end of its log."""
@@ -51,14 +81,11 @@ def started() -> Iterator[OwnService]:
         raise NotReady(f"There is no {launch.MODULE} here; run this in the project's folder, or give --server.")
     with tempfile.TemporaryDirectory(prefix="sam3d-bento-") as name:
         folder = Path(name)
-        port = _free_port()
-        settings = {"WORK_DIR": str(folder / "work"), "OUTPUT_DIR": str(folder / "outputs")}
-        settings |= dict.fromkeys(("OUTPUT_URL", "OUTPUT_ENDPOINT", "OUTPUT_REGION", "OUTPUT_CREDENTIALS_FILE"), "")
-        settings |= dict.fromkeys(("API_KEYS_FILE", "METRICS_NEED_KEY"), "")  # nobody else reaches it
-        environment = launch.environment() | {f"SAM3D_{name}": value for name, value in settings.items()}
-        command = launch.command(place, ["--host", "127.0.0.1", "--port", str(port)])
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)  # noqa: S603  # our own service
+        # Results go to the folder, and nobody else reaches it.
+        elsewhere = ("output_url", "output_endpoint", "output_region", "output_credentials_file")
+        settings = dict.fromkeys((*elsewhere, "api_keys_file", "metrics_need_key"), "")
+        port = launch.free_port()
+        process = launch.start(port, place, folder, settings)
         try:
             yield OwnService(f"http://127.0.0.1:{port}", folder, process)
         finally:
@@ -68,10 +95,3 @@ def started() -> Iterator[OwnService]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -36,7 +36,7 @@ class Reconstructor:
 
     def __init__(self, worker: Worker, assets: Assets, *, keep_reconstructions: bool) -> None:
         self._worker = worker
-        self._assets = assets
+        self.assets = assets
         self._keep_reconstructions = keep_reconstructions
 
     def submit(
@@ -62,7 +62,7 @@ class Reconstructor:
         report = {**asset.report, "request_id": job.label, "seconds": seconds}
         if store:
             try:
-                report["id"] = await self._assets.put(asset.glb, job.reconstruction)
+                report["id"] = await self.assets.put(asset.glb, job.reconstruction)
             except OSError as exc:
                 log.exception("request %s: the result could not be stored", job.label)
                 raise Internal("The result could not be stored; the server's log says why.") from exc

@@ -1,10 +1,8 @@
-import threading
-import time
-
 import httpx
 import pytest
 
 from sam3d_bento.cli import local_service
+from sam3d_bento.errors import NotReady
 from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.server
@@ -14,18 +12,23 @@ def test_it_answers_while_the_block_lasts_and_leaves_nothing(mask_model, monkeyp
     monkeypatch.setenv("SAM3D_ENGINE", "preview")
     monkeypatch.setenv("SAM3D_OUTPUT_URL", "s3://a-bucket/that-it-must-not-use")
     monkeypatch.setenv("SAM3D_API_KEYS_FILE", str(tmp_path / "nowhere"))
-    give_up = time.monotonic() + PATIENCE
     with local_service.started() as own:
-        while True:
-            assert own.running, own.last_words()
-            assert time.monotonic() < give_up, own.last_words()
-            try:
-                if httpx.get(f"{own.url}/health").status_code == 200:
-                    break
-            except httpx.TransportError:
-                pass
-            threading.Event().wait(0.05)
+        own.wait_until_ready(PATIENCE)
+        assert httpx.get(f"{own.url}/health").status_code == 200
         assert own.files() == []
         assert own.folder.is_dir()
     assert not own.running
     assert not own.folder.exists()
+
+
+def test_one_that_cannot_start_says_why(monkeypatch):
+    monkeypatch.setenv("SAM3D_QUEUE_LIMIT", "none")
+    with local_service.started() as own, pytest.raises(NotReady, match="SAM3D_QUEUE_LIMIT"):
+        own.wait_until_ready(PATIENCE)
+
+
+def test_an_engine_that_cannot_load_is_not_waited_for(monkeypatch, tmp_path):
+    monkeypatch.setenv("SAM3D_ENGINE", "sam3d")
+    monkeypatch.setenv("SAM3D_CHECKPOINT_DIR", str(tmp_path))
+    with local_service.started() as own, pytest.raises(NotReady, match="cannot be loaded"):
+        own.wait_until_ready(PATIENCE)

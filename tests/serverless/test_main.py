@@ -19,10 +19,10 @@ import pytest
 import trimesh
 from PIL import Image
 
+from sam3d_bento.cli.launch import free_port
 from tests.support import processes
 from tests.support.places import COFFEE
 from tests.support.runpod_queue import RunPodQueue
-from tests.support.server_process import free_port
 from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.server

@@ -25,7 +25,7 @@ def test_the_built_bento_does_the_main_job(start_server, disc, project, tmp_path
     bento = next((tmp_path / "bentos" / "bentos" / "sam3d").iterdir())
     shipped = {path.relative_to(bento / "src").parts[0] for path in (bento / "src").rglob("*") if path.is_file()}
     assert shipped <= {"service.py", "sam3d_bento", "README.md", "LICENSE", "bentofile.yaml", "requirements"}, shipped
-    server = start_server("sam3d:latest", cwd=tmp_path)
+    server = start_server("sam3d:latest", place=tmp_path)
     server.wait_until(200)
     answer = httpx.post(
         f"{server.url}/api/inference",

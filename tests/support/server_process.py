@@ -1,10 +1,7 @@
 """A real `bentoml serve` process, as an operator starts it, with the preview engine and the real mask model."""
 
-import os
 import signal
-import socket
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -12,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from sam3d_bento.cli import launch
 from tests.support.places import PROJECT
 from tests.support.waiting import PATIENCE
 
@@ -51,12 +49,6 @@ class Server:
         return [line for line in self.log.read_text().splitlines() if all(text in line for text in texts)]
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Servers:
     """Starts servers, each with a folder of its own below what `new_folder` gives; `stop` ends all of them."""
 
@@ -64,22 +56,13 @@ class Servers:
         self._new_folder = new_folder
         self._started = []
 
-    def start(self, *target, cwd=PROJECT, **settings):
+    def start(self, service=launch.SERVICE, place=PROJECT, **settings):
         folder = self._new_folder("server")
-        port = free_port()
-        environment = os.environ | {
-            "BENTOML_DO_NOT_TRACK": "True",
-            "SAM3D_WORK_DIR": str(folder / "work"),
-            "SAM3D_OUTPUT_DIR": str(folder / "outputs"),
-            **{f"SAM3D_{name.upper()}": str(value) for name, value in settings.items()},
-        }
-        environment.pop("PROMETHEUS_MULTIPROC_DIR", None)  # of this process, for its TestClients
-        command = [sys.executable, "-m", "bentoml", "serve", *target, "--port", str(port), "--host", "127.0.0.1"]
-        with (folder / "log").open("w") as log:
-            process = subprocess.Popen(command, cwd=cwd, env=environment, stdout=log, stderr=log)
+        port = launch.free_port()
+        texts = {name: str(value) for name, value in settings.items()}
+        process = launch.start(port, place, folder, texts, service)
         self._started.append(process)
-        url = f"http://127.0.0.1:{port}"
-        return Server(process, url, folder / "work", folder / "outputs", folder / "log")
+        return Server(process, f"http://127.0.0.1:{port}", folder / "work", folder / "outputs", folder / "log")
 
     def stop(self):
         for process in self._started:

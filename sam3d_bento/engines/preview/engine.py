@@ -58,7 +58,7 @@ class PreviewEngine:
         on_progress(0.0)
         canvas = cut_out(photo, mask)
         on_progress(0.1)
-        model, details = shapes.model(
+        mesh, details = shapes.fit_shape(
             canvas,
             Camera.of(photo),
             options.shape,
@@ -69,17 +69,17 @@ class PreviewEngine:
         warnings = [WarningCode.SHAPE_GUESSED]
         if options.quality != "standard":
             warnings.append(WarningCode.QUALITY_IGNORED)
-        vertices, pose = _in_unit_cube(model)
+        vertices, pose = _in_unit_cube(mesh)
         result = Reconstruction(
             vertices=vertices,
-            faces=model.faces,
-            colours=model.colours,
+            faces=mesh.faces,
+            colours=mesh.colours,
             pose=pose,
             warnings=tuple(warnings),
             details={
                 **details,
-                "observed_fraction": round(model.observed_fraction(), 3),
-                "fov_degrees": round(model.camera.field_of_view, 3),  # a tenth would be half a pixel at the rim
+                "observed_fraction": round(mesh.observed_fraction(), 3),
+                "fov_degrees": round(mesh.camera.field_of_view, 3),  # a tenth would be half a pixel at the rim
                 "fov_source": "assumed" if photo.focal_length is None else "exif",
                 "grid": list(canvas.distance.shape[::-1]),
             },
@@ -88,15 +88,15 @@ class PreviewEngine:
         return result
 
 
-def _in_unit_cube(model: PosedMesh) -> tuple[Float32, Pose]:
+def _in_unit_cube(mesh: PosedMesh) -> tuple[Float32, Pose]:
     """The vertices (V, 3) upright, centred at the origin, the longest extent 1; and where that stood."""
-    upright = model.vertices @ model.axes
+    upright = mesh.vertices @ mesh.axes
     low, high = upright.min(0), upright.max(0)
     middle, size = (low + high) / 2, float((high - low).max())
-    x, y, z, w = Rotation.from_matrix(model.axes).as_quat(canonical=True)
+    x, y, z, w = Rotation.from_matrix(mesh.axes).as_quat(canonical=True)
     pose = Pose(
         rotation=np.array([w, x, y, z], np.float32),
-        translation=(model.axes @ middle).astype(np.float32),
+        translation=(mesh.axes @ middle).astype(np.float32),
         scale=np.full(3, size, np.float32),
         frame=CAMERA_FRAME,
     )

@@ -97,7 +97,8 @@ def test_a_link_made_by_one_service_is_answered_by_another_over_the_same_bucket(
 def test_a_bucket_that_fails_is_a_retryable_problem_and_the_service_stays_up(serve, s3, capfd):
     http = serve(**s3.settings(), log_format="json")
     nowhere = {"output_endpoint": "http://127.0.0.1:1"}  # no one listens at this port
-    backend().assets = backends.choose_assets(backend().settings.model_copy(update=nowhere))
+    bucket = backends.choose_assets(backend().settings.model_copy(update=nowhere))
+    backend().assets = backend().reconstructor.assets = bucket
     lost = http.post("/api/inference", files=photo("nap:0"))
     assert (lost.status_code, lost.json()["code"], lost.json()["retryable"]) == (503, "storage_unavailable", True)
     assert lost.headers["retry-after"] == "5"

@@ -1,4 +1,4 @@
-"""Which shape class a silhouette belongs to, by fit, and the model of that class."""
+"""Which shape class a silhouette belongs to, by fit, and the mesh of that class."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ from sam3d_bento.options import Shape
 from sam3d_bento.progress import OnProgress
 
 
-def model(
+def fit_shape(
     canvas: Canvas, camera: Camera, shape: Shape, on_progress: OnProgress, *, calibrated: bool
 ) -> tuple[PosedMesh, dict[str, Any]]:
-    """The model of that class, and for the report: `shape`, what was chosen, and `fit`, the figures of each fit made.
+    """Fit a shape of that class and return its mesh.
+
+    Also returned, for the report: `shape`, what was chosen, and `fit`, the figures of each fit made.
 
     `auto` takes a box before a lathe, because a box seen over its edge is symmetric too. A class that is asked for is
     fitted as well as can be. calibrated: whether the focal length is known.

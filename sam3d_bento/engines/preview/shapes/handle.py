@@ -53,7 +53,7 @@ def handle_mesh(lathe: Lathe, canvas: Canvas, camera: Camera) -> tuple[PosedMesh
     front = lathe.axes[:, 2]
     depth = (lathe.centre @ front) / (rays @ front)[:, None]  # where the ray meets the plane through the axis
     # Thick along the line of sight, so that everything is seen where the photo has it.
-    model = PosedMesh(rays * depth * (1 - drawn[:, 2:] * cell), faces, colours, lathe.axes, camera)
+    mesh = PosedMesh(rays * depth * (1 - drawn[:, 2:] * cell), faces, colours, lathe.axes, camera)
     attached = ndimage.distance_transform_edt(~handle) < ATTACHED
     without = np.where(attached, np.minimum(canvas.distance, (half_width - across) / cell), canvas.distance)
-    return model, replace(canvas, distance=without.astype(np.float32))
+    return mesh, replace(canvas, distance=without.astype(np.float32))
