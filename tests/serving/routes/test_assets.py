@@ -86,30 +86,28 @@ def test_the_result_in_another_size_from_json_or_a_form(serve, store, how):
     assert mesh.visual.material.baseColorTexture.size == (1024, 1024)
 
 
-@pytest.mark.parametrize(
-    ("wanted", "media_type", "suffix"),
-    [
-        ("glb", "model/gltf-binary", "glb"),
-        ("obj", "application/zip", "obj.zip"),
-        ("stl", "model/stl", "stl"),
-        ("ply", "application/octet-stream", "ply"),
-        ("ply-splats", "application/octet-stream", "splats.ply"),
-        ("usdz", "model/vnd.usdz+zip", "usdz"),
-    ],
-)
-def test_every_format_has_its_name_and_media_type(serve, store, wanted, media_type, suffix):
+def test_every_format_has_its_name_and_media_type(serve, store):
     http = serve()
     path = store()
-    answer = http.post(f"{path}/export", json={"format": wanted})
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == media_type
-    assert answer.headers["content-disposition"] == f'attachment; filename="{path.rsplit("/")[-1]}.{suffix}"'
-    if wanted == "ply":
-        assert len(plyfile.PlyData.read(io.BytesIO(answer.content))["vertex"]) > 400
-    elif suffix.endswith("z") or suffix.endswith("zip"):
-        assert zipfile.ZipFile(io.BytesIO(answer.content)).testzip() is None
-    listed = http.get("/api/options").json()["export"]["formats"][wanted]
-    assert (listed["media_type"], listed["suffix"]) == (media_type, suffix)
+    listed = http.get("/api/options").json()["export"]["formats"]
+    assert set(listed) == {*WRITERS, "glb", "ply-splats"}, "those that have a writer"
+    for wanted, (media_type, suffix) in {
+        "glb": ("model/gltf-binary", "glb"),
+        "obj": ("application/zip", "obj.zip"),
+        "stl": ("model/stl", "stl"),
+        "ply": ("application/octet-stream", "ply"),
+        "ply-splats": ("application/octet-stream", "splats.ply"),
+        "usdz": ("model/vnd.usdz+zip", "usdz"),
+    }.items():
+        answer = http.post(f"{path}/export", json={"format": wanted})
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"] == media_type
+        assert answer.headers["content-disposition"] == f'attachment; filename="{path.rsplit("/")[-1]}.{suffix}"'
+        if wanted == "ply":
+            assert len(plyfile.PlyData.read(io.BytesIO(answer.content))["vertex"]) > 400
+        elif suffix.endswith("z") or suffix.endswith("zip"):
+            assert zipfile.ZipFile(io.BytesIO(answer.content)).testzip() is None
+        assert (listed[wanted]["media_type"], listed[wanted]["suffix"]) == (media_type, suffix)
 
 
 @pytest.mark.parametrize(
@@ -159,10 +157,6 @@ def test_a_packed_result_is_drawn_and_had_in_every_format_without_its_reconstruc
         assert (answer.status_code, answer.headers["content-type"]) == (200, FILE_TYPES[wanted].media_type), answer.text
     plain = http.post(f"{path}/export", json={"format": "glb", "compress": False, "texture_format": "png"})
     assert len(mesh_of(plain.content, "glb").faces) > 500
-
-
-def test_the_formats_that_are_offered_are_those_that_have_a_writer(serve):
-    assert set(serve().get("/api/options").json()["export"]["formats"]) == {*WRITERS, "glb", "ply-splats"}
 
 
 def test_reconstructions_are_kept_unless_a_setting_says_no(serve, settings):
@@ -220,40 +214,39 @@ def test_a_bucket_keeps_and_serves_all_of_a_result(serve, store, s3, settings):
 LINKED = {kind.suffix: kind for name, kind in FILE_TYPES.items() if name != "glb"}
 
 
-@pytest.mark.parametrize("suffix", LINKED)
-def test_every_format_has_a_link_that_is_made_once_and_lives_as_long_as_its_result(serve, store, settings, suffix):
+def test_every_format_has_a_link_that_is_made_once_and_lives_as_long_as_its_result(serve, store, settings):
+    """What it gives is what an export of this format gives."""
     http = serve()
     path = store()
     name = path.rsplit("/")[-1]
-    before = {file.name for file in settings.output_dir.iterdir()}
-    head = http.head(f"{path}.{suffix}")
-    assert (head.status_code, head.headers["content-type"]) == (200, LINKED[suffix].media_type)
-    assert "content-length" not in head.headers, "nobody knows it yet"
-    assert {file.name for file in settings.output_dir.iterdir()} == before, "HEAD makes nothing"
-    first = http.get(f"{path}.{suffix}")
-    assert (first.status_code, first.headers["content-type"]) == (200, LINKED[suffix].media_type), first.text
-    shown = "inline" if suffix == "usdz" else "attachment"
-    assert first.headers["content-disposition"] == f'{shown}; filename="{name}.{suffix}"'
-    assert first.headers["cache-control"].startswith("private, max-age=")
-    assert {file.name for file in settings.output_dir.iterdir()} == before | {f"{name}.{suffix}"}
+    made = {}
+    for suffix, kind in LINKED.items():
+        before = {file.name for file in settings.output_dir.iterdir()}
+        head = http.head(f"{path}.{suffix}")
+        assert (head.status_code, head.headers["content-type"]) == (200, kind.media_type)
+        assert "content-length" not in head.headers, "nobody knows it yet"
+        assert {file.name for file in settings.output_dir.iterdir()} == before, "HEAD makes nothing"
+        made[suffix] = first = http.get(f"{path}.{suffix}")
+        assert (first.status_code, first.headers["content-type"]) == (200, kind.media_type), first.text
+        shown = "inline" if suffix == "usdz" else "attachment"
+        assert first.headers["content-disposition"] == f'{shown}; filename="{name}.{suffix}"'
+        assert first.headers["cache-control"].startswith("private, max-age=")
+        assert {file.name for file in settings.output_dir.iterdir()} == before | {f"{name}.{suffix}"}
+    for wanted in ("obj", "stl", "ply"):
+        exported = http.post(f"{path}/export", json={"format": wanted})
+        assert made[FILE_TYPES[wanted].suffix].content == exported.content, wanted
     backend().postprocess_worker.stop()
-    assert http.get(f"{path}.{suffix}").content == first.content, "kept"
-    assert http.get(f"{path}.{suffix}", headers={"range": "bytes=0-3"}).content == first.content[:4]
-    assert http.get(f"{path}.{suffix}", headers={"if-none-match": first.headers["etag"]}).status_code == 304
-    assert http.head(f"{path}.{suffix}").headers["content-length"] == str(len(first.content))
-    assert http.delete(f"{path}.{suffix}").status_code == 405
+    for suffix, first in made.items():
+        assert http.get(f"{path}.{suffix}").content == first.content, "kept"
+        assert http.get(f"{path}.{suffix}", headers={"range": "bytes=0-3"}).content == first.content[:4]
+        assert http.get(f"{path}.{suffix}", headers={"if-none-match": first.headers["etag"]}).status_code == 304
+        assert http.head(f"{path}.{suffix}").headers["content-length"] == str(len(first.content))
+        assert http.delete(f"{path}.{suffix}").status_code == 405
     assert http.delete(f"{path}.glb").status_code == 204
     assert list(settings.output_dir.iterdir()) == []
-    for method in (http.get, http.head):
-        assert method(f"{path}.{suffix}").status_code == 404
-
-
-def test_a_link_gives_what_an_export_gives(serve, store):
-    http = serve()
-    path = store()
-    for name, kind in FILE_TYPES.items():
-        linked = http.get(f"{path}.{kind.suffix}").content
-        assert name == "usdz" or linked == http.post(f"{path}/export", json={"format": name}).content, name
+    for suffix in LINKED:
+        for method in (http.get, http.head):
+            assert method(f"{path}.{suffix}").status_code == 404
 
 
 def test_a_link_needs_no_reconstruction_but_for_gaussians(serve, store):
