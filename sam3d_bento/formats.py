@@ -47,6 +47,7 @@ class FileType:
     """suffix: of a file's name, without the first dot. description: for people. options: names of `FormatOptions`.
 
     requires: the module that its writer imports, which the optional dependency `extra` brings; None: nothing.
+    from_reconstruction: whether the GLB alone does not suffice to make it.
     """
 
     suffix: str
@@ -55,6 +56,7 @@ class FileType:
     requires: str | None = None
     extra: str | None = None
     options: tuple[str, ...] = ()
+    from_reconstruction: bool = False
 
     @property
     def is_available(self) -> bool:
@@ -67,7 +69,9 @@ FILE_TYPES: dict[Format, FileType] = {
     "obj": FileType("obj.zip", "application/zip", "Wavefront OBJ with its material and texture, zipped"),
     "stl": FileType("stl", "model/stl", "binary STL, without colours", options=("up", "longest_side")),
     "ply": FileType("ply", "application/octet-stream", "binary PLY mesh, coloured at its vertices", options=("up",)),
-    "ply-splats": FileType("splats.ply", "application/octet-stream", "gaussians, where the engine gave any"),
+    "ply-splats": FileType(
+        "splats.ply", "application/octet-stream", "gaussians, where the engine gave any", from_reconstruction=True
+    ),
     "usdz": FileType(
         "usdz",
         "model/vnd.usdz+zip",

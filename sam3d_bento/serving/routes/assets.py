@@ -42,7 +42,7 @@ async def thumbnail(request: Request) -> Response:
         async with _files(request.path_params["id"], "glb") as files:
             return await _run(request, ThumbnailSubmission(files["glb"]))
 
-    return await _made_once(request, "webp", backend().drawing, draw)
+    return await _made_once(request, "webp", backend().drawing, draw, ("glb",))
 
 
 def in_format(name: Format) -> Handler:
@@ -51,6 +51,7 @@ def in_format(name: Format) -> Handler:
     The file is made at the first request and kept as long as the result. One is made at a time for a result.
     """
     kind = cast(Kind, FILE_TYPES[name].suffix)
+    sources: tuple[Kind, ...] = ("glb", "npz") if FILE_TYPES[name].from_reconstruction else ("glb",)
 
     async def formatted(request: Request) -> Response:
         """The result in another format. Made at the first request, and kept as long as the result."""
@@ -58,11 +59,11 @@ def in_format(name: Format) -> Handler:
         formats.require(name)
 
         async def make() -> bytes:
-            async with _files(asset_id, "glb", "npz") as files:
+            async with _files(asset_id, *sources) as files:
                 return await _run(request, ExportSubmission(files["glb"], files.get("npz"), name))
 
         lock = _making.setdefault(asset_id, asyncio.Lock())
-        return await _made_once(request, kind, lock, make)
+        return await _made_once(request, kind, lock, make, sources)
 
     return problem_responses(formatted)
 
@@ -72,11 +73,11 @@ _making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 async def _made_once(
-    request: Request, kind: Kind, lock: asyncio.Lock, make: Callable[[], Awaitable[bytes]]
+    request: Request, kind: Kind, lock: asyncio.Lock, make: Callable[[], Awaitable[bytes]], sources: tuple[Kind, ...]
 ) -> Response:
     """Answer a file that lies beside a result; make it under the lock and keep it where it does not lie there yet.
 
-    HEAD makes nothing: it answers the media type of a file that could be made.
+    sources: what it is made of. HEAD makes nothing: it answers the media type of a file whose sources there are.
     """
     store = backend().assets
     asset_id = request.path_params["id"]
@@ -85,6 +86,8 @@ async def _made_once(
     except NotFound:
         await store.get(asset_id)  # without a result there is nothing to make it of
     if request.method == "HEAD":
+        for source in sources:
+            await store.get(asset_id, source)
         return _unmade(asset_id, kind)
     async with lock:
         try:
@@ -94,9 +97,9 @@ async def _made_once(
             note(request, outcome="done", asset=asset_id, kind=kind, bytes=len(content))
             try:
                 await store.add(asset_id, kind, content)
-            except StorageFull:  # the file itself is worth more than that it is kept
+                stored = await store.get(asset_id, kind)
+            except StorageFull:  # to have the file is worth more than to keep it
                 return Response(content, headers=_unkept(asset_id, kind), media_type=MEDIA_TYPES[kind])
-            stored = await store.get(asset_id, kind)
     return _answer(request, stored, kind)
 
 

@@ -253,8 +253,9 @@ def test_a_link_needs_no_reconstruction_but_for_gaussians(serve, store):
     http = serve()
     path = store(kept=False)
     for suffix in LINKED:
-        answer = http.get(f"{path}.{suffix}")
-        assert answer.status_code == (404 if suffix == "splats.ply" else 200), suffix
+        answers = [http.head(f"{path}.{suffix}"), http.get(f"{path}.{suffix}")]
+        status = 404 if suffix == "splats.ply" else 200
+        assert [answer.status_code for answer in answers] == [status, status], suffix
     assert "not kept" in http.get(f"{path}.splats.ply").json()["detail"]
 
 
