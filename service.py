@@ -15,6 +15,7 @@ from sam3d_bento.serving.assets import GLB_MEDIA_TYPE
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.middleware.access_log import AccessLog
 from sam3d_bento.serving.middleware.authentication import Authentication
+from sam3d_bento.serving.middleware.content_encoding import ContentEncoding
 from sam3d_bento.serving.middleware.problem_details import ProblemDetails
 from sam3d_bento.serving.middleware.request_metrics import RequestMetrics
 from sam3d_bento.serving.middleware.security_headers import SecurityHeaders, cors
@@ -78,3 +79,4 @@ if settings.cors_origins:
 Sam3D.add_asgi_middleware(ProblemDetails)
 Sam3D.add_asgi_middleware(Authentication)
 Sam3D.add_asgi_middleware(UploadLimit, max_bytes=settings.max_upload_bytes)
+Sam3D.add_asgi_middleware(ContentEncoding, max_bytes=settings.max_upload_bytes)

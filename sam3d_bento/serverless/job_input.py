@@ -1,6 +1,7 @@
 """From a job's `input` to a `Submission`: what a RunPod client may send, and nothing else.
 
-    image | image_url     the photo: base64 (also as a data: URL), or an https URL at an allowed host; exactly one
+    image | image_url     the photo: base64 (plain or URL-safe, in lines or not, also as a data: URL), or an https URL
+                          at an allowed host; exactly one
     mask | mask_url       the same for the mask; at most one
     output_url            a presigned https URL that takes the GLB by PUT
     seed, texture_size, … as in `Options`
@@ -14,6 +15,7 @@ import base64
 import binascii
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from yarl import URL
 
@@ -21,6 +23,10 @@ from sam3d_bento.errors import BadRequest, TooLarge, shown
 from sam3d_bento.options import Options, checked
 from sam3d_bento.serverless.transfers import Transfers
 from sam3d_bento.submission import Submission
+
+# From base64's URL-safe alphabet to the standard one, and what may stand between its symbols.
+_STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")
+_WHITE_SPACE = b" \t\r\n\f\v"
 
 FIELDS = ("image", "image_url", "mask", "mask_url", "output_url", *Options.model_fields)
 
@@ -83,16 +89,25 @@ def _text(fields: dict[str, Any], name: str) -> str:
 
 
 def _decoded(text: str, name: str, max_bytes: int) -> bytes:
-    """The bytes in base64, at most `max_bytes`: judged by the text's length, before anything is decoded."""
-    if text.startswith("data:"):
+    """Return the bytes in base64 of any common form, at most `max_bytes` of them; judged before they are decoded.
+
+    Read are the plain and the URL-safe alphabet (RFC 4648, sections 4 and 5), with line breaks and other white space
+    anywhere, with padding or without, and as a data: URL (RFC 2397), percent-encoded or not.
+    """
+    begin = text.lstrip()[:8].lower()
+    if begin.startswith("data:"):
         head, comma, text = text.partition(",")
-        if not comma or not head.endswith(";base64"):
+        if not comma or not head.rstrip().lower().endswith(";base64"):
             raise BadRequest(f"The data URL in the field '{name}' is not base64.")
-    if len(text) > (max_bytes + 2) // 3 * 4:
+        text = unquote(text)
+    elif begin.startswith(("http://", "https://")):
+        raise BadRequest(f"The field '{name}' takes base64; an address belongs in '{name}_url'.")
+    symbols = text.encode("utf-8", "replace").translate(_STANDARD_ALPHABET, _WHITE_SPACE).rstrip(b"=")
+    if len(symbols) * 3 // 4 > max_bytes:
         raise TooLarge(f"The file in the field '{name}' is larger than {max_bytes} bytes.")
     try:
-        decoded = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+        decoded = base64.b64decode(symbols + b"=" * (-len(symbols) % 4), validate=True)
+    except binascii.Error:
         raise BadRequest(f"The field '{name}' is not valid base64.") from None
     if not decoded:
         raise BadRequest(f"The field '{name}' is an empty file.")

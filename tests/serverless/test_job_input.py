@@ -1,5 +1,6 @@
 import asyncio
 import base64
+from urllib.parse import quote
 
 import pytest
 from yarl import URL
@@ -64,8 +65,12 @@ def test_an_address_elsewhere_is_refused_by_its_field(field):
         ({"image": PHOTO, "mask": ["x"]}, "'mask' must be a text"),
         ({"image_url": {"url": URL_THERE}}, "'image_url' must be a text"),
         ({"image": "%%%"}, "'image' is not valid base64"),
-        ({"image": PHOTO[:-1]}, "'image' is not valid base64"),
-        ({"image": PHOTO[:4] + "\n" + PHOTO[4:]}, "'image' is not valid base64"),
+        ({"image": PHOTO[:5]}, "'image' is not valid base64"),
+        ({"image": PHOTO[:4] + "=" + PHOTO[4:]}, "'image' is not valid base64"),
+        ({"image": " \r\n"}, "'image' is an empty file"),
+        ({"image": "====", "mask": PHOTO}, "'image' is an empty file"),
+        ({"image": URL_THERE}, "'image' takes base64; an address belongs in 'image_url'"),
+        ({"image": PHOTO, "mask": "HTTPS://x"}, "'mask' takes base64; an address belongs in 'mask_url'"),
         ({"image": "é" * 4}, "'image' is not valid base64"),
         ({"image": PHOTO, "mask": "????"}, "'mask' is not valid base64"),
         ({"image": "data:image/png,abc"}, "data URL in the field 'image' is not base64"),
@@ -89,11 +94,45 @@ def test_an_input_that_is_no_object_is_refused(given):
         job_input.read(given, transfers(), LIMIT)
 
 
+CONTENTS = [b"photo", b"\xfb\xff\xbe" * 40, b"\xfb\xff", b"\xff", bytes(range(256)) * 3, bytes(LIMIT), bytes(LIMIT - 1)]
+
+
+def in_lines(text, end, width=76):
+    return end.join(text[n : n + width] for n in range(0, len(text), width)) + end
+
+
+@pytest.mark.parametrize("content", CONTENTS, ids=range(len(CONTENTS)))
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+@pytest.mark.parametrize(
+    "prefix", ["", "data:image/png;base64,", "DATA:image/png;charset=utf-8;BASE64,", " \ndata:;base64,"]
+)
+def test_base64_is_read_in_every_common_form(content, encode, prefix):
+    text = encode(content).decode()
+    for written in (
+        text,
+        text.rstrip("="),
+        in_lines(text, "\n"),
+        in_lines(text, "\r\n", 64),
+        in_lines(text.rstrip("="), "\n"),
+        in_lines(text, "\n    ", 60),
+        in_lines(text, "\t", 1),
+        f"  {text}\n",
+    ):
+        assert read(image=prefix + written).photo == content
+    if prefix.startswith("data:"):
+        assert read(image=prefix + quote(in_lines(text, "\r\n"), safe="")).photo == content
+
+
 @pytest.mark.parametrize("prefix", ["", "data:image/png;base64,"])
-def test_a_file_is_limited_to_the_byte(prefix):
-    assert len(read(image=prefix + base64.b64encode(bytes(LIMIT)).decode()).photo) == LIMIT
-    with pytest.raises(TooLarge, match=f"'image' is larger than {LIMIT} bytes"):
-        read(image=prefix + base64.b64encode(bytes(LIMIT + 3)).decode())
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_file_is_limited_to_the_byte_however_it_is_written(prefix, end):
+    def written(count):
+        return prefix + in_lines(base64.b64encode(bytes(count)).decode(), end or "")
+
+    assert len(read(image=written(LIMIT)).photo) == LIMIT
+    for more in (1, 2, 3):
+        with pytest.raises(TooLarge, match=f"'image' is larger than {LIMIT} bytes"):
+            read(image=written(LIMIT + more))
 
 
 def test_a_text_that_is_too_long_is_refused_before_it_is_decoded():

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 # What a page of an allowed origin may send, and read of the answers.
 ACCEPTED_HEADERS = (
     "Authorization",
+    "Content-Encoding",
     "Content-Type",
     "Idempotency-Key",
     "If-None-Match",

@@ -16,26 +16,18 @@ from typing import Annotated, Any, Literal
 import bentoml
 from bentoml.validators import ContentType
 from pydantic import Field, create_model
-from python_multipart.exceptions import FormParserError
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from sam3d_bento.errors import BadRequest, Cancelled, Sam3DError, StorageFull, UnsupportedMedia, shown
+from sam3d_bento.errors import BadRequest, Cancelled, shown
 from sam3d_bento.options import Options, checked, from_texts
+from sam3d_bento.serving.routes import request_body
+from sam3d_bento.serving.routes.request_body import FILE_FIELDS, PHOTO_FIELDS, not_a_file
 from sam3d_bento.submission import Submission
 
 Delivery = Literal["file", "link"]
 
-# Two files and a handful of options; more is no form of ours. An option's text is short.
-MAX_FILES = 4
-MAX_FIELDS = 32
-MAX_TEXT_BYTES = 4096
-
 # The request that BentoML is answering: it hands its API method only the fields, not the request.
 incoming: ContextVar[Request] = ContextVar("incoming")
-
-PHOTO_FIELDS = ("image", "file")
 
 
 class _PhotoInput(bentoml.IODescriptor):  # type: ignore[misc]  # bentoml is untyped here
@@ -83,19 +75,13 @@ async def read(request: Request, *, options: bool = True, delivery: bool = True)
 
     delivery=False: `response` is not a known field either.
 
-    Raises BadRequest, UnsupportedMedia; StorageFull when a large upload finds no room; Cancelled when the client goes
-    away meanwhile.
+    Raises BadRequest, UnsupportedMedia; Cancelled when the client goes away meanwhile.
     """
-    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     try:
-        if media_type == "multipart/form-data":
-            files, texts = await _read_form(request)
-        elif media_type.startswith("image/") or media_type == "application/octet-stream":
-            files, texts = {"image": await request.body()}, []
+        if request_body.media_type(request).startswith("multipart/"):
+            files, texts = await request_body.read_form(request)
         else:
-            raise UnsupportedMedia(
-                "Send the photo as multipart/form-data in the field 'image', or as the body with an image/* media type."
-            )
+            files, texts = {"image": await request_body.read_raw(request)}, []
     except ClientDisconnect:
         raise Cancelled("The client went away during the upload.") from None
     fields = _unique([*texts, *request.query_params.multi_items()])
@@ -109,9 +95,12 @@ async def read(request: Request, *, options: bool = True, delivery: bool = True)
 
 
 async def read_texts(request: Request) -> dict[str, str]:
-    """The fields of a form that takes no file. Raises BadRequest; Cancelled when the client goes away meanwhile."""
+    """Read a form that takes no file, of either form type. Raises BadRequest; Cancelled when the client goes away."""
     try:
-        files, texts = await _read_form(request)
+        if request_body.media_type(request) == "multipart/form-data":
+            files, texts = await request_body.read_form(request, hint="")
+        else:
+            files, texts = {}, await request_body.read_urlencoded(request)
     except ClientDisconnect:
         raise Cancelled("The client went away during the upload.") from None
     if files:
@@ -129,31 +118,6 @@ def wants_link(given: Input, accept: str) -> bool:
     return _preference(accept, "application", "json") > _preference(accept, "model", "gltf-binary")
 
 
-async def _read_form(request: Request) -> tuple[dict[str, bytes], list[tuple[str, str]]]:
-    files: dict[str, bytes] = {}
-    texts: list[tuple[str, str]] = []
-    try:
-        async with request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_TEXT_BYTES) as form:
-            for name, value in form.multi_items():
-                if not isinstance(value, UploadFile):
-                    texts.append((name, value))
-                elif name not in (*PHOTO_FIELDS, "mask"):
-                    raise BadRequest(f"The field '{shown(name)}' does not take a file.")
-                elif name in files:
-                    raise BadRequest(f"The field '{name}' was sent twice.")
-                elif value.filename or value.size:  # a browser sends an empty part for a file that was not chosen
-                    files[name] = await value.read()
-    except (Sam3DError, ClientDisconnect):
-        raise
-    except HTTPException as exc:
-        raise BadRequest(f"The form cannot be read: {exc.detail}") from exc
-    except OSError as exc:  # a large file is spooled to the work directory
-        raise StorageFull(f"The server cannot store the upload ({exc.strerror}).") from exc
-    except (FormParserError, ValueError, KeyError, LookupError) as exc:  # no boundary, broken headers, odd charset
-        raise BadRequest("The form cannot be read: it is not valid multipart/form-data.") from exc
-    return files, texts
-
-
 def _photo(files: dict[str, bytes]) -> bytes:
     given = [name for name in PHOTO_FIELDS if name in files]
     if len(given) == 2:
@@ -169,10 +133,10 @@ def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Fields by name. One that is empty counts as absent: that is how a browser sends a field left blank."""
     fields: dict[str, str] = {}
     for name, value in pairs:
-        if name in (*PHOTO_FIELDS, "mask"):
+        if name in FILE_FIELDS:
             if name == "mask" and not value:
                 continue
-            raise BadRequest(f"The field '{name}' takes a file, not a text.")
+            raise BadRequest(not_a_file(name, value))
         if name in fields:
             raise BadRequest(f"The field '{shown(name)}' was sent twice.")
         fields[name] = _unquoted(value)

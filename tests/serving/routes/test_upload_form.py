@@ -1,34 +1,15 @@
 import pytest
-from starlette.applications import Starlette
-from starlette.responses import JSONResponse
-from starlette.routing import Route
-from starlette.testclient import TestClient
 
 from sam3d_bento.options import Options
-from sam3d_bento.serving.middleware.access_log import AccessLog
 from sam3d_bento.serving.routes import upload_form
-from sam3d_bento.serving.routes.api import problem_responses
+from tests.support import reading_app
 
 PNG = ("a.png", b"photo", "image/png")
 
 
 @pytest.fixture(scope="module")
 def http():
-    @problem_responses
-    async def show(request):
-        given = await upload_form.read(request, options=request.url.path == "/")
-        submission = given.submission
-        return JSONResponse(
-            {
-                "photo": submission.photo.decode(),
-                "mask": submission.mask and submission.mask.decode(),
-                "options": submission.options.model_dump(),
-                "link": upload_form.wants_link(given, request.headers.get("accept", "")),
-            }
-        )
-
-    routes = [Route("/", show, methods=["POST"]), Route("/mask", show, methods=["POST"])]
-    return TestClient(AccessLog(Starlette(routes=routes)), raise_server_exceptions=True)
+    return reading_app.client()
 
 
 @pytest.mark.parametrize("field", ["image", "file"])

@@ -1,0 +1,161 @@
+"""Compressed request bodies: the ASGI wrapper `ContentEncoding` (RFC 9110, sections 8.4 and 15.5.16)."""
+
+from __future__ import annotations
+
+import zlib
+
+import anyio.to_thread
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sam3d_bento.errors import BadRequest, Sam3DError, TooLarge, UnsupportedMedia, shown
+from sam3d_bento.serving import problems
+from sam3d_bento.serving.request_context import note, request_id
+
+ACCEPTED = "gzip, deflate, identity"
+# zlib's window bits: 31 reads gzip's format, 15 zlib's, -15 bare deflate data.
+GZIP, ZLIB, BARE = 31, 15, -15
+FORMATS = {"gzip": (GZIP,), "x-gzip": (GZIP,), "deflate": (ZLIB, BARE)}
+GZIP_MAGIC = b"\x1f\x8b"
+# What one call of zlib is given: what it does not use of it is copied.
+CHUNK_BYTES = 16_384
+# Nobody compresses twice on purpose; each layer costs a pass over the body.
+MAX_LAYERS = 3
+# bgzip and the like write a gzip file as members of 64 kB.
+MAX_MEMBERS = 10_000
+NOT_AS_DECLARED = "The body is not what its header Content-Encoding says:"
+
+
+class ContentEncoding:
+    """Decodes bodies with a Content-Encoding, so that what is inside sees none; see `decode`.
+
+    An encoding that is not in `ACCEPTED` is a 415 that names it, with the header Accept-Encoding. Stands inside of
+    `UploadLimit`: that bounds the encoded bytes, and `max_bytes` here the decoded ones.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        encodings = _encodings(scope) if scope["type"] == "http" else []
+        if not encodings:
+            await self.app(scope, receive, send)
+            return
+        refused = next((name for name in encodings if name not in FORMATS), None)
+        try:
+            if refused is not None:
+                raise UnsupportedMedia(
+                    f"The Content-Encoding '{shown(refused)}' is not read here. "
+                    "Send the body as it is, or with gzip or deflate."
+                )
+            if len(encodings) > MAX_LAYERS:
+                raise UnsupportedMedia(f"The body has more than {MAX_LAYERS} Content-Encodings.")
+            message = await self._decoded(receive, encodings)
+        except Sam3DError as error:
+            await self._refuse(error, scope, receive, send)
+            return
+
+        async def replayed() -> Message:
+            nonlocal message
+            if message is None:
+                return await receive()
+            first, message = message, None
+            return first
+
+        # The length is the encoded body's.
+        headers = [pair for pair in scope["headers"] if pair[0] not in (b"content-encoding", b"content-length")]
+        await self.app({**scope, "headers": headers}, replayed, send)
+
+    async def _decoded(self, receive: Receive, encodings: list[str]) -> Message | None:
+        """Read the whole body and decode it. A client that goes away meanwhile is the inner app's to notice."""
+        body = bytearray()
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                return message
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        decoded = bytes(body)
+        for encoding in reversed(encodings):  # they are listed in the order in which they were applied
+            decoded = await anyio.to_thread.run_sync(decode, decoded, encoding, self.max_bytes)
+        return {"type": "http.request", "body": decoded, "more_body": False}
+
+    async def _refuse(self, error: Sam3DError, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        note(request, outcome=error.code, detail=error.detail)
+        answer = problems.response(error, request_id(request))
+        if isinstance(error, UnsupportedMedia):
+            answer.headers["Accept-Encoding"] = ACCEPTED
+            answer.headers["Connection"] = "close"  # the body is not read
+        await answer(scope, receive, send)
+
+
+def decode(body: bytes, encoding: str, max_bytes: int) -> bytes:
+    """Decode a body. encoding: a key of `FORMATS`. max_bytes: the largest result; no more is ever decoded.
+
+    `deflate` is zlib's format; the bare data that some libraries send under this name is read too. A body that is not
+    of its format at all is returned as it is: a proxy may decode a body and leave the header. Raises BadRequest when a
+    body is damaged or cut short, TooLarge when it holds more than `max_bytes`.
+    """
+    for window_bits in FORMATS[encoding]:
+        try:
+            return _inflate(body, window_bits, max_bytes)
+        except _NotThisFormat:
+            continue
+    return body
+
+
+class _NotThisFormat(Exception):
+    """The body does not begin as its format does; bare deflate data has no beginning of its own."""
+
+
+def _inflate(body: bytes, window_bits: int, max_bytes: int) -> bytes:
+    """Decode a body; of gzip, all its members (RFC 1952, section 2.2). What follows the end is left out."""
+    if not _begins_as(body, window_bits):
+        raise _NotThisFormat
+    output = bytearray()
+    position = members = 0
+    stream = zlib.decompressobj(window_bits)
+    while position < len(body):
+        chunk = body[position : position + CHUNK_BYTES]
+        try:
+            output += stream.decompress(chunk, max_bytes + 1 - len(output))  # above 0: 0 would be no limit
+        except zlib.error:
+            if window_bits == BARE:
+                raise _NotThisFormat from None
+            raise BadRequest(f"{NOT_AS_DECLARED} it is damaged.") from None
+        if len(output) > max_bytes:
+            raise TooLarge(f"The upload is larger than {max_bytes} bytes when it is decoded.")
+        position += len(chunk) - len(stream.unused_data)
+        if not stream.eof:
+            continue
+        members += 1
+        if window_bits != GZIP or not body.startswith(GZIP_MAGIC, position):
+            return bytes(output)
+        if members == MAX_MEMBERS:
+            raise BadRequest(f"The body has more than {MAX_MEMBERS} gzip members.")
+        stream = zlib.decompressobj(window_bits)
+    if window_bits == BARE:
+        raise _NotThisFormat
+    raise BadRequest(f"{NOT_AS_DECLARED} it is cut short.")
+
+
+def _begins_as(body: bytes, window_bits: int) -> bool:
+    """Return whether a body begins as gzip's format (RFC 1952, section 2.3) or zlib's (RFC 1950, section 2.2) does."""
+    if window_bits == GZIP:
+        return body.startswith(GZIP_MAGIC)
+    if window_bits == ZLIB:
+        return len(body) > 1 and body[0] & 0x8F == 8 and int.from_bytes(body[:2], "big") % 31 == 0
+    return True
+
+
+def _encodings(scope: Scope) -> list[str]:
+    """Return what the headers Content-Encoding name, in lower case, without `identity`; of requests with a body."""
+    if scope["method"] not in ("POST", "PUT", "PATCH"):
+        return []
+    lines = Headers(scope=scope).getlist("content-encoding")
+    names = [name.strip().lower() for line in lines for name in line.split(",")]
+    return [name for name in names if name not in ("", "identity")]

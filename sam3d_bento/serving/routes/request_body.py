@@ -1,0 +1,153 @@
+"""From a request's body to its files and texts, whatever HTTP library wrote it.
+
+Many libraries write neither a filename nor a type. So what a part or a body holds decides whether it is a file; the
+rules are those of `_file` and `read_raw`.
+"""
+
+from __future__ import annotations
+
+from python_multipart.exceptions import FormParserError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from sam3d_bento.errors import BadRequest, UnsupportedMedia, shown
+from sam3d_bento.options import Options
+from sam3d_bento.serving.routes import multipart
+
+# Two files and a handful of options; more is no form of ours. An option's text is short.
+MAX_PARTS = 36
+MAX_TEXT_BYTES = 4096
+
+PHOTO_FIELDS = ("image", "file")
+FILE_FIELDS = (*PHOTO_FIELDS, "mask")
+TEXT_FIELDS = frozenset({*Options.model_fields, "response", "format"})
+# Not an option: it names the charset of the form's texts (RFC 7578, section 4.6).
+CHARSET_FIELD = "_charset_"
+MAX_CHARSET_BYTES = 40  # of a charset's name: RFC 2978, section 2.3
+
+FILES_BELONG = " Send the photo in 'image', a mask in 'mask'."
+NEXT_STEP = (
+    "Send the photo's file as multipart/form-data in the field 'image', or as the body with an image/* media type."
+)
+
+# What HTTP libraries write above bytes whose type they were not given. Most write none (fetch, requests, httpx, Go,
+# .NET, OkHttp); form-urlencoded is the default of curl --data-binary, wget, urllib.request, Java's HttpURLConnection,
+# Swift's URLSession, axios and PowerShell; binary/octet-stream is Amazon S3's; JSON and text/plain are what a client
+# writes that is set up for an API of JSON or texts.
+UNSPECIFIC_TYPES = frozenset(
+    {"", "*/*", "application/json", "application/x-www-form-urlencoded", "binary/octet-stream", "text/plain"}
+)
+
+
+def media_type(request: Request) -> str:
+    """Return the media type of the body in lower case, without parameters; "" where there is none."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def _content(request: Request) -> bytes:
+    """Read the body. `request.body()` would also keep it in memory until the response has been sent."""
+    return b"".join([chunk async for chunk in request.stream()])
+
+
+async def read_raw(request: Request) -> bytes:
+    """Read a photo that is the body. Raises UnsupportedMedia that says what to send instead.
+
+    Under the types that HTTP libraries write for bytes whose type they were not given, a body is a photo when it holds
+    a byte that no text has.
+    """
+    found = media_type(request)
+    if found.startswith("image/") or found == "application/octet-stream":
+        return await _content(request)
+    if found in UNSPECIFIC_TYPES and multipart.BINARY.search(body := await _content(request)):
+        return body
+    raise UnsupportedMedia(f"{_what_came(found)} {NEXT_STEP}")
+
+
+def _what_came(found: str) -> str:
+    """Return the sentence about a media type that no photo has."""
+    if found.endswith(("/json", "+json")):
+        return "JSON and base64 are not read here."
+    if found == "application/x-www-form-urlencoded":
+        return "A form of this type (application/x-www-form-urlencoded) carries no file."
+    return f"The body's type is {shown(found)}." if found else "The body has no type."
+
+
+async def read_urlencoded(request: Request) -> list[tuple[str, str]]:
+    """Read the texts of a form-urlencoded body. Raises BadRequest."""
+    try:
+        async with request.form(max_fields=MAX_PARTS, max_part_size=MAX_TEXT_BYTES) as form:
+            return [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+    except HTTPException as exc:
+        raise BadRequest(f"The form cannot be read: {exc.detail}") from exc
+    except (FormParserError, ValueError) as exc:
+        raise BadRequest("The form cannot be read.") from exc
+
+
+async def read_form(request: Request, hint: str = FILES_BELONG) -> tuple[dict[str, bytes], list[tuple[str, str]]]:
+    """Read a multipart form: its files by field, and its texts.
+
+    Other multipart types, such as OkHttp's multipart/mixed, are read as long as all parts have names. hint: what the
+    refusal of a file in another field says more. Raises BadRequest, UnsupportedMedia.
+    """
+    content_type = request.headers["content-type"]
+    parts = multipart.parse(await _content(request), content_type, MAX_PARTS)
+    named = next((part.content[:MAX_CHARSET_BYTES] for part in parts if part.name == CHARSET_FIELD), b"")
+    charset = multipart.decoded(named, "ascii") or multipart.form_charset(content_type)
+    files: dict[str, bytes] = {}
+    texts: list[tuple[str, str]] = []
+    for part in parts:
+        if not part.name and media_type(request) != "multipart/form-data":
+            raise UnsupportedMedia(f"The body's type is {shown(media_type(request))}. {NEXT_STEP}")
+        if not part.name:
+            raise BadRequest("The form cannot be read: a part's Content-Disposition has no name.")
+        if part.name in FILE_FIELDS:
+            content = _file(part)
+            if content is not None and part.name in files:
+                raise BadRequest(f"The field '{part.name}' was sent twice. It takes one file.")
+            if content is not None:
+                files[part.name] = content
+        elif part.name != CHARSET_FIELD:
+            texts.append((part.name, _text(part, charset, hint)))
+    return files, texts
+
+
+def _file(part: multipart.Part) -> bytes | None:
+    """Return the file in a part of `image`, `file` or `mask`; None where a form leaves the field out.
+
+    Many HTTP libraries write no filename (RFC 7578, section 4.2, only says SHOULD) and no Content-Type, or text/plain.
+    So a part is a file when it has a filename, an image type, or a byte that no text has. What is left is a text: an
+    address, base64, a path.
+    """
+    if part.filename is None and part.nested:  # several files in one field, as RFC 2388 had it; curl still can
+        inner = multipart.parse(part.content, part.content_type, MAX_PARTS)
+        if len(inner) != 1:
+            raise BadRequest(f"The field '{part.name}' holds {len(inner)} parts. It takes one file.")
+        return inner[0].content
+    if not part.content and not part.filename:  # a browser sends this for a file that was not chosen
+        return None
+    if part.filename is not None or part.media_type.startswith("image/") or part.binary:
+        return part.content
+    raise BadRequest(not_a_file(part.name, multipart.decoded(part.content[:MAX_TEXT_BYTES], "utf-8")))
+
+
+def not_a_file(name: str, text: str) -> str:
+    """Return the sentence about a text that stands where a file belongs."""
+    text = text.strip()
+    if "://" in text[:12]:
+        step = "Addresses are not fetched: download the file and send its bytes."
+    elif text.startswith("data:") or (len(text) > 100 and " " not in text[:100]):
+        step = "Base64 is not read here: decode it and send the bytes."
+    else:
+        step = f"Send the file's bytes, as curl does with -F {name}=@photo.jpg."
+    return f"The field '{name}' takes a file, not a text. {step}"
+
+
+def _text(part: multipart.Part, charset: str, hint: str) -> str:
+    """Return the text in a part of any other field. Raises BadRequest for a file: its field's name is wrong."""
+    known = part.name in TEXT_FIELDS
+    short = len(part.content) <= MAX_TEXT_BYTES
+    text = part.text(charset) if short else ""
+    if short and (known or not part.filename) and not multipart.BINARY.search(text.encode("utf-8", "replace")):
+        return text
+    problem = f"takes a text of at most {MAX_TEXT_BYTES} bytes" if known else "is not known"
+    raise BadRequest(f"The field '{shown(part.name)}' {problem}.{hint}")

@@ -1,0 +1,31 @@
+"""What HTTP libraries write by default is taken as the file that it is, to the byte."""
+
+import re
+
+import pytest
+
+from sam3d_bento.options import Options
+from tests.support import client_requests, reading_app
+
+
+@pytest.fixture(scope="module")
+def http():
+    client = reading_app.client()
+    client.headers = {}  # those of the request, and no others
+    return client
+
+
+@pytest.mark.parametrize("name", client_requests.NAMES)
+def test_a_library_s_request_gives_its_photo(http, name):
+    request = client_requests.parsed(name)
+    answer = http.post(request.path, content=request.body, headers=request.headers)
+    assert answer.status_code == 200, answer.text
+    read = answer.json()
+    assert read["photo"].encode("latin-1") == client_requests.PHOTO.read_bytes()
+    assert read["mask"] is None
+    assert read["options"] == {**Options().model_dump(), "seed": 7 if name.endswith("-seed") else None}
+
+
+def test_each_request_has_its_source_named():
+    listed = re.findall(r"^\| `(\S+)\.http` \| .+ \|$", (client_requests.FOLDER / "README.md").read_text(), re.M)
+    assert sorted(listed) == client_requests.NAMES
