@@ -7,16 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 
 from sam3d_bento.arrays import Float32
 from sam3d_bento.export.glb.check import check
-from sam3d_bento.export.glb.geometry import POSITION_BITS
+from sam3d_bento.export.glb.geometry import as_written
 from sam3d_bento.export.glb.write import write_glb
 from sam3d_bento.export.mesh.clean import clean
 from sam3d_bento.export.mesh.repair import repair
 from sam3d_bento.export.mesh.simplify import simplify_visible
-from sam3d_bento.export.mesh.surface import bounds, vertex_normals
+from sam3d_bento.export.mesh.surface import vertex_normals
 from sam3d_bento.export.mesh.topology import is_watertight
 from sam3d_bento.export.texture.bake import bake
 from sam3d_bento.export.texture.colour_source import choose_source
@@ -71,7 +70,7 @@ def to_glb(
         **extras,
         "faces": len(unwrapped.faces),
         "vertices": len(positions),
-        "watertight": is_watertight(_as_written(positions, compress=options.compress), unwrapped.faces),
+        "watertight": is_watertight(as_written(positions, options.compress), unwrapped.faces),
         "texture_size": options.texture_size,
         "colour_source": source.result().name,
     }
@@ -93,16 +92,6 @@ def to_glb(
     check(glb)
     on_progress(1.0)
     return Export(glb, described)
-
-
-def _as_written(positions: Float32, *, compress: bool) -> Float32:
-    """Return the places (N, 3) that vertices have in the file, in any unit: compressed, they lie on a grid."""
-    if not compress:
-        return positions
-    low, high = bounds(positions)
-    step = max(float((high - low).max()) / ((1 << POSITION_BITS) - 1), 1e-12)
-    places: Float32 = np.rint((positions - low) / np.float32(step))
-    return places
 
 
 def _described(pose: Pose) -> dict[str, Any]:

@@ -12,13 +12,16 @@ from sam3d_bento.arrays import Float32, Int32
 from sam3d_bento.export.glb import meshopt_encoder as meshopt
 from sam3d_bento.export.glb import order
 from sam3d_bento.export.mesh.surface import bounds
+from sam3d_bento.options import Compression
 
 # Numbers from the glTF 2.0 specification.
 BYTE, UNSIGNED_SHORT, UNSIGNED_INT, FLOAT = 5120, 5123, 5125, 5126
 ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER = 34962, 34963
 MOST_SHORT = 65_535  # vertices with 16-bit indices: the index 65535 itself restarts a primitive
 
-POSITION_BITS = 13  # an eight-thousandth of the longest side; half a step is less than a tenth of a texel of 1024
+# Steps of quantized positions along the longest side. Packed, each bit costs bytes: half of a step of 13 bits is less
+# than a tenth of a texel of 1024. Unpacked, a position has 16 bits anyway.
+PACKED_STEPS, QUANTIZED_STEPS = (1 << 13) - 1, MOST_SHORT
 UV_STEPS = 16  # to a texel; the largest texture then just fits into 16 bits
 
 
@@ -66,9 +69,7 @@ def quantized(positions: Float32, normals: Float32, uv: Float32, faces: Int32) -
     16 bits of the texture's edge, a quarter of a texel of 4096 or less. Vertices and faces keep their order, and
     padding keeps each element at a multiple of four bytes. Arrays as in `write_glb`.
     """
-    low, high = bounds(positions)
-    step = max(float((high - low).max()) / MOST_SHORT, 1e-12)
-    places = np.rint((positions - low) / step).clip(0, MOST_SHORT).astype("<u2")
+    low, step, places = _on_grid(positions, QUANTIZED_STEPS)
     directions = np.rint(normals * 127).astype(np.int8)
     coordinates = np.rint(uv * MOST_SHORT).astype("<u2")
     indices = _indices(faces, len(positions))
@@ -94,9 +95,8 @@ def packed(positions: Float32, normals: Float32, uv: Float32, faces: Int32, text
     a sixteenth of a texel, which KHR_texture_transform undoes. Arrays as in `write_glb`.
     """
     vertices, faces = order.by_first_use(order.in_fans(faces, len(positions)))
-    low, high = bounds(positions)
-    step = max(float((high - low).max()) / ((1 << POSITION_BITS) - 1), 1e-12)
-    places = np.rint((positions[vertices] - low) / step).astype("<u2")
+    low, step, places = _on_grid(positions, PACKED_STEPS)
+    places = places.take(vertices, axis=0)
     corners = texture_size * UV_STEPS - 1
     coordinates = np.rint(uv[vertices] * corners).astype("<u2")
 
@@ -137,6 +137,24 @@ def packed(positions: Float32, normals: Float32, uv: Float32, faces: Int32, text
     # What the unpacked data would fill; the file does not have it.
     geometry.buffers = [{"byteLength": unpacked, "extensions": {"EXT_meshopt_compression": {"fallback": True}}}]
     return geometry
+
+
+def as_written(positions: Float32, compress: Compression) -> npt.NDArray[Any]:
+    """Return the places (N, 3) that vertices have in the file, in any unit: compressed, they lie on a grid."""
+    if not compress:
+        return positions
+    return _on_grid(positions, QUANTIZED_STEPS if compress == "quantize" else PACKED_STEPS)[2]
+
+
+def _on_grid(positions: Float32, steps: int) -> tuple[Float32, float, npt.NDArray[np.uint16]]:
+    """Return the grid's origin (3,), the length of its step, and the nearest places (N, 3) for positions (N, 3).
+
+    steps: along the longest side.
+    """
+    low, high = bounds(positions)
+    step = max(float((high - low).max()) / steps, 1e-12)
+    places: npt.NDArray[np.uint16] = np.rint((positions - low) / step).clip(0, steps).astype("<u2")
+    return low, step, places
 
 
 def _indices(faces: Int32, vertices: int) -> npt.NDArray[Any]:

@@ -10,7 +10,7 @@ from scipy.spatial import KDTree
 from sam3d_bento.arrays import Float32, Int32
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.export.glb import container
-from sam3d_bento.export.glb.geometry import POSITION_BITS
+from sam3d_bento.export.glb.geometry import PACKED_STEPS
 from sam3d_bento.export.glb.read import read_document, read_glb, sampled
 from sam3d_bento.export.glb.write import write_glb
 from sam3d_bento.export.mesh.surface import vertex_normals
@@ -77,7 +77,7 @@ def test_a_packed_file_is_read_to_a_step_of_what_was_written(mesh, texture_forma
     )
     assert model.texture_type == f"image/{texture_format}"
     assert (model.positions.dtype, model.normals.dtype, model.uv.dtype) == (np.float32,) * 3
-    step = float(np.ptp(positions, axis=0).max()) / ((1 << POSITION_BITS) - 1)
+    step = float(np.ptp(positions, axis=0).max()) / PACKED_STEPS
 
     def face_middles(positions, normals, uv, faces):
         return np.hstack([positions / step, uv * SIZE * 16, normals * 64])[faces].mean(axis=1)
