@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-
 from sam3d_bento.arrays import Float32
 from sam3d_bento.export.glb.check import check
 from sam3d_bento.export.glb.geometry import as_written
