@@ -17,6 +17,7 @@ from sam3d_bento.options import SEED_MAX
 from sam3d_bento.photo import images, masks
 from sam3d_bento.photo.hidden_colours import without_hidden_colours
 from sam3d_bento.photo.mask_model import MaskModel
+from sam3d_bento.photo.mask_values import read_mask
 from sam3d_bento.progress import OnProgress
 from sam3d_bento.reconstruction import Mask, Photo, Reconstruction
 from sam3d_bento.settings import Settings
@@ -124,7 +125,7 @@ def _isolate(submission: Submission, mask_model: MaskModel, max_pixels: int, clo
     """The steps that the preview of a mask and the whole run share."""
     with clock.stage("decode"):
         photo = images.decode(submission.photo, max_pixels=max_pixels)
-        uploaded = None if submission.mask is None else images.decode(submission.mask, max_pixels=max_pixels)
+        uploaded = None if submission.mask is None else read_mask(submission.mask, max_pixels=max_pixels)
     with clock.stage("mask"):
         photo = without_hidden_colours(photo)  # the engine, too, shows a network the whole picture
         mask = masks.isolate(photo, uploaded, mask_model)

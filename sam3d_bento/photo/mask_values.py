@@ -6,11 +6,14 @@ the object is, or its colour in a palette, and drawing programs whatever colour 
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
 from sam3d_bento.arrays import Bool, UInt8
+from sam3d_bento.photo.images import decode
 from sam3d_bento.reconstruction import Photo
 
 THRESHOLD = 128  # of 255; from here on a pixel means the object
@@ -18,6 +21,26 @@ THRESHOLD = 128  # of 255; from here on a pixel means the object
 SPREAD_SHARE = 1 / 8  # of the distance between two values: what Lanczos resampling and JPEG add beside an edge
 OVERSHOOT_SHARE = 1 / 4  # of the same distance: Lanczos resampling adds a little less beyond a corner
 RIM_PIXELS = 5  # between the areas of two values, where resizing and antialiasing mix them
+
+
+def read_mask(data: bytes, *, max_pixels: int) -> Photo:
+    """Decode the file of a mask, as `decode` does.
+
+    A grey mask of 16 bits whose values are all below 256, such as class numbers, is read by these values: scaled to 8
+    bits they would be 0 or 1. Raises like `decode`.
+    """
+    picture = decode(data, max_pixels=max_pixels)
+    if picture.rgb.max() > 1:  # 255 of 65,535 is 1 of 255
+        return picture
+    with Image.open(io.BytesIO(data)) as image:  # `decode` has seen that it is sound, and not too large
+        if not image.mode.startswith("I;16"):
+            return picture
+        values = np.asarray(image)
+    if not 0 < values.max() < 256:
+        return picture
+    small = io.BytesIO()
+    Image.fromarray(values.astype(np.uint8)).save(small, "PNG", compress_level=1)
+    return decode(small.getvalue(), max_pixels=max_pixels)
 
 
 def brightness(picture: Photo) -> UInt8:

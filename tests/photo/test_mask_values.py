@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from sam3d_bento.photo.images import decode
-from sam3d_bento.photo.mask_values import higher_of_two, values_of
+from sam3d_bento.photo.mask_values import higher_of_two, read_mask, values_of
 
 SIDE = 200
 WISH = np.hypot(*(np.mgrid[:SIDE, :SIDE] - 90)) < 60
@@ -96,3 +96,29 @@ def test_alpha_is_read_only_where_it_separates():
     assert np.array_equal(values_of(read(opaque)) == 255, WISH)
     cut = Image.fromarray(np.dstack([np.full((SIDE, SIDE, 3), 9, np.uint8), WISH * np.uint8(255)]))
     assert np.array_equal(values_of(read(cut)) == 255, WISH)
+
+
+@pytest.mark.parametrize("values", [(0, 1), (0, 7), (0, 255), (3, 4)])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_a_16_bit_mask_of_class_numbers_is_read_by_its_values(kind, values):
+    labels = np.full((64, 64), values[0], np.uint16)
+    labels[16:48, 16:48] = values[1]
+    file = io.BytesIO()
+    Image.fromarray(labels).save(file, kind)
+    picture = read_mask(file.getvalue(), max_pixels=10_000)
+    assert set(np.unique(picture.rgb)) == set(values)
+
+
+def test_a_16_bit_mask_of_white_and_black_stays_as_it_is():
+    mask = np.zeros((64, 64), np.uint16)
+    mask[16:48, 16:48] = 65535
+    file = io.BytesIO()
+    Image.fromarray(mask).save(file, "PNG")
+    assert set(np.unique(read_mask(file.getvalue(), max_pixels=10_000).rgb)) == {0, 255}
+
+
+def test_a_black_mask_stays_black():
+    for mode in ("L", "RGB", "I;16"):
+        file = io.BytesIO()
+        Image.new(mode, (64, 64)).save(file, "PNG")
+        assert not read_mask(file.getvalue(), max_pixels=10_000).rgb.any()
