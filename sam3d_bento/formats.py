@@ -1,7 +1,7 @@
 """The files that a model can be had as, and what each of them lets a caller choose.
 
 This is the one description of a format and of a format's option. The route and the form of exports, the command line,
-`/api/options`, the studio and the tables in README.md derive from it. The service process imports this: there is no
+`/api/options`, the studio and the tables in docs/api.md derive from it. The service process imports this: there is no
 native code here.
 """
 

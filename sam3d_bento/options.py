@@ -1,7 +1,7 @@
 """What a caller may choose for one reconstruction.
 
 This is the one description of an option: its name, values, default and sentence. The HTTP form and its schema, the
-query, the command line, the serverless input, the studio and the table in README.md derive from it.
+query, the command line, the serverless input, the studio and the table in docs/api.md derive from it.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What the README says in tables is what the code does."""
+"""What the documentation says in tables is what the code does."""
 
 import re
 from typing import get_args
@@ -13,12 +13,14 @@ from sam3d_bento.settings import PREFIX, Settings
 from sam3d_bento.warning_codes import WarningCode
 from tests.support.places import PROJECT
 
-README = (PROJECT / "README.md").read_text()
+PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
+LINKING = [*PAGES, PROJECT / "SECURITY.md", *sorted((PROJECT / "deploy").rglob("README.md"))]
+DOCUMENTATION = "\n".join(page.read_text() for page in PAGES)
 
 
 def rows(first_header):
     """The table whose first column has this header, as lists of cells without backticks."""
-    lines = README.splitlines()
+    lines = DOCUMENTATION.splitlines()
     start = next(n for n, line in enumerate(lines) if line.startswith(f"| {first_header} |"))
     for line in lines[start + 2 :]:
         if not line.startswith("|"):
@@ -91,7 +93,7 @@ def leaves(kind=errors.Sam3DError):
 
 @pytest.mark.parametrize("kind", list(leaves()), ids=lambda kind: kind.code)
 def test_every_error_code_is_described_with_its_status(kind):
-    lines = [line for line in README.splitlines() if f"`{kind.code}`" in line]
+    lines = [line for line in DOCUMENTATION.splitlines() if f"`{kind.code}`" in line]
     assert any(str(kind.status) in line for line in lines), lines
 
 
@@ -102,12 +104,6 @@ def test_every_metric_is_described():
     counters = {"requests", "runs", "engine_loads", "engine_losses", "gpu_out_of_memory", "run_retries"}
     names = {name.removeprefix("sam3d_") for name in re.findall(r'"(sam3d_[a-z_]+)"', source)}
     assert described == {f"sam3d_{name}_total" if name in counters else f"sam3d_{name}" for name in names}
-
-
-def test_figures_and_links_name_files_that_exist():
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        if not target.startswith("http"):
-            assert (PROJECT / target).exists(), target
 
 
 def test_the_tests_that_security_md_names_exist():
@@ -129,8 +125,24 @@ def test_the_map_of_the_code_names_files_that_exist():
             assert (PROJECT / path).exists(), row
 
 
-def test_links_between_pages_lead_somewhere():
-    for page in (PROJECT / "CONTRIBUTING.md", *(PROJECT / "docs").glob("*.md")):
-        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-            if not target.startswith("http"):
-                assert (page.parent / target).exists(), (page.name, target)
+def anchors(page):
+    """What links may name after `#`: the headings, as GitHub spells them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_links_lead_somewhere(page):
+    for target, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", page.read_text()):
+        if target.startswith("http"):
+            continue
+        there = page.parent / target if target else page
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), (target, anchor)
+
+
+def test_the_readme_is_short_and_the_pages_are_listed_in_it():
+    readme = (PROJECT / "README.md").read_text()
+    assert len(readme.encode()) <= 8192
+    for page in (PROJECT / "docs").glob("*.md"):
+        assert f"(docs/{page.name})" in readme, page.name

@@ -41,7 +41,7 @@ ENDS = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """Where a job stood. number: of the event, counting from 1; the other fields as in the job's JSON (README)."""
+    """Where a job stood. number: of the event, counting from 1; the other fields as in the job's JSON (docs/api.md)."""
 
     number: int
     state: JobState

@@ -24,7 +24,7 @@ def test_bentoml_containerize_builds_the_image_without_any_network(images, base,
     command = [sys.executable, "-m", "bentoml", "containerize", "sam3d:latest", "--backend", "buildah"]
     run = subprocess.run(
         ["unshare", "--net", *command, "--image-tag", "localhost/sam3d-bento:containerized"],
-        cwd="/",  # see the README
+        cwd="/",  # see docs/container.md
         env=environment,
         capture_output=True,
         text=True,

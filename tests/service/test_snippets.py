@@ -1,0 +1,191 @@
+"""The code blocks of the documentation, run as they are printed against a real service."""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import trimesh
+from PIL import Image
+
+from tests.support.places import PROJECT
+from tests.support.snippets import PYTHON, SHELL, snippets
+
+pytestmark = pytest.mark.server
+
+SERVICE = "http://127.0.0.1:8000"
+SNIPPETS = snippets()
+
+DOCKER, CLUSTER, GPU = "needs docker", "needs a cluster", "needs a GPU, Meta's weights or both"
+NOT_RUN = {
+    "README.md / Two commands / 1": "sets up and starts the service, as all tests here do",
+    "README.md / Two commands / 2": "runs these tests",
+    "docs/api.md / Export / 1": "a page that fetches model-viewer from another host",
+    "docs/container.md / The container / 1": DOCKER,
+    "docs/operating.md / Traces / 1": "needs a collector; tests/serving/telemetry/test_traces.py has the spans",
+    "docs/operating.md / Does it keep its promises here? / 1": "sends 20 photos; test_validate.py sends fewer",
+    "docs/sam3d.md / SAM 3D on a GPU / 1": GPU,
+    "docs/usage.md / A bare `bentoml serve` / 1": "starts what all tests here have started, and does not end",
+    "docs/usage.md / In your own program / 2": GPU,
+    "deploy/kubernetes/README.md / sam3d-bento on Kubernetes / 1": CLUSTER,
+    "deploy/kubernetes/README.md / sam3d-bento on Kubernetes / 2": CLUSTER,
+    "deploy/kubernetes/README.md / More than one pod: where the results lie / 1": "an example of a file's content",
+    "deploy/kubernetes/README.md / More than one pod: where the results lie / 2": CLUSTER,
+    "deploy/runpod/README.md / A pod / 1": DOCKER,
+    "deploy/runpod/README.md / A pod / 2": "needs an account at RunPod",
+    "deploy/runpod/README.md / A serverless endpoint / 1": DOCKER,
+    "deploy/runpod/README.md / A serverless endpoint / 2": "needs an account at RunPod",
+    "deploy/runpod/README.md / A serverless endpoint / 3": "needs an account at RunPod",
+    "deploy/runpod/README.md / Output / 1": "an example of an answer",
+}
+RUN = {
+    "README.md / Use it / 1",
+    "README.md / Use it / 2",
+    "docs/settings.md / Keys / 1",
+    "docs/settings.md / Keys / 2",
+    "docs/usage.md / curl / 1",
+    "docs/usage.md / From Python / 1",
+    "docs/usage.md / Jobs / 1",
+    "docs/usage.md / Jobs / 2",
+    "docs/usage.md / From the command line / 1",
+    "docs/usage.md / In your own program / 1",
+}
+
+
+def test_every_snippet_is_run_here_or_listed_with_the_reason_why_not():
+    assert RUN | set(NOT_RUN) == set(SNIPPETS)
+    assert not RUN & set(NOT_RUN)
+
+
+@pytest.fixture
+def folder(tmp_path, coffee):
+    """A folder with the files that the snippets name."""
+    (tmp_path / "photos").mkdir()
+    for name in ("photo.jpg", "cup.jpg", "photos/a.jpg", "photos/b.jpg"):
+        Image.open(coffee).convert("RGB").save(tmp_path / name)
+    # `.venv/bin/sam3d-bento` is this very package, wherever the environment's own installation points to.
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    program = tmp_path / ".venv" / "bin" / "sam3d-bento"
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={PROJECT} exec {sys.executable} -m sam3d_bento.cli "$@"\n')
+    program.chmod(0o755)
+    return tmp_path
+
+
+def run(command, folder, **environment):
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | {"SAM3D_ENGINE": "preview", **environment},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def shell(text, folder, **environment):
+    return run(["bash", "-euc", text], folder, **environment)
+
+
+def snippet(name, server=None):
+    found = SNIPPETS[name]
+    text = {SHELL: found.commands, PYTHON: found.text}[found.language]
+    return text.replace(SERVICE, server.url) if server else text
+
+
+def faces(path):
+    return len(trimesh.load_mesh(io.BytesIO(path.read_bytes()), file_type="glb").faces)
+
+
+needs_curl = pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl")
+
+
+@needs_curl
+def test_the_first_line_for_curl(server, folder):
+    shell(snippet("README.md / Use it / 1", server), folder)
+    assert faces(folder / "model.glb") > 1000
+
+
+@pytest.mark.parametrize("name", ["README.md / Use it / 2", "docs/usage.md / From Python / 1"])
+def test_bentomls_client(server, folder, name):
+    answer = run([sys.executable, "-c", snippet(name, server)], folder)
+    assert answer.split()[0] == "preview"
+    assert faces(folder / "model.glb") > 1000
+
+
+@needs_curl
+def test_all_lines_for_curl(server, folder):
+    answer = shell(snippet("docs/usage.md / curl / 1", server), folder)
+    assert '"seed":7' in answer.replace(" ", "")
+    assert Image.open(folder / "mask.png").size == (600, 400)
+    assert faces(folder / "model.glb") > 1000
+
+
+@needs_curl
+def test_a_job_from_the_shell(server, folder):
+    answer = shell(snippet("docs/usage.md / Jobs / 1", server), folder)
+    assert "event: progress" in answer
+    assert '"stage":"export"' in answer
+    assert answer.splitlines()[-3] == "event: done"
+    assert faces(folder / "model.glb") > 1000
+    assert Image.open(folder / "model.webp").size == (512, 512)
+    assert (folder / "model.zip").read_bytes().startswith(b"PK")
+
+
+def test_a_job_from_python(server, folder):
+    answer = run([sys.executable, "-c", snippet("docs/usage.md / Jobs / 2", server)], folder)
+    assert "running export" in answer
+    assert "done None 100%" in answer
+    assert faces(folder / "model.glb") > 1000
+
+
+def test_the_command_line(server, folder):
+    lines = snippet("docs/usage.md / From the command line / 1").replace("http://gpu.example:8000", server.url)
+    shell(lines, folder)
+    for name in ("a", "b", "cup"):
+        assert faces(folder / "models" / f"{name}.glb") > 1000
+        assert Image.open(folder / "models" / f"{name}.webp").size == (512, 512)
+    assert faces(folder / "cup-small.glb") <= 5000
+    assert trimesh.load_mesh(folder / "cup.stl").extents.max() == pytest.approx(120, rel=0.01), "millimetres"
+    assert Image.open(folder / "mask.png").size == (600, 400)
+
+
+@needs_curl
+def test_keys(start_server, folder):
+    setting_up, *calls = snippet("docs/settings.md / Keys / 1").splitlines()
+    shell(setting_up, folder)
+    guarded = start_server(api_keys_file=folder / "keys")
+    guarded.wait_until(200)
+    shell("\n".join(calls).replace(SERVICE, guarded.url), folder)
+    assert faces(folder / "model.glb") > 1000
+    client = snippet("docs/settings.md / Keys / 2", guarded)
+    program = (
+        f"from pathlib import Path\nimport bentoml\n{client}print(client.inference(image=Path('photo.jpg')).suffix)"
+    )
+    assert run([sys.executable, "-c", program], folder).strip() == ".glb"
+
+
+PROGRAM = """
+import asyncio
+from pathlib import Path
+from service import Sam3D
+
+async def main():
+{body}
+    print(path.suffix)
+    service.stop()
+
+asyncio.run(main())
+"""
+
+
+def test_the_service_in_a_program_of_ones_own(folder):
+    lines = snippet("docs/usage.md / In your own program / 1")
+    program = PROGRAM.format(body="\n".join(f"    {line}" for line in lines.splitlines()))
+    own = {"PYTHONPATH": str(PROJECT), "SAM3D_WORK_DIR": str(folder / "w"), "SAM3D_OUTPUT_DIR": str(folder / "o")}
+    answer = run([sys.executable, "-c", program], folder, BENTOML_DO_NOT_TRACK="True", **own)
+    assert answer.strip() == ".glb"
