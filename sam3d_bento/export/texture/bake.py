@@ -39,7 +39,7 @@ def bake(
     corners_of = np.concatenate([positions, normals], axis=1)
 
     def batches() -> Iterator[raster.Texels]:
-        for texels in chain(raster.inside(uv, faces, size), raster.around(uv, faces, size, painted)):
+        for texels in chain(raster.rasterize(uv, faces, size), raster.rasterize_borders(uv, faces, size, painted)):
             painted[texels.index] = True  # before the texels around begin, which want to know
             yield texels
 

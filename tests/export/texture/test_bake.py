@@ -8,7 +8,7 @@ from sam3d_bento.export.mesh.simplify import simplify
 from sam3d_bento.export.mesh.surface import Surface, face_areas, vertex_normals
 from sam3d_bento.export.texture.bake import bake
 from sam3d_bento.export.texture.colour_source import choose_source
-from sam3d_bento.export.uv.unwrap import Unwrapped, unwrap
+from sam3d_bento.export.uv.unwrap import UnwrappedMesh, unwrap
 from sam3d_bento.progress import OnProgress, silent
 from sam3d_bento.reconstruction import Reconstruction
 from tests.support.export_meshes import Floats, Mesh, blob, colour_at, painted, sampled, sphere
@@ -21,7 +21,7 @@ class Baked:
 
     def __init__(self, dense: Surface, target_faces: int) -> None:
         vertices, faces = simplify(dense.vertices, dense.faces, target_faces)
-        self.unwrapped: Unwrapped = unwrap(vertices, faces, SIZE)
+        self.unwrapped: UnwrappedMesh = unwrap(vertices, faces, SIZE)
         self.positions = vertices[self.unwrapped.vertex_map]
         self.normals = vertex_normals(vertices, faces)[self.unwrapped.vertex_map]
         self.dense = dense
