@@ -38,7 +38,7 @@ class Texels:
 
 
 def rasterize(uv: Float32, faces: Int32, size: int) -> Iterator[Texels]:
-    """Yield, in batches, the texels whose centre lies in a face.
+    """Yield batches of the texels whose centre lies in a face.
 
     A texel comes several times where faces meet or overlap. uv (V, 2) float32, faces (F, 3) int32; size of the texture
     in texels.
@@ -74,7 +74,7 @@ def rasterize_at(index: Indices, corners: Floats, columns: int) -> Texels:
 
 
 def rasterize_borders(uv: Float32, faces: Int32, size: int, covered: Bool) -> Iterator[Texels]:
-    """Yield, in batches, the texels close to a chart's border that no face covers, with the nearest point of a border.
+    """Yield batches of the uncovered texels close to a chart's border, with the nearest point of a border.
 
     covered (size * size,) bool: the texels that faces cover. With the texels found here, a chart thinner than a texel
     is painted too, and sampling along a seam reads nothing of another chart.
@@ -120,7 +120,7 @@ def _find_centres(low: Floats, high: Floats, size: int) -> tuple[Indices, Indice
 
 
 def _find_columns(left: Floats, right: Floats, size: int) -> Iterator[tuple[Indices, Indices]]:
-    """Yield, in batches, (number of the span, column) of the texels whose centre is between its left and right."""
+    """Yield batches of (number of the span, column), for the texels whose centre is between its left and right."""
     first, stop = _find_centres(left, right, size)
     batch = np.cumsum(np.maximum(stop - first, 0)) // BATCH_TEXELS
     for begin, end in _find_runs(batch):
@@ -204,7 +204,7 @@ def _find_border_edges(faces: Int32) -> tuple[Indices, Indices]:
 
 
 def _find_near_texels(start: Floats, end: Floats, size: int) -> Iterator[tuple[Indices, Indices, Indices, Indices]]:
-    """Yield, in batches, (edge, texel index, column, row) of all texels near an edge.
+    """Yield batches of (edge, texel index, column, row), for all texels near an edge.
 
     These are at least those within BORDER_REACH_TEXELS of the edge.
     """

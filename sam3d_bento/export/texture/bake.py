@@ -38,18 +38,20 @@ def bake(
     painted = np.zeros(size * size, dtype=bool)
     attributes = np.concatenate([positions, normals], axis=1)
 
-    def batches() -> Iterator[raster.Texels]:
+    def rasterize() -> Iterator[raster.Texels]:
+        """Yield batches of all texels to paint, and note them in `painted`."""
         for texels in chain(raster.rasterize(uv, faces, size), raster.rasterize_borders(uv, faces, size, painted)):
             painted[texels.index] = True  # complete before `rasterize_borders` begins, which reads it
             yield texels
 
     def look_up(texels: raster.Texels) -> tuple[Indices, UInt8]:
+        """Return the indices and the colours (N, 3) of a batch of texels."""
         places = mix(texels.weights, attributes, faces.take(texels.faces, axis=0))
         found = source.colours(np.ascontiguousarray(places[:, :3]), unit(places[:, 3:]))
         return texels.index, np.rint(found).astype(np.uint8)
 
     done = 0
-    for index, colours in in_order(look_up, batches()):
+    for index, colours in in_order(look_up, rasterize()):
         image[index] = colours  # in the order of the batches: where faces meet, a texel comes several times
         done += len(index)
         on_progress(min(done / painted.size, 1.0))

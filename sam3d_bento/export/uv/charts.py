@@ -93,9 +93,9 @@ def _straighten_borders(labels: Indices, edges: Adjacency, normals: Floats, area
             best, chart = np.where(better, score, best), np.where(better, candidate, chart)
         labels[face] = chart
         moved = chart != old
-        gone, come, what = old.compress(moved), chart.compress(moved), weighted.take(face.compress(moved), axis=1)
-        for total, part in zip(sums, what, strict=True):
-            total += np.bincount(come, part, minlength=len(total)) - np.bincount(gone, part, minlength=len(total))
+        left, joined, normal = old.compress(moved), chart.compress(moved), weighted.take(face.compress(moved), axis=1)
+        for total, part in zip(sums, normal, strict=True):
+            total += np.bincount(joined, part, minlength=len(total)) - np.bincount(left, part, minlength=len(total))
     return labels
 
 

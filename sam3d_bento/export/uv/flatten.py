@@ -123,6 +123,7 @@ def _fit_boxes(x: Floats, y: Floats, chart: Indices, count: int) -> tuple[Floats
     starts = np.searchsorted(chart, np.arange(count))
 
     def measure(angles: Floats | float) -> tuple[Floats, Floats]:
+        """Return the lower left corners (2, C) and the sizes (2, C) of the boxes of charts turned by `angles`."""
         cosine, sine = np.cos(angles), np.sin(angles)
         if isinstance(angles, np.ndarray):
             cosine, sine = cosine.take(chart), sine.take(chart)
@@ -133,6 +134,7 @@ def _fit_boxes(x: Floats, y: Floats, chart: Indices, count: int) -> tuple[Floats
     smallest, best = np.full(count, np.inf), np.zeros(count)
 
     def try_angles(angles: Floats | float) -> None:
+        """Keep the angles at which the boxes are smaller than before."""
         area = measure(angles)[1].prod(axis=0)
         better = area < smallest * (1 - 1e-9)
         smallest[better] = area[better]

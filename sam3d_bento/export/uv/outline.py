@@ -1,15 +1,12 @@
 """Draw the outlines of many flat charts at once, each in a separate window on a grid of square cells.
 
 A cell in column x and row y of its window has its centre at (x + 0.5, y + 0.5). The windows lie one after the other in
-one array, row by row:
+one array, row by row. Here are the indices of the cells of two windows:
 
-    window of chart 0   window of chart 1
-      row 1  4 5 6 7      row 2  12 13
-      row 0  0 1 2 3      row 1  10 11
-                          row 0   8  9
-
-A cell in column x and row y of its window has its centre at (x + 0.5, y + 0.5). The windows lie one after the other in
-one array, row by row:
+    window of chart 0      window of chart 1
+                           row 2  12 13
+    row 1  4 5 6 7         row 1  10 11
+    row 0  0 1 2 3         row 0   8  9
 
 Only the outline of a chart is used, never its inner edges: what the faces cover follows from the outline.
 """

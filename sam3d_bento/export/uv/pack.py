@@ -2,17 +2,17 @@
 
 The page is a grid of cells. A chart takes every cell that is read for some point of it, and no cell is taken twice. So
 no sample of a chart reads another chart, as long as a texel is at most a cell. Charts are placed one by one, the
-largest first, in the lowest row that has room. The smallest of very many charts are placed on shelves:
+largest first, in the lowest row that has room. The smallest of very many charts are placed on shelves above the others:
 
-    +---+--+--+-+                  shelf 1: as high as its highest box
-    |   |  |  +-+-+--+-----
-    +---+--+-++-+-+--+-+---        shelf 0
-    | large charts, each in the lowest place where its cells are free |
-    +------------------------------------------------------------------
-
-The page is a grid of cells. A chart takes every cell that is read for some point of it, and no cell is taken twice. So
-no sample of a chart reads another chart, as long as a texel is at most a cell. Charts are placed one by one, the
-largest first, in the lowest row that has room. The smallest of very many charts are placed on shelves:
+    +---------------------------------+
+    | +---+ +---+ +--+                |
+    | |   | |   | +--+                |  shelf 1
+    | +----+ +---+ +---+ +--+ +--+ +-+|
+    | |    | |   | |   | |  | +--+ +-+|  shelf 0: as high as its highest box
+    |---------------------------------|
+    |    the largest charts, each     |
+    |    in the lowest free place     |
+    +---------------------------------+
 """
 
 from __future__ import annotations

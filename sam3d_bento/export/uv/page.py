@@ -31,6 +31,18 @@ class Orientation(NamedTuple):
     lengths: list[int]
 
 
+class _Candidate(NamedTuple):
+    """Place for a chart. The least one, compared field by field, is the best.
+
+    top: the row above the box. y, x: the corner of the box. turns: the orientation.
+    """
+
+    top: int
+    y: int
+    x: int
+    turns: int
+
+
 class Page:
     """Cells taken so far. Bit y * columns + x is the cell in column x of row y, counted from the bottom."""
 
@@ -38,34 +50,33 @@ class Page:
         self.columns = columns
         self.height = 0  # rows up to the highest cell taken
         self._taken = 0
-        self._first_rows: dict[tuple[int, int], int] = {}  # by size of box: no box of this size fits below this row
+        self._first_rows: dict[tuple[int, int], int] = {}  # by size of box: below this row, one has found no room
         self._start_masks: dict[int, int] = {}  # by width of box: see `_start_columns`
 
     def add(self, orientations: list[Orientation]) -> tuple[int, tuple[int, int]]:
         """Place a chart in the orientation whose top is lowest; return its quarter turns, and (x, y) of its box."""
-        size = orientations[0][1:3]
+        size = orientations[0].width, orientations[0].height
         first_row = self._first_rows.get(size, 0)
         bands: dict[int, _Band] = {}
-        best: tuple[int, int, int, int] | None = None
+        best: _Candidate | None = None
         lowest = []
         for orientation in orientations:
             # From this row on, the chart would reach higher than in the best orientation so far.
-            end_row = best and best[0] - orientation.height + 1
+            end_row = best and best.top - orientation.height + 1
             place = self._find_lowest_place(orientation, first_row, end_row, max(size), bands)
             lowest.append(place[0] if place else max(first_row, end_row or 0))
             if place:
-                found = (place[0] + orientation.height, *place, orientation.turns)
+                found = _Candidate(place[0] + orientation.height, *place, orientation.turns)
                 best = min(found, best or found)
         assert best
-        top, y, x, turns = best
         self._first_rows[size] = min(lowest)
-        self.height = max(self.height, top)
-        chosen = next(orientation for orientation in orientations if orientation.turns == turns)
+        self.height = max(self.height, best.top)
+        chosen = next(orientation for orientation in orientations if orientation.turns == best.turns)
         chart = 0
         for first, length in zip(chosen.firsts, chosen.lengths, strict=True):
             chart |= ((1 << length) - 1) << first
-        self._taken |= chart << (y * self.columns + x)
-        return turns, (x, y)
+        self._taken |= chart << (best.y * self.columns + best.x)
+        return best.turns, (best.x, best.y)
 
     def _find_lowest_place(
         self, orientation: Orientation, first_row: int, end_row: int | None, box_rows: int, bands: dict[int, _Band]
