@@ -39,7 +39,7 @@ def stable_order(keys: Indices | Int32) -> Indices:
     return packed
 
 
-def mark_group_starts(ordered: Indices | Int32) -> Bool:
+def leads(ordered: Indices | Int32) -> Bool:
     """Return (N,) bool: which of the sorted keys (N,) differ from the one before, and so begin a group."""
     begins = np.ones(len(ordered), dtype=bool)
     np.not_equal(ordered[1:], ordered[:-1], out=begins[1:])
@@ -53,7 +53,7 @@ def distinct(keys: Indices | Int32) -> tuple[Indices, Indices]:
     distinct key that each key equals.
     """
     ordered = stable_order(keys)
-    leading = mark_group_starts(keys.take(ordered))
+    leading = leads(keys.take(ordered))
     which = np.empty(len(keys), dtype=np.intp)
     which[ordered] = np.cumsum(leading) - 1
     return ordered[leading], which

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sam3d_bento.arrays import Int32
-from sam3d_bento.export.grouping import added_up, distinct, expand_ranges, first_equal, mark_group_starts, stable_order
+from sam3d_bento.export.grouping import added_up, distinct, expand_ranges, first_equal, leads, stable_order
 
 KEYS = {
     "many equal": np.random.default_rng(0).integers(-5, 5, 3000),
@@ -31,8 +31,8 @@ def test_distinct_keys_are_found_at_their_first_occurrence(keys: Int32) -> None:
 
 
 def test_a_group_starts_where_a_key_differs_from_the_one_before() -> None:
-    assert mark_group_starts(np.array([2, 2, 3, 5, 5, 5])).tolist() == [True, False, True, True, False, False]
-    assert mark_group_starts(np.zeros(0, np.int64)).tolist() == []
+    assert leads(np.array([2, 2, 3, 5, 5, 5])).tolist() == [True, False, True, True, False, False]
+    assert leads(np.zeros(0, np.int64)).tolist() == []
 
 
 def reference(rows: Int32) -> list[int]:

@@ -29,8 +29,8 @@ def fill(image: UInt8, painted: Bool) -> UInt8:
     known = painted
     finer = []
     for _ in range(MAX_MIP_LEVEL):
-        count = _sum_squares(known[..., None].astype(np.float32))
-        colours, known = _sum_squares(colours) / np.maximum(count, 1), count[..., 0] > 0
+        count = _sum_blocks(known[..., None].astype(np.float32))
+        colours, known = _sum_blocks(colours) / np.maximum(count, 1), count[..., 0] > 0
         finer.append((colours, known))
     colours, known = finer.pop()
     rows, columns = distance_transform_edt(~known, return_distances=False, return_indices=True)
@@ -55,8 +55,8 @@ def _upsample(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values.repeat(2, axis=1).repeat(2, axis=0)
 
 
-def _sum_squares(values: Floats) -> Floats:
-    """Sum (S, S, K) over squares of 2 x 2: (S / 2, S / 2, K)."""
+def _sum_blocks(values: Floats) -> Floats:
+    """Sum (S, S, K) over blocks of 2 x 2: (S / 2, S / 2, K)."""
     rows = values[0::2] + values[1::2]
     sums: Floats = rows[:, 0::2] + rows[:, 1::2]
     return sums

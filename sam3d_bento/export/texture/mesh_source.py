@@ -18,8 +18,8 @@ from sam3d_bento.export.rays import NOWHERE, Hits
 REACH = 0.02
 
 # Half the length of the short ray that is cast first, above and below a point, as a share of the extent: a quarter of
-# SAM 3D's voxels. The surface mostly is this close. Two sheets that look the same way are not, so that none of them
-# hides the other from a ray from above.
+# SAM 3D's voxels. The surface mostly is this close. Two sheets that look the same way are farther apart, so that
+# neither hides the other from a ray from above.
 CLOSE_REACH = 1e-3
 
 # Rays start this share of the extent behind their point, so that they do not miss a surface that passes through it.
@@ -57,8 +57,8 @@ class MeshSource:
     def look_up_nearest(self, points: Float32) -> tuple[Float32, Float32, Float32]:
         """Look up the surface at about the nearest place to each point (N, 3).
 
-        Returns its colour (N, 3) sRGB 0..255, its unit normal (N, 3) and its distance (N,). The distance is REACH in
-        scene units where no surface is nearer.
+        Returns its colour (N, 3) sRGB 0..255, its unit normal (N, 3) and its distance (N,). The distance is REACH
+        times the extent where no surface is nearer.
         """
         hits = self._hit_nearest(points, NEIGHBOUR_DIRECTIONS)
         normals = unit(area_vectors(self._surface.vertices, self._surface.faces[hits.face]))

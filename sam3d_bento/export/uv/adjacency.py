@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sam3d_bento.arrays import Bool, Float32, Floats, Indices, Int32
-from sam3d_bento.export.grouping import mark_group_starts, stable_order
+from sam3d_bento.export.grouping import leads, stable_order
 from sam3d_bento.export.mesh.components import components
 from sam3d_bento.export.mesh.surface import area_vectors, unit
 
@@ -72,7 +72,7 @@ def build_adjacency(vertices: Float32, faces: Int32) -> Adjacency:
     end = faces.take([1, 2, 0], axis=1).ravel().astype(np.int64)
     edge = np.minimum(start, end) * len(vertices) + np.maximum(start, end)
     ordered = stable_order(edge)
-    lead = np.flatnonzero(mark_group_starts(edge.take(ordered)))
+    lead = np.flatnonzero(leads(edge.take(ordered)))
     uses = np.diff(lead, append=len(ordered))
     pair, four = lead[uses == 2], ordered[lead[uses == 4][:, None] + np.arange(4)]
     one, other = np.concatenate(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sam3d_bento.arrays import Bool, Floats, Indices
-from sam3d_bento.export.grouping import mark_group_starts, stable_order
+from sam3d_bento.export.grouping import leads, stable_order
 
 
 @dataclass
@@ -95,7 +95,7 @@ class ClusterGraph:
         low, high = np.minimum(first, second), np.maximum(first, second)
         key = low * count + high
         ordered = stable_order(key)
-        lead = np.flatnonzero(mark_group_starts(key.take(ordered)))
+        lead = np.flatnonzero(leads(key.take(ordered)))
         leading = ordered.take(lead)
         self.first, self.second = low.take(leading), high.take(leading)
         chosen = np.flatnonzero(between).take(ordered)

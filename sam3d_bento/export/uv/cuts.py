@@ -6,7 +6,7 @@ import numpy as np
 
 from sam3d_bento.arrays import Bool, Floats, Indices
 from sam3d_bento.export import raster
-from sam3d_bento.export.grouping import expand_ranges, mark_group_starts
+from sam3d_bento.export.grouping import expand_ranges, leads
 from sam3d_bento.export.raster import Texels
 from sam3d_bento.export.uv.flatten import FlatCharts
 from sam3d_bento.export.uv.outline import Windows, find_layered_cells
@@ -86,7 +86,7 @@ def _split_layers(texels: Texels, heights: Floats, labels: Indices) -> tuple[Boo
     """
     height = np.einsum("ij,ij->i", texels.weights, heights.take(texels.faces, axis=0))
     order = np.lexsort((height, texels.index))
-    face, lead = texels.faces.take(order), np.flatnonzero(mark_group_starts(texels.index.take(order)))
+    face, lead = texels.faces.take(order), np.flatnonzero(leads(texels.index.take(order)))
     layers = np.diff(lead, append=len(face))
     chart = labels.take(face.take(lead))
     most = np.zeros(int(labels.max()) + 1, dtype=np.intp)

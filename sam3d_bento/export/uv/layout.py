@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sam3d_bento.arrays import Float32, Floats, Int32
-from sam3d_bento.export.grouping import mark_group_starts, stable_order
+from sam3d_bento.export.grouping import leads, stable_order
 from sam3d_bento.export.uv.outline import Outline, Windows, find_layered_cells
 
 # Height in texels by which a needle may be mirrored without being a fault: rounding coordinates to float32 can do so.
@@ -65,7 +65,7 @@ def _find_unbalanced_edges(faces: Int32) -> tuple[Int32, Int32]:
     start, end = faces.ravel(), faces.take([1, 2, 0], axis=1).ravel()
     key = np.minimum(start, end).astype(np.int64) * (int(faces.max()) + 1) + np.maximum(start, end)
     ordered = stable_order(key)
-    begins = np.flatnonzero(mark_group_starts(key.take(ordered)))
+    begins = np.flatnonzero(leads(key.take(ordered)))
     balance = np.add.reduceat(np.where(start < end, 1, -1).take(ordered), begins)
     odd = ordered.compress(np.repeat(balance != 0, np.diff(begins, append=len(key))))
     return start.take(odd), end.take(odd)

@@ -291,8 +291,8 @@ def _find_ends(
 
     The body ends flat with the largest of the circles that touch the end of the silhouette. What lies beyond is hidden
     behind that circle (or below it), and smaller circles there would only make the body pointed. A body that widens
-    from its foot hides the arc of its base; its foot is assumed to be FOOT_RADIUS_SHARE as wide as that circle. A body
-    without a rim, such as a ball, goes on to the last circle above.
+    from its foot hides the arc of its base. Its foot is taken to be the lowest circle at least FOOT_RADIUS_SHARE as
+    wide as that one. A body without a rim, such as a ball, goes on to the last circle above.
     """
     bottom, top = _find_apex(view, view.lowest), _find_apex(view, view.highest)
     _, y = _project_circles(heights, radii, np.full(len(heights), elevation), np.array([0, np.pi]))
