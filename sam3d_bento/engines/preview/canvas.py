@@ -83,7 +83,7 @@ def _choose_cell(pixels: Bool) -> float:
 def _compute_signed_distance(coverage: Float32) -> Float32:
     """Compute the signed distance (R, C) in cells from the share 0..1 of each cell that the object covers (R, C).
 
-    It is exact to a fraction of a cell, because steps of whole cells would show in the finished model. The distance to
+    It is exact to a fraction of a cell, because steps of whole cells would show in the finished mesh. The distance to
     the nearest cell across the rim is known, and that cell's blurred coverage gives its distance to the rim (the idea
     of Gustavson, Strand: Anti-aliased Euclidean distance transform, Pattern Recognition Letters 32, 2011).
     """

@@ -14,7 +14,7 @@ from sam3d_bento.arrays import Float32, Int32
 from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.canvas import Canvas
 
-DEPTH_BY_WIDTH = 1.2  # depth of a ball by its width: the best of a sweep over textured models with known shape
+DEPTH_BY_WIDTH = 1.2  # depth of a ball by its width: the best of a sweep over textured meshes of known shape
 
 # Cells between the levels of the volume. Heights stay exact, so few levels save faces and time.
 LEVEL_STEP_CELLS = 4.0

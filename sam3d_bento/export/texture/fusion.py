@@ -34,7 +34,7 @@ class Fusion:
         fair = (distances < splats.spacing) & (others.trust > 0.5)
         own = splats.given[which].astype(np.float32)
 
-        def mean_square(values: Float32) -> float:
+        def compute_mean_square(values: Float32) -> float:
             """Return the mean squared difference from the splats' own colours."""
             return float(np.square(own - values)[fair].mean()) if fair.any() else np.inf
 
@@ -42,8 +42,8 @@ class Fusion:
         self.mesh_error = 0.0
         if fair.any():
             share = float((1 / others.count[fair]).mean())
-            self.splat_noise = mean_square(others.colours) / (1 + share)
-            self.mesh_error = max(mean_square(colours) - self.splat_noise, 0.0)
+            self.splat_noise = compute_mean_square(others.colours) / (1 + share)
+            self.mesh_error = max(compute_mean_square(colours) - self.splat_noise, 0.0)
 
     @property
     def worthwhile(self) -> bool:

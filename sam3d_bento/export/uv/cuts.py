@@ -66,7 +66,7 @@ def find_overlaps(flat: FlatCharts, labels: Indices, scale: float, shift: Floats
     texels = raster.rasterize_at((bottoms.take(chart) + row) * columns + column, corners, columns)
 
     below, above = _split_layers(texels, flat.heights.take(face, axis=0), own)
-    areas = _signed_areas(corners)
+    areas = _compute_signed_areas(corners)
     least = [np.bincount(own, areas * half) for half in (below, above)]
     result[face] = np.where((least[0] <= least[1]).take(own), below, above)
     return result
@@ -107,7 +107,7 @@ def _split_layers(texels: Texels, heights: Floats, labels: Indices) -> tuple[Boo
     return np.where(decides, below, hits[0] > 0), np.where(decides, above, hits[1] > 0)
 
 
-def _signed_areas(corners: Floats) -> Floats:
+def _compute_signed_areas(corners: Floats) -> Floats:
     """Compute the signed areas (F,) of triangles (F, 3, 2); positive where counter-clockwise, y up."""
     one, other = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     areas: Floats = (one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0]) / 2

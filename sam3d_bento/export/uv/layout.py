@@ -30,7 +30,7 @@ class UnwrappedMesh:
 
 def measure_texel_use(unwrapped: UnwrappedMesh) -> float:
     """Measure the share of the texture that the faces cover, 0 to 1."""
-    return float(np.abs(_signed_areas(unwrapped.uv[unwrapped.faces].astype(np.float64))).sum())
+    return float(np.abs(_compute_signed_areas(unwrapped.uv[unwrapped.faces].astype(np.float64))).sum())
 
 
 def find_fault(unwrapped: UnwrappedMesh, texture_size: int) -> str | None:
@@ -47,7 +47,7 @@ def find_fault(unwrapped: UnwrappedMesh, texture_size: int) -> str | None:
     corners = places.take(unwrapped.faces, axis=0)
     edges = corners.take([1, 2, 0], axis=1) - corners
     longest = np.sqrt(np.einsum("fkj,fkj->fk", edges, edges).max(axis=1))
-    if (_signed_areas(corners) < -ROUNDING_TEXELS * longest).any():
+    if (_compute_signed_areas(corners) < -ROUNDING_TEXELS * longest).any():
         return "mirrored faces"
     start, end = _find_unbalanced_edges(unwrapped.faces)
     page = Windows(np.array([texture_size + 1]), np.array([texture_size]))
@@ -71,7 +71,7 @@ def _find_unbalanced_edges(faces: Int32) -> tuple[Int32, Int32]:
     return start.take(odd), end.take(odd)
 
 
-def _signed_areas(corners: Floats) -> Floats:
+def _compute_signed_areas(corners: Floats) -> Floats:
     """Compute the signed areas (F,) of triangles (F, 3, 2); negative where clockwise, x right and y up."""
     one, other = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     areas: Floats = (one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0]) / 2

@@ -1,4 +1,4 @@
-"""Move a fitted model in the picture until its outline lies on the photo's silhouette.
+"""Move a fitted mesh in the picture until its outline lies on the photo's silhouette.
 
 A fitted primitive misses the silhouette by a few pixels here and there, and each of them shows the wrong colour from
 the front. The move acts in the picture, so points on one line of sight stay on one line, and the mesh stays closed.
@@ -30,7 +30,7 @@ FADE_GAPS = 4.0
 # than 1, so that nothing folds there.
 MIN_SMOOTHING_MOVES = 0.6
 
-OUTERMOST_CELLS = 2.0  # depth inside the model's picture up to which a contour belongs to its outline
+OUTERMOST_CELLS = 2.0  # depth inside the mesh's picture up to which a contour belongs to its outline
 
 
 class Pass(NamedTuple):
@@ -44,7 +44,7 @@ class Pass(NamedTuple):
     smoothing: float
 
 
-# The first passes bring the outline near, without carving the mask's roughness into the model. In the last passes the
+# The first passes bring the outline near, without carving the mask's roughness into the mesh. In the last passes the
 # rim attracts the outline too, which brings corners to the silhouette.
 PASSES = (*[Pass(max_move=np.inf, smoothing=1.5)] * 3, *[Pass(max_move=2.0, smoothing=RIM_BLUR_CELLS)] * 3)
 

@@ -1,4 +1,4 @@
-"""Use the photo as a texture for a fitted model: only the object's own colours, also beyond its rim."""
+"""Use the photo as a texture for a fitted mesh: only the object's own colours, also beyond its rim."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Texture:
             sharp[:, :, channel] -= SHARPENING * ndimage.laplace(sharp[:, :, channel])
         return cls(canvas, sharp, blurred)
 
-    def colours(self, vertices: Floats, shown: Floats, fade: Floats, seen: Bool, camera: Camera) -> UInt8:
+    def colour_vertices(self, vertices: Floats, shown: Floats, fade: Floats, seen: Bool, camera: Camera) -> UInt8:
         """Return the colours (V, 3) uint8 sRGB of vertices (V, 3) of the camera frame.
 
         shown: (V, 3), where the photo shows the colour of the vertex.

@@ -1,4 +1,4 @@
-"""Find the part of a model that the camera sees: it gets the photo's colours, and only the rest is guessed."""
+"""Find the part of a mesh that the camera sees: it gets the photo's colours, and only the rest is guessed."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def build_box(cuboid: Cuboid, texture: Texture) -> PosedMesh:
     registration = Registration.fit(vertices, faces, texture.canvas, cuboid.camera)
     placed = registration.apply(vertices)
     visible = find_visible_vertices(placed, faces, texture.canvas, cuboid.camera)
-    colours = texture.colours(placed, registration.apply(shown), np.zeros(len(shown)), visible, cuboid.camera)
+    colours = texture.colour_vertices(placed, registration.apply(shown), np.zeros(len(shown)), visible, cuboid.camera)
     return PosedMesh(placed, faces, colours, cuboid.upright, cuboid.camera)
 
 

@@ -177,7 +177,7 @@ def fit_cuboid(canvas: Canvas, camera: Camera, *, calibrated: bool) -> Cuboid:
         yaw=float(pose.yaw),
         pitch=float(pose.pitch),
         roll=float(pose.roll),
-        error=float(np.sqrt(_mean_square(best))),
+        error=float(np.sqrt(_compute_mean_square(best))),
         overlap=_measure_overlap(canvas.distance > 0, (corners - canvas.origin) / canvas.cell),
     )
 
@@ -191,13 +191,13 @@ def _minimize(fit: _Fit, size: float) -> OptimizeResult:
         start = Pose9(yaw, pitch, 0, size, size, size, 0, 0, 0)
         run = least_squares(fit.compute_residuals, start, bounds=(low, high), max_nfev=MAX_EVALUATIONS)
         best = run if best is None or run.cost < best.cost else best
-        if _mean_square(best) < PERFECT_ERROR**2:
+        if _compute_mean_square(best) < PERFECT_ERROR**2:
             break
     assert best is not None
     return best
 
 
-def _mean_square(run: OptimizeResult) -> float:
+def _compute_mean_square(run: OptimizeResult) -> float:
     """Return the mean square difference of the support functions."""
     return float(np.square(run.fun[: len(ANGLES)]).mean())
 

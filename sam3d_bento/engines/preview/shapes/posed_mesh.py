@@ -19,7 +19,7 @@ class PosedMesh:
     faces (F, 3) int32, counter-clockwise from outside.
     colours (V, 3) uint8 sRGB.
     axes: (3, 3), the object's right, up and front in the camera frame, as columns.
-    camera: the one through which the model looks like the photo.
+    camera: the one through which the mesh looks like the photo.
     """
 
     vertices: npt.NDArray[np.float64]

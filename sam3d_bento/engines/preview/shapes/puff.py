@@ -1,4 +1,4 @@
-"""Inflate any silhouette into a model that stands as the photo shows it."""
+"""Inflate any silhouette into a mesh that stands as the photo shows it."""
 
 from __future__ import annotations
 

@@ -76,7 +76,9 @@ def revolve(lathe: Lathe, texture: Texture, camera: Camera, silhouette: Canvas) 
     registration = Registration.fit(vertices, faces, silhouette, camera)
     placed = registration.apply(vertices)
     visible = find_visible_vertices(placed, faces, texture.canvas, camera)
-    colours = texture.colours(placed, registration.apply(shown[inner]), np.repeat(fade, count)[inner], visible, camera)
+    colours = texture.colour_vertices(
+        placed, registration.apply(shown[inner]), np.repeat(fade, count)[inner], visible, camera
+    )
     return PosedMesh(placed, faces, colours, lathe.axes, camera)
 
 

@@ -66,7 +66,7 @@ def turn_to_axis(canvas: Canvas, camera: Camera) -> TurnedView:
     middle = np.array([columns.min() + columns.max(), rows.min() + rows.max()]) / 2
     facing = look_at(camera.unproject(middle * canvas.cell + canvas.origin))
 
-    def asymmetry(roll: float) -> float:
+    def measure_asymmetry(roll: float) -> float:
         """Measure the asymmetry of the silhouette turned by that many degrees."""
         _, across, distance = _resample(canvas, camera, _roll(facing, roll), SEARCH_ROWS)
         left, right = _find_widest_runs(distance, across)
@@ -75,9 +75,9 @@ def turn_to_axis(canvas: Canvas, camera: Camera) -> TurnedView:
         area = np.count_nonzero(distance > 0) * (across[1] - across[0])
         return float(1 - core / area + UPRIGHT_PREFERENCE * abs(roll))
 
-    roll = float(min(range(-MAX_ROLL_DEGREES, MAX_ROLL_DEGREES + 1, 2), key=asymmetry))
+    roll = float(min(range(-MAX_ROLL_DEGREES, MAX_ROLL_DEGREES + 1, 2), key=measure_asymmetry))
     for step in (1.0, 0.5, 0.25):
-        roll = min((roll, roll - step, roll + step), key=asymmetry)
+        roll = min((roll, roll - step, roll + step), key=measure_asymmetry)
     return _build_turned_view(canvas, camera, _roll(facing, roll), roll)
 
 

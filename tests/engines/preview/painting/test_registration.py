@@ -86,7 +86,7 @@ def test_the_mesh_does_not_fold(
     assert (np.sign(one) == np.sign(other))[~steep].all()
 
 
-def test_a_model_far_from_the_silhouette_is_not_moved(camera: Camera, disc: Disc, photographed: Photographed) -> None:
+def test_a_mesh_far_from_the_silhouette_is_not_moved(camera: Camera, disc: Disc, photographed: Photographed) -> None:
     canvas = cut_out(*photographed(disc(500, 120)))
     vertices = ball_seen(60, camera)
     np.testing.assert_allclose(

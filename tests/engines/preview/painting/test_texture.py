@@ -37,7 +37,7 @@ def test_a_hard_edge_stays_hard_between_the_cells(photographed: Photographed, ca
     places = np.stack([columns, np.full(len(columns), 250.2)], -1)
     points = camera.unproject(places)
     nothing = np.zeros(len(points))
-    seen = Texture.from_canvas(canvas).colours(points, points, nothing, nothing < 1, camera)[:, 0].astype(float)
+    seen = Texture.from_canvas(canvas).colour_vertices(points, points, nothing, nothing < 1, camera)[:, 0].astype(float)
     between = (seen[1:] + seen[:-1]) / 2
     assert between.std() > 0.93 * rgb[250, 150:350, 0].std()
 
@@ -49,9 +49,9 @@ def test_a_visible_vertex_gets_the_colour_of_its_place_in_the_photo(photographed
     canvas = cut_out(*photographed(pixels, rgb))
     texture = Texture.from_canvas(canvas)
     own, elsewhere = camera.unproject(np.array([[200.0, 250.0]] * 2)), camera.unproject(np.array([[300.0, 250.0]] * 2))
-    seen, hidden = texture.colours(own, elsewhere, np.array([0.0, 0.0]), np.array([True, False]), camera)[:, 0]
+    seen, hidden = texture.colour_vertices(own, elsewhere, np.array([0.0, 0.0]), np.array([True, False]), camera)[:, 0]
     assert int(seen) == pytest.approx(100, abs=1 + MAX_INWARD_CELLS * canvas.cell / 2)
     assert int(hidden) == pytest.approx(150, abs=1)
-    blurred, sharp = texture.colours(own, own, np.array([1.0, 1.0]), np.array([False, True]), camera)[:, 0]
+    blurred, sharp = texture.colour_vertices(own, own, np.array([1.0, 1.0]), np.array([False, True]), camera)[:, 0]
     assert int(sharp) == pytest.approx(100, abs=1)
     assert int(blurred) == pytest.approx(100, abs=1)

@@ -113,7 +113,7 @@ def test_the_focal_length_of_a_photo_is_used(photographed: Photographed, cube: B
     assert details["fov_degrees"] == pytest.approx(39.3, abs=0.1)
 
 
-def test_the_pose_places_the_model_over_the_silhouette(reconstruct: Reconstruct, mug: Bool, cube: Bool) -> None:
+def test_the_pose_places_the_mesh_over_the_silhouette(reconstruct: Reconstruct, mug: Bool, cube: Bool) -> None:
     from scipy.spatial.transform import Rotation
 
     for pixels in (mug, cube):
