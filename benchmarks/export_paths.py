@@ -21,7 +21,7 @@ import xatlas
 from sam3d_bento import export, malloc
 from sam3d_bento.export.mesh.clean import clean
 from sam3d_bento.export.mesh.surface import Surface
-from sam3d_bento.export.uv.unwrap import Unwrapped
+from sam3d_bento.export.uv.unwrap import UnwrappedMesh
 from sam3d_bento.options import Options
 from sam3d_bento.reconstruction import Reconstruction
 
@@ -87,7 +87,7 @@ class Clock:
         }
 
 
-def plain_xatlas(vertices: Any, faces: Any, texture_size: int) -> Unwrapped:
+def plain_xatlas(vertices: Any, faces: Any, texture_size: int) -> UnwrappedMesh:
     """xatlas with its defaults on the whole mesh; two texels of padding, as the atlas needs for any use."""
     atlas = xatlas.Atlas()
     atlas.add_mesh(vertices, faces.astype(np.uint32))
@@ -96,7 +96,7 @@ def plain_xatlas(vertices: Any, faces: Any, texture_size: int) -> Unwrapped:
     atlas.generate(xatlas.ChartOptions(), packing)
     vertex_map, corners, uv = atlas[0]
     uv = uv * np.array([atlas.width, atlas.height]) / max(atlas.width, atlas.height)
-    return Unwrapped(vertex_map.astype(np.int32), corners.astype(np.int32), uv.clip(0, 1).astype(np.float32))
+    return UnwrappedMesh(vertex_map.astype(np.int32), corners.astype(np.int32), uv.clip(0, 1).astype(np.float32))
 
 
 def default_quadric(dense: Surface, target_faces: int, on_progress: Any) -> Any:

@@ -194,7 +194,7 @@ def sky(normals: Array) -> Array:
 
 
 def guesses(shot: Shot, engine: PreviewEngine) -> dict[str, Guess]:
-    camera = Camera.of(shot.photo)
+    camera = Camera.from_photo(shot.photo)
     canvas = cut_out(shot.photo, shot.mask)
     made = {}
     for name, method in (("slab", slab), ("poisson", poisson)):

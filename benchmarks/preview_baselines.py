@@ -14,7 +14,7 @@ from scipy.sparse.linalg import spsolve
 from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.canvas import Canvas
 from sam3d_bento.engines.preview.painting.colour import paint
-from sam3d_bento.engines.preview.surface import THICKNESS, closed_surface, undo_perspective
+from sam3d_bento.engines.preview.surface import DEPTH_BY_WIDTH, build_closed_surface, undo_perspective
 
 Array = npt.NDArray[Any]
 
@@ -63,7 +63,7 @@ def poisson(canvas: Canvas, camera: Camera) -> Baseline:
 
 def _mesh(square: Array, canvas: Canvas, camera: Camera) -> Baseline:
     field = square.astype(np.float32)
-    drawn, faces = closed_surface(field)
+    drawn, faces = build_closed_surface(field)
     colours = paint(canvas, field, drawn)
-    drawn[:, 2] /= THICKNESS
+    drawn[:, 2] /= DEPTH_BY_WIDTH
     return Baseline(undo_perspective(drawn, canvas, camera), faces, colours)

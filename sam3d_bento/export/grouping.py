@@ -1,8 +1,9 @@
-"""Group, sort and add up rows of integers, faster than numpy's own ways where the exporter needs it.
+"""Group, sort and sum rows of integers, faster than numpy does where the exporter needs it.
 
-`stable_order`: numpy sorts 64-bit integers with vector instructions, but only if nothing has to come along; here the
-index of each travels in its own low bits, which is three to six times as fast as `argsort`. `added_up`: a sum over
-groups as a product with a sparse matrix takes a quarter of the time of a `bincount` for each corner and column.
+`stable_order`: numpy sorts 64-bit integers with vector instructions, but only when nothing else moves with them. Here
+the index of each integer is packed into its low bits, which is three to six times as fast as `argsort`. `added_up`: a
+sum over groups is a product with a sparse matrix, which takes a quarter of the time of one `bincount` for each corner
+and column.
 """
 
 from __future__ import annotations
@@ -15,18 +16,21 @@ from scipy.sparse import csr_array
 
 from sam3d_bento.arrays import Bool, Floats, Indices, Int32
 
-BITS = 63  # of an int64 that is not negative
+KEY_BITS = 63  # of an int64 that is not negative
 
-# An odd number with its bits spread evenly: 2**64 divided by the golden ratio (Knuth's multiplicative hashing).
-SPREAD = np.uint64(0x9E3779B97F4A7C15)
+# An odd number with evenly spread bits: 2**64 divided by the golden ratio (Knuth's multiplicative hashing).
+HASH_MULTIPLIER = 0x9E3779B97F4A7C15
 
 
 def stable_order(keys: Indices | Int32) -> Indices:
-    """(N,) what sorts the integers (N,), equal ones as they come: numpy.argsort(keys, kind="stable")."""
+    """Return the indices (N,) that sort the integers `keys` (N,); equal keys keep their order.
+
+    The result is that of numpy.argsort(keys, kind="stable").
+    """
     if not len(keys):
         return np.zeros(0, dtype=np.intp)
     lowest, index_bits = int(keys.min()), len(keys).bit_length()
-    if (int(keys.max()) - lowest) >> (BITS - index_bits):
+    if (int(keys.max()) - lowest) >> (KEY_BITS - index_bits):
         return np.argsort(keys, kind="stable")
     packed = (keys.astype(np.int64) - lowest) << index_bits
     packed |= np.arange(len(keys))
@@ -36,14 +40,18 @@ def stable_order(keys: Indices | Int32) -> Indices:
 
 
 def leads(ordered: Indices | Int32) -> Bool:
-    """(N,) which of the sorted keys (N,) are not equal to the one before."""
-    leads = np.ones(len(ordered), dtype=bool)
-    np.not_equal(ordered[1:], ordered[:-1], out=leads[1:])
-    return leads
+    """Return (N,) bool: which of the sorted keys (N,) differ from the one before, and so begin a group."""
+    begins = np.ones(len(ordered), dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=begins[1:])
+    return begins
 
 
 def distinct(keys: Indices | Int32) -> tuple[Indices, Indices]:
-    """For each different key of (N,), in order, the index where it is first; and (N,) which of those each key is."""
+    """Find the distinct keys of `keys` (N,).
+
+    Returns the index at which each distinct key first occurs, in the order of the keys, and (N,) the number of the
+    distinct key that each key equals.
+    """
     ordered = stable_order(keys)
     leading = leads(keys.take(ordered))
     which = np.empty(len(keys), dtype=np.intp)
@@ -51,8 +59,11 @@ def distinct(keys: Indices | Int32) -> tuple[Indices, Indices]:
     return ordered[leading], which
 
 
-def members(first: Indices, stop: Indices) -> tuple[Indices, Indices]:
-    """(which range, member) for every member of the ranges first..stop - 1, both (N,); a range may be empty."""
+def expand_ranges(first: Indices, stop: Indices) -> tuple[Indices, Indices]:
+    """List the members of the ranges first..stop - 1, both (N,); a range may be empty.
+
+    Returns the number of the range and the member, for every member of every range.
+    """
     lengths = np.maximum(stop - first, 0)
     which = np.repeat(np.arange(len(lengths)), lengths)
     offset = first - (np.cumsum(lengths) - lengths)
@@ -60,12 +71,13 @@ def members(first: Indices, stop: Indices) -> tuple[Indices, Indices]:
 
 
 def first_equal(rows: Int32) -> Indices:
-    """(N,) for each row of (N, K) the index of the first row equal to it: its own where there is none before.
+    """Return for each row of `rows` (N, K) the index (N,) of the first row equal to it: its own index where none
+    precedes it.
 
-    Rows whose hash no other row has are unique. Only the rest, mostly few, are sorted and compared.
+    A row whose hash no other row has is unique. Only the other rows, usually few, are sorted and compared.
     """
     first = np.arange(len(rows))
-    hashed = _hashed(rows)
+    hashed = _hash_rows(rows)
     ordered = np.sort(hashed)
     shared = ordered[1:][ordered[1:] == ordered[:-1]]
     if not len(shared):
@@ -73,26 +85,27 @@ def first_equal(rows: Int32) -> Indices:
     place = np.searchsorted(shared, hashed).clip(max=len(shared) - 1)
     alike = np.flatnonzero(shared[place] == hashed)
     order = alike[np.lexsort(rows[alike].T)]  # stable: equal rows stay in order
-    leads = np.ones(len(order), dtype=bool)
-    leads[1:] = (rows[order[1:]] != rows[order[:-1]]).any(axis=1)
-    first[order] = order[leads][np.cumsum(leads) - 1]
+    begins = np.ones(len(order), dtype=bool)
+    begins[1:] = (rows[order[1:]] != rows[order[:-1]]).any(axis=1)
+    first[order] = order[begins][np.cumsum(begins) - 1]
     return first
 
 
-def _hashed(rows: Int32) -> npt.NDArray[Any]:
-    """(N,) uint64: equal for equal rows, and hardly ever for others."""
+def _hash_rows(rows: Int32) -> npt.NDArray[Any]:
+    """Hash each row to uint64 (N,): equal rows get equal hashes, and other rows very rarely do."""
     mixed = np.zeros(len(rows), dtype=np.uint64)
     for column in rows.T:
         mixed ^= column.astype(np.uint32)
-        mixed *= SPREAD
+        mixed *= np.uint64(HASH_MULTIPLIER)
         mixed ^= mixed >> np.uint64(29)
     return mixed
 
 
 def added_up(groups: Int32 | Indices, values: npt.NDArray[Any], count: int) -> Floats:
-    """(count, K) float64: of each group, the sum of its rows of `values` (N, K).
+    """Sum the rows of `values` (N, K) by group; return (count, K) float64.
 
-    groups (N,) or (N, M): the group that each row is added to, or the M of them: the corners of a face, say.
+    groups (N,) or (N, M) int: the group, or the M groups, to which each row is added. M is 3 for the corners of a face,
+    say.
     """
     starts = np.arange(len(groups) + 1) * (groups.size // max(len(groups), 1))
     which = csr_array((np.ones(groups.size), groups.ravel(), starts), shape=(len(groups), count))

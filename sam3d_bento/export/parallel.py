@@ -1,4 +1,4 @@
-"""Pieces of work side by side. numpy, scipy and Embree let other threads run while they compute."""
+"""Run pieces of work side by side in threads. numpy, scipy and Embree release the GIL while they compute."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+# Processors that this process may use.
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-MOST_THREADS = 4  # more would mostly wait for memory, and hold more of it
+MAX_THREADS = 4  # more would mostly wait for memory, and hold more of it
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """The results of a function for each item, in the order of the items.
+    """Call a function for each item in threads; yield the results in the order of the items.
 
-    Items are taken only as threads become free, so that few of them and of their results are in memory at a time.
-    What the function raises is raised here; then, or when the caller has had enough, no further item is begun. One item
-    alone is worth no thread.
+    An item is taken only when a thread becomes free, so that few items and results are in memory at a time. An error
+    that the function raises is raised here. After that, or when the caller stops iterating, no further item is begun. A
+    single item is computed without a thread.
     """
     items = iter(items)
     begun = list(islice(items, 2))
     if len(begun) < 2:
         yield from map(function, begun)
         return
-    threads = min(CORES, MOST_THREADS)
+    threads = min(CORES, MAX_THREADS)
     running: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="export") as pool:
         try:

@@ -1,4 +1,4 @@
-"""Shapes and checks that the tests of the preview engine share."""
+"""Draw the shapes, and check the meshes, that the tests of the preview engine share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Reconstruct = Callable[..., Reconstruction]
 
 @pytest.fixture
 def disc() -> Callable[[int, float], Bool]:
-    """A centred disc: (edge of the square frame, radius), both in pixels."""
+    """Draw a centred disc: (edge of the square frame, radius), both in pixels."""
 
     def draw(edge: int, radius: float) -> Bool:
         row, column = np.ogrid[:edge, :edge]
@@ -35,7 +35,7 @@ def disc() -> Callable[[int, float], Bool]:
 
 @pytest.fixture
 def photographed() -> Callable[..., tuple[Photo, Mask]]:
-    """Photo and mask of the given pixels; grey where no picture is given."""
+    """Make a photo and a mask of the given pixels; the photo is grey where no picture is given."""
 
     def take(pixels: Bool, rgb: UInt8 | None = None) -> tuple[Photo, Mask]:
         rgb = np.full((*pixels.shape, 3), 128, np.uint8) if rgb is None else rgb
@@ -47,7 +47,7 @@ def photographed() -> Callable[..., tuple[Photo, Mask]]:
 
 @pytest.fixture
 def reconstruct(photographed: Callable[..., tuple[Photo, Mask]]) -> Reconstruct:
-    """The preview engine's result for the given pixels and picture."""
+    """Run the preview engine on the given pixels and picture."""
 
     def run(pixels: Bool, rgb: UInt8 | None = None, shape: str = "auto") -> Reconstruction:
         options = Options.model_validate({"shape": shape})
@@ -61,13 +61,13 @@ CAMERA = Camera(focal_length=700.0, width=500, height=500)
 
 @pytest.fixture
 def camera() -> Camera:
-    """The camera of `seen_circles` and `seen_box`: not the one that the engine assumes."""
+    """Return the camera of `seen_circles` and `seen_box`, which is not the one that the engine assumes."""
     return CAMERA
 
 
 @pytest.fixture
 def seen_circles() -> Callable[..., Bool]:
-    """Silhouette (500, 500) of a body of revolution that stands 4 units away, seen by `camera` from above.
+    """Draw the silhouette (500, 500) of a body of revolution that stands 4 units away, seen by `camera` from above.
 
     profile: (radius, height) pairs, rising; elevation and roll in degrees; shift: (x, y) of the body in units.
     """
@@ -89,7 +89,7 @@ def seen_circles() -> Callable[..., Bool]:
 
 @pytest.fixture
 def seen_box() -> Callable[..., Bool]:
-    """Silhouette (500, 500) of a box of three sizes, turned by `yaw` degrees; else as `seen_circles`."""
+    """Draw the silhouette (500, 500) of a box of three sizes, turned by `yaw` degrees; else as `seen_circles`."""
 
     def draw(sizes: tuple[float, float, float], yaw: float, elevation: float) -> Bool:
         corners = (np.indices((2, 2, 2)).reshape(3, -1).T - 0.5) * sizes
@@ -102,7 +102,7 @@ def seen_box() -> Callable[..., Bool]:
 def _before_camera(
     points: npt.NDArray[np.float64], elevation: float, roll: float, shift: tuple[float, float]
 ) -> npt.NDArray[np.float64]:
-    """Pixels (N, 2) at which the camera sees points (N, 3) of a body."""
+    """Return the pixels (N, 2) at which the camera sees points (N, 3) of a body."""
     rotation = Rotation.from_euler("xz", [elevation, roll], degrees=True)
     return CAMERA.project(rotation.apply(points) + np.array([*shift, -4.0]))
 
@@ -116,10 +116,10 @@ def _filled(pixels: npt.NDArray[np.float64]) -> Bool:
 
 @pytest.fixture
 def assert_closed() -> Callable[[Float32, Int32], None]:
-    """Fails unless, with equal vertices merged, every edge lies in exactly two faces, once in either direction."""
+    """Fail unless, with equal vertices merged, every edge lies in exactly two faces, once in either direction."""
 
     def check(vertices: Float32, faces: Int32) -> None:
-        # Coordinates as one number, because np.unique takes seconds for rows; adding zero makes -0 equal to 0.
+        # Coordinates become one number, because np.unique takes seconds for rows. Adding zero makes -0 equal to 0.
         bits = (vertices + np.float32(0)).view(np.uint32).astype(np.uint64)
         points = (bits * np.array([73856093, 19349663, 83492791], np.uint64) ** 2).sum(1)
         merged, index = np.unique(points, return_inverse=True)

@@ -12,12 +12,12 @@ def two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "CORES", 2)
 
 
-def test_results_come_in_the_order_of_the_items_and_side_by_side() -> None:
+def test_results_come_in_order_and_items_run_side_by_side() -> None:
     first_may_end = threading.Event()
 
     def work(item: int) -> int:
         if item == 0:
-            assert first_may_end.wait(60)  # only the second can let it: both run at once
+            assert first_may_end.wait(60)  # only the second item sets it, so both must run at once
         if item == 1:
             first_may_end.set()
         return item * item
@@ -35,10 +35,10 @@ def test_few_items_are_taken_ahead() -> None:
 
     results = in_order(lambda item: item, items())
     assert next(results) == 0
-    assert len(taken) == 3  # two threads, and the one that was waited for
+    assert len(taken) == 3  # one for each of two threads, and one whose result was awaited
 
 
-def test_a_failure_is_raised_in_its_turn_and_ends_it() -> None:
+def test_an_error_is_raised_in_order_and_ends_the_iteration() -> None:
     begun = []
 
     def work(item: int) -> int:
@@ -52,7 +52,7 @@ def test_a_failure_is_raised_in_its_turn_and_ends_it() -> None:
     assert len(begun) <= 6
 
 
-def test_who_stops_listening_leaves_no_thread_behind() -> None:
+def test_closing_the_iterator_leaves_no_thread_behind() -> None:
     before = threading.active_count()
     results = in_order(lambda item: item, range(1000))
     next(results)

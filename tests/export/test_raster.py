@@ -3,19 +3,19 @@ import pytest
 
 from sam3d_bento.arrays import Float32, Int32
 from sam3d_bento.export import raster
-from sam3d_bento.export.raster import BATCH_TEXELS, BORDER_REACH, Texels
+from sam3d_bento.export.raster import BATCH_TEXELS, BORDER_REACH_TEXELS, Texels
 
 ONE = np.array([[0, 1, 2]], np.int32)
 
 
 def inside(uv: Float32, faces: Int32, size: int) -> Texels:
-    return together(list(raster.inside(uv, faces, size)))
+    return together(list(raster.rasterize(uv, faces, size)))
 
 
 def around(uv: Float32, faces: Int32, size: int) -> Texels:
     covered = np.zeros(size * size, dtype=bool)
     covered[inside(uv, faces, size).index] = True
-    return together(list(raster.around(uv, faces, size, covered)))
+    return together(list(raster.rasterize_borders(uv, faces, size, covered)))
 
 
 def together(batches: list[Texels]) -> Texels:
@@ -29,7 +29,7 @@ def centres(index: np.ndarray, size: int) -> np.ndarray:
 
 
 def shown(texels: Texels, uv: Float32, faces: Int32, size: int) -> np.ndarray:
-    """The place in the texture, in texels, of the point that each texel shows."""
+    """Return the place in the texture, in texels, of the point that each texel shows."""
     return np.einsum("ij,ijk->ik", texels.weights, uv[faces[texels.faces]]) * size
 
 
@@ -40,7 +40,7 @@ def test_a_square_of_two_faces_covers_exactly_its_texels() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_it_agrees_with_testing_every_texel(seed: int) -> None:
+def test_rasterize_agrees_with_testing_every_texel(seed: int) -> None:
     size = 16
     corners = np.random.default_rng(seed).uniform(-0.2, 1.2, (3, 2)).astype(np.float32)
     texels = inside(corners, ONE, size)
@@ -70,13 +70,13 @@ def test_neighbouring_faces_leave_no_gap() -> None:
     assert picture[15:185, 15:185].all()
 
 
-def test_among_finds_what_inside_finds_and_only_there() -> None:
+def test_rasterize_at_finds_what_rasterize_finds_at_the_given_texels() -> None:
     size, random = 60, np.random.default_rng(4)
     corners = random.uniform(0, 1, (40, 3, 2))
     faces = np.arange(120, dtype=np.int32).reshape(-1, 3)
     everywhere = inside(corners.reshape(-1, 2).astype(np.float32), faces, size)
     some = np.sort(random.choice(size * size, 700, replace=False))
-    found = raster.among(some, corners.astype(np.float32) * float(size), size)
+    found = raster.rasterize_at(some, corners.astype(np.float32) * float(size), size)
 
     def hits(texels: Texels) -> dict[tuple[int, int], list[float]]:
         keys = zip(texels.index.tolist(), texels.faces.tolist(), strict=True)
@@ -89,7 +89,7 @@ def test_among_finds_what_inside_finds_and_only_there() -> None:
         np.testing.assert_allclose(weights, expected[key], atol=1e-5)
 
 
-def test_around_shows_the_nearest_point_of_the_border() -> None:
+def test_border_texels_show_the_nearest_point_of_the_border() -> None:
     size = 32
     uv = np.array([[0.2, 0.2], [0.8, 0.3], [0.4, 0.7]], np.float32)
     texels = around(uv, ONE, size)
@@ -100,14 +100,14 @@ def test_around_shows_the_nearest_point_of_the_border() -> None:
     covered = set(inside(uv, ONE, size).index)
     place = centres(np.arange(size * size), size)
     distance = np.linalg.norm(place[:, None] - samples, axis=2).min(axis=1)
-    expected = {i for i in np.flatnonzero(distance < BORDER_REACH - 1e-3) if i not in covered}
+    expected = {i for i in np.flatnonzero(distance < BORDER_REACH_TEXELS - 1e-3) if i not in covered}
     assert expected <= set(texels.index)
     assert not covered & set(texels.index)
     reached = np.linalg.norm(shown(texels, uv, ONE, size) - centres(texels.index, size), axis=1)
     np.testing.assert_allclose(reached, distance[texels.index], atol=1e-2)
 
 
-def test_inner_edges_have_no_border() -> None:
+def test_inner_edges_are_no_border() -> None:
     uv = np.array([[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]], np.float32)
     faces = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
     place = shown(around(uv, faces, 64), uv, faces, 64) / 64
@@ -123,16 +123,16 @@ def test_inner_edges_have_no_border() -> None:
         [[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]],
     ],
 )
-def test_a_face_thinner_than_a_texel_is_in_the_picture(uv: list[list[float]]) -> None:
+def test_a_face_thinner_than_a_texel_is_painted(uv: list[list[float]]) -> None:
     corners = np.array(uv, np.float32)
     texels = around(corners, ONE, 64)
     assert len(texels.index) >= 4
     np.testing.assert_allclose(texels.weights.sum(axis=1), 1, atol=1e-6)
-    assert (np.abs(shown(texels, corners, ONE, 64) - centres(texels.index, 64)) <= BORDER_REACH).all()
+    assert (np.abs(shown(texels, corners, ONE, 64) - centres(texels.index, 64)) <= BORDER_REACH_TEXELS).all()
 
 
 def test_a_face_of_the_whole_texture_comes_in_small_batches() -> None:
     uv = np.array([[0, 0], [2, 0], [0, 2]], np.float32)
-    sizes = [len(batch.index) for batch in raster.inside(uv, ONE, 1024)]
+    sizes = [len(batch.index) for batch in raster.rasterize(uv, ONE, 1024)]
     assert sum(sizes) == 1024**2
     assert max(sizes) <= BATCH_TEXELS + 1024

@@ -1,7 +1,7 @@
-"""Surfaces whose colour is known everywhere, with splats that tell more of it than the vertices, or less.
+"""Surfaces whose colour is known everywhere, with splats that have more detail than the vertices, or less.
 
-SAM 3D gives 32 splats a voxel of its grid of 64³, and one vertex or so a cell of 256³. What its splats add in truth is
-not known here: these cases are both extremes and what lies between.
+SAM 3D gives 32 splats for each voxel of its grid of 64³, and about one vertex for each cell of a grid of 256³. How much
+its splats really add is unknown here: the cases are both extremes and some between them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ CELL = 1 / 256  # the edge of a cell of SAM 3D's mesh grid
 
 @dataclass(frozen=True)
 class SplatCase:
-    """finer: whether the splats are the better source."""
+    """Reconstruction with its true colours.
+
+    finer: whether the splats are the better source.
+    """
 
     name: str
     reconstruction: Reconstruction
@@ -32,21 +35,25 @@ class SplatCase:
 
 
 def cases() -> list[SplatCase]:
-    """Equal at every call."""
+    """Make the cases, equal at every call."""
     coarse, fine, bumpy = sphere(60), sphere(150), blob(90)
     return [
-        SplatCase("stripes finer than the vertices", *_made(coarse, stripes(0.03), 150_000), True),
-        SplatCase("check finer than the vertices, on bumps", *_made(bumpy, check(0.02), 250_000), True),
-        SplatCase("the same with noisy splats", *_made(bumpy, check(0.02), 250_000, noise=0.03, jitter=0.4), True),
-        SplatCase("smooth colours, noisy splats", *_made(fine, stripes(1.0), 150_000, noise=0.03, jitter=0.4), False),
-        SplatCase("smooth colours, clean splats", *_made(fine, stripes(1.0), 150_000), False),
-        SplatCase("few and noisy splats", *_made(fine, stripes(0.2), 15_000, noise=0.03, jitter=0.4), False),
-        SplatCase("very noisy splats", *_made(bumpy, stripes(0.3), 150_000, noise=0.12, jitter=0.8), False),
+        SplatCase("stripes finer than the vertices", *_paint_case(coarse, stripes(0.03), 150_000), True),
+        SplatCase("check finer than the vertices, on bumps", *_paint_case(bumpy, check(0.02), 250_000), True),
+        SplatCase(
+            "the same with noisy splats", *_paint_case(bumpy, check(0.02), 250_000, noise=0.03, jitter=0.4), True
+        ),
+        SplatCase(
+            "smooth colours, noisy splats", *_paint_case(fine, stripes(1.0), 150_000, noise=0.03, jitter=0.4), False
+        ),
+        SplatCase("smooth colours, clean splats", *_paint_case(fine, stripes(1.0), 150_000), False),
+        SplatCase("few and noisy splats", *_paint_case(fine, stripes(0.2), 15_000, noise=0.03, jitter=0.4), False),
+        SplatCase("very noisy splats", *_paint_case(bumpy, stripes(0.3), 150_000, noise=0.12, jitter=0.8), False),
     ]
 
 
 def stripes(wavelength: float) -> Paint:
-    """Waves in all three directions; wavelength in scene units."""
+    """Make a paint of waves in all three directions; wavelength in scene units."""
 
     def paint(points: Floats) -> Floats:
         return 128 + 90 * np.sin(points * (2 * np.pi / wavelength) * [1, 1.1, 0.9] + [0, 1, 2])
@@ -55,7 +62,7 @@ def stripes(wavelength: float) -> Paint:
 
 
 def check(edge: float) -> Paint:
-    """Cubes of two colours by turns, edge in scene units."""
+    """Make a paint of cubes of two alternating colours; edge in scene units."""
 
     def paint(points: Floats) -> Floats:
         dark = np.floor(points / edge + 0.37).sum(axis=1) % 2 == 0
@@ -64,10 +71,13 @@ def check(edge: float) -> Paint:
     return paint
 
 
-def _made(
+def _paint_case(
     mesh: Mesh, paint: Paint, count: int, *, noise: float = 0.0, jitter: float = 0.0
 ) -> tuple[Reconstruction, Paint]:
-    """noise: standard deviation of a splat's colour, as a share of white; jitter: of its place, in cells."""
+    """Paint a mesh and draw `count` splats on it.
+
+    noise: standard deviation of a splat's colour, as a share of white. jitter: of its place, in cells of CELL.
+    """
     vertices, faces = mesh
     random = np.random.default_rng(0)
     areas = face_areas(vertices, faces)
@@ -82,14 +92,14 @@ def _made(
         opacity=random.uniform(0.3, 1, count).astype(np.float32),
         # Discs: a third as thick as wide.
         scale=(spacing * random.uniform(0.4, 0.9, (count, 1)) * [1, 1, 0.33]).astype(np.float32),
-        rotation=_turning_z_to(normals),
+        rotation=_turn_z_to(normals),
     )
     colours = np.rint(paint(vertices.astype(float))).astype(np.uint8)
     return Reconstruction(vertices, faces, colours, splats=splats), paint
 
 
-def _turning_z_to(normals: Float32) -> Float32:
-    """(N, 4) unit quaternions, real part first: the half-way quaternion between z and the normal."""
+def _turn_z_to(normals: Float32) -> Float32:
+    """Return unit quaternions (N, 4), real part first, that turn z to the normal: half-way quaternions."""
     x, y, z = normals.T
     turned = np.stack([1 + z, -y, x, np.zeros_like(z)], axis=1)
     opposite = z < -0.999999

@@ -1,1 +1,1 @@
-"""Reconstruction without learned weights: the silhouette is inflated and the photo is laid over it."""
+"""Reconstruct without learned weights: inflate the silhouette or fit a shape to it, and lay the photo over it."""

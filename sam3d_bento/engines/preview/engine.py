@@ -1,4 +1,4 @@
-"""The preview engine: the photo's mask to a shape class, the class to a coloured mesh that stands upright."""
+"""Run the preview engine: fit a shape class to the photo's mask, and build a coloured mesh that stands upright."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CAMERA_FRAME = "camera: x right, y up, looking along -z"
 
 
 class PreviewEngine:
-    """Needs no weights and no GPU. Equal inputs give equal arrays."""
+    """Engine that needs no weights and no GPU. Equal inputs give equal arrays."""
 
     name = "preview"
     version = "preview-silhouette/2"
@@ -31,14 +31,14 @@ class PreviewEngine:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """See `Engine.facts`."""
+        """Facts for the report; see `Engine.facts`."""
         summary = "Preview engine: a simple shape is fitted to the silhouette; thickness and back are guessed."
         return {"summary": summary, "guesses": True}
 
     def load(self) -> None:
-        """Run once over a small disc: libraries load parts of themselves on first use.
+        """Run once over a small disc, because libraries load parts of themselves on first use.
 
-        As the simplest shape: the fits of the others compute for a third of a second and load nothing more.
+        The shape is the simplest one: the fits of the others compute for a third of a second and load nothing more.
         """
         row, column = np.ogrid[-16:16, -16:16]
         photo = Photo(rgb=np.full((32, 32, 3), 128, np.uint8), alpha=None, original_size=(32, 32))
@@ -49,18 +49,19 @@ class PreviewEngine:
     def reconstruct(
         self, photo: Photo, mask: Mask, options: Options, seed: int, on_progress: OnProgress, *, splats: bool = False
     ) -> Reconstruction:
-        """See `Engine.reconstruct`. `seed` is not used, as nothing here is drawn at random; there are no splats.
+        """Reconstruct the object; see `Engine.reconstruct`.
 
-        `details` tells the shape class and the figures of the fits, the share of the surface that faces the camera, the
-        field of view over the photo's longer side and where it comes from, and the cells (columns, rows) of the grid.
-        `pose` puts the object back before the camera. Raises NoObject for an empty mask.
+        `seed` is not used, because nothing here is random; there are no splats. `details` has the shape class, the
+        figures of the fits, the share of the surface that faces the camera, the field of view in degrees over the
+        photo's longer side and where it comes from, and the cells (columns, rows) of the grid. `pose` moves the object
+        back in front of the camera. Raises NoObject for an empty mask.
         """
         on_progress(0.0)
         canvas = cut_out(photo, mask)
         on_progress(0.1)
         mesh, details = shapes.fit_shape(
             canvas,
-            Camera.of(photo),
+            Camera.from_photo(photo),
             options.shape,
             part(on_progress, 0.1, 0.9),
             calibrated=photo.focal_length is not None,
@@ -69,7 +70,7 @@ class PreviewEngine:
         warnings = [WarningCode.SHAPE_GUESSED]
         if options.quality != "standard":
             warnings.append(WarningCode.QUALITY_IGNORED)
-        vertices, pose = _in_unit_cube(mesh)
+        vertices, pose = _fit_unit_cube(mesh)
         result = Reconstruction(
             vertices=vertices,
             faces=mesh.faces,
@@ -78,7 +79,7 @@ class PreviewEngine:
             warnings=tuple(warnings),
             details={
                 **details,
-                "observed_fraction": round(mesh.observed_fraction(), 3),
+                "observed_fraction": round(mesh.measure_observed_fraction(), 3),
                 "fov_degrees": round(mesh.camera.field_of_view, 3),  # a tenth would be half a pixel at the rim
                 "fov_source": "assumed" if photo.focal_length is None else "exif",
                 "grid": list(canvas.distance.shape[::-1]),
@@ -88,8 +89,8 @@ class PreviewEngine:
         return result
 
 
-def _in_unit_cube(mesh: PosedMesh) -> tuple[Float32, Pose]:
-    """The vertices (V, 3) upright, centred at the origin, the longest extent 1; and where that stood."""
+def _fit_unit_cube(mesh: PosedMesh) -> tuple[Float32, Pose]:
+    """Scale the vertices (V, 3) upright into the unit cube at the origin; return also the pose that undoes it."""
     upright = mesh.vertices @ mesh.axes
     low, high = upright.min(0), upright.max(0)
     middle, size = (low + high) / 2, float((high - low).max())

@@ -1,4 +1,4 @@
-"""Height -> closed triangle mesh, and from what the camera saw to how the object stands in space."""
+"""Mesh a height as a closed surface, and move it from the canvas frame to the camera frame."""
 
 from __future__ import annotations
 
@@ -14,33 +14,41 @@ from sam3d_bento.arrays import Float32, Int32
 from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.canvas import Canvas
 
-THICKNESS = 1.2  # of a ball, by its width: the best of a sweep over textured models with known shape
-LEVEL_STEP = 4.0  # cells between the levels of the volume; heights stay exact, so few levels save faces and time
+DEPTH_BY_WIDTH = 1.2  # depth of a ball by its width: the best of a sweep over textured meshes of known shape
+
+# Cells between the levels of the volume. Heights stay exact, so few levels save faces and time.
+LEVEL_STEP_CELLS = 4.0
+
+MIN_VALUE = 0.02  # in cells²; a value of zero would put several vertices on one point of the grid
+
+# Taubin's smoothing: each step shrinks the mesh by the first factor and then inflates it by the second.
 SMOOTHING_STEPS = 5
+SHRINK_FACTOR = 0.5
+INFLATE_FACTOR = -0.52
 
 
-def closed_surface(square: Float32) -> tuple[Float32, Int32]:
-    """Front and back of a squared height (R, C) in cells², as one closed mesh.
+def build_closed_surface(square: Float32) -> tuple[Float32, Int32]:
+    """Build the front and back of a squared height (R, C) in cells² as one closed mesh.
 
-    Returns vertices (V, 3) float32 in the canvas frame and faces (F, 3) int32. As that frame is left-handed, the
-    faces turn clockwise in it: they are counter-clockwise from outside once y points up.
+    Returns vertices (V, 3) float32 in the canvas frame and faces (F, 3) int32. That frame is left-handed, so faces are
+    clockwise in it; they are counter-clockwise from outside once y points up.
     """
-    top = ceil(sqrt(float(square.max())) / LEVEL_STEP) + 1
-    levels = LEVEL_STEP * np.arange(-top, top + 1, dtype=np.float32)
+    top = ceil(sqrt(float(square.max())) / LEVEL_STEP_CELLS) + 1
+    levels = LEVEL_STEP_CELLS * np.arange(-top, top + 1, dtype=np.float32)
     volume = square[:, :, None] - levels**2
-    # A value of zero would put several vertices on one point of the grid, and merging those tears the surface.
-    volume[np.abs(volume) < 0.02] = 0.02
+    # Merging vertices at one point would tear the surface.
+    volume[np.abs(volume) < MIN_VALUE] = MIN_VALUE
     vertices, faces, _, _ = marching_cubes(volume, 0.0, gradient_direction="ascent")
     row, column, level = vertices.T
-    # Along z, marching cubes interpolates the square linearly. The height itself is known.
+    # Along z, marching cubes interpolates the square linearly, but the height itself is known.
     square = ndimage.map_coordinates(volume[:, :, top], (row, column), np.float32, order=1)
     height = np.sqrt(np.maximum(square, 0))
-    drawn = np.stack([column, row, THICKNESS * height * np.sign(level - top)], 1)
+    drawn = np.stack([column, row, DEPTH_BY_WIDTH * height * np.sign(level - top)], 1)
     return _smooth(drawn, faces), faces
 
 
 def _smooth(vertices: Float32, faces: Int32) -> Float32:
-    """Even out the vertices of a closed mesh without shrinking it.
+    """Smooth the vertices of a closed mesh without shrinking it.
 
     Taubin: A Signal Processing Approach to Fair Surface Design, SIGGRAPH 1995, with the umbrella operator. (trimesh 5.2
     has it too, but its meshes are reference cycles: each run would leave 60 MB for the garbage collector.)
@@ -50,18 +58,18 @@ def _smooth(vertices: Float32, faces: Int32) -> Float32:
     share = (1 / np.bincount(start)).astype(np.float32)
     mean_of_neighbours = csr_matrix((share[start], (start, end)))
     for _ in range(SMOOTHING_STEPS):
-        for step in (0.5, -0.52):
+        for step in (SHRINK_FACTOR, INFLATE_FACTOR):
             vertices = vertices + step * (mean_of_neighbours @ vertices - vertices)
     return vertices
 
 
 def undo_perspective(vertices: Float32, canvas: Canvas, camera: Camera) -> npt.NDArray[np.float64]:
-    """From the canvas frame to the camera frame, in photo pixels: (V, 3) float64.
+    """Move vertices (V, 3) from the canvas frame to the camera frame, in photo pixels; return (V, 3) float64.
 
-    The camera sees every vertex where the photo has its colour, and those at height 0 at the distance of its focal
-    length. The map is projective, so that a ball in the picture becomes an ellipsoid, not a pear.
+    The camera sees every vertex where the photo has its colour. Vertices at height 0 are at the distance of the focal
+    length. The map is projective, so a ball in the picture becomes an ellipsoid and not a pear.
     """
     z = vertices[:, 2:] * canvas.cell
-    rays = camera.rays(vertices[:, :2] * canvas.cell + np.array(canvas.origin)) * camera.focal_length
+    rays = camera.unproject(vertices[:, :2] * canvas.cell + np.array(canvas.origin)) * camera.focal_length
     placed: npt.NDArray[np.float64] = rays / (1 + z / camera.focal_length)
     return placed

@@ -25,31 +25,33 @@ def bake(
     size: int,
     on_progress: OnProgress = silent,
 ) -> UInt8:
-    """The base-colour texture, (size, size, 3) uint8 sRGB, row 0 where uv's second coordinate is 0.
+    """Bake the base-colour texture; return (size, size, 3) uint8 sRGB, row 0 where uv's second coordinate is 0.
 
     positions, normals (N, 3) and uv (N, 2) float32, faces (F, 3) int32: the mesh with its seams split. Texels that no
     face covers are filled so that no mip level bleeds (see `fill`).
 
-    Colours are mixed as sRGB: so were they, between vertices and between splats, when the network learned them. Photos
-    sampled at the vertices of a grid come back 0.4 to 2 dB closer than mixed as light, which also brightens the mean
-    by up to 1.2 of 255.
+    Colours are mixed as sRGB, because the network learned them so mixed, between vertices and between splats. Photos
+    sampled at the vertices of a grid come back 0.4 to 2 dB closer than when mixed as light, which also brightens the
+    mean by up to 1.2 of 255.
     """
     image = np.zeros((size * size, 3), dtype=np.uint8)
     painted = np.zeros(size * size, dtype=bool)
-    corners_of = np.concatenate([positions, normals], axis=1)
+    attributes = np.concatenate([positions, normals], axis=1)
 
-    def batches() -> Iterator[raster.Texels]:
-        for texels in chain(raster.inside(uv, faces, size), raster.around(uv, faces, size, painted)):
-            painted[texels.index] = True  # before the texels around begin, which want to know
+    def rasterize() -> Iterator[raster.Texels]:
+        """Yield batches of all texels to paint, and note them in `painted`."""
+        for texels in chain(raster.rasterize(uv, faces, size), raster.rasterize_borders(uv, faces, size, painted)):
+            painted[texels.index] = True  # complete before `rasterize_borders` begins, which reads it
             yield texels
 
-    def coloured(texels: raster.Texels) -> tuple[Indices, UInt8]:
-        places = mix(texels.weights, corners_of, faces.take(texels.faces, axis=0))
+    def look_up(texels: raster.Texels) -> tuple[Indices, UInt8]:
+        """Return the indices and the colours (N, 3) of a batch of texels."""
+        places = mix(texels.weights, attributes, faces.take(texels.faces, axis=0))
         found = source.colours(np.ascontiguousarray(places[:, :3]), unit(places[:, 3:]))
         return texels.index, np.rint(found).astype(np.uint8)
 
     done = 0
-    for index, colours in in_order(coloured, batches()):
+    for index, colours in in_order(look_up, rasterize()):
         image[index] = colours  # in the order of the batches: where faces meet, a texel comes several times
         done += len(index)
         on_progress(min(done / painted.size, 1.0))

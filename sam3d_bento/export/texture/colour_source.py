@@ -1,4 +1,4 @@
-"""Where the texture's colours come from: the dense mesh, the splats, or both."""
+"""Choose where the texture's colours come from: the dense mesh, the splats, or both."""
 
 from __future__ import annotations
 
@@ -15,16 +15,22 @@ from sam3d_bento.reconstruction import Splats
 
 @dataclass(frozen=True)
 class ColourSource:
-    """name: `mesh`, `splats` or `fused`. colours: gives (N, 3) float32 sRGB 0..255 for points on the surface and its
-    unit normals there, both (N, 3) float32; it may be called from several threads."""
+    """Source of the texture's colours.
+
+    name: `mesh`, `splats` or `fused`. colours: returns (N, 3) float32 sRGB 0..255 for points on the surface and its
+    unit normals there, both (N, 3) float32. Several threads may call it at once.
+    """
 
     name: str
     colours: Callable[[Float32, Float32], Float32]
 
 
 def choose_source(dense: Surface, splats: Splats | None, colour_source: str) -> ColourSource:
-    """colour_source: `mesh`, `splats`, `fused`, or `auto`, which takes both where the splats know more than the mesh.
-    Without usable splats it is `mesh`, whatever was asked for."""
+    """Choose a colour source: `mesh`, `splats`, `fused`, or `auto`.
+
+    `auto` fuses both where the splats have more detail than the mesh, and takes the mesh elsewhere. Without usable
+    splats, the source is the mesh for every choice.
+    """
     mesh = MeshSource(dense)
     if splats is None or colour_source == "mesh":
         return ColourSource("mesh", mesh.colours)
@@ -36,5 +42,5 @@ def choose_source(dense: Surface, splats: Splats | None, colour_source: str) -> 
         return ColourSource("mesh", mesh.colours)
     source.prepare()
     if colour_source == "splats":
-        return ColourSource("splats", fusion.splats_first)
+        return ColourSource("splats", fusion.colours_from_splats)
     return ColourSource("fused", fusion.colours)

@@ -1,4 +1,4 @@
-"""Which faces of a mesh meet along which edges: its dual graph."""
+"""Find which faces of a mesh meet along which edges: its dual graph."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from sam3d_bento.export.mesh.surface import area_vectors, unit
 
 @dataclass(frozen=True)
 class Adjacency:
-    """The inner edges of a mesh: each of two faces that run along it in opposite directions.
+    """Inner edges of a mesh: those along which two faces run in opposite directions.
 
-    Two faces that run along an edge in the same direction would lie on top of each other when laid out flat, and
-    where three meet there is no telling which two belong together: such edges count as borders. Where two sheets meet
-    in one edge, as those of a wall without thickness do, each has an edge of its own.
+    All other edges count as borders. Two faces that run along an edge in the same direction would lie on top of each
+    other when laid out flat. Where three faces meet at an edge, nothing shows which two belong together. Where two
+    sheets meet at one edge, as in a wall without thickness, each sheet has its own inner edge.
 
-    first, second (E,) int: the two faces of an inner edge; lengths (E,) float64, in scene units.
-    neighbours (F, 3) int: the face behind the edge from each corner to the next one, or the face itself at a border;
-    edge_lengths (F, 3) float64: of those edges.
+    first, second (E,) int: the two faces of each inner edge.
+    lengths (E,) float64: of the inner edges, in scene units.
+    neighbours (F, 3) int: the face behind the edge from each corner to the next, or the face itself at a border.
+    edge_lengths (F, 3) float64: the lengths of those edges, in scene units.
     """
 
     first: Indices
@@ -31,8 +32,11 @@ class Adjacency:
     neighbours: Indices
     edge_lengths: Floats
 
-    def part(self, faces: Indices) -> Adjacency:
-        """Of some faces (N,), in order, which are numbered anew from 0. Edges to others are borders."""
+    def restrict(self, faces: Indices) -> Adjacency:
+        """Return the adjacency of some faces (N,) int alone, renumbered from 0 in their order.
+
+        Edges to all other faces become borders.
+        """
         number = np.full(len(self.neighbours), -1, dtype=np.intp)
         number[faces] = np.arange(len(faces))
         first, second = number.take(self.first), number.take(self.second)
@@ -46,21 +50,24 @@ class Adjacency:
             edge_lengths=self.edge_lengths.take(faces, axis=0),
         )
 
-    def pieces(self, labels: Indices) -> Indices:
-        """(F,) connected components of the faces with equal labels (F,), numbered from 0."""
+    def split_into_pieces(self, labels: Indices) -> Indices:
+        """Return the connected components (F,) int of faces with equal labels (F,), numbered from 0."""
         same = labels.take(self.first) == labels.take(self.second)
         _, pieces = components(len(labels), self.first.compress(same), self.second.compress(same))
         return pieces
 
-    def borders(self, labels: Indices) -> Bool:
-        """(F, 3) which edges have no face of the same label behind them."""
+    def find_borders(self, labels: Indices) -> Bool:
+        """Return (F, 3) bool: which edges have no face of the same label (F,) behind them."""
         own = np.arange(len(labels))[:, None]
         borders: Bool = (self.neighbours == own) | (labels.take(self.neighbours) != labels[:, None])
         return borders
 
 
-def adjacency(vertices: Float32, faces: Int32) -> Adjacency:
-    """The dual graph of vertices (V, 3) float32 and faces (F, 3) int32."""
+def build_adjacency(vertices: Float32, faces: Int32) -> Adjacency:
+    """Build the dual graph of a mesh.
+
+    vertices (V, 3) float32 and faces (F, 3) int32.
+    """
     start = faces.ravel().astype(np.int64)
     end = faces.take([1, 2, 0], axis=1).ravel().astype(np.int64)
     edge = np.minimum(start, end) * len(vertices) + np.maximum(start, end)
@@ -69,7 +76,7 @@ def adjacency(vertices: Float32, faces: Int32) -> Adjacency:
     uses = np.diff(lead, append=len(ordered))
     pair, four = lead[uses == 2], ordered[lead[uses == 4][:, None] + np.arange(4)]
     one, other = np.concatenate(
-        [np.stack([ordered[pair], ordered[pair + 1]]), _sheets(vertices, faces, start, four)], axis=1
+        [np.stack([ordered[pair], ordered[pair + 1]]), _pair_sheets(vertices, faces, start, four)], axis=1
     )
     opposite = start[one] != start[other]
     one, other = one[opposite], other[opposite]
@@ -88,12 +95,16 @@ def adjacency(vertices: Float32, faces: Int32) -> Adjacency:
     )
 
 
-def _sheets(vertices: Float32, faces: Int32, start: Indices, uses: Indices) -> Indices:
-    """(2, 2 * N): the uses (N, 4) of each edge, face * 3 + corner, in the two pairs whose faces look most the same way.
+def _pair_sheets(vertices: Float32, faces: Int32, start: Indices, uses: Indices) -> Indices:
+    """Pair the four uses of an edge into two sheets, whose faces look most nearly the same way; return (2, 2 * N) int.
 
-    start (F * 3,): the vertex where each use begins. Three uses in one direction give a pair in that direction.
+    uses (N, 4) int: the uses of each edge, as face * 3 + corner.
+    start (F * 3,) int: the vertex at which each use begins.
+
+    Three uses in one direction give a pair that runs in that direction, which is no inner edge.
     """
-    order = np.argsort(start[uses], axis=1, kind="stable")  # the two of one direction before the two of the other
+    # The two uses that run in one direction come before the two that run in the other.
+    order = np.argsort(start[uses], axis=1, kind="stable")
     uses = np.take_along_axis(uses, order, axis=1)
     normals = unit(area_vectors(vertices, faces[uses.ravel() // 3])).reshape(-1, 4, 3)
     straight = np.einsum("nk,nk->n", normals[:, 0], normals[:, 2]) + np.einsum("nk,nk->n", normals[:, 1], normals[:, 3])

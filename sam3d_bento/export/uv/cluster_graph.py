@@ -1,4 +1,4 @@
-"""Clusters of faces as a graph: which touch, along how long a border, and what becomes of that when some merge."""
+"""Keep clusters of faces as a graph: which clusters touch, along how long a border, and how that changes by merging."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from sam3d_bento.export.grouping import leads, stable_order
 
 @dataclass
 class ClusterGraph:
-    """C clusters, and E edges: pairs of clusters that touch, each pair once.
+    """Graph of C clusters with E edges. An edge joins two clusters that touch; each pair has one edge.
 
-    normals (3, C): sums of the faces' unit normals times their areas; areas, perimeters (C,).
-    first, second (E,): clusters that touch, first < second; lengths (E,) of their common border; refused (E,): found
-    not to fit, until one of the two has changed.
+    normals (3, C): for each cluster, the sum of its faces' unit normals times their areas.
+    areas, perimeters (C,): of the clusters.
+    first, second (E,) int: the clusters of each edge, first < second.
+    lengths (E,): of the common border of the two clusters.
+    rejected (E,) bool: whether a merger was tested and does not fit; valid until one of the two clusters changes.
     """
 
     normals: Floats
@@ -25,10 +27,10 @@ class ClusterGraph:
     first: Indices
     second: Indices
     lengths: Floats
-    refused: Bool
+    rejected: Bool
 
     @classmethod
-    def of(
+    def from_faces(
         cls,
         labels: Indices,
         first: Indices,
@@ -38,10 +40,12 @@ class ClusterGraph:
         areas: Floats,
         perimeters: Floats,
     ) -> ClusterGraph:
-        """The graph of clusters of faces.
+        """Build the graph of clusters of faces.
 
-        labels (F,) of the faces, numbered from 0; first, second (N,) faces that share an edge, of `lengths` (N,);
-        normals (F, 3) of length 1; areas, perimeters (F,) of the faces.
+        labels (F,) int: the cluster of each face, numbered from 0.
+        first, second (N,) int: pairs of faces that share an edge, of `lengths` (N,).
+        normals (F, 3): unit normals of the faces.
+        areas, perimeters (F,): of the faces.
         """
         count = int(labels.max()) + 1
         one, other = labels.take(first), labels.take(second)
@@ -49,19 +53,19 @@ class ClusterGraph:
         outline = np.bincount(labels, perimeters, minlength=count).astype(np.float64)
         area = np.bincount(labels, areas, minlength=count).astype(np.float64)
         outline -= 2 * np.bincount(one[within], lengths[within], minlength=count)
-        refused = np.zeros(len(one), dtype=bool)
-        graph = cls(cluster_normals(labels, normals, areas), area, outline, one, other, lengths, refused)
+        rejected = np.zeros(len(one), dtype=bool)
+        graph = cls(sum_normals(labels, normals, areas), area, outline, one, other, lengths, rejected)
         graph._join_edges()
         return graph
 
     def contract(self, edge: Indices, child: Indices, parent: Indices) -> Indices:
-        """Merge each child into its parent across the edge, and number the clusters anew from 0.
+        """Merge each child into its parent across the given edge, and renumber the clusters from 0.
 
-        edge, child, parent (M,): no child twice, and no parent among the children. Returns (C,) the new number of every
-        old cluster. An edge of a changed parent is refused no more: what did not fit may fit now.
+        edge, child, parent (M,) int: no child occurs twice, and no parent is a child. Returns (C,) int, the new number
+        of each old cluster. The edges of a changed parent are no longer rejected, because what did not fit may fit now.
         """
         count = len(self.areas)
-        self.normals = self.normals + added(self.normals, child, parent)
+        self.normals = self.normals + sum_children(self.normals, child, parent)
         self.areas += np.bincount(parent, self.areas[child], minlength=count)
         gained = self.perimeters[child] - 2 * self.lengths[edge]
         self.perimeters += np.bincount(parent, gained, minlength=count)
@@ -70,7 +74,7 @@ class ClusterGraph:
         target[child] = parent
         changed = np.zeros(count, dtype=bool)
         changed[parent] = True
-        self.refused &= ~(changed[target].take(self.first) | changed[target].take(self.second))
+        self.rejected &= ~(changed[target].take(self.first) | changed[target].take(self.second))
         alive = np.ones(count, dtype=bool)
         alive[child] = False
         renumber: Indices = (np.cumsum(alive) - 1)[target]
@@ -81,7 +85,10 @@ class ClusterGraph:
         return renumber
 
     def _join_edges(self) -> None:
-        """Drop edges within a cluster, and make one of those between the same two; refused if all of them were."""
+        """Drop edges within one cluster, and join edges between the same two clusters into one.
+
+        A joined edge is rejected if all its parts were.
+        """
         count = len(self.areas)
         between = self.first != self.second
         first, second = self.first.compress(between), self.second.compress(between)
@@ -92,19 +99,19 @@ class ClusterGraph:
         leading = ordered.take(lead)
         self.first, self.second = low.take(leading), high.take(leading)
         chosen = np.flatnonzero(between).take(ordered)
-        self.lengths, self.refused = self.lengths.take(chosen), self.refused.take(chosen)
+        self.lengths, self.rejected = self.lengths.take(chosen), self.rejected.take(chosen)
         if len(lead):  # `reduceat` takes no empty array
             self.lengths = np.add.reduceat(self.lengths, lead)
-            self.refused = np.logical_and.reduceat(self.refused, lead)
+            self.rejected = np.logical_and.reduceat(self.rejected, lead)
 
 
-def added(normals: Floats, child: Indices, parent: Indices) -> Floats:
-    """(3, C): for each cluster the normals (3, C) of its children added up; child, parent (M,)."""
+def sum_children(normals: Floats, child: Indices, parent: Indices) -> Floats:
+    """Sum the normals (3, C) of the children of each cluster; child, parent (M,) int. Returns (3, C)."""
     count = normals.shape[1]
     return np.stack([np.bincount(parent, column.take(child), minlength=count) for column in normals])
 
 
-def cluster_normals(labels: Indices, normals: Floats, areas: Floats) -> Floats:
-    """(3, C): for each label, the sum of its faces' normals (F, 3) times their areas (F,)."""
+def sum_normals(labels: Indices, normals: Floats, areas: Floats) -> Floats:
+    """Sum the normals (F, 3) of the faces of each label (F,), times their areas (F,); return (3, C)."""
     count = int(labels.max()) + 1
     return np.stack([np.bincount(labels, column * areas, minlength=count) for column in normals.T])

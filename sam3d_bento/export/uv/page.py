@@ -1,20 +1,28 @@
-"""A page of square cells on which charts are placed one by one, each where it reaches least high.
+"""Place charts one by one on a page of square cells, each where its top is lowest.
 
-All rows are one integer, a bit for each cell: one shift and one AND tell for all places at once where a row of a chart
-has room.
+All rows of a page are one integer with a bit for each cell. One shift and one AND therefore test all places at once for
+one row of a chart. Here a chart of two runs of cells is placed on a page of six columns. Its upper run begins at cell
+7 = 1 * 6 + 1, counted from the corner of its box:
+
+    chart            free cells        free_runs[3]     free_runs[2] >> 7     both: the chart fits
+    row 1   . # #    0 1 1 1 1 0       0 1 1 0 0 0        0 0 0 0 0 0             0 0 0 0 0 0
+    row 0   # # #    0 0 1 1 1 1       0 0 1 1 0 0        1 1 1 0 0 0             0 0 1 0 0 0
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-SPAN = 48  # rows looked at together
+BAND_ROWS = 48  # rows that one search looks at together
 
 
 class Orientation(NamedTuple):
-    """A chart in one of the ways that it may lie: its quarter turns, the columns and rows of its box, and its cells as
-    runs along the rows: the first cell of each, y * columns of the page + x counted from the box's corner, and its
-    length. The longest runs are first: they soon leave no place, and then the others need no look."""
+    """Chart in one of the ways in which it may lie.
+
+    turns: its quarter turns. width, height: the columns and rows of its box.
+    firsts, lengths: its cells as runs along the rows. A run begins at cell y * columns of the page + x, counted from
+    the corner of the box. The longest runs come first: they soon leave no place free, and then the others need no test.
+    """
 
     turns: int
     width: int
@@ -23,100 +31,108 @@ class Orientation(NamedTuple):
     lengths: list[int]
 
 
+class _Candidate(NamedTuple):
+    """Place for a chart. The least one, compared field by field, is the best.
+
+    top: the row above the box. y, x: the corner of the box. turns: the orientation.
+    """
+
+    top: int
+    y: int
+    x: int
+    turns: int
+
+
 class Page:
     """Cells taken so far. Bit y * columns + x is the cell in column x of row y, counted from the bottom."""
 
     def __init__(self, columns: int) -> None:
         self.columns = columns
-        self.height = 0
+        self.height = 0  # rows up to the highest cell taken
         self._taken = 0
-        self._begin: dict[tuple[int, int], int] = {}  # by size of box: below this row there was no room for one
-        self._lefts: dict[int, int] = {}  # by width: where a chart may begin, for SPAN rows
+        self._first_rows: dict[tuple[int, int], int] = {}  # by size of box: below this row, one has found no room
+        self._start_masks: dict[int, int] = {}  # by width of box: see `_start_columns`
 
     def add(self, orientations: list[Orientation]) -> tuple[int, tuple[int, int]]:
-        """Place a chart in the orientation that reaches least high; returns its quarter turns, and (x, y)."""
-        size = orientations[0][1:3]
-        begin = self._begin.get(size, 0)
-        spans: dict[int, _Span] = {}
-        best: tuple[int, int, int, int] | None = None
+        """Place a chart in the orientation whose top is lowest; return its quarter turns, and (x, y) of its box."""
+        size = orientations[0].width, orientations[0].height
+        first_row = self._first_rows.get(size, 0)
+        bands: dict[int, _Band] = {}
+        best: _Candidate | None = None
         lowest = []
-        for turns, width, height, firsts, lengths in orientations:
-            stop = best and best[0] - height + 1  # from this row on it would reach higher than another orientation does
-            place = self._room(firsts, lengths, width, begin, stop, max(size), spans)
-            lowest.append(place[0] if place else max(begin, stop or 0))
+        for orientation in orientations:
+            # From this row on, the chart would reach higher than in the best orientation so far.
+            end_row = best and best.top - orientation.height + 1
+            place = self._find_lowest_place(orientation, first_row, end_row, max(size), bands)
+            lowest.append(place[0] if place else max(first_row, end_row or 0))
             if place:
-                found = (place[0] + height, *place, turns)
+                found = _Candidate(place[0] + orientation.height, *place, orientation.turns)
                 best = min(found, best or found)
         assert best
-        top, y, x, turns = best
-        self._begin[size] = min(lowest)
-        self.height = max(self.height, top)
-        chosen = next(orientation for orientation in orientations if orientation.turns == turns)
+        self._first_rows[size] = min(lowest)
+        self.height = max(self.height, best.top)
+        chosen = next(orientation for orientation in orientations if orientation.turns == best.turns)
         chart = 0
         for first, length in zip(chosen.firsts, chosen.lengths, strict=True):
             chart |= ((1 << length) - 1) << first
-        self._taken |= chart << (y * self.columns + x)
-        return turns, (x, y)
+        self._taken |= chart << (best.y * self.columns + best.x)
+        return best.turns, (best.x, best.y)
 
-    def _room(
-        self,
-        firsts: list[int],
-        lengths: list[int],
-        width: int,
-        begin: int,
-        stop: int | None,
-        highest: int,
-        spans: dict[int, _Span],
+    def _find_lowest_place(
+        self, orientation: Orientation, first_row: int, end_row: int | None, box_rows: int, bands: dict[int, _Band]
     ) -> tuple[int, int] | None:
-        """(y, x) of the lowest, then leftmost place from row `begin` on where the runs meet nothing; None if that is
-        not below row `stop`.
+        """Find the lowest, then leftmost place from `first_row` on where all cells of the chart are free; (y, x).
 
-        highest: no run is in this row or above. spans: what is known of the rows from some row on, kept for the chart's
-        other orientations.
+        Returns None if there is none below `end_row`.
+
+        box_rows: rows above a place that the chart may reach, in any orientation.
+        bands: by first row, the bands of rows looked at so far; shared by the chart's orientations.
         """
-        left = self._left(width)
-        while stop is None or begin < stop:
-            span = spans.get(begin)
-            if span is None:
-                everywhere = (1 << ((SPAN + highest) * self.columns)) - 1
-                span = spans[begin] = _Span(everywhere & ~(self._taken >> (begin * self.columns)))
-            free, rooms = left, span.rooms
-            if stop is not None and stop - begin < SPAN:
-                free &= (1 << ((stop - begin) * self.columns)) - 1
-            for first, length in zip(firsts, lengths, strict=True):
-                room = rooms.get(length)
-                if room is None:
-                    room = span.found(length)
-                free &= room >> first
-                if not free:
+        starts = self._start_columns(orientation.width)
+        while end_row is None or first_row < end_row:
+            band = bands.get(first_row)
+            if band is None:
+                everywhere = (1 << ((BAND_ROWS + box_rows) * self.columns)) - 1
+                band = bands[first_row] = _Band(everywhere & ~(self._taken >> (first_row * self.columns)))
+            places, free_runs = starts, band.free_runs
+            if end_row is not None and end_row - first_row < BAND_ROWS:
+                places &= (1 << ((end_row - first_row) * self.columns)) - 1
+            for first, length in zip(orientation.firsts, orientation.lengths, strict=True):
+                runs = free_runs.get(length)
+                if runs is None:
+                    runs = band.find_runs(length)
+                places &= runs >> first
+                if not places:
                     break
             else:
-                y, x = divmod((free & -free).bit_length() - 1, self.columns)
-                return begin + y, x
-            begin += SPAN
+                y, x = divmod((places & -places).bit_length() - 1, self.columns)
+                return first_row + y, x
+            first_row += BAND_ROWS
         return None
 
-    def _left(self, width: int) -> int:
-        if width not in self._lefts:
+    def _start_columns(self, width: int) -> int:
+        """Mark in BAND_ROWS rows, a bit for each cell, where a box of this width may begin without leaving its row."""
+        if width not in self._start_masks:
             row = (1 << max(self.columns - width + 1, 0)) - 1
-            self._lefts[width] = sum(row << (y * self.columns) for y in range(SPAN))
-        return self._lefts[width]
+            self._start_masks[width] = sum(row << (y * self.columns) for y in range(BAND_ROWS))
+        return self._start_masks[width]
 
 
-class _Span:
-    """Some rows of a page, as a bit for each free cell.
+class _Band:
+    """Free cells of some rows of a page.
 
-    rooms: by length, bit p: are so many cells from p on free. What is not there yet is `found`.
+    free_runs: by length n; bit p is set where n cells from p on are free. `find_runs` computes a length on demand.
     """
 
     def __init__(self, free: int) -> None:
-        self.rooms: dict[int, int] = {}
-        self._doubled = [free]  # bit p: are the 2**k cells from p on free
+        self.free_runs: dict[int, int] = {}
+        self._doubled = [free]  # entry k: bit p is set where 2**k cells from p on are free
 
-    def found(self, length: int) -> int:
+    def find_runs(self, length: int) -> int:
+        """Compute `free_runs` of this length from two overlapping runs of a power of two."""
         power = length.bit_length() - 1
         doubled = self._doubled
         while len(doubled) <= power:
             doubled.append(doubled[-1] & doubled[-1] >> (1 << (len(doubled) - 1)))
-        room = self.rooms[length] = doubled[power] & doubled[power] >> (length - (1 << power))
-        return room
+        runs = self.free_runs[length] = doubled[power] & doubled[power] >> (length - (1 << power))
+        return runs

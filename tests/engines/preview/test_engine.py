@@ -102,7 +102,7 @@ def test_the_photo_faces_plus_z_and_stands_upright(reconstruct: Reconstruct) -> 
     assert result.colours[(z > 0.1) & (x > 0.1), 0].max() < 50
 
 
-def test_a_disc_becomes_a_slightly_deep_ball_and_no_pear(reconstruct: Reconstruct, disc: Disc) -> None:
+def test_a_disc_becomes_a_slightly_deep_ball_and_not_a_pear(reconstruct: Reconstruct, disc: Disc) -> None:
     vertices = reconstruct(disc(400, 180), shape="puff").vertices
     width, height, depth = np.ptp(vertices, axis=0)
     assert width == pytest.approx(height, rel=0.02)
@@ -112,7 +112,7 @@ def test_a_disc_becomes_a_slightly_deep_ball_and_no_pear(reconstruct: Reconstruc
     assert near == pytest.approx(far, rel=0.03)
 
 
-def test_an_object_off_the_middle_is_not_cut(reconstruct: Reconstruct) -> None:
+def test_an_object_off_the_middle_is_not_cropped(reconstruct: Reconstruct) -> None:
     vertices = reconstruct(only((400, 600), (slice(0, 100), slice(500, 600)))).vertices
     assert np.ptp(vertices[:, 0]) == pytest.approx(np.ptp(vertices[:, 1]), rel=0.1)
 
@@ -126,11 +126,11 @@ def test_holes_stay_open_and_components_stay_apart(reconstruct: Reconstruct, dis
 
 
 @pytest.mark.parametrize("edge", [1024, 2048])
-def test_large_photos_stay_affordable(reconstruct: Reconstruct, disc: Disc, edge: int) -> None:
+def test_large_photos_give_a_bounded_number_of_faces(reconstruct: Reconstruct, disc: Disc, edge: int) -> None:
     assert 300_000 < len(reconstruct(disc(edge, edge * 0.48), shape="puff").faces) < 600_000
 
 
-def test_equal_inputs_give_equal_arrays_whatever_the_seed(photographed: Photographed, disc: Disc) -> None:
+def test_equal_inputs_give_equal_arrays_for_any_seed(photographed: Photographed, disc: Disc) -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (150, 150, 3), dtype=np.uint8)
     photo, mask = photographed(disc(150, 60), rgb)
     first, second = (PreviewEngine().reconstruct(photo, mask, Options(), seed, silent) for seed in (1, 2))
@@ -139,7 +139,7 @@ def test_equal_inputs_give_equal_arrays_whatever_the_seed(photographed: Photogra
     assert first.details == second.details
 
 
-def test_the_result_says_how_much_was_guessed(reconstruct: Reconstruct, disc: Disc) -> None:
+def test_the_result_reports_how_much_was_guessed(reconstruct: Reconstruct, disc: Disc) -> None:
     result = reconstruct(disc(200, 50), shape="puff")
     assert result.warnings == (WarningCode.SHAPE_GUESSED,)
     assert json.loads(json.dumps(result.details)) == result.details
@@ -147,7 +147,7 @@ def test_the_result_says_how_much_was_guessed(reconstruct: Reconstruct, disc: Di
     assert 0.3 < result.details["observed_fraction"] < 0.5  # a camera sees less than half of a ball
     assert result.details["fov_degrees"] == pytest.approx(39.308, abs=1e-3)
     assert result.details["fov_source"] == "assumed"
-    assert result.details["grid"] == [208, 208]  # 100 pixels, two cells each, and the padding
+    assert result.details["grid"] == [208, 208]  # 100 pixels of two cells each, and the padding
 
 
 @pytest.mark.parametrize("quality", ["draft", "high"])
@@ -158,12 +158,12 @@ def test_quality_is_reported_as_ignored(photographed: Photographed, disc: Disc, 
     assert result.warnings == (WarningCode.SHAPE_GUESSED, WarningCode.QUALITY_IGNORED)
 
 
-def test_an_empty_mask_is_refused(reconstruct: Reconstruct) -> None:
+def test_an_empty_mask_raises_no_object(reconstruct: Reconstruct) -> None:
     with pytest.raises(NoObject):
         reconstruct(np.zeros((30, 30), bool))
 
 
-def test_progress_rises_from_nothing_to_everything(photographed: Photographed, disc: Disc) -> None:
+def test_progress_rises_from_0_to_1(photographed: Photographed, disc: Disc) -> None:
     ticks: list[float] = []
     PreviewEngine().reconstruct(*photographed(disc(64, 20)), Options(), 0, ticks.append)
     assert ticks == sorted(ticks)
@@ -171,7 +171,7 @@ def test_progress_rises_from_nothing_to_everything(photographed: Photographed, d
     assert len(ticks) > 4
 
 
-def test_a_cancelled_run_ends_at_the_next_tick(photographed: Photographed, disc: Disc) -> None:
+def test_a_cancelled_run_ends_at_the_next_progress_call(photographed: Photographed, disc: Disc) -> None:
     seen: list[float] = []
 
     def cancel_soon(fraction: float) -> None:
@@ -184,7 +184,7 @@ def test_a_cancelled_run_ends_at_the_next_tick(photographed: Photographed, disc:
     assert seen[-1] < 0.5
 
 
-def test_load_makes_ready() -> None:
+def test_load_succeeds_and_names_the_device() -> None:
     engine = PreviewEngine()
     engine.load()
     assert (engine.name, engine.device) == ("preview", "cpu")

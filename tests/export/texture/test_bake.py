@@ -8,7 +8,7 @@ from sam3d_bento.export.mesh.simplify import simplify
 from sam3d_bento.export.mesh.surface import Surface, face_areas, vertex_normals
 from sam3d_bento.export.texture.bake import bake
 from sam3d_bento.export.texture.colour_source import choose_source
-from sam3d_bento.export.uv.unwrap import Unwrapped, unwrap
+from sam3d_bento.export.uv.unwrap import UnwrappedMesh, unwrap
 from sam3d_bento.progress import OnProgress, silent
 from sam3d_bento.reconstruction import Reconstruction
 from tests.support.export_meshes import Floats, Mesh, blob, colour_at, painted, sampled, sphere
@@ -17,11 +17,11 @@ SIZE = 512
 
 
 class Baked:
-    """A dense surface, its simplified and unwrapped mesh, and the texture."""
+    """Dense surface, its simplified and unwrapped mesh, and the texture."""
 
     def __init__(self, dense: Surface, target_faces: int) -> None:
         vertices, faces = simplify(dense.vertices, dense.faces, target_faces)
-        self.unwrapped: Unwrapped = unwrap(vertices, faces, SIZE)
+        self.unwrapped: UnwrappedMesh = unwrap(vertices, faces, SIZE)
         self.positions = vertices[self.unwrapped.vertex_map]
         self.normals = vertex_normals(vertices, faces)[self.unwrapped.vertex_map]
         self.dense = dense
@@ -33,7 +33,7 @@ class Baked:
         return bake(self.positions, self.normals, parts.uv, parts.faces, source, SIZE, on_progress)
 
     def surface_points(self, count: int) -> tuple[Floats, Floats]:
-        """Random points of random faces: places (N, 3) and texture coordinates (N, 2)."""
+        """Draw random points of random faces: places (N, 3) and texture coordinates (N, 2)."""
         random = np.random.default_rng(0)
         corners = random.choice(self.unwrapped.faces, count)
         weights = random.dirichlet([1, 1, 1], count)[:, :, None]
@@ -46,7 +46,7 @@ def baked(request: pytest.FixtureRequest) -> Baked:
     return Baked(clean(painted(shapes[request.param])), 3000)
 
 
-def test_colours_are_those_of_the_dense_surface(baked: Baked) -> None:
+def test_colours_match_the_dense_surface(baked: Baked) -> None:
     points, uv = baked.surface_points(100_000)
     difference = sampled(baked.texture, uv) - colour_at(points)
     assert np.abs(difference).mean() < 0.6  # rounding twice costs 0.5 at most, 0.3 in the mean
@@ -59,7 +59,7 @@ def test_no_seam_shows(baked: Baked) -> None:
     split = np.bincount(baked.unwrapped.vertex_map)[baked.unwrapped.vertex_map] > 1
     assert split.sum() > 100
     assert np.percentile(np.abs(difference[split]), 99) < 3
-    # The two sides of a seam fetch their colour from different places, and find the same.
+    # The two sides of a seam read their colour from different places of the texture; the colours must agree.
     order = np.argsort(baked.unwrapped.vertex_map[split], kind="stable")
     vertex = baked.unwrapped.vertex_map[split][order]
     colour = sampled(baked.texture, baked.unwrapped.uv)[split][order]
@@ -67,13 +67,13 @@ def test_no_seam_shows(baked: Baked) -> None:
     assert np.percentile(jump, 99) < 4
 
 
-def test_no_texel_is_left_unpainted(baked: Baked) -> None:
+def test_every_texel_is_painted(baked: Baked) -> None:
     assert baked.texture.shape == (SIZE, SIZE, 3)
     assert baked.texture.min() >= baked.dense.colours.min()
 
 
 def test_charts_of_strong_contrast_do_not_bleed() -> None:
-    # Each face of a cube has its own colour and becomes charts of its own; neighbours in the texture are arbitrary.
+    # Each face of a cube has another colour and separate charts; neighbours in the texture are arbitrary.
     axis = np.linspace(-0.4, 0.4, 12)
     x, y = (grid.ravel() for grid in np.meshgrid(axis, axis))
     corner = (np.arange(11)[:, None] * 12 + np.arange(11)).ravel()
@@ -83,7 +83,7 @@ def test_charts_of_strong_contrast_do_not_bleed() -> None:
     vertices, faces, colours = [], [], []
     for number, turn in enumerate([(0, 1, 2), (1, 2, 0), (2, 0, 1)]):
         for sign in (-1, 1):
-            # The sides stand a little apart, so that none is welded to another.
+            # The sides stand slightly apart, so that they are not welded together.
             plate = np.stack([x, y, np.full_like(x, sign * 0.45)], axis=1)[:, turn]
             faces.append((side if sign > 0 else side[:, ::-1]) + sum(map(len, vertices)))
             vertices.append(plate)
@@ -119,7 +119,7 @@ def test_progress_rises_and_a_cancelled_bake_stops(baked: Baked) -> None:
     assert 0 <= fractions[0] <= fractions[-1] <= 1
 
     def cancel(fraction: float) -> None:
-        raise Cancelled("Nobody waits for it.")
+        raise Cancelled("The job was cancelled.")
 
     with pytest.raises(Cancelled):
         baked.bake(cancel)
@@ -127,7 +127,7 @@ def test_progress_rises_and_a_cancelled_bake_stops(baked: Baked) -> None:
 
 @pytest.mark.parametrize("spread", ["smooth", "noise", "one colour"])
 @pytest.mark.parametrize("shape", ["sphere", "blob"])
-def test_the_mean_colour_is_that_of_the_dense_surface(shape: str, spread: str) -> None:
+def test_the_mean_colour_matches_the_dense_surface(shape: str, spread: str) -> None:
     vertices, faces = {"sphere": sphere(120), "blob": blob(130)}[shape]
     random = np.random.default_rng(0)
     colours = {

@@ -11,7 +11,7 @@ FINER, NOISY = cases()[0], cases()[3]
 
 
 @pytest.mark.parametrize(
-    ("case", "asked", "used"),
+    ("case", "choice", "used"),
     [
         (FINER, "mesh", "mesh"),
         (FINER, "splats", "splats"),
@@ -22,17 +22,17 @@ FINER, NOISY = cases()[0], cases()[3]
     ],
     ids=lambda value: value if isinstance(value, str) else value.name,
 )
-def test_the_source_is_the_one_asked_for_and_auto_takes_the_better(case: SplatCase, asked: str, used: str) -> None:
+def test_the_chosen_source_is_used_and_auto_takes_the_better_one(case: SplatCase, choice: str, used: str) -> None:
     dense = case.reconstruction
     surface = clean(dense)
-    # In the middle of faces: at its vertices the mesh knows the colour itself.
+    # Points are in the middle of faces, because at its vertices the mesh has the exact colour.
     points = surface.vertices[surface.faces].mean(axis=1)
     normals = unit(area_vectors(surface.vertices, surface.faces))
-    source = choose_source(surface, dense.splats, asked)
+    source = choose_source(surface, dense.splats, choice)
     assert source.name == used
     nothing = Splats(*(getattr(dense.splats, name)[:0] for name in vars(dense.splats)))
     for splats in (None, nothing):
-        without = choose_source(surface, splats, asked)
+        without = choose_source(surface, splats, choice)
         assert without.name == "mesh"
     colours, of_mesh = source.colours(points, normals), without.colours(points, normals)
     if used == "mesh":

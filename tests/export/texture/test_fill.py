@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sam3d_bento.export.texture.fill import LEVEL, fill
+from sam3d_bento.export.texture.fill import MAX_MIP_LEVEL, fill
 
 SIZE = 64
 
@@ -12,7 +12,7 @@ def mip(image: np.ndarray, level: int) -> np.ndarray:
 
 
 def two_charts() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """An image, what is painted of it, and of which chart: 1 a red disc, 2 a blue one, a few texels apart."""
+    """Make an image, a mask of its painted texels, and their charts: 1 a red disc, 2 a blue one, a few texels apart."""
     y, x = np.mgrid[:SIZE, :SIZE]
     chart = np.where((x - 17) ** 2 + (y - 30) ** 2 < 120, 1, 0) + np.where((x - 46) ** 2 + (y - 33) ** 2 < 200, 2, 0)
     image = np.zeros((SIZE, SIZE, 3), np.uint8)
@@ -20,15 +20,15 @@ def two_charts() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return image, chart > 0, chart
 
 
-def test_what_is_painted_stays_and_all_else_gets_a_colour_that_was_painted() -> None:
+def test_painted_texels_stay_and_all_others_get_a_painted_colour() -> None:
     image, painted, _ = two_charts()
     filled = fill(image, painted)
     np.testing.assert_array_equal(filled[painted], image[painted])
     assert (filled.reshape(-1, 3).min(axis=1) == 10).all()
 
 
-@pytest.mark.parametrize("level", range(LEVEL + 1))
-def test_a_texel_of_a_mip_level_over_one_chart_has_its_colour(level: int) -> None:
+@pytest.mark.parametrize("level", range(MAX_MIP_LEVEL + 1))
+def test_a_mip_texel_over_one_chart_has_the_colour_of_the_chart(level: int) -> None:
     image, painted, chart = two_charts()
     smaller = mip(fill(image, painted), level)
     edge = 1 << level
@@ -41,7 +41,7 @@ def test_a_texel_of_a_mip_level_over_one_chart_has_its_colour(level: int) -> Non
         np.testing.assert_array_equal(smaller[alone], np.broadcast_to(colour, (alone.sum(), 3)))
 
 
-def test_one_painted_texel_colours_all() -> None:
+def test_one_painted_texel_fills_the_image() -> None:
     image = np.zeros((SIZE, SIZE, 3), np.uint8)
     painted = np.zeros((SIZE, SIZE), dtype=bool)
     image[3, 50], painted[3, 50] = (1, 2, 3), True

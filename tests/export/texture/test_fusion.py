@@ -1,4 +1,4 @@
-"""The colour sources against colours that are known everywhere."""
+"""Compare the colour sources with colours that are known everywhere."""
 
 from dataclasses import dataclass, replace
 
@@ -20,7 +20,7 @@ def psnr(found: Floats, true: Floats) -> float:
 
 @dataclass
 class Painted:
-    """PSNR of each source at random points of a case's surface, and what fusion thinks of it."""
+    """PSNR of each source at random points of a case's surface, and the fusion itself."""
 
     case: SplatCase
     mesh: float
@@ -44,11 +44,11 @@ def painted(request: pytest.FixtureRequest) -> Painted:
     mesh = MeshSource(Surface(dense.vertices, dense.faces, dense.colours))
     fusion = Fusion(mesh, SplatSource(dense.splats))
     true = case.paint(points.astype(float))
-    sources = (mesh.colours, fusion.splats_first, fusion.colours)
+    sources = (mesh.colours, fusion.colours_from_splats, fusion.colours)
     return Painted(case, *(psnr(source(points, normals), true) for source in sources), fusion)
 
 
-def test_splats_win_where_they_are_finer_than_the_vertices(painted: Painted) -> None:
+def test_splats_are_closer_where_they_are_finer_than_the_vertices(painted: Painted) -> None:
     if painted.case.finer:
         assert painted.splats > painted.mesh + 3
         assert painted.fused > painted.mesh + 3
@@ -64,7 +64,7 @@ def test_auto_fuses_exactly_where_splats_are_finer(painted: Painted) -> None:
     assert painted.fusion.worthwhile == painted.case.finer
 
 
-def test_splats_that_are_all_beside_the_surface_are_not_believed() -> None:
+def test_splats_far_from_the_surface_are_not_used() -> None:
     vertices, faces = sphere(30)
     mesh = MeshSource(Surface(vertices, faces, np.full((len(vertices), 3), 100, np.uint8)))
     case = cases()[0].reconstruction
@@ -73,5 +73,5 @@ def test_splats_that_are_all_beside_the_surface_are_not_believed() -> None:
     fusion = Fusion(mesh, SplatSource(away))
     assert not fusion.worthwhile
     normals = unit(vertices)
-    for source in (fusion.colours, fusion.splats_first):
+    for source in (fusion.colours, fusion.colours_from_splats):
         np.testing.assert_array_equal(np.rint(source(vertices, normals)), 100)

@@ -19,7 +19,7 @@ def test_colours_are_interpolated_along_the_normal_from_either_side(height: floa
     np.testing.assert_allclose(MeshSource(TRIANGLE).colours(points, UP), [[50, 50, 0]], atol=0.01)
 
 
-def test_of_two_sheets_the_one_that_looks_the_right_way_counts() -> None:
+def test_of_two_sheets_the_one_that_looks_the_same_way_counts() -> None:
     apart = np.float32([0, 0, 0.002])
     back = Surface(
         np.vstack([TRIANGLE.vertices, TRIANGLE.vertices - apart]),
@@ -31,13 +31,13 @@ def test_of_two_sheets_the_one_that_looks_the_right_way_counts() -> None:
     np.testing.assert_allclose(found, [[50, 25, 0], [255, 255, 255]], atol=0.01)
 
 
-def test_where_the_line_along_the_normal_misses_a_place_nearby_counts() -> None:
+def test_a_nearby_place_counts_where_the_line_along_the_normal_misses() -> None:
     points = np.array([[0.5, 0.01, 0.01]], np.float32)
     nearly_flat = unit(np.array([[0, -0.95, 0.3]], np.float32))  # meets the triangle 0.03 away
     np.testing.assert_allclose(MeshSource(TRIANGLE).colours(points, nearly_flat), [[100, 1, 0]], atol=0.1)
 
 
-def test_far_away_the_nearest_vertex_counts() -> None:
+def test_the_nearest_vertex_counts_far_away() -> None:
     points = np.array([[3, 0, 0], [0, 7, 7]], np.float32)
     found = MeshSource(TRIANGLE).colours(points, np.repeat(UP, 2, axis=0))
     np.testing.assert_array_equal(found, [[200, 0, 0], [0, 100, 0]])
@@ -53,12 +53,12 @@ def test_a_vertex_that_no_face_uses_is_no_source() -> None:
     np.testing.assert_allclose(found, [[200, 0, 0]])
 
 
-def test_nearby_tells_colour_normal_and_distance() -> None:
+def test_look_up_nearest_gives_colour_normal_and_distance() -> None:
     vertices, faces = sphere(60)
     source = MeshSource(Surface(vertices, faces, np.rint(colour_at(vertices)).astype(np.uint8)))
     outward = unit(np.random.default_rng(0).normal(size=(500, 3)))
     places = outward * np.float32(0.45)
-    colours, normals, distance = source.nearby(outward * np.float32(0.455))
+    colours, normals, distance = source.look_up_nearest(outward * np.float32(0.455))
     assert np.abs(colours - colour_at(places)).max() < 4
     assert np.einsum("ij,ij->i", normals, outward).min() > 0.99
     assert distance.max() < 0.006 * 1.1

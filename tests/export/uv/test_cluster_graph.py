@@ -3,8 +3,8 @@ import pytest
 
 from sam3d_bento.arrays import Float32, Indices, Int32
 from sam3d_bento.export.mesh.surface import area_vectors
-from sam3d_bento.export.uv.adjacency import adjacency
-from sam3d_bento.export.uv.cluster_graph import ClusterGraph, cluster_normals
+from sam3d_bento.export.uv.adjacency import build_adjacency
+from sam3d_bento.export.uv.cluster_graph import ClusterGraph, sum_normals
 
 # A strip of four unit squares side by side in the plane z = 0, of two triangles each: faces 2n and 2n + 1.
 COLUMNS = np.arange(4)
@@ -19,10 +19,12 @@ SQUARES = np.repeat(np.arange(4), 2)
 
 
 def graph_of(labels: Indices) -> ClusterGraph:
-    edges, vectors = adjacency(PLACES, FACES), area_vectors(PLACES, FACES)
+    edges, vectors = build_adjacency(PLACES, FACES), area_vectors(PLACES, FACES)
     areas = np.linalg.norm(vectors, axis=1)
     around = edges.edge_lengths.sum(axis=1)
-    return ClusterGraph.of(labels, edges.first, edges.second, edges.lengths, vectors / areas[:, None], areas, around)
+    return ClusterGraph.from_faces(
+        labels, edges.first, edges.second, edges.lengths, vectors / areas[:, None], areas, around
+    )
 
 
 def pairs(graph: ClusterGraph) -> list[tuple[int, int]]:
@@ -36,10 +38,10 @@ def test_squares_in_a_row_touch_their_neighbours_along_one_side() -> None:
     np.testing.assert_allclose(graph.perimeters, 4)
     np.testing.assert_allclose(graph.areas, graph.areas[0])
     np.testing.assert_allclose((graph.normals / graph.areas).T, [(0, 0, 1)] * 4)
-    assert not graph.refused.any()
+    assert not graph.rejected.any()
 
 
-def test_a_merger_is_as_if_it_had_been_one_cluster_from_the_beginning() -> None:
+def test_a_merged_graph_equals_the_graph_of_the_merged_labels() -> None:
     graph = graph_of(SQUARES)
     renumber = graph.contract(np.array([0, 2]), np.array([0, 3]), np.array([1, 2]))
     assert renumber.tolist() == [0, 0, 1, 1]
@@ -49,29 +51,29 @@ def test_a_merger_is_as_if_it_had_been_one_cluster_from_the_beginning() -> None:
         np.testing.assert_allclose(getattr(graph, name), getattr(at_once, name))
 
 
-def test_two_borders_between_the_same_two_become_one() -> None:
+def test_two_borders_between_the_same_clusters_become_one_edge() -> None:
     graph = graph_of(np.array([0, 0, 1, 1, 0, 0, 2, 2]))  # the first and the third square are one cluster
     assert pairs(graph) == [(0, 1), (0, 2)]
     np.testing.assert_allclose(graph.lengths, [2, 1])
 
 
-def test_a_refusal_is_forgotten_with_a_change_of_either_and_no_sooner() -> None:
+def test_a_rejection_is_cleared_only_when_either_cluster_changes() -> None:
     graph = graph_of(SQUARES)
-    graph.refused[:] = [False, True, True]
+    graph.rejected[:] = [False, True, True]
     graph.contract(np.array([0]), np.array([0]), np.array([1]))
-    assert dict(zip(pairs(graph), graph.refused.tolist(), strict=True)) == {(0, 1): False, (1, 2): True}
+    assert dict(zip(pairs(graph), graph.rejected.tolist(), strict=True)) == {(0, 1): False, (1, 2): True}
 
 
-def test_when_all_is_one_cluster_nothing_touches() -> None:
+def test_a_single_cluster_has_no_edges() -> None:
     graph = graph_of(SQUARES)
     for _ in range(3):
         graph.contract(np.array([0]), np.array([1]), np.array([0]))
     assert len(graph.areas) == 1
-    assert [len(edges) for edges in (graph.first, graph.second, graph.lengths, graph.refused)] == [0, 0, 0, 0]
+    assert [len(edges) for edges in (graph.first, graph.second, graph.lengths, graph.rejected)] == [0, 0, 0, 0]
     assert graph.perimeters[0] == pytest.approx(10)
 
 
-def test_the_normal_of_a_cluster_is_weighed_by_area() -> None:
+def test_the_normal_of_a_cluster_is_weighted_by_area() -> None:
     normals = np.array([(0, 0, 1), (1, 0, 0), (0, 1, 0)], dtype=float)
-    found = cluster_normals(np.array([0, 0, 1]), normals, np.array([3.0, 1.0, 2.0]))
+    found = sum_normals(np.array([0, 0, 1]), normals, np.array([3.0, 1.0, 2.0]))
     np.testing.assert_allclose(found.T, [(1, 0, 3), (0, 2, 0)])

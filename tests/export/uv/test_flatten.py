@@ -2,17 +2,17 @@ import numpy as np
 
 from sam3d_bento.arrays import Indices
 from sam3d_bento.export.mesh.surface import face_areas
-from sam3d_bento.export.uv.adjacency import adjacency
-from sam3d_bento.export.uv.charts import LEAST, charts
-from sam3d_bento.export.uv.flatten import Flat, flatten, joined
+from sam3d_bento.export.uv.adjacency import build_adjacency
+from sam3d_bento.export.uv.charts import MIN_COSINE, group_into_charts
+from sam3d_bento.export.uv.flatten import FlatCharts, flatten, merge_layouts
 from tests.support.export_meshes import Floats, Mesh, blob
 
 BLOB = blob(60)
 
 
-def flat(mesh: Mesh, labels: Indices | None = None) -> tuple[Flat, Indices]:
-    edges = adjacency(*mesh)
-    labels = charts(*mesh, edges) if labels is None else labels
+def flat(mesh: Mesh, labels: Indices | None = None) -> tuple[FlatCharts, Indices]:
+    edges = build_adjacency(*mesh)
+    labels = group_into_charts(*mesh, edges) if labels is None else labels
     return flatten(*mesh, labels, edges), labels
 
 
@@ -40,14 +40,14 @@ def test_a_face_in_the_plane_of_its_chart_is_only_turned_and_moved() -> None:
     np.testing.assert_allclose(np.ptp(laid.heights, axis=1), 0, atol=1e-6)
 
 
-def test_stretch_is_bounded_by_the_cone() -> None:
+def test_stretch_is_bounded_by_the_least_cosine() -> None:
     laid, _ = flat(BLOB)
     density = signed_areas(laid.corners) / face_areas(*BLOB)
-    assert density.min() > LEAST * 0.99
-    assert density.max() < 1 / LEAST
+    assert density.min() > MIN_COSINE * 0.99
+    assert density.max() < 1 / MIN_COSINE
 
 
-def test_boxes_are_as_tight_as_they_say_and_begin_at_the_origin() -> None:
+def test_extents_are_tight_and_boxes_begin_at_the_origin() -> None:
     laid, labels = flat(BLOB)
     low, high = np.full(laid.extents.shape, np.inf), np.full(laid.extents.shape, -np.inf)
     np.minimum.at(low, np.repeat(labels, 3), laid.corners.reshape(-1, 2))
@@ -64,21 +64,22 @@ def test_an_oblong_chart_is_turned_to_fill_its_box() -> None:
     np.testing.assert_allclose(np.sort(laid.extents[0]), [0.1, 1], atol=0.01)
 
 
-def test_what_is_laid_out_again_takes_the_place_of_what_was() -> None:
+def test_a_later_layout_replaces_an_earlier_one() -> None:
     whole, labels = flat(BLOB)
-    edges, everything = adjacency(*BLOB), np.arange(len(labels))
+    edges, everything = build_adjacency(*BLOB), np.arange(len(labels))
     some = np.flatnonzero(labels == np.bincount(labels).argmax())
-    part = edges.part(some)
+    part = edges.restrict(some)
     centres = BLOB[0][BLOB[1][some]].mean(axis=1)
     along = centres[:, np.ptp(centres, axis=0).argmax()]
-    own = part.pieces((along > np.median(along)).astype(int))
+    own = part.split_into_pieces((along > np.median(along)).astype(int))
     assert own.max() > 0
     again = flatten(BLOB[0], BLOB[1][some], own, part)
     charts = labels.copy()
     charts[some] = labels.max() + 1 + own
     charts = np.unique(charts, return_inverse=True)[1]
 
-    result, expected = joined([(everything, labels, whole), (some, own, again)], charts, edges), flat(BLOB, charts)[0]
+    result = merge_layouts([(everything, labels, whole), (some, own, again)], charts, edges)
+    expected = flat(BLOB, charts)[0]
     np.testing.assert_allclose(result.corners, expected.corners, atol=1e-12)
     np.testing.assert_allclose(result.heights, expected.heights, atol=1e-12)
     np.testing.assert_allclose(result.extents, expected.extents, atol=1e-12)

@@ -3,35 +3,35 @@ import pytest
 
 from sam3d_bento.arrays import Indices
 from sam3d_bento.export.uv import pack as packing_module
-from sam3d_bento.export.uv.adjacency import adjacency
-from sam3d_bento.export.uv.charts import charts
-from sam3d_bento.export.uv.flatten import Flat, flatten
-from sam3d_bento.export.uv.outline import Outline, Windows, read_cells
+from sam3d_bento.export.uv.adjacency import build_adjacency
+from sam3d_bento.export.uv.charts import group_into_charts
+from sam3d_bento.export.uv.flatten import FlatCharts, flatten
+from sam3d_bento.export.uv.outline import Outline, Windows, find_sampled_cells
 from sam3d_bento.export.uv.pack import Packing, pack
 from tests.support.export_meshes import Floats, Mesh, blob, soup
 
 CELLS = 128
 
 
-def laid(mesh: Mesh) -> tuple[Flat, Indices]:
-    edges = adjacency(*mesh)
-    labels = charts(*mesh, edges)
+def laid(mesh: Mesh) -> tuple[FlatCharts, Indices]:
+    edges = build_adjacency(*mesh)
+    labels = group_into_charts(*mesh, edges)
     return flatten(*mesh, labels, edges), labels
 
 
-def packed(flat: Flat) -> Packing:
+def packed(flat: FlatCharts) -> Packing:
     packing = pack(flat, CELLS)
     assert packing is not None
     return packing
 
 
-def readers(corners: Floats, labels: Indices, flat: Flat) -> Indices:
-    """(CELLS, CELLS): of how many charts each cell of the page is read."""
+def readers(corners: Floats, labels: Indices, flat: FlatCharts) -> Indices:
+    """Count for each cell of the page (CELLS, CELLS) the charts that read it."""
     chart = np.repeat(labels, 3)
     outline = Outline(chart, corners.reshape(-1, 2), np.roll(corners, -1, axis=1).reshape(-1, 2))
     count = len(flat.extents)
     windows = Windows(np.full(count, CELLS + 1), np.full(count, CELLS))
-    return read_cells(outline, windows).reshape(count, CELLS, CELLS + 1)[:, :, :CELLS].sum(axis=0)
+    return find_sampled_cells(outline, windows).reshape(count, CELLS, CELLS + 1)[:, :, :CELLS].sum(axis=0)
 
 
 def signed_areas(corners: Floats) -> Floats:
@@ -40,23 +40,23 @@ def signed_areas(corners: Floats) -> Floats:
 
 
 @pytest.fixture(params=["blob", "soup"])
-def case(request: pytest.FixtureRequest) -> tuple[Flat, Indices]:
+def case(request: pytest.FixtureRequest) -> tuple[FlatCharts, Indices]:
     return laid(blob(50) if request.param == "blob" else soup(60, 0.1))
 
 
-def test_no_cell_is_read_for_two_charts(case: tuple[Flat, Indices]) -> None:
+def test_no_cell_is_read_for_two_charts(case: tuple[FlatCharts, Indices]) -> None:
     flat, labels = case
-    page = packed(flat).page(flat, labels)
+    page = packed(flat).place(flat, labels)
     assert page.min() >= 0
     assert page.max() <= CELLS
     assert readers(page, labels, flat).max() == 1
 
 
-def test_charts_are_turned_but_neither_mirrored_nor_stretched(case: tuple[Flat, Indices]) -> None:
+def test_charts_are_turned_but_neither_mirrored_nor_stretched(case: tuple[FlatCharts, Indices]) -> None:
     flat, labels = case
     packing = packed(flat)
-    page = packing.page(flat, labels)
-    assert set(packing.turns.tolist()) > {0, 1}
+    page = packing.place(flat, labels)
+    assert set(packing.turns.tolist()) > {0, 1}, "no chart was placed upside down"
     np.testing.assert_allclose(signed_areas(page), packing.scale**2 * signed_areas(flat.corners), atol=1e-9)
     np.testing.assert_allclose(
         np.linalg.norm(page[:, 1] - page[:, 0], axis=1),
@@ -66,10 +66,10 @@ def test_charts_are_turned_but_neither_mirrored_nor_stretched(case: tuple[Flat, 
 
 def test_most_of_the_page_is_read_for_some_chart() -> None:
     flat, labels = laid(blob(50))
-    assert readers(packed(flat).page(flat, labels), labels, flat).mean() > 0.7
+    assert readers(packed(flat).place(flat, labels), labels, flat).mean() > 0.7
 
 
-def test_a_known_scale_is_kept_where_it_fits() -> None:
+def test_a_known_scale_is_kept_when_it_fits() -> None:
     flat, _ = laid(blob(50))
     known = packed(flat).scale * 0.9
     again = pack(flat, CELLS, known)
@@ -77,22 +77,22 @@ def test_a_known_scale_is_kept_where_it_fits() -> None:
     assert again.scale == known
 
 
-def test_of_hundreds_of_charts_a_sample_tells_about_how_large_they_can_be() -> None:
-    flat, labels = laid(soup(3 * packing_module.FEW, 0.1))
+def test_a_sample_of_hundreds_of_charts_predicts_their_scale() -> None:
+    flat, labels = laid(soup(3 * packing_module.SAMPLE_ABOVE, 0.1))
     packing = packed(flat)
-    assert readers(packing.page(flat, labels), labels, flat).max() == 1
+    assert readers(packing.place(flat, labels), labels, flat).max() == 1
     larger = packing.scale * 1.04
     again = pack(flat, CELLS, larger)
     assert again is not None
     assert again.scale < larger, "there was room for more"
 
 
-def test_the_many_smallest_charts_go_on_shelves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packing_module, "MANY", 20)
+def test_the_smallest_of_many_charts_go_on_shelves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing_module, "SHELF_PACK_AFTER", 20)
     flat, labels = laid(soup(60, 0.1))
-    assert readers(packed(flat).page(flat, labels), labels, flat).max() == 1
+    assert readers(packed(flat).place(flat, labels), labels, flat).max() == 1
 
 
-def test_more_charts_than_room_do_not_fit() -> None:
+def test_pack_returns_none_when_charts_do_not_fit() -> None:
     flat, _ = laid(soup(100, 0.1))
     assert pack(flat, 8) is None

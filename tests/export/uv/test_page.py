@@ -1,21 +1,21 @@
-from sam3d_bento.export.uv.page import SPAN, Orientation, Page
+from sam3d_bento.export.uv.page import BAND_ROWS, Orientation, Page
 
 COLUMNS = 10
 
 
 def box(width: int, height: int, turns: int = 0) -> Orientation:
-    """A chart that takes all cells of its box."""
+    """Make a chart that takes all cells of its box."""
     return Orientation(turns, width, height, [row * COLUMNS for row in range(height)], [width] * height)
 
 
 def frame(width: int, height: int) -> Orientation:
-    """One with a hole, which its border of one cell surrounds."""
+    """Make a chart with a hole and a border of one cell around it."""
     whole = {row * COLUMNS: width for row in (0, height - 1)}
     sides = [row * COLUMNS + column for row in range(1, height - 1) for column in (0, width - 1)]
     return Orientation(0, width, height, [*whole, *sides], [*whole.values(), *[1] * len(sides)])
 
 
-def test_charts_go_to_the_lowest_then_leftmost_place() -> None:
+def test_a_chart_goes_to_the_lowest_then_leftmost_place() -> None:
     page = Page(COLUMNS)
     places = [page.add([box(4, 3)])[1] for _ in range(3)]
     assert places == [(0, 0), (4, 0), (0, 3)]
@@ -31,20 +31,20 @@ def test_a_hole_is_filled() -> None:
     assert page.height == 6
 
 
-def test_the_orientation_that_reaches_least_high_is_chosen() -> None:
+def test_the_orientation_with_the_lowest_top_is_chosen() -> None:
     page = Page(COLUMNS)
     page.add([box(8, 5)])
     assert page.add([box(2, 4), box(4, 2, turns=1)]) == (0, (8, 0))
     assert page.add([box(2, 6), box(6, 2, turns=1)]) == (1, (0, 5))
 
 
-def test_a_chart_higher_than_what_is_looked_at_together_finds_room_above_others() -> None:
+def test_a_chart_higher_than_a_band_finds_room() -> None:
     page = Page(COLUMNS)
     for _ in range(2):
-        page.add([box(6, SPAN + 7)])
-    assert page.height == 2 * (SPAN + 7)
-    assert page.add([box(4, 3 * SPAN)])[1] == (6, 0)
-    assert page.add([box(5, 1)])[1] == (0, 2 * (SPAN + 7))
+        page.add([box(6, BAND_ROWS + 7)])
+    assert page.height == 2 * (BAND_ROWS + 7)
+    assert page.add([box(4, 3 * BAND_ROWS)])[1] == (6, 0)
+    assert page.add([box(5, 1)])[1] == (0, 2 * (BAND_ROWS + 7))
 
 
 def test_no_cell_is_taken_twice() -> None:

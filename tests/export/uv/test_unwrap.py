@@ -8,8 +8,8 @@ from sam3d_bento.arrays import Indices
 from sam3d_bento.export import raster
 from sam3d_bento.export.mesh.simplify import simplify
 from sam3d_bento.export.mesh.surface import face_areas
-from sam3d_bento.export.uv.layout import fault, texel_use
-from sam3d_bento.export.uv.unwrap import Unwrapped, unwrap
+from sam3d_bento.export.uv.layout import find_fault, measure_texel_use
+from sam3d_bento.export.uv.unwrap import UnwrappedMesh, unwrap
 from tests.support.export_meshes import Floats, Mesh, blob, joined, soup, sphere, tangle
 from tests.support.unwrap_checks import canonical, chart_of_faces, flat_areas
 
@@ -22,53 +22,53 @@ def mesh() -> Mesh:
 
 
 @pytest.fixture(scope="module")
-def unwrapped(mesh: Mesh) -> Unwrapped:
+def unwrapped(mesh: Mesh) -> UnwrappedMesh:
     return unwrap(*mesh, SIZE)
 
 
-def owners(result: Unwrapped, size: int) -> tuple[Indices, Indices]:
-    """(texel, face) for every face that has the centre of a texel clearly inside."""
-    batches = list(raster.inside(result.uv, result.faces, size))
+def owners(result: UnwrappedMesh, size: int) -> tuple[Indices, Indices]:
+    """Return (texel, face) for every face that clearly contains the centre of a texel."""
+    batches = list(raster.rasterize(result.uv, result.faces, size))
     weights = np.concatenate([batch.weights for batch in batches])
     clear = weights.min(axis=1) > 1e-3
     texel, face = (np.concatenate([getattr(b, name) for b in batches])[clear] for name in ("index", "faces"))
     return texel, face
 
 
-def signed_areas(result: Unwrapped) -> Floats:
-    """In the image as it is seen, y up."""
+def signed_areas(result: UnwrappedMesh) -> Floats:
+    """Compute the signed areas in the image as it is viewed, y up."""
     (ax, ay), (bx, by), (cx, cy) = np.moveaxis(result.uv[result.faces].astype(float) * [1, -1], 0, 2)
     return ((bx - ax) * (cy - ay) - (by - ay) * (cx - ax)) / 2
 
 
-def test_every_face_is_there_once_in_its_place_with_its_winding(mesh: Mesh, unwrapped: Unwrapped) -> None:
+def test_every_face_keeps_its_place_and_winding(mesh: Mesh, unwrapped: UnwrappedMesh) -> None:
     np.testing.assert_array_equal(unwrapped.vertex_map[unwrapped.faces], mesh[1])
 
 
-def test_vertices_are_split_along_seams_only(mesh: Mesh, unwrapped: Unwrapped) -> None:
+def test_vertices_are_split_only_along_seams(mesh: Mesh, unwrapped: UnwrappedMesh) -> None:
     pairs = np.stack([unwrapped.vertex_map[unwrapped.faces].ravel(), np.repeat(chart_of_faces(unwrapped), 3)], axis=1)
     assert len(np.unique(pairs, axis=0)) == len(unwrapped.uv)
     assert len(unwrapped.uv) < 1.5 * len(mesh[0])
 
 
-def test_types_and_range(unwrapped: Unwrapped) -> None:
+def test_arrays_have_their_types_and_range(unwrapped: UnwrappedMesh) -> None:
     assert [a.dtype for a in (unwrapped.vertex_map, unwrapped.faces, unwrapped.uv)] == [np.int32, np.int32, np.float32]
     assert unwrapped.uv.min() >= 0
     assert unwrapped.uv.max() <= 1
 
 
-def test_most_of_the_texture_is_used(unwrapped: Unwrapped) -> None:
-    assert texel_use(unwrapped) > 0.5
+def test_most_of_the_texture_is_used(unwrapped: UnwrappedMesh) -> None:
+    assert measure_texel_use(unwrapped) > 0.5
 
 
-def test_texels_are_spread_evenly(mesh: Mesh, unwrapped: Unwrapped) -> None:
+def test_texels_are_spread_evenly(mesh: Mesh, unwrapped: UnwrappedMesh) -> None:
     density = np.sqrt(flat_areas(unwrapped.uv, unwrapped.faces) / face_areas(*mesh))
     low, middle, high = np.percentile(density, [1, 50, 99])
     assert low > 0.7 * middle
     assert high < 1.5 * middle
 
 
-def test_no_face_is_mirrored(unwrapped: Unwrapped) -> None:
+def test_no_face_is_mirrored(unwrapped: UnwrappedMesh) -> None:
     assert signed_areas(unwrapped).min() > 0
 
 
@@ -82,22 +82,24 @@ def test_no_texel_belongs_to_two_faces(tangled: Mesh, size: int) -> None:
     result = unwrap(*tangled, size)
     texel, _ = owners(result, size)
     assert len(np.unique(texel)) == len(texel)
-    covered = np.unique(np.concatenate([batch.index for batch in raster.inside(result.uv, result.faces, size)]))
-    assert len(covered) == pytest.approx(texel_use(result) * size**2, rel=0.02)
+    covered = np.unique(np.concatenate([batch.index for batch in raster.rasterize(result.uv, result.faces, size)]))
+    assert len(covered) == pytest.approx(measure_texel_use(result) * size**2, rel=0.02)
 
 
 @pytest.mark.parametrize("size", [512, 1024, 2048])
 def test_gutters_hold_at_mip_level_two(mesh: Mesh, size: int) -> None:
-    """No texel of level 2 that a bilinear sample of one chart reads has anything of another chart in it."""
+    """Check that no texel of level 2 that a bilinear sample of one chart reads contains another chart."""
     result = unwrap(*mesh, size)
     chart = chart_of_faces(result)
     small = size // 4
-    # Which charts a texel of level 2 is made of: all that is painted, the border that the bake draws included.
+    # The charts that a texel of level 2 contains: all that is painted, including the border that the bake paints.
     covered = np.zeros(size * size, dtype=bool)
-    painted = [(batch.index, chart[batch.faces]) for batch in raster.inside(result.uv, result.faces, size)]
+    painted = [(batch.index, chart[batch.faces]) for batch in raster.rasterize(result.uv, result.faces, size)]
     for index, _ in painted:
         covered[index] = True
-    painted += [(batch.index, chart[batch.faces]) for batch in raster.around(result.uv, result.faces, size, covered)]
+    painted += [
+        (batch.index, chart[batch.faces]) for batch in raster.rasterize_borders(result.uv, result.faces, size, covered)
+    ]
     texel, owner = (np.concatenate(part) for part in zip(*painted, strict=True))
     made_of = np.unique(np.stack([texel // size // 4 * small + texel % size // 4, owner], axis=1), axis=0)
     assert len(np.unique(made_of[:, 0])) == len(made_of)
@@ -114,10 +116,10 @@ def test_gutters_hold_at_mip_level_two(mesh: Mesh, size: int) -> None:
         assert ((read == np.tile(chart, 20)) | (read == -1)).all()
 
 
-def test_a_needle_does_not_take_the_whole_texture(mesh: Mesh) -> None:
+def test_a_needle_does_not_waste_the_texture(mesh: Mesh) -> None:
     needle = np.array([[-0.5, 0.5, 0.5], [0.5, 0.5, 0.5], [0, 0.5, 0.50001]], np.float32)
     result = unwrap(*joined(mesh, (needle, np.array([[0, 1, 2]], np.int32))), SIZE)
-    assert texel_use(result) > 0.5
+    assert measure_texel_use(result) > 0.5
 
 
 TRIANGLE = np.array([[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]], np.float32)
@@ -155,20 +157,20 @@ BALL = sphere(12)
         "many pieces",
     ],
 )
-def test_odd_meshes_are_laid_out_without_help(odd: Mesh, least_use: float, caplog: pytest.LogCaptureFixture) -> None:
+def test_odd_meshes_are_laid_out_without_xatlas(odd: Mesh, least_use: float, caplog: pytest.LogCaptureFixture) -> None:
     result = unwrap(*odd, 512)
     assert not caplog.records
-    assert fault(result, 512) is None
+    assert find_fault(result, 512) is None
     np.testing.assert_array_equal(result.vertex_map[result.faces], odd[1])
-    assert texel_use(result) > least_use
+    assert measure_texel_use(result) > least_use
 
 
-def test_xatlas_takes_over_where_there_is_no_layout(
+def test_xatlas_takes_over_when_no_layout_is_found(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(
-        sys.modules[unwrap.__module__], "CELLS_PER_CHART", 0
-    )  # leaves no way to make room for the charts
+        sys.modules[unwrap.__module__], "MIN_CELLS_PER_CHART", 0
+    )  # cells are never halved to make room for the charts
     vertices, faces = soup(300, 0.1)
     with caplog.at_level(logging.WARNING):
         result = unwrap(vertices, faces, 32)
@@ -176,16 +178,16 @@ def test_xatlas_takes_over_where_there_is_no_layout(
     np.testing.assert_array_equal(canonical(result.vertex_map[result.faces]), canonical(faces))
 
 
-def test_equal_meshes_are_unwrapped_equally(mesh: Mesh, unwrapped: Unwrapped) -> None:
+def test_equal_meshes_are_unwrapped_equally(mesh: Mesh, unwrapped: UnwrappedMesh) -> None:
     again = unwrap(*mesh, SIZE)
     np.testing.assert_array_equal(again.uv, unwrapped.uv)
     np.testing.assert_array_equal(again.faces, unwrapped.faces)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_surface_as_rough_as_gravel_needs_no_help(seed: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_surface_as_rough_as_gravel_needs_no_xatlas(seed: int, caplog: pytest.LogCaptureFixture) -> None:
     vertices, faces = blob(50)
     rough = vertices + np.random.default_rng(seed).normal(0, 0.03, vertices.shape).astype(np.float32)
     result = unwrap(rough, faces, 1024)
-    assert not caplog.records, "xatlas did it"
-    assert fault(result, 1024) is None
+    assert not caplog.records, "xatlas was needed"
+    assert find_fault(result, 1024) is None

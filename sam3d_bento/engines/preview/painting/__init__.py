@@ -1,1 +1,1 @@
-"""The photo on the mesh: which vertices it sees, and what colour each one gets."""
+"""Paint the photo on the mesh: find which vertices it shows, and what colour each one gets."""

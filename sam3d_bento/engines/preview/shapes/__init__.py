@@ -1,4 +1,4 @@
-"""Which shape class a silhouette belongs to, by fit, and the mesh of that class."""
+"""Choose the shape class that fits a silhouette, and build the mesh of that class."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.canvas import Canvas
 from sam3d_bento.engines.preview.painting.texture import Texture
-from sam3d_bento.engines.preview.shapes.box import box_mesh
+from sam3d_bento.engines.preview.shapes.box import build_box
 from sam3d_bento.engines.preview.shapes.cuboid import fit_cuboid, may_be_cuboid
-from sam3d_bento.engines.preview.shapes.handle import handle_mesh
+from sam3d_bento.engines.preview.shapes.handle import build_handle
 from sam3d_bento.engines.preview.shapes.lathe import fit_lathe
 from sam3d_bento.engines.preview.shapes.posed_mesh import PosedMesh
-from sam3d_bento.engines.preview.shapes.puff import puff_mesh
+from sam3d_bento.engines.preview.shapes.puff import build_puff
 from sam3d_bento.engines.preview.shapes.revolution import revolve
 from sam3d_bento.engines.preview.shapes.symmetry import turn_to_axis
 from sam3d_bento.options import Shape
@@ -23,12 +23,12 @@ from sam3d_bento.progress import OnProgress
 def fit_shape(
     canvas: Canvas, camera: Camera, shape: Shape, on_progress: OnProgress, *, calibrated: bool
 ) -> tuple[PosedMesh, dict[str, Any]]:
-    """Fit a shape of that class and return its mesh.
+    """Fit a shape of the given class and return its mesh.
 
-    Also returned, for the report: `shape`, what was chosen, and `fit`, the figures of each fit made.
+    Also returns for the report: `shape`, the class that was chosen, and `fit`, the figures of each fit made.
 
-    `auto` takes a box before a lathe, because a box seen over its edge is symmetric too. A class that is asked for is
-    fitted as well as can be. calibrated: whether the focal length is known.
+    `auto` prefers a box to a lathe, because a box seen over its edge is symmetric too. A class given by name is fitted
+    as well as possible. calibrated: whether the focal length is known.
     """
     fits: dict[str, Mapping[str, float]] = {}
     on_progress(0.0)
@@ -36,15 +36,15 @@ def fit_shape(
         cuboid = fit_cuboid(canvas, camera, calibrated=calibrated)
         fits["box"] = cuboid.figures
         if shape == "box" or cuboid.fits:
-            return box_mesh(cuboid, Texture.of(canvas)), {"shape": "box", "fit": fits}
+            return build_box(cuboid, Texture.from_canvas(canvas)), {"shape": "box", "fit": fits}
     on_progress(0.2)
     if shape in ("auto", "lathe"):
         lathe = fit_lathe(turn_to_axis(canvas, camera))
         fits["lathe"] = lathe.figures
-        handle = handle_mesh(lathe, canvas, camera) if lathe.handle_side else None
+        handle = build_handle(lathe, canvas, camera) if lathe.handle_side else None
         if shape == "lathe" or (lathe.fits and (handle or not lathe.handle_side)):
-            body = revolve(lathe, Texture.of(canvas), camera, handle[1] if handle else canvas)
-            made = body.joined(handle[0]) if handle else body
+            body = revolve(lathe, Texture.from_canvas(canvas), camera, handle[1] if handle else canvas)
+            made = body.join(handle[0]) if handle else body
             return made, {"shape": "lathe with a handle" if handle else "lathe", "fit": fits}
     on_progress(0.4)
-    return puff_mesh(canvas, camera), {"shape": "puff", "fit": fits}
+    return build_puff(canvas, camera), {"shape": "puff", "fit": fits}

@@ -1,48 +1,62 @@
-"""A box from its silhouette: the cuboid whose picture has the silhouette's convex hull.
+"""Fit a box to a silhouette: the cuboid whose picture has the silhouette's convex hull.
 
-Hulls are compared by their support functions (how far they reach in each direction), which needs no corner to be found
-and also holds where a side or the top is seen edge-on.
+Hulls are compared by their support functions, which give how far they reach in each direction. This needs no corner to
+be found, and also holds where a side or the top is seen edge-on.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import degrees, radians
+from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import least_squares
+from scipy.optimize import OptimizeResult, least_squares
 from scipy.spatial import ConvexHull
 from skimage.draw import polygon2mask
 from skimage.measure import find_contours
 
-from sam3d_bento.arrays import Float64
-from sam3d_bento.engines.preview.camera import Camera, looking_at, tilted
+from sam3d_bento.arrays import Bool, Float64
+from sam3d_bento.engines.preview.camera import Camera, look_at, tilt
 from sam3d_bento.engines.preview.canvas import Canvas
 
-ANGLES = np.radians(np.arange(0, 360, 5))
+ANGLES = np.radians(np.arange(0, 360, 5))  # directions in the picture in which hulls are compared
 DIRECTIONS = np.stack([np.cos(ANGLES), np.sin(ANGLES)])
+
+# Yaw and pitch in radians from which the fit starts, in this order.
 STARTS = [(radians(yaw), radians(pitch)) for pitch in (25, 45, 10) for yaw in (65, 25)]
-# What the silhouette leaves open (the depth of what is seen straight on) is settled by what is usual: per unit of these
-# deviations the fit may get this much worse, in extents of the silhouette.
-USUAL_PITCH, PITCH_DEVIATION = radians(20), radians(20)
+
+# A silhouette leaves some of a box open, such as the depth of a box seen straight on. What is usual decides there. For
+# each of these deviations from the usual, the fit may get worse by USUAL_WEIGHT.
+USUAL_PITCH = radians(20)
+PITCH_DEVIATION = radians(20)
 ROLL_DEVIATION = radians(3)
 SIZE_DEVIATION = 1.0  # of the logarithms of the sizes from their mean
-ZOOM_DEVIATION = 0.15  # of the logarithm of the focal length, when it was assumed
-USUAL_WEIGHT = 0.0015
+ZOOM_DEVIATION = 0.15  # of the logarithm of the focal length, where it was assumed
+CALIBRATED_ZOOM_SHARE = 1e-3  # of that deviation, where the focal length is known
+USUAL_WEIGHT = 0.0015  # difference of the support functions, in extents of the silhouette
 
-LEAST_OVERLAP = 0.975  # intersection over union of silhouette and hull of the cuboid
-PERFECT = 0.0015  # error that needs no further start
-MOST_ERROR = 0.006  # root mean square difference of the support functions, in extents of the silhouette
+MAX_EVALUATIONS = 30  # of the residuals in one run of the fit, without those for its derivatives
+START_SIZE = 0.6  # edge of the cuboid from which the fit starts, in extents of the silhouette
+NEAREST_Z = -0.05  # z to which corners are clipped: a size that is tried may reach behind the camera, to z > 0
+
+MIN_OVERLAP = 0.975  # intersection over union of the silhouette and the cuboid's hull
+MAX_ERROR = 0.006  # root mean square difference of the support functions, in extents of the silhouette
+PERFECT_ERROR = 0.0015  # the same; below it, no further start is tried
+
+CORNER_SIGNS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
 
 
 @dataclass(frozen=True)
 class Cuboid:
-    """camera: with the focal length that fits best.
-    axes: (3, 3), its x, y (up) and z in the camera frame, as columns; z is the side that is turned to the camera.
+    """Box in front of the camera. Its unit of length is the distance to the camera along the line of sight.
 
-    sizes: (3,) along its axes; centre: (3,) in the camera frame; unit: the distance along the line of sight.
-    yaw, pitch, roll: radians; how far it is turned about its y, and how the camera looks down on it and leans.
-    error: root mean square difference of the support functions in extents; overlap: intersection over union.
+    camera: with the focal length that fits best.
+    axes: (3, 3), its x, y (up) and z in the camera frame, as columns; z is the side that is turned to the camera.
+    sizes: (3,) along its axes. centre: (3,) in the camera frame.
+    yaw, pitch, roll: radians by which it is turned about its y, and by which the camera looks down on it and leans.
+    error: root mean square difference of the support functions, in extents of the silhouette.
+    overlap: intersection over union of the silhouette and its hull.
     """
 
     camera: Camera
@@ -58,16 +72,16 @@ class Cuboid:
     @property
     def fits(self) -> bool:
         """Whether the silhouette is that of a box."""
-        return self.overlap > LEAST_OVERLAP and self.error < MOST_ERROR
+        return self.overlap > MIN_OVERLAP and self.error < MAX_ERROR
 
     @property
     def upright(self) -> Float64:
-        """(3, 3): right, up and towards the camera on the ground where the box stands, as columns."""
-        return self.axes @ _turned(self.yaw).T
+        """Frame (3, 3) of the ground on which the box stands: right, up and towards the camera, as columns."""
+        return self.axes @ _rotate_about_y(self.yaw).T
 
     @property
     def figures(self) -> dict[str, float]:
-        """How well it fits, for the report."""
+        """Figures of the fit, for the report."""
         return {
             "support_error": round(self.error, 4),
             "overlap": round(self.overlap, 4),
@@ -77,85 +91,145 @@ class Cuboid:
         }
 
 
+class Pose9(NamedTuple):
+    """Parameters of the fit.
+
+    yaw, pitch, roll: in radians.
+    log_width, log_height, log_depth: logarithms of the sizes, by the distance to the camera.
+    right, down: place of the centre in the photo, from the middle of the silhouette, in extents of the silhouette.
+    log_zoom: logarithm of the focal length by that of the given camera.
+    """
+
+    yaw: float
+    pitch: float
+    roll: float
+    log_width: float
+    log_height: float
+    log_depth: float
+    right: float
+    down: float
+    log_zoom: float
+
+    @property
+    def log_sizes(self) -> Float64:
+        """The logarithms (3,) of the sizes."""
+        return np.array([self.log_width, self.log_height, self.log_depth])
+
+    @property
+    def offset(self) -> Float64:
+        """The place (2,) of the centre: right and down."""
+        return np.array([self.right, self.down])
+
+
+class _Fit:
+    """Hull of a silhouette, and the camera that took it, for the fit of a cuboid."""
+
+    def __init__(self, canvas: Canvas, camera: Camera, *, calibrated: bool) -> None:
+        outline = np.concatenate(find_contours(canvas.distance, 0.0))[:, ::-1]  # columns, rows
+        outline = _find_hull(outline) * canvas.cell + canvas.origin
+        self.extent = float(np.ptp(outline, axis=0).max())  # photo pixels
+        self._middle = (outline.min(0) + outline.max(0)) / 2
+        self._support = (outline @ DIRECTIONS).max(0)
+        self._camera = camera
+        self._zoom_deviation = ZOOM_DEVIATION * (CALIBRATED_ZOOM_SHARE if calibrated else 1)
+
+    def place(self, pose: Pose9) -> tuple[Camera, Float64, Float64]:
+        """Place a cuboid; return the zoomed camera, the centre (3,) and the axes (3, 3) as columns."""
+        camera = replace(self._camera, focal_length=self._camera.focal_length * float(np.exp(pose.log_zoom)))
+        ray = camera.unproject(self._middle + pose.offset * self.extent)
+        return camera, ray / np.linalg.norm(ray), look_at(ray) @ _orient(pose.yaw, pose.pitch, pose.roll)
+
+    def compute_residuals(self, parameters: Float64) -> Float64:
+        """Return the differences of the support functions, in extents, and the weighted deviations from the usual."""
+        pose = Pose9(*parameters)
+        camera, centre, axes = self.place(pose)
+        corners = _find_corners(centre, axes, pose)
+        corners[:, 2] = np.minimum(corners[:, 2], NEAREST_Z)
+        difference = ((camera.project(corners) @ DIRECTIONS).max(0) - self._support) / self.extent
+        sizes = pose.log_sizes - pose.log_sizes.mean()
+        usual = [(pose.pitch - USUAL_PITCH) / PITCH_DEVIATION, pose.roll / ROLL_DEVIATION]
+        usual = [*usual, *(sizes / SIZE_DEVIATION), pose.log_zoom / self._zoom_deviation]
+        return np.concatenate([difference, USUAL_WEIGHT * len(ANGLES) ** 0.5 * np.array(usual)])
+
+
 def may_be_cuboid(canvas: Canvas) -> bool:
-    """Whether the silhouette is convex, which takes less time to see than it takes to fit a cuboid."""
+    """Test whether the silhouette is convex, which takes less time than to fit a cuboid."""
     cells = np.argwhere(canvas.distance > 0).astype(np.float64)
     hull = float(ConvexHull(cells, qhull_options="QJ").volume)  # in the plane, its area
-    return len(cells) > LEAST_OVERLAP * hull
+    return len(cells) > MIN_OVERLAP * hull
 
 
 def fit_cuboid(canvas: Canvas, camera: Camera, *, calibrated: bool) -> Cuboid:
-    """The cuboid that comes closest to the silhouette; `fits` says whether that is close.
+    """Fit the cuboid that comes closest to the silhouette; `fits` says whether that is close enough.
 
-    calibrated: whether the camera's focal length is known; else the fit may change it.
+    calibrated: whether the camera's focal length is known; otherwise the fit may change it.
     """
-    inside = canvas.distance > 0
-    outline = np.concatenate(find_contours(canvas.distance, 0.0))[:, ::-1]  # columns, rows
-    outline = _hull(outline) * canvas.cell + canvas.origin
-    extent = float(np.ptp(outline, axis=0).max())
-    middle = (outline.min(0) + outline.max(0)) / 2
-    support = (outline @ DIRECTIONS).max(0)
-    zoom_deviation = ZOOM_DEVIATION * (1e-3 if calibrated else 1)
+    fit = _Fit(canvas, camera, calibrated=calibrated)
+    best = _minimize(fit, size=np.log(START_SIZE * fit.extent / camera.focal_length))
+    pose = Pose9(*best.x)
+    zoomed, centre, axes = fit.place(pose)
+    corners = zoomed.project(_find_corners(centre, axes, pose))
+    return Cuboid(
+        camera=zoomed,
+        axes=axes,
+        sizes=np.exp(pose.log_sizes),
+        centre=centre,
+        yaw=float(pose.yaw),
+        pitch=float(pose.pitch),
+        roll=float(pose.roll),
+        error=float(np.sqrt(_compute_mean_square(best))),
+        overlap=_measure_overlap(canvas.distance > 0, (corners - canvas.origin) / canvas.cell),
+    )
 
-    def placed(parameters: Float64) -> tuple[Camera, Float64, Float64]:
-        """The camera, the centre (3,) and the axes (3, 3) for yaw, pitch, roll, sizes, place in the photo, and zoom."""
-        zoomed = replace(camera, focal_length=camera.focal_length * float(np.exp(parameters[8])))
-        ray = zoomed.rays(middle + parameters[6:8] * extent)
-        return zoomed, ray / np.linalg.norm(ray), looking_at(ray) @ _orientation(*parameters[:3])
 
-    def residuals(parameters: Float64) -> Float64:
-        zoomed, centre, axes = placed(parameters)
-        corners = centre + (_SIGNS * np.exp(parameters[3:6])) @ axes.T
-        corners[:, 2] = np.minimum(corners[:, 2], -0.05)  # a size tried may reach behind the camera
-        difference = ((zoomed.project(corners) @ DIRECTIONS).max(0) - support) / extent
-        sizes = parameters[3:6] - parameters[3:6].mean()
-        usual = [(parameters[1] - USUAL_PITCH) / PITCH_DEVIATION, parameters[2] / ROLL_DEVIATION]
-        usual = [*usual, *(sizes / SIZE_DEVIATION), parameters[8] / zoom_deviation]
-        return np.concatenate([difference, USUAL_WEIGHT * len(ANGLES) ** 0.5 * np.array(usual)])
-
-    size = np.log(0.6 * extent / camera.focal_length)
+def _minimize(fit: _Fit, size: float) -> OptimizeResult:
+    """Run the fit from each of STARTS, until it is perfect; return the best run. size: logarithm of the first sizes."""
     low = np.array([-0.3, -0.2, -0.25, *[size - 4] * 3, -0.5, -0.5, -0.5])
     high = np.array([np.pi / 2 + 0.3, 1.3, 0.25, *[size + 1.5] * 3, 0.5, 0.5, 0.5])
     best = None
     for yaw, pitch in STARTS:
-        run = least_squares(residuals, [yaw, pitch, 0, size, size, size, 0, 0, 0], bounds=(low, high), max_nfev=30)
+        start = Pose9(yaw, pitch, 0, size, size, size, 0, 0, 0)
+        run = least_squares(fit.compute_residuals, start, bounds=(low, high), max_nfev=MAX_EVALUATIONS)
         best = run if best is None or run.cost < best.cost else best
-        if np.square(best.fun[: len(ANGLES)]).mean() < PERFECT**2:
+        if _compute_mean_square(best) < PERFECT_ERROR**2:
             break
     assert best is not None
-    zoomed, centre, axes = placed(best.x)
-    yaw, pitch, roll = (float(angle) for angle in best.x[:3])
-    corners = centre + (_SIGNS * np.exp(best.x[3:6])) @ axes.T
-    drawn = polygon2mask(inside.shape, _hull((zoomed.project(corners) - canvas.origin) / canvas.cell)[:, ::-1])
-    return Cuboid(
-        camera=zoomed,
-        axes=axes,
-        sizes=np.exp(best.x[3:6]),
-        centre=centre,
-        yaw=yaw,
-        pitch=pitch,
-        roll=roll,
-        error=float(np.sqrt(np.square(best.fun[: len(ANGLES)]).mean())),
-        overlap=float(np.count_nonzero(drawn & inside) / np.count_nonzero(drawn | inside)),
-    )
+    return best
 
 
-def _hull(points: Float64) -> Float64:
-    """The corners of the convex hull of points (N, 2), in order. Points on one line are joggled."""
+def _compute_mean_square(run: OptimizeResult) -> float:
+    """Return the mean square difference of the support functions."""
+    return float(np.square(run.fun[: len(ANGLES)]).mean())
+
+
+def _find_corners(centre: Float64, axes: Float64, pose: Pose9) -> Float64:
+    """Return the corners (8, 3) of the cuboid in the camera frame."""
+    corners: Float64 = centre + (CORNER_SIGNS * np.exp(pose.log_sizes)) @ axes.T
+    return corners
+
+
+def _measure_overlap(inside: Bool, corners: Float64) -> float:
+    """Return the intersection over union of the silhouette (R, C) and the hull of corners (8, 2), columns and rows."""
+    drawn = polygon2mask(inside.shape, _find_hull(corners)[:, ::-1])
+    return float(np.count_nonzero(drawn & inside) / np.count_nonzero(drawn | inside))
+
+
+def _find_hull(points: Float64) -> Float64:
+    """Return the corners of the convex hull of points (N, 2), in order. Points on one line are joggled."""
     corners: Float64 = points[ConvexHull(points, qhull_options="QJ").vertices]
     return corners
 
 
-def _turned(yaw: float) -> Float64:
-    """Rotation (3, 3) about y."""
+def _rotate_about_y(yaw: float) -> Float64:
+    """Return the rotation (3, 3) about y by `yaw` radians."""
     cosine, sine = np.cos(yaw), np.sin(yaw)
     return np.array([[cosine, 0.0, sine], [0.0, 1.0, 0.0], [-sine, 0.0, cosine]])
 
 
-def _orientation(yaw: float, pitch: float, roll: float) -> Float64:
-    """The cuboid's axes (3, 3) as columns, in the frame of a camera that looks down by `pitch` and leans by `roll`."""
+def _orient(yaw: float, pitch: float, roll: float) -> Float64:
+    """Return the cuboid's axes (3, 3) as columns in the frame of a camera that looks down by `pitch`.
+
+    The camera leans by `roll`. All angles are in radians.
+    """
     cosine, sine = np.cos(roll), np.sin(roll)
-    return np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]]) @ tilted(pitch) @ _turned(yaw)
-
-
-_SIGNS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
+    return np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]]) @ tilt(pitch) @ _rotate_about_y(yaw)

@@ -1,4 +1,4 @@
-"""What every shape class makes of a photo: a closed coloured mesh before the camera that took it."""
+"""Hold what every shape class makes of a photo: a closed coloured mesh in front of the camera that took it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from sam3d_bento.engines.preview.camera import Camera
 
 @dataclass(frozen=True)
 class PosedMesh:
-    """vertices (V, 3) float64 in the camera frame, any unit; faces (F, 3) int32, counter-clockwise from outside;
-    colours (V, 3) uint8 sRGB.
+    """Closed coloured mesh in the camera frame.
 
+    vertices (V, 3) float64 in the camera frame, any unit.
+    faces (F, 3) int32, counter-clockwise from outside.
+    colours (V, 3) uint8 sRGB.
     axes: (3, 3), the object's right, up and front in the camera frame, as columns.
-    camera: the one through which the model looks like the photo.
+    camera: the one through which the mesh looks like the photo.
     """
 
     vertices: npt.NDArray[np.float64]
@@ -26,15 +28,16 @@ class PosedMesh:
     axes: npt.NDArray[np.float64]
     camera: Camera
 
-    def observed_fraction(self) -> float:
-        """Share of the surface's area that faces the camera."""
+    def measure_observed_fraction(self) -> float:
+        """Return the share of the surface's area that faces the camera."""
         corners = self.vertices[self.faces]
-        normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])  # twice the area long
+        # The length of these normals is twice the area.
+        normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         areas = np.linalg.norm(normals, axis=1)
         return float(areas[np.einsum("fk,fk->f", normals, corners[:, 0]) < 0].sum() / areas.sum())
 
-    def joined(self, other: PosedMesh) -> PosedMesh:
-        """Both as one mesh of several closed surfaces."""
+    def join(self, other: PosedMesh) -> PosedMesh:
+        """Join two meshes into one of several closed surfaces."""
         return PosedMesh(
             np.concatenate([self.vertices, other.vertices]),
             np.concatenate([self.faces, other.faces + len(self.vertices)]),

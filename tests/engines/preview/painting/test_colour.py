@@ -5,9 +5,9 @@ import pytest
 
 from sam3d_bento.arrays import Bool
 from sam3d_bento.engines.preview.canvas import cut_out
-from sam3d_bento.engines.preview.height import squared_height
+from sam3d_bento.engines.preview.height import compute_squared_height
 from sam3d_bento.engines.preview.painting.colour import paint
-from sam3d_bento.engines.preview.surface import closed_surface
+from sam3d_bento.engines.preview.surface import build_closed_surface
 from sam3d_bento.reconstruction import Mask, Photo, Reconstruction
 
 Photographed = Callable[..., tuple[Photo, Mask]]
@@ -17,9 +17,9 @@ Disc = Callable[[int, float], Bool]
 RED, GREEN, BLUE = np.eye(3, dtype=np.uint8) * 255
 
 
-def test_no_background_shows_at_the_rim(reconstruct: Reconstruct, disc: Disc) -> None:
+def test_the_rim_shows_no_background(reconstruct: Reconstruct, disc: Disc) -> None:
     pixels = disc(400, 120)
-    pixels[195:199, 20:380] = True  # thin parts are nothing but rim
+    pixels[195:199, 20:380] = True  # thin parts consist of rim only
     rgb = np.where(pixels[:, :, None], RED, GREEN)
     colours = reconstruct(pixels, rgb).colours
     assert colours is not None
@@ -47,14 +47,14 @@ def test_the_back_mirrors_the_front(reconstruct: Reconstruct, disc: Disc) -> Non
         assert (result.colours[half & (result.vertices[:, 0] > 0.05)] == BLUE).all()
 
 
-def test_the_outermost_pixels_are_not_drawn_out_over_the_side(photographed: Photographed, disc: Disc) -> None:
+def test_the_outermost_pixels_are_not_stretched_over_the_side(photographed: Photographed, disc: Disc) -> None:
     rgb = np.where(disc(400, 148)[:, :, None], RED, BLUE)  # a blue ring, 12 pixels wide, at the rim
     canvas = cut_out(*photographed(disc(400, 160), rgb))
-    square = squared_height(canvas.distance)
-    vertices, _ = closed_surface(square)
+    square = compute_squared_height(canvas.distance)
+    vertices, _ = build_closed_surface(square)
     red, _, blue = paint(canvas, square, vertices).astype(int).T
     rise = np.abs(vertices[:, 2]) / vertices[:, 2].max()
-    # Seen where the photo shows it. Straight projection would make all below it blue as well.
+    # The ring is seen where the photo shows it. Straight projection would make all below it blue as well.
     assert (blue > red)[(rise > 0.28) & (rise < 0.33)].all()
     assert (red > blue)[rise < 0.05].all()
 

@@ -6,7 +6,7 @@ import pytest
 from sam3d_bento.arrays import Bool
 from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.canvas import cut_out
-from sam3d_bento.engines.preview.painting.texture import NEAR, Texture
+from sam3d_bento.engines.preview.painting.texture import MAX_INWARD_CELLS, Texture
 from sam3d_bento.reconstruction import Mask, Photo
 
 Photographed = Callable[..., tuple[Photo, Mask]]
@@ -20,38 +20,38 @@ def test_a_soft_rim_shows_no_background(photographed: Photographed, disc: Disc, 
     rgb = (share * [200, 60, 60] + (1 - share) * [0, 255, 0]).astype(np.uint8)
     canvas = cut_out(*photographed(inside, rgb))
     assert canvas.cell == 0.5  # a pixel is wider than a cell, and so is the mixed rim
-    texture = Texture.of(canvas)
+    texture = Texture.from_canvas(canvas)
     rim = np.abs(canvas.distance) < 0.5
     assert canvas.rgb[rim, 1].mean() > 110
     assert texture.sharp[rim, 1].mean() < 70
     assert texture.sharp[canvas.distance < -1, 1].max() < 80
 
 
-def test_a_hard_edge_stays_as_hard_between_the_cells(photographed: Photographed, camera: Camera) -> None:
+def test_a_hard_edge_stays_hard_between_the_cells(photographed: Photographed, camera: Camera) -> None:
     pixels = np.zeros((500, 500), bool)
     pixels[100:400, 100:400] = True
     rgb = np.where(np.arange(500) // 6 % 2, 200, 60).astype(np.uint8)[None, :, None].repeat(500, 0).repeat(3, 2)
     canvas = cut_out(*photographed(pixels, rgb))
-    # Vertices stand anywhere between the cells, and what is between two vertices is the mean of both.
+    # Vertices lie anywhere between the cells, and the colour between two vertices is the mean of both.
     columns = np.arange(150, 350, canvas.cell / 2) + 0.3
     places = np.stack([columns, np.full(len(columns), 250.2)], -1)
-    points = camera.rays(places)
+    points = camera.unproject(places)
     nothing = np.zeros(len(points))
-    seen = Texture.of(canvas).colours(points, points, nothing, nothing < 1, camera)[:, 0].astype(float)
+    seen = Texture.from_canvas(canvas).colour_vertices(points, points, nothing, nothing < 1, camera)[:, 0].astype(float)
     between = (seen[1:] + seen[:-1]) / 2
     assert between.std() > 0.93 * rgb[250, 150:350, 0].std()
 
 
-def test_what_is_seen_looks_as_the_photo_shows_it_there(photographed: Photographed, camera: Camera) -> None:
+def test_a_visible_vertex_gets_the_colour_of_its_place_in_the_photo(photographed: Photographed, camera: Camera) -> None:
     pixels = np.zeros((500, 500), bool)
     pixels[100:400, 100:400] = True
     rgb = np.broadcast_to((np.arange(500) / 2).astype(np.uint8)[None, :, None], (500, 500, 3)).copy()
     canvas = cut_out(*photographed(pixels, rgb))
-    texture = Texture.of(canvas)
-    own, elsewhere = camera.rays(np.array([[200.0, 250.0]] * 2)), camera.rays(np.array([[300.0, 250.0]] * 2))
-    seen, hidden = texture.colours(own, elsewhere, np.array([0.0, 0.0]), np.array([True, False]), camera)[:, 0]
-    assert int(seen) == pytest.approx(100, abs=1 + NEAR * canvas.cell / 2)
+    texture = Texture.from_canvas(canvas)
+    own, elsewhere = camera.unproject(np.array([[200.0, 250.0]] * 2)), camera.unproject(np.array([[300.0, 250.0]] * 2))
+    seen, hidden = texture.colour_vertices(own, elsewhere, np.array([0.0, 0.0]), np.array([True, False]), camera)[:, 0]
+    assert int(seen) == pytest.approx(100, abs=1 + MAX_INWARD_CELLS * canvas.cell / 2)
     assert int(hidden) == pytest.approx(150, abs=1)
-    blurred, sharp = texture.colours(own, own, np.array([1.0, 1.0]), np.array([False, True]), camera)[:, 0]
+    blurred, sharp = texture.colour_vertices(own, own, np.array([1.0, 1.0]), np.array([False, True]), camera)[:, 0]
     assert int(sharp) == pytest.approx(100, abs=1)
     assert int(blurred) == pytest.approx(100, abs=1)

@@ -39,19 +39,19 @@ def test_an_unknown_focal_length_is_found_with_the_box(fit: Fit, seen_box: Calla
     assert cuboid.camera.focal_length == pytest.approx(camera.focal_length, rel=0.07)
 
 
-def test_a_known_focal_length_is_left_alone(fit: Fit, seen_box: Callable[..., Bool], camera: Camera) -> None:
+def test_a_known_focal_length_is_kept(fit: Fit, seen_box: Callable[..., Bool], camera: Camera) -> None:
     cuboid = fit(seen_box((1.0, 0.8, 1.1), 35, 25), calibrated=True)
     assert cuboid.camera.focal_length == pytest.approx(camera.focal_length, rel=1e-3)
 
 
-def test_its_upright_frame_has_gravity_and_the_camera_before_it(fit: Fit, seen_box: Callable[..., Bool]) -> None:
+def test_the_upright_frame_has_y_up_and_the_camera_in_front(fit: Fit, seen_box: Callable[..., Bool]) -> None:
     right, up, front = fit(seen_box((1.0, 0.8, 1.1), 35, 25)).upright.T
     np.testing.assert_allclose(up, [0, np.cos(np.radians(25)), np.sin(np.radians(25))], atol=0.05)
     np.testing.assert_allclose(right, [1, 0, 0], atol=0.06)
     assert front[2] > 0.8
 
 
-def test_a_can_a_ball_and_a_triangle_are_no_boxes(
+def test_a_can_a_ball_and_a_triangle_are_not_boxes(
     fit: Fit, seen_circles: Callable[..., Bool], disc: Callable[..., Bool]
 ) -> None:
     row, column = np.indices((500, 500)) - 250

@@ -48,14 +48,14 @@ def test_a_flat_lid_stays_flat(fit: Fit, seen_circles: Circles) -> None:
     assert lathe.radii[0] > 0.93 * lathe.radii.max()
 
 
-def test_a_ball_is_one_though_it_tells_no_elevation(fit: Fit, disc: Callable[..., Bool]) -> None:
+def test_a_ball_fits_although_it_shows_no_elevation(fit: Fit, disc: Callable[..., Bool]) -> None:
     lathe = fit(disc(500, 120))
     assert lathe.fits
     assert np.ptp(lathe.heights) == pytest.approx(2 * lathe.radii.max(), rel=0.06)
 
 
 @pytest.mark.parametrize("side", [-1, 1])
-def test_a_handle_is_left_aside_and_its_side_known(fit: Fit, seen_circles: Circles, side: int) -> None:
+def test_a_handle_is_excluded_from_the_body_and_its_side_is_found(fit: Fit, seen_circles: Circles, side: int) -> None:
     row, column = np.indices((500, 500))
     ring = np.hypot(row - 250, column - 250 - side * 75)
     lathe = fit(seen_circles(CAN, 20) | ((ring < 45) & (ring > 33)))
@@ -64,7 +64,7 @@ def test_a_handle_is_left_aside_and_its_side_known(fit: Fit, seen_circles: Circl
     assert lathe.radii.max() == pytest.approx(0.4 / 4, rel=0.04)
 
 
-def test_what_has_a_straight_base_or_no_axis_is_none(fit: Fit) -> None:
+def test_silhouettes_with_a_straight_base_or_without_an_axis_do_not_fit(fit: Fit) -> None:
     row, column = np.indices((500, 500)) - 250
     cross = ((np.abs(row) < 150) & (np.abs(column) < 40)) | ((np.abs(row + 40) < 30) & (np.abs(column) < 110))
     heart = (row**2 + 1.6 * column**2 - 200 * np.abs(column) * 0.9 < 120**2) & (row > -110)

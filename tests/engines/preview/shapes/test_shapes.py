@@ -13,7 +13,7 @@ from sam3d_bento.reconstruction import Mask, Photo, Reconstruction
 Closed = Callable[[Float32, Int32], None]
 Photographed = Callable[..., tuple[Photo, Mask]]
 Reconstruct = Callable[..., Reconstruction]
-LEVEL = 0.01  # of the longest side; the registration bends a lid or a base by a pixel or so
+LEVEL = 0.01  # share of the longest side; the registration bends a lid or a base by about a pixel
 MUG = [(0.4, -0.5), (0.4, 0.5)]
 
 
@@ -26,10 +26,10 @@ def mug(seen_circles: Callable[..., Bool]) -> Bool:
 
 @pytest.fixture
 def cube(seen_box: Callable[..., Bool]) -> Bool:
-    return seen_box((1.0, 1.0, 1.0), 45, 20)  # over its edge it is symmetric, too
+    return seen_box((1.0, 1.0, 1.0), 45, 20)  # seen over its edge, it is symmetric too
 
 
-def test_each_silhouette_gets_its_class(
+def test_each_silhouette_gets_the_right_class(
     reconstruct: Reconstruct, seen_circles: Callable[..., Bool], mug: Bool, cube: Bool
 ) -> None:
     cat = cube.copy()
@@ -39,7 +39,7 @@ def test_each_silhouette_gets_its_class(
 
 
 @pytest.mark.parametrize("shape", ["puff", "lathe", "box"])
-def test_a_class_that_is_asked_for_is_made_of_anything_closed_and_facing_outwards(
+def test_a_chosen_class_gives_a_closed_outward_mesh_for_any_mask(
     reconstruct: Reconstruct, assert_closed: Closed, shape: str, mug: Bool, disc: Callable[..., Bool]
 ) -> None:
     specks = np.zeros((300, 300), bool)
@@ -56,9 +56,7 @@ def test_a_class_that_is_asked_for_is_made_of_anything_closed_and_facing_outward
             assert trimesh.Trimesh(result.vertices, result.faces, process=False).volume > 0
 
 
-def test_a_can_stands_upright_though_it_was_seen_from_above(
-    reconstruct: Reconstruct, seen_circles: Callable[..., Bool]
-) -> None:
+def test_a_can_seen_from_above_stands_upright(reconstruct: Reconstruct, seen_circles: Callable[..., Bool]) -> None:
     x, y, z = reconstruct(seen_circles(MUG, 30)).vertices.T
     top = y > y.max() - LEVEL
     assert np.ptp(x[top]) == pytest.approx(np.ptp(x), rel=0.05)
@@ -72,7 +70,7 @@ def test_a_box_stands_upright(reconstruct: Reconstruct, cube: Bool) -> None:
         assert np.count_nonzero(np.abs(y - level) < LEVEL) > 0.1 * len(y)
 
 
-def test_a_handle_does_not_draw_the_body_out_to_it(reconstruct: Reconstruct, mug: Bool) -> None:
+def test_a_handle_does_not_stretch_the_body_towards_it(reconstruct: Reconstruct, mug: Bool) -> None:
     result = reconstruct(mug)
     body, _ = trimesh.Trimesh(result.vertices, result.faces, process=False).split()
     for height in np.linspace(-0.3, 0.3, 13):
@@ -107,7 +105,7 @@ def test_the_back_is_the_front_mirrored_and_no_background_shows(
             assert np.median(result.colours[right, 2]) < 90
 
 
-def test_a_photo_with_a_focal_length_is_believed(photographed: Photographed, cube: Bool) -> None:
+def test_the_focal_length_of_a_photo_is_used(photographed: Photographed, cube: Bool) -> None:
     photo, mask = photographed(cube)
     known = Photo(photo.rgb, None, photo.original_size, focal_length=700.0)
     details = PreviewEngine().reconstruct(known, mask, Options(), 0, silent).details
@@ -115,7 +113,7 @@ def test_a_photo_with_a_focal_length_is_believed(photographed: Photographed, cub
     assert details["fov_degrees"] == pytest.approx(39.3, abs=0.1)
 
 
-def test_the_pose_puts_the_model_back_over_the_silhouette(reconstruct: Reconstruct, mug: Bool, cube: Bool) -> None:
+def test_the_pose_places_the_mesh_over_the_silhouette(reconstruct: Reconstruct, mug: Bool, cube: Bool) -> None:
     from scipy.spatial.transform import Rotation
 
     for pixels in (mug, cube):

@@ -21,7 +21,7 @@ def turned(photographed: Photographed, camera: Camera) -> Callable[[Bool], Turne
 
 @pytest.mark.parametrize("profile", [VASE, PLATE], ids=["tall", "wide"])
 @pytest.mark.parametrize("roll", [-6, 0, 4])
-def test_a_body_of_revolution_mirrors_itself_wherever_it_is_and_however_the_camera_leans(
+def test_a_body_of_revolution_is_symmetric_for_any_place_and_roll(
     seen_circles: Callable[..., Bool],
     turned: Callable[[Bool], TurnedView],
     profile: list[tuple[float, float]],
@@ -29,7 +29,7 @@ def test_a_body_of_revolution_mirrors_itself_wherever_it_is_and_however_the_came
 ) -> None:
     view = turned(seen_circles(profile, 25, roll=roll, shift=(0.3, -0.2)))
     assert view.asymmetry < 0.015
-    assert view.roll == pytest.approx(roll, abs=3)  # off the middle, perspective turns it a little too
+    assert view.roll == pytest.approx(roll, abs=3)  # away from the middle, perspective adds some roll
 
 
 def test_a_handle_does_not_shift_the_axis(
