@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
+from sam3d_bento.serving.assets.threads import StorageThreads
+
 # A file of a result, named by its suffix: the model, the reconstruction it was exported from, its picture.
 Kind = Literal["glb", "npz", "webp"]
 
@@ -32,12 +34,13 @@ ASSET_NAME = re.compile(rf"[0-9a-f]{{32}}\.({'|'.join(KINDS)})")
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file of a result that can be fetched now, on this machine."""
+    """A file of a result that can be fetched now, on this machine. threads: for whatever reads it."""
 
     id: str
     path: Path
     stat: os.stat_result
     expires_in_seconds: float
+    threads: StorageThreads
 
 
 @dataclass(frozen=True)
