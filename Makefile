@@ -159,8 +159,9 @@ $(UPSTREAM)/.wheels: requirements/upstream-wheels.txt
 	  > $(UPSTREAM)/download.log 2>&1 || { cat $(UPSTREAM)/download.log; exit 1; }
 	touch $@
 
-$(UPSTREAM)/.done: requirements/upstream-tests.txt $(UPSTREAM)/.wheels $(VENV)/.uv
-	$(call INSTALL_IN,$(UPSTREAM),$(LOCKED) -r requirements/upstream-tests.txt)
+$(UPSTREAM)/.done: requirements/upstream-tests.txt requirements/image-build.txt $(UPSTREAM)/.wheels $(VENV)/.uv
+	$(call INSTALL_IN,$(UPSTREAM),$(LOCKED) -r requirements/image-build.txt)
+	$(call INSTALL_IN,$(UPSTREAM),--require-hashes --no-build-isolation -r requirements/upstream-tests.txt) # antlr4 has no wheel
 	$(UPSTREAM)/bin/pip install -q torch==2.13.0
 	$(UPSTREAM)/bin/pip install -q --no-deps $(UPSTREAM)/wheels/*.whl
 	touch $@
