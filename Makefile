@@ -114,11 +114,11 @@ requirements: $(VENV)/.uv
 	  --excludes requirements/runpod-excludes.txt -o requirements/runpod.txt
 	$(COMPILE) --group audit -o requirements/audit.txt
 	$(COMPILE) --group installer -o requirements/installer.txt
-	$(COMPILE) --group build -o requirements/build.txt
+	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
 	$(COMPILE) --group bench -c requirements/core.txt -o requirements/bench.txt
 	$(COMPILE) --group image-pip -o requirements/image-pip.txt
 	$(COMPILE) --group image-weights -c requirements/core.txt -o requirements/image-weights.txt
-	$(COMPILE) --group image-build -o requirements/image-build.txt
+	$(COMPILE) --group image-build -c requirements/dev.txt -o requirements/image-build.txt
 	$(COMPILE) --group image-sdist --no-deps -o requirements/image-sdist.txt
 	$(COMPILE) --group cuda-cu121 --no-deps -o requirements/cuda-cu121.txt
 UPGRADE := --upgrade
