@@ -11,7 +11,7 @@ from sam3d_bento.serving.middleware import upload_limit
 
 upload_limit.UploadLimit = functools.partial(upload_limit.UploadLimit, stall_seconds=4.0, grace_seconds=5.0)
 
-threads.PATIENCE_SECONDS = 3.0
+threads.PATIENCE_SECONDS = threads.WRITE_PATIENCE_SECONDS = 3.0
 
 import service  # noqa: E402  # after that, because it takes its limits when it is imported
 

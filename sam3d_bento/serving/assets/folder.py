@@ -28,7 +28,7 @@ from typing import BinaryIO, cast
 
 from sam3d_bento import logs
 from sam3d_bento.errors import NotFound, StorageFull, StorageUnavailable
-from sam3d_bento.serving.assets import ASSET_ID, ASSET_NAME, GONE, KINDS, Kind, StoredFile
+from sam3d_bento.serving.assets import ASSET_ID, ASSET_NAME, GONE, KINDS, Kind, StoredFile, threads
 from sam3d_bento.serving.assets.regular_file import open_regular, stat_regular
 from sam3d_bento.serving.assets.threads import StorageThreads
 
@@ -70,11 +70,13 @@ class AssetFolder:
 
     async def put(self, glb: bytes, reconstruction: Path | None = None) -> str:
         """Keep the bytes; the new asset's id. Raises StorageFull when there is no room for them."""
-        return await self._threads.run(self._put, glb, reconstruction)
+        patience = threads.WRITE_PATIENCE_SECONDS
+        return await self._threads.run(self._put, glb, reconstruction, patience_seconds=patience)
 
     async def add(self, asset_id: str, kind: Kind, content: bytes) -> None:
         """Keep another file of the asset. Raises like `put`, and NotFound."""
-        await self._threads.run(self._add, asset_id, kind, content)
+        patience = threads.WRITE_PATIENCE_SECONDS
+        await self._threads.run(self._add, asset_id, kind, content, patience_seconds=patience)
 
     async def get(self, asset_id: str, kind: Kind = "glb") -> StoredFile:
         """The asset's file. Raises NotFound when there is none, or the asset's time is over."""

@@ -17,6 +17,7 @@ from sam3d_bento.errors import StorageUnavailable
 Returned = TypeVar("Returned")
 
 PATIENCE_SECONDS = 30.0  # for one call: as long as a bucket may take, and a local disk never takes
+WRITE_PATIENCE_SECONDS = 300.0  # to keep a result: 300 MB with its dense mesh, over a network that takes 1 MB a second
 THREADS = 16  # calls at a time: more do not make a disk faster
 
 SILENT = "The storage does not answer."
@@ -26,7 +27,7 @@ _Task = tuple["Future[Any]", Callable[[], Any]]
 class StorageThreads:
     """At most `count` threads, started when they are needed. For any thread and event loop.
 
-    A call that takes longer than PATIENCE_SECONDS is given up: it raises StorageUnavailable. What it returns later is
+    A call that takes longer than its patience is given up: it raises StorageUnavailable. What it returns later is
     dropped, so a function that opens a file returns an object that closes it when it is dropped.
     """
 
@@ -38,11 +39,16 @@ class StorageThreads:
         self._started = 0
         self._unfinished = 0  # calls that wait or run
 
-    async def run(self, function: Callable[..., Returned], *arguments: Any) -> Returned:
-        """Call the function in a thread and return its result. Raises what it raises, and StorageUnavailable."""
+    async def run(
+        self, function: Callable[..., Returned], *arguments: Any, patience_seconds: float | None = None
+    ) -> Returned:
+        """Call the function in a thread and return its result. Raises what it raises, and StorageUnavailable.
+
+        patience_seconds: None for PATIENCE_SECONDS.
+        """
         future = self.start(lambda: function(*arguments))
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), PATIENCE_SECONDS)
+            return await asyncio.wait_for(asyncio.wrap_future(future), _patience(patience_seconds))
         except TimeoutError:
             if _raised(future):
                 raise
@@ -51,10 +57,10 @@ class StorageThreads:
     def call(
         self, function: Callable[..., Returned], *arguments: Any, patience_seconds: float | None = None
     ) -> Returned:
-        """Do the same for a caller that is a thread. patience_seconds: None for PATIENCE_SECONDS."""
+        """Do the same for a caller that is a thread."""
         future = self.start(lambda: function(*arguments))
         try:
-            return future.result(PATIENCE_SECONDS if patience_seconds is None else patience_seconds)
+            return future.result(_patience(patience_seconds))
         except TimeoutError:
             if _raised(future):
                 raise
@@ -89,6 +95,10 @@ class StorageThreads:
         finally:
             with self._lock:
                 self._unfinished -= 1
+
+
+def _patience(seconds: float | None) -> float:
+    return PATIENCE_SECONDS if seconds is None else seconds
 
 
 def _raised(future: Future[Any]) -> bool:

@@ -99,8 +99,10 @@ def _listed(directory: Path) -> tuple[WeightFile, ...]:
     """Return what the manifest lists. Raises NotReady where it cannot be used."""
     try:
         return find("sam3d", directory).files
-    except (WeightsError, OSError) as exc:
-        raise NotReady(f"The manifest of the SAM 3D checkpoints cannot be used. {exc}") from exc
+    except WeightsError as exc:
+        raise NotReady(f"The SAM 3D checkpoints in SAM3D_CHECKPOINT_DIR cannot be checked. {exc}") from exc
+    except OSError as exc:
+        raise NotReady(f"The folder named by SAM3D_CHECKPOINT_DIR cannot be read ({exc.strerror}).") from exc
 
 
 def _sha256(file: Path) -> str:
