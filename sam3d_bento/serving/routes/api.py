@@ -6,10 +6,12 @@ The other routes are the ASGI app that BentoML mounts. All of them find the one 
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
+from anyio import CapacityLimiter
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -127,10 +129,16 @@ async def options(request: Request) -> Response:
     )
 
 
+@cache
+def _health_threads() -> CapacityLimiter:
+    """Return the limit of threads for `/health`. Its own: the usual one may be used up by files that hang."""
+    return CapacityLimiter(4)
+
+
 async def health(request: Request) -> Response:
     """200 when jobs are taken, 503 with the reason otherwise."""
     server = backend()
-    report = await anyio.to_thread.run_sync(server.health)
+    report = await anyio.to_thread.run_sync(server.health, limiter=_health_threads())
     ready = report["status"] == "ready"
     headers = {"Cache-Control": "no-store"} | ({} if ready else {"Retry-After": "5"})
     return JSONResponse(report, 200 if ready else 503, headers)
