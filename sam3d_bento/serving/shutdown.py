@@ -43,7 +43,7 @@ class Shutdown:
     """See the module's docstring.
 
     connections: returns those that are open. end_work: ends every job with an error; may take seconds.
-    limit_seconds: how long requests are answered.
+    limit_seconds: how long requests are answered. give_up: called in a thread EXIT_GRACE_SECONDS after all that.
     """
 
     def __init__(
@@ -52,11 +52,13 @@ class Shutdown:
         end_work: Callable[[], None],
         limit_seconds: float,
         stall_seconds: float = STALL_SECONDS,
+        give_up: Callable[[], None] | None = None,
     ) -> None:
         self._connections = connections
         self._end_work = end_work
         self._limit_seconds = limit_seconds
         self._stall_seconds = stall_seconds
+        self._give_up = give_up or _exit
         self._until = 0.0  # monotonic: when the work is cancelled
         self._task: asyncio.Task[None] | None = None
 
@@ -74,7 +76,7 @@ class Shutdown:
         watch = Watch(self._stall_seconds)
         while time.monotonic() < self._until and self._connections():
             await self._cut_stalled(watch)
-        last = threading.Timer(self._stall_seconds + EXIT_GRACE_SECONDS, _exit)
+        last = threading.Timer(self._stall_seconds + EXIT_GRACE_SECONDS, self._give_up)
         last.daemon = True
         last.start()
         # Not in a pool: its threads may all be held up.
