@@ -14,6 +14,7 @@ import math
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
 from sam3d_bento.errors import Busy, Sam3DError
 from sam3d_bento.serving.worker.job import Job
@@ -98,8 +99,8 @@ class JobQueue:
         for job in jobs:
             _turn_away(job, error)
 
-    def expire(self, seconds: float, error: Sam3DError) -> float | None:
-        """End the jobs that have waited for so many seconds with the error.
+    def expire(self, seconds: float, error: Callable[[], Sam3DError]) -> float | None:
+        """End the jobs that have waited for so many seconds, each with an error of its own.
 
         Return the seconds until the next one will have; None when none waits.
         """
@@ -110,7 +111,7 @@ class JobQueue:
                 self._waiting.remove(job)
             oldest = min((job.submitted for job in self._waiting), default=None)
         for job in overdue:
-            _turn_away(job, error)
+            _turn_away(job, error())
         return None if oldest is None else max(0.0, oldest + seconds - now)
 
     def tell(self) -> None:

@@ -163,7 +163,8 @@ def _document(message: EngineMessage) -> tuple[dict[str, Any], bytes]:
         case LoadFailed(error):
             return {"type": "load_failed", "error": _error_document(error)}, b""
         case Progress(job_id, stage, fraction):
-            return {"type": "progress", "job": job_id, "stage": stage, "fraction": min(max(fraction, 0.0), 1.0)}, b""
+            share = min(max(float(fraction), 0.0), 1.0)
+            return {"type": "progress", "job": job_id, "stage": stage, "fraction": share}, b""
         case Failed(job_id, error):
             return {"type": "failed", "job": job_id, "error": _error_document(error)}, b""
         case Done(job_id, Asset(glb, report)):

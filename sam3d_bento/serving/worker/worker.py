@@ -201,6 +201,8 @@ class Worker:
     def _supervise(self) -> None:
         while not self._state.final:
             self._pause()
+            if self._stopped():
+                return
             try:
                 engine = EngineProcess()
             except OSError as exc:
@@ -244,7 +246,12 @@ class Worker:
     def _expire(self) -> None:
         """End the jobs that have waited too long, until the worker stops."""
         limit = self._settings.queue_seconds
-        error = NotReady(f"The job waited for {limit:g} seconds and was not begun. Try again.", retry_after_seconds=5)
+
+        def error() -> NotReady:  # a new one for each: an error that is raised again and again keeps all its frames
+            return NotReady(
+                f"The job waited for {limit:g} seconds and was not begun. Try again.", retry_after_seconds=5
+            )
+
         while not self._stopped():
             self._added.clear()
             next_seconds = self.queue.expire(limit, error)
