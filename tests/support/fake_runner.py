@@ -90,11 +90,6 @@ def broken(settings):
     raise RuntimeError("/a/path/that/stays/in/the/log")
 
 
-def dies(settings):
-    """Die at every load."""
-    os._exit(3)
-
-
 def waits(settings):
     """Load for ever, without getting on: as for a lock that nobody gives back."""
     while True:

@@ -129,10 +129,8 @@ class Worker:
         self._give_up(NotReady(reason))
 
     def stop(self) -> None:
-        """End the engine process. A job that runs or waits ends with NotReady."""
+        """End the engine process. A job that runs or waits ends with NotReady. The second call waits for the first."""
         with self._lock:
-            if self._state is WorkerState.STOPPED:
-                return
             self._state = WorkerState.STOPPED
             self.reason = "The service is shutting down."
         self._waker.wake()
