@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from bentoml.validators import ContentType
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
-from sam3d_bento.serving import bentoml_seams
+from sam3d_bento.serving import bentoml_seams, shortage
 from sam3d_bento.serving.assets import GLB_MEDIA_TYPE
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.middleware.access_log import AccessLog
@@ -22,14 +23,16 @@ from sam3d_bento.serving.middleware.security_headers import SecurityHeaders, cor
 from sam3d_bento.serving.middleware.upload_limit import UploadLimit
 from sam3d_bento.serving.routes import api
 from sam3d_bento.serving.routes.upload_form import InferenceInput, incoming
+from sam3d_bento.serving.shutdown import Shutdown
 from sam3d_bento.settings import Settings
 
+bentoml_seams.end_with_supervisor()
 settings = Settings.from_environ()
 bentoml_seams.adopt_logs(settings.log_format)
 
 # BentoML counts a request's time from its arrival, queueing included, and a request that it gives up runs on. So its
-# limit lies where only a fault of ours can reach it: every place of the queue at its deadline, and an hour.
-TRAFFIC_TIMEOUT_SECONDS = int((settings.queue_limit + 1) * settings.deadline_seconds) + 3600
+# limit lies where only a fault of ours can reach it: the longest wait of a job, its own run, and an hour.
+TRAFFIC_TIMEOUT_SECONDS = int(settings.queue_seconds + settings.deadline_seconds) + 3600
 
 
 @bentoml.service(
@@ -48,6 +51,17 @@ class Sam3D:
     def __init__(self) -> None:
         # Returns at once: the engine loads in its own process, and /health says 503 until it is warm.
         self.backend = Backend(settings, tracer=bentoml_seams.tracer())
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # called as a class, without a server
+            return
+        shortage.watch_loop(loop)
+        connections = bentoml_seams.on_stop(lambda: loop.call_soon_threadsafe(self._begin_to_stop))
+        if connections is not None:
+            self._shutdown = Shutdown(connections, self.backend.end_work, settings.shutdown_limit_seconds)
+
+    def _begin_to_stop(self) -> None:
+        self._shutdown.begin(at_once=bentoml_seams.supervisor_is_gone())
 
     @bentoml.on_shutdown
     def stop(self) -> None:

@@ -43,14 +43,6 @@ class Sam3DError(Exception):
         self.detail = detail
         self.retry_after_seconds = retry_after_seconds
 
-    def __reduce__(self) -> tuple[object, ...]:
-        # Errors cross the pipe from the engine process; the default would drop the keyword.
-        return (_restore, (type(self), self.detail, self.retry_after_seconds))
-
-
-def _restore(kind: type[Sam3DError], detail: str, retry_after_seconds: int | None) -> Sam3DError:
-    return kind(detail, retry_after_seconds=retry_after_seconds)
-
 
 class RequestError(Sam3DError):
     """The request is at fault; sending the same again gives the same answer."""
@@ -180,6 +172,18 @@ class StorageFull(Sam3DError):
     """There is no room to keep the result."""
 
     status, code, title, retryable = 507, "storage_full", "Storage is full", True
+
+
+def by_code() -> dict[str, type[Sam3DError]]:
+    """Return the classes that have a code, by their codes."""
+    found: dict[str, type[Sam3DError]] = {}
+    rest = [Sam3DError]
+    while rest:
+        kind = rest.pop()
+        if "code" in vars(kind):
+            found[kind.code] = kind
+        rest += kind.__subclasses__()
+    return found
 
 
 def shown(name: str) -> str:

@@ -134,6 +134,16 @@ class Settings(BaseModel):
     max_pixels: Annotated[Count, Field(le=PILLOW_MAX_PIXELS, description="Largest image, width × height")] = 64_000_000
     queue_limit: Annotated[Count, Field(description="Jobs that may wait; one more is refused with 429")] = 8
     deadline_seconds: Annotated[Seconds, Field(description="A run that takes longer is stopped")] = 120
+    load_silence_seconds: Annotated[
+        Seconds, Field(description="A load without a sign of life for so long, or six times as long, is begun again")
+    ] = 300
+    shutdown_seconds: Annotated[
+        Seconds | None,
+        Field(
+            description="How long SIGTERM waits for the runs of requests before it cancels them; absent: every place"
+            " of the queue at its deadline"
+        ),
+    ] = None
     api_keys_file: Annotated[
         File | None, Field(description="Keys of the API, one a line; absent: everybody may use it")
     ] = None
@@ -157,6 +167,21 @@ class Settings(BaseModel):
         ),
     ] = ()
     log_format: Annotated[Literal["console", "json"], Field(description="One JSON object a line, or text")] = "console"
+
+    @property
+    def full_queue_seconds(self) -> float:
+        """How long a full queue takes, and the run before it, when each run takes its deadline."""
+        return (self.queue_limit + 1) * self.deadline_seconds
+
+    @property
+    def queue_seconds(self) -> float:
+        """How long a job may wait: a full queue, and one load that falls silent."""
+        return self.full_queue_seconds + self.load_silence_seconds
+
+    @property
+    def shutdown_limit_seconds(self) -> float:
+        """How long requests are answered after SIGTERM."""
+        return self.full_queue_seconds if self.shutdown_seconds is None else self.shutdown_seconds
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Settings:

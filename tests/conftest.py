@@ -5,6 +5,13 @@ import tempfile
 
 import pytest
 
+from sam3d_bento import parent_death
+
+# A run that make has started, and xdist's part of any run, ends with its parent; so does what the tests start.
+if {"PYTEST_XDIST_WORKER", "TESTS_END_WITH_PARENT"} & os.environ.keys():
+    os.environ.pop("TESTS_END_WITH_PARENT", None)  # not for the parts of this run: their parent is this process
+    parent_death.end_with(os.getppid())
+
 from tests.support.weight_site import Site
 
 # Both are read when bentoml is imported. Without the folder, /metrics hangs in TestClient (bentoml 1.4.39).

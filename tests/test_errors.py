@@ -1,5 +1,3 @@
-import pickle
-
 from sam3d_bento import errors
 
 
@@ -25,6 +23,7 @@ def test_the_docstring_says_each_status():
         assert status is None or str(status) in line or name == "Internal"
 
 
-def test_an_error_crosses_a_process_border_whole():
-    again = pickle.loads(pickle.dumps(errors.Busy("Full.", retry_after_seconds=3)))
-    assert (type(again), again.detail, again.retry_after_seconds, str(again)) == (errors.Busy, "Full.", 3, "Full.")
+def test_every_error_with_a_code_is_found_by_it():
+    with_code = {kind for name, _ in tree(errors.Sam3DError) if "code" in vars(kind := getattr(errors, name))}
+    assert set(errors.by_code().values()) == with_code
+    assert all(kind.code == code for code, kind in errors.by_code().items())

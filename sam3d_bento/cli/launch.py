@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import sam3d_bento
+from sam3d_bento import parent_death
 from sam3d_bento.settings import PREFIX
 
 MODULE = "service.py"
@@ -47,7 +49,7 @@ def free_port() -> int:
 def start(
     port: int, place: Path, below: Path, settings: Mapping[str, str], service: str = SERVICE
 ) -> subprocess.Popen[bytes]:
-    """Start a service at this port of the loopback interface; return its process, at once.
+    """Start a service at this port of the loopback interface; return its process, at once. It ends with this thread.
 
     place: the folder of its module. below: the folder of its work directory, its results and its log, in `work`,
     `outputs` and `log`. settings: by their names, `queue_limit`; an empty value means the default.
@@ -57,5 +59,10 @@ def start(
     arguments = ["--host", "127.0.0.1", "--port", str(port)]
     with (below / "log").open("ab") as log:
         return subprocess.Popen(  # noqa: S603  # our own service
-            command(place, arguments, service), cwd=place, env=environment() | variables, stdout=log, stderr=log
+            command(place, arguments, service),
+            cwd=place,
+            env=environment() | variables,
+            stdout=log,
+            stderr=log,
+            preexec_fn=functools.partial(parent_death.end_with, os.getpid()),  # one call of libc
         )

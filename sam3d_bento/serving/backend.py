@@ -12,7 +12,8 @@ from typing import Any
 from opentelemetry.trace import Tracer
 
 from sam3d_bento import gpu, logs
-from sam3d_bento.errors import StorageUnavailable
+from sam3d_bento.errors import NotReady, StorageUnavailable
+from sam3d_bento.serving import shortage
 from sam3d_bento.serving.assets import Assets
 from sam3d_bento.serving.assets.folder import AssetFolder
 from sam3d_bento.serving.assets.threads import StorageThreads
@@ -22,7 +23,7 @@ from sam3d_bento.serving.reconstructor import Reconstructor
 from sam3d_bento.serving.telemetry.counts import Telemetry
 from sam3d_bento.serving.telemetry.traces import Traces
 from sam3d_bento.serving.worker.job import Job
-from sam3d_bento.serving.worker.state import WorkerState
+from sam3d_bento.serving.worker.state import MOST_LOSSES, WorkerState
 from sam3d_bento.serving.worker.workdir import WorkDir
 from sam3d_bento.serving.worker.worker import Worker
 from sam3d_bento.settings import Settings, SettingsError
@@ -30,10 +31,6 @@ from sam3d_bento.settings import Settings, SettingsError
 ENGINE_LOADER = "sam3d_bento.pipeline:Pipeline.load"
 MASK_LOADER = "sam3d_bento.pipeline:MaskPreview.load"
 POSTPROCESS_LOADER = "sam3d_bento.postprocess:Postprocessor.load"
-
-# One loss may be a photo's fault, and so may two, when its sender tries again. The third in a row is the machine's: a
-# GPU or driver that a new process does not mend, where a new container, perhaps on another machine, may.
-MOST_LOSSES = 3
 
 # At the end, for a sweep or the removal of the work folder; a store that hangs does not hold up the end for longer.
 LAST_CALL_SECONDS = 5.0
@@ -64,6 +61,7 @@ class Backend:
         self.drawing = asyncio.Lock()  # one picture at a time: a page of them is no reason to refuse exports
         self._helpers: dict[str, Worker] = {}
         self._helpers_lock = threading.Lock()
+        self._ending = False  # guarded by _helpers_lock: no helper is started any more
         self._stopping = threading.Event()
         self._storage = StorageThreads("backend", 2)
         self._sweeper = threading.Thread(target=self._sweep_regularly, name="sweeper", daemon=True)
@@ -100,14 +98,15 @@ class Backend:
     def alive(self) -> bool:
         """False when a restart of the service is what helps: after a failed load, and after MOST_LOSSES in a row.
 
-        In the second case the worker goes on, and a job that does not cost the engine makes it True again.
+        That goes for the engine and for each helper that was started. After losses the worker goes on: a load that
+        succeeds, or a job that does not cost the process, makes it True again.
         """
-        return self.worker.state is not WorkerState.FAILED and self.worker.losses < MOST_LOSSES
+        return all(map(_is_sound, self.workers))
 
     @property
     def workers(self) -> list[Worker]:
         """The engine's, and the helpers that were started."""
-        return [self.worker, *self._helpers.values()]
+        return [self.worker, *tuple(self._helpers.values())]  # a copy: another thread may start one
 
     @property
     def mask_worker(self) -> Worker:
@@ -127,9 +126,7 @@ class Backend:
         memory = gpu.memory()
         job = worker.queue.running
         stage, fraction = job.progress if job and job.progress else (None, None)
-        reason = worker.reason
-        if not reason and not self.alive:
-            reason = f"The engine process was lost {worker.losses} times in a row; the service should be restarted."
+        reason = worker.reason or next((_unsoundness(one) for one in self.workers if not _is_sound(one)), "")
         return {
             "status": "ready" if worker.ready else str(worker.state),
             "reason": reason or None,
@@ -148,6 +145,15 @@ class Backend:
             "run": {"stage": stage, "fraction": fraction} if stage else None,
             "loads": worker.loads,
             "losses": worker.losses,
+            "processes": {
+                one.name: {
+                    "state": str(one.state),
+                    "reason": one.reason or None,
+                    "loads": one.loads,
+                    "losses": one.losses,
+                }
+                for one in self.workers
+            },
         }
 
     def sweep(self) -> None:
@@ -157,13 +163,22 @@ class Backend:
         if removed:
             logs.event(log, "removed expired results", count=removed)
 
+    def end_work(self) -> None:
+        """End the processes, and every job with NotReady. May be called again, and before `stop`."""
+        with self._helpers_lock:
+            self._ending = True
+        threads = [threading.Thread(target=worker.stop, daemon=True) for worker in self.workers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
     def stop(self) -> None:
         """End the processes and remove this process's short-lived files. Results stay until they expire."""
         self._stopping.set()
         if self._sweeper.is_alive():
             self._sweeper.join(LAST_CALL_SECONDS)
-        for worker in self.workers:
-            worker.stop()
+        self.end_work()
         tempfile.tempdir = self._tempdir_before
         with contextlib.suppress(StorageUnavailable):
             self._storage.call(self.workdir.close, patience_seconds=LAST_CALL_SECONDS)
@@ -173,29 +188,54 @@ class Backend:
         self._traces.run_ended(process, job, outcome)
 
     def _helper(self, name: str, loader: str) -> Worker:
+        """Return the helper, started.
+
+        Raises NotReady while the service ends, and when the system has no descriptors or threads for it now.
+        """
         with self._helpers_lock:
             if name not in self._helpers:
-                self._helpers[name] = Worker(
-                    name,
-                    loader,
-                    self.settings,
-                    self.workdir,
-                    queue_while_loading=True,
-                    run_ended=self._run_ended,
-                )
-                self._helpers[name].start()
+                if self._ending:
+                    raise NotReady("The service is shutting down.", retry_after_seconds=5)
+                try:
+                    helper = Worker(
+                        name,
+                        loader,
+                        self.settings,
+                        self.workdir,
+                        queue_while_loading=True,
+                        run_ended=self._run_ended,
+                    )
+                    helper.start()
+                except (OSError, RuntimeError) as exc:
+                    if shortage.is_shortage(exc):
+                        raise shortage.refusal() from exc
+                    raise
+                self._helpers[name] = helper
             return self._helpers[name]
 
     def _sweep_regularly(self) -> None:
         while True:
             try:
                 self.sweep()
-            except OSError:
-                log.exception("the sweep failed; it is tried again")
+            except OSError as exc:
+                # Where descriptors are short, a traceback tells nothing.
+                log.error("the sweep failed; it is tried again", exc_info=not shortage.is_shortage(exc))
             except StorageUnavailable:
                 pass  # the bucket has logged why; it is tried again
             if self._stopping.wait(self.assets.sweep_seconds):
                 return
+
+
+def _is_sound(worker: Worker) -> bool:
+    """Return whether the worker does its work, or is about to, as far as is known."""
+    return worker.state is not WorkerState.FAILED and worker.losses < MOST_LOSSES
+
+
+def _unsoundness(worker: Worker) -> str:
+    """Return what /health says of a worker that is not sound."""
+    if worker.state is WorkerState.FAILED:
+        return f"The {worker.name} process failed to load: {worker.reason}"
+    return f"The {worker.name} process was lost {worker.losses} times in a row; the service should be restarted."
 
 
 def choose_assets(settings: Settings) -> Assets:

@@ -1,16 +1,33 @@
-"""Where this service reaches into BentoML 1.4.39, which has no setting or public name for it: its log, its tracer."""
+"""Where this service reaches into BentoML 1.4.39 and its uvicorn, which have no setting or public name for it.
+
+Their log, the tracer, the supervisor of the serving process, the end of the server.
+"""
 
 from __future__ import annotations
 
+import functools
 import logging
-from typing import Literal
+import os
+import signal
+import sys
+import threading
+import types
+from collections.abc import Callable, Collection
+from typing import Any, Literal
 
+import uvicorn
 from bentoml._internal import log as bentoml_log
 from bentoml._internal.configuration.containers import BentoMLContainer
 from opentelemetry.trace import Tracer
 
 import sam3d_bento
+from sam3d_bento import parent_death
 from sam3d_bento.logs import JsonFormatter
+
+# `python -m` of the process that serves; the supervisor's is `bentoml`, or a program that calls `bentoml.serve`.
+WORKER_PROGRAM = "_bentoml_impl.worker.service"
+# Not SAM3D_: it is no setting.
+SUPERVISOR_VARIABLE = "_SAM3D_SUPERVISOR_PID"
 
 
 def adopt_logs(log_format: Literal["console", "json"]) -> None:
@@ -34,3 +51,48 @@ def tracer() -> Tracer:
     """
     found: Tracer = BentoMLContainer.tracer_provider.get().get_tracer("sam3d_bento", sam3d_bento.__version__)
     return found
+
+
+def is_worker_process() -> bool:
+    """Return whether this is the process that BentoML's supervisor has started to serve, not the supervisor."""
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    return spec is not None and spec.name == WORKER_PROGRAM
+
+
+def end_with_supervisor() -> None:
+    """Let the serving process get SIGTERM when its supervisor ends, however it ends; else it would hold port and GPU.
+
+    To be called when the service is imported, which the supervisor does too, before it starts the serving process: it
+    leaves its process id in the environment. It starts the serving process in its main thread (see `parent_death`).
+    """
+    if not is_worker_process():
+        os.environ[SUPERVISOR_VARIABLE] = str(os.getpid())
+        return
+    if SUPERVISOR_VARIABLE in os.environ:
+        parent_death.end_with(int(os.environ[SUPERVISOR_VARIABLE]), signal.SIGTERM)
+
+
+def supervisor_is_gone() -> bool:
+    """Return whether the supervisor of this serving process has ended."""
+    expected = os.environ.get(SUPERVISOR_VARIABLE)
+    return is_worker_process() and expected is not None and os.getppid() != int(expected)
+
+
+def on_stop(callback: Callable[[], None]) -> Callable[[], Collection[Any]] | None:
+    """Call `callback` after uvicorn's handler of SIGTERM and SIGINT, which closes the port and waits for connections.
+
+    Return what lists uvicorn's open connections. None, and nothing is done, where no uvicorn serves (in tests, say).
+    """
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    if not isinstance(server, uvicorn.Server) or threading.current_thread() is not threading.main_thread():
+        return None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, functools.partial(_handle_stop, server, callback))
+    return lambda: server.server_state.connections
+
+
+def _handle_stop(
+    server: uvicorn.Server, callback: Callable[[], None], number: int, frame: types.FrameType | None
+) -> None:
+    server.handle_exit(number, frame)
+    callback()

@@ -34,16 +34,20 @@ MOST_ENDED = 1000
 log = logging.getLogger("sam3d_bento.jobs")
 
 
+# A client (`request_context.client_id`) and its idempotency key: two clients may choose the same.
+OwnedKey = tuple[bytes, str]
+
+
 @dataclass(frozen=True)
 class Claim:
     """A client's idempotency key, with the digest of the input that it came with."""
 
-    key: str
+    key: OwnedKey
     digest: bytes
 
     @classmethod
-    async def of(cls, key: str, submission: Submission) -> Claim:
-        """Reads the whole input, in a thread."""
+    async def of(cls, key: OwnedKey, submission: Submission) -> Claim:
+        """Return the claim of the key to this input, which is read whole, in a thread."""
         return cls(key, await anyio.to_thread.run_sync(_digest, submission))
 
 
@@ -55,8 +59,8 @@ class Jobs:
         self._worker = worker
         self._ttl_seconds = ttl_seconds
         self._jobs: dict[str, FollowedJob] = {}
-        self._ended: OrderedDict[str, str | None] = OrderedDict()
-        self._claims: dict[str, tuple[Claim, str]] = {}
+        self._ended: OrderedDict[str, OwnedKey | None] = OrderedDict()
+        self._claims: dict[OwnedKey, tuple[Claim, str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def submit(self, submission: Submission, label: str, claim: Claim | None = None) -> FollowedJob:
@@ -88,8 +92,8 @@ class Jobs:
                 "There is no such job: it was never taken in, its time is over, or the service was restarted."
             ) from None
 
-    def knows(self, key: str) -> bool:
-        """Whether a job came with this key."""
+    def knows(self, key: OwnedKey) -> bool:
+        """Whether a job came with this client's key."""
         return key in self._claims
 
     def _on_change(self, loop: asyncio.AbstractEventLoop) -> Callable[[Job], None]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sam3d_bento.errors import Internal
+from sam3d_bento.serving import shortage
 from sam3d_bento.serving.assets import Assets
 from sam3d_bento.serving.worker.job import Job, ignore
 from sam3d_bento.serving.worker.worker import Worker
@@ -55,7 +56,8 @@ class Reconstructor:
     async def finish(self, job: Job, *, store: bool = True) -> Result:
         """Wait for the job, store what it made, and return it with its report. A cancelled wait cancels the job.
 
-        Raises the job's own error; Internal, StorageFull or StorageUnavailable when the result cannot be stored.
+        Raises the job's own error; Internal, StorageFull, StorageUnavailable or NotReady when the result cannot be
+        stored.
         """
         asset: Asset = await ended(job)
         seconds = {"queue": round(job.queue_seconds, 4), **asset.report["seconds"]}
@@ -64,6 +66,8 @@ class Reconstructor:
             try:
                 report["id"] = await self.assets.put(asset.glb, job.reconstruction)
             except OSError as exc:
+                if shortage.is_shortage(exc):
+                    raise shortage.refusal() from exc
                 log.exception("request %s: the result could not be stored", job.label)
                 raise Internal("The result could not be stored; the server's log says why.") from exc
             finally:

@@ -21,6 +21,12 @@ def request_id(request: Request) -> str:
     return str(request.scope["state"]["request_id"])
 
 
+def client_id(request: Request) -> bytes:
+    """Return what tells the clients apart that show different API keys; empty where no key is asked for."""
+    found: bytes = request.scope["state"].get("client_id", b"")
+    return found
+
+
 def note(request: Request, **fields: Any) -> None:
     """Add fields (JSON values) to the request's closing log line."""
     request.scope["state"]["log_fields"].update(fields)

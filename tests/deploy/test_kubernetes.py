@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import service
+from sam3d_bento.serving import shutdown
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.routes import api, metrics
 from sam3d_bento.settings import Settings
@@ -161,7 +162,7 @@ def test_the_probes_ask_routes_that_answer_to_their_meaning(container):
 
 def test_the_grace_period_is_enough_for_a_full_queue_at_its_deadline(pod, container, settings):
     stop = container["lifecycle"]["preStop"]["sleep"]["seconds"]
-    worst = (settings.queue_limit + 1) * settings.deadline_seconds + stop
+    worst = settings.shutdown_limit_seconds + shutdown.STALL_SECONDS + shutdown.EXIT_GRACE_SECONDS + stop
     assert pod["terminationGracePeriodSeconds"] > worst
 
 

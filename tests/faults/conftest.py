@@ -22,6 +22,14 @@ def start_faulty(tmp_path_factory, mask_model):
 
 
 @pytest.fixture(scope="session")
+def start_plain(tmp_path_factory, mask_model):
+    """A factory of servers as they are shipped; all are ended at the end of the session."""
+    servers = Servers(tmp_path_factory.mktemp)
+    yield lambda **settings: servers.start(**{"engine": "preview", **settings})
+    servers.stop()
+
+
+@pytest.fixture(scope="session")
 def faulty(start_faulty):
     """One for the tests that leave it well."""
     server = start_faulty(deadline_seconds=4)

@@ -47,7 +47,7 @@ class WorkerProcess:
             **environment,
         }
         with self.log_file.open("w") as log:
-            self.process = subprocess.Popen(
+            self.process = processes.start(
                 [sys.executable, "-m", "sam3d_bento.serverless", *arguments],
                 cwd=folder,
                 env=inherited | environment,

@@ -36,8 +36,9 @@ def start_worker(settings, workdir):
     """A factory of started workers around fake_runner; all are stopped at the end."""
     started = []
 
-    def start(loader="tests.support.fake_runner:FakeRunner", **changes):
-        worker = Worker("engine", loader, settings.model_copy(update=changes), workdir)
+    def start(loader="tests.support.fake_runner:FakeRunner", queue_while_loading=False, **changes):
+        changed = settings.model_copy(update=changes)
+        worker = Worker("engine", loader, changed, workdir, queue_while_loading=queue_while_loading)
         started.append(worker)
         worker.start()
         return worker

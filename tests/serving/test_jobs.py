@@ -15,6 +15,7 @@ from sam3d_bento.serving.worker.state import WorkerState
 from sam3d_bento.submission import Submission
 
 pytestmark = pytest.mark.anyio
+KEY = (b"a client", "k")
 
 
 @pytest.fixture
@@ -44,12 +45,20 @@ async def test_of_too_many_that_ended_the_oldest_are_forgotten(jobs, monkeypatch
 
 
 async def test_a_claim_is_of_the_whole_input(jobs):
-    first = jobs.submit(Submission(b"nap:0"), "test", await Claim.of("k", Submission(b"nap:0")))
-    assert jobs.knows("k")
-    assert jobs.submit(Submission(b"nap:0"), "other", await Claim.of("k", Submission(b"nap:0"))) is first
+    first = jobs.submit(Submission(b"nap:0"), "test", await Claim.of(KEY, Submission(b"nap:0")))
+    assert jobs.knows(KEY)
+    assert jobs.submit(Submission(b"nap:0"), "other", await Claim.of(KEY, Submission(b"nap:0"))) is first
     for other in (Submission(b"nap:0", b"mask"), Submission(b"nap:0", options=Options(seed=1)), Submission(b"nap:")):
         with pytest.raises(KeyReused):
-            jobs.submit(other, "test", await Claim.of("k", other))
+            jobs.submit(other, "test", await Claim.of(KEY, other))
+
+
+async def test_two_clients_may_choose_the_same_key(jobs):
+    first = jobs.submit(Submission(b"nap:0"), "test", await Claim.of(KEY, Submission(b"nap:0")))
+    others = (b"another", KEY[1])
+    assert not jobs.knows(others)
+    second = jobs.submit(Submission(b"nap:0.01"), "test", await Claim.of(others, Submission(b"nap:0.01")))
+    assert second is not first
 
 
 async def test_a_result_that_cannot_be_stored_is_the_jobs_problem(jobs, settings):

@@ -1,6 +1,7 @@
 """A Runner with the real interface that does what the photo's bytes say. Imported by engine processes in tests."""
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +15,19 @@ class FakeReconstruction:
 
     def save(self, path):
         path.write_bytes(self.content)
+
+
+FORGERIES = {
+    "pickle": b"\x80\x04N.",
+    "noise": b"\0\0\0\4\xff\xfe\xfd\xfc",
+}
+
+
+def forge(kind):
+    """Send something that is no message, over the pipe that this process was given."""
+    content = FORGERIES[kind]
+    os.write(int(sys.argv[1]), len(content).to_bytes(8) + content)
+    time.sleep(60)
 
 
 class FakeRunner:
@@ -42,6 +56,8 @@ class FakeRunner:
             raise NoObject("There is nothing here.")
         elif verb == "bug":
             raise ZeroDivisionError("a secret detail")
+        elif verb == "forge":  # an engine that was taken over
+            forge(argument)
         elif verb == "litter":
             import tempfile
 
@@ -74,8 +90,27 @@ def broken(settings):
     raise RuntimeError("/a/path/that/stays/in/the/log")
 
 
-def dies(settings):
-    os._exit(3)
+def waits(settings):
+    """Load for ever, without getting on: as for a lock that nobody gives back."""
+    while True:
+        time.sleep(1)
+
+
+def attempts(settings):
+    """The file with a line for each process that began to load: its id."""
+    return settings.work_dir / "attempts"
+
+
+def loads_late(settings):
+    """Wait until the test writes into a file, and then do what it says."""
+    with attempts(settings).open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    order = settings.work_dir / "order"
+    while not order.exists():
+        time.sleep(0.01)
+    if order.read_text() == "die":
+        os._exit(3)
+    return FakeRunner(settings)
 
 
 def photo(text="nap:0"):

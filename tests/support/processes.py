@@ -1,8 +1,18 @@
-"""The processes of this machine, as tests look at them."""
+"""The processes of this machine, as tests start them and look at them."""
 
+import functools
+import os
+import subprocess
 from pathlib import Path
 
+from sam3d_bento import parent_death
+
 ENGINE_PROGRAM = "sam3d_bento.serving.worker"  # stands in the command line of every engine process
+
+
+def start(command, **options):
+    """A process that ends with the test run, however that ends. To be called in the main thread."""
+    return subprocess.Popen(command, preexec_fn=functools.partial(parent_death.end_with, os.getpid()), **options)
 
 
 def alive(pid):

@@ -1,7 +1,6 @@
 """A real S3 server (SeaweedFS, one process) on free ports of loopback."""
 
 import json
-import subprocess
 import sys
 import threading
 import time
@@ -12,6 +11,7 @@ from socket import socket
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
+from tests.support import processes
 from tests.support.waiting import PATIENCE
 
 KEY_ID, SECRET = "test-key-id", "a-secret-of-the-tests%/+"
@@ -47,7 +47,7 @@ class S3Server:
         ]
         self.log = folder / "log"
         with self.log.open("w") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            self.process = processes.start(command, stdout=log, stderr=log)
         self._wait_until_a_write_succeeds()
 
     def store(self, folder=""):

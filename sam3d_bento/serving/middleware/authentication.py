@@ -50,7 +50,11 @@ class Authentication:
         server = backend()
         if server.keys is None or is_open(scope["method"], scope["path"], metrics=not server.settings.metrics_need_key):
             return True
-        return any(server.keys.know(key) for key in _shown(Request(scope)))
+        for key in _shown(Request(scope)):
+            if (client := server.keys.identify(key)) is not None:
+                scope["state"]["client_id"] = client
+                return True
+        return False
 
 
 def is_open(method: str, path: str, *, metrics: bool) -> bool:

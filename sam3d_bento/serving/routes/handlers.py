@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sam3d_bento.errors import Sam3DError
-from sam3d_bento.serving import problems
+from sam3d_bento.serving import problems, shortage
 from sam3d_bento.serving.reconstructor import ended
 from sam3d_bento.serving.request_context import backend, note, request_id
 from sam3d_bento.serving.worker.job import Job
@@ -21,18 +21,35 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 def problem_responses(handler: Handler) -> Handler:
-    """Turn an error of the tree into its problem document. BentoML would hide its sentence, or log it as a fault."""
+    """Turn an error of the tree into its problem document. BentoML would hide its sentence, or log it as a fault.
+
+    A shortage of descriptors or threads, wherever the handler meets it, is a 503 as well.
+    """
 
     async def guarded(request: Request) -> Response:
         try:
             return await handler(request)
         except Sam3DError as error:
-            note(request, outcome=error.code, detail=error.detail)
-            return problems.response(error, request_id(request))
+            return refused(request, error)
+        except (OSError, RuntimeError) as exc:
+            return await on_shortage(request, exc)
 
     guarded.__name__ = handler.__name__
     guarded.__doc__ = handler.__doc__
     return guarded
+
+
+def refused(request: Request, error: Sam3DError) -> Response:
+    """Return the error's problem document, and note the error for the log."""
+    note(request, outcome=error.code, detail=error.detail)
+    return problems.response(error, request_id(request))
+
+
+async def on_shortage(request: Request, exc: Exception) -> Response:
+    """Return a 503 for a shortage of descriptors or threads; raise every other exception. For any route."""
+    if shortage.is_shortage(exc):
+        return refused(request, shortage.refusal())
+    raise exc
 
 
 async def result(job: Job, request: Request) -> Any:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from sam3d_bento.errors import BadRequest
+from sam3d_bento.errors import BadRequest, NotFound, StorageUnavailable
 from sam3d_bento.serving import problems
 from sam3d_bento.serving.job_status import ENDS, FollowedJob, JobState, JobStatus
 from sam3d_bento.serving.jobs import Claim
-from sam3d_bento.serving.request_context import backend, note, request_id
+from sam3d_bento.serving.request_context import backend, client_id, note, request_id
 from sam3d_bento.serving.routes import upload_form
 from sam3d_bento.serving.routes.handlers import asset_url, link, problem_responses
 
@@ -24,6 +25,11 @@ KEY = re.compile(r"[\x20-\x7e]{1,200}")
 HEARTBEAT_SECONDS = 15.0
 # How soon a browser opens a stream again that was cut.
 RETRY_MILLISECONDS = 2000
+# A bucket answers within tenths of a second; a job's state does not wait longer for it.
+STORE_TIMEOUT_SECONDS = 2.0
+
+# Whether a job's result can be fetched; None: there is none yet, or the store does not say.
+ResultState = Literal["kept", "gone"] | None
 
 
 @problem_responses
@@ -33,14 +39,15 @@ async def submit(request: Request) -> Response:
     key = request.headers.get("idempotency-key")
     if key is not None and not KEY.fullmatch(key):
         raise BadRequest("The header Idempotency-Key takes 1 to 200 printable ASCII characters.")
-    if key is None or not jobs.knows(key):
+    owned = None if key is None else (client_id(request), key)
+    if owned is None or not jobs.knows(owned):
         backend().worker.admit()  # refuses before the upload is read
     submission = (await upload_form.read(request, delivery=False)).submission
-    claim = None if key is None else await Claim.of(key, submission)
+    claim = None if owned is None else await Claim.of(owned, submission)
     job = jobs.submit(submission, request_id(request), claim)
     note(request, job=job.id)
     headers = {"Location": link(f"/api/jobs/{job.id}"), "Cache-Control": "no-store"}
-    return JSONResponse(described(job, job.now, request), 200 if job.ended else 202, headers)
+    return JSONResponse(await described(job, job.now, request), 200 if job.ended else 202, headers)
 
 
 @problem_responses
@@ -50,7 +57,7 @@ async def job(request: Request) -> Response:
     if request.method == "DELETE":
         found.cancel()
     status = 202 if request.method == "DELETE" and not found.ended else 200
-    return JSONResponse(described(found, found.now, request), status, {"Cache-Control": "no-store"})
+    return JSONResponse(await described(found, found.now, request), status, {"Cache-Control": "no-store"})
 
 
 @problem_responses
@@ -74,16 +81,17 @@ async def _stream(followed: FollowedJob, after: int | None, request: Request) ->
             yield ": still here\n\n"
         else:
             name = moment.state if moment.state in ENDS else "progress"
-            data = json.dumps(described(followed, moment, request), separators=(",", ":"))
+            data = json.dumps(await described(followed, moment, request), separators=(",", ":"))
             yield f"id: {moment.number}\nevent: {name}\ndata: {data}\n\n"
 
 
-def described(followed: FollowedJob, moment: JobStatus, request: Request) -> dict[str, Any]:
-    """The job as JSON values, as it stood at that moment."""
+async def described(followed: FollowedJob, moment: JobStatus, request: Request) -> dict[str, Any]:
+    """Return the job as JSON values, as it stood at that moment; whether its result is kept, as it is now."""
     done = moment.state is JobState.DONE
     report = {**followed.report, "url": asset_url(request, followed.report["id"])} if done and followed.report else None
     error = followed.error if moment.state in ENDS else None
     path = f"/api/jobs/{followed.id}"
+    result = await _result_state(report["id"]) if report else None
     return {
         "id": followed.id,
         "state": moment.state,
@@ -96,13 +104,26 @@ def described(followed: FollowedJob, moment: JobStatus, request: Request) -> dic
         "seconds": moment.seconds,
         "warnings": report["warnings"] if report else [],
         "report": report,
+        "result": result,
         "problem": problems.document(error, followed.label) if error else None,
         "links": {
             "self": link(path),
             "events": link(f"{path}/events"),
-            "asset": link(f"/api/assets/{report['id']}.glb") if report else None,
+            "asset": link(f"/api/assets/{report['id']}.glb") if report and result != "gone" else None,
         },
     }
+
+
+async def _result_state(asset_id: str) -> ResultState:
+    """Return whether the result is still there: it may have been deleted, or removed to make room for others."""
+    try:
+        async with asyncio.timeout(STORE_TIMEOUT_SECONDS):
+            await backend().assets.get(asset_id)
+    except NotFound:
+        return "gone"
+    except (StorageUnavailable, TimeoutError):
+        return None
+    return "kept"
 
 
 routes = [

@@ -1,30 +1,36 @@
 """The engine process: loads one Runner, then runs task after task until its pipe closes.
 
-It is started by `worker.Worker` as `python -m sam3d_bento.serving.worker FD`. It owns the GPU and all native
+It is started by `worker.Worker` as `python -m sam3d_bento.serving.worker FD PARENT`. It owns the GPU and all native
 code that may hang, crash or run out of memory; the service process survives it. It never outlives the service process.
+
+What comes over the pipe is unpickled: it comes from the service process, which decides what runs here anyway. What goes
+back is data (`wire_format`).
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import importlib
 import logging
-import os
+import pickle
 import signal
+import socket
 import sys
 import tempfile
-import threading
 import time
-from multiprocessing.connection import Connection
 from typing import Any, cast
 
-from sam3d_bento import logs, malloc
+from sam3d_bento import logs, malloc, parent_death
 from sam3d_bento.errors import Cancelled, Internal, Sam3DError, StorageFull
+from sam3d_bento.serving.worker import wire_format
+from sam3d_bento.serving.worker.channel import Channel
+from sam3d_bento.serving.worker.heartbeat import beating
 from sam3d_bento.serving.worker.messages import (
     RECONSTRUCTION_NAME,
+    Alive,
     Cancel,
     Done,
+    EngineMessage,
     Failed,
     LoadFailed,
     Progress,
@@ -32,6 +38,7 @@ from sam3d_bento.serving.worker.messages import (
     RunJob,
     Runner,
     Saveable,
+    ServiceMessage,
     Start,
 )
 from sam3d_bento.submission import Stage
@@ -39,31 +46,53 @@ from sam3d_bento.submission import Stage
 # So long after a run, memory that it has freed is given back; a run that begins sooner is faster for it.
 IDLE_SECONDS = 5.0
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 FAILED = "The reconstruction failed; the server's log says why."
 
 log = logging.getLogger("sam3d_bento.engine_process")
 
 
-def main(descriptor: int) -> None:
-    """Serve the pipe at `descriptor` until it closes. The status is 1 when it closed while something was to be said."""
+def main(descriptor: int, parent: int) -> None:
+    """Serve the pipe at `descriptor` until it closes. The status is 1 when it closed while something was to be said.
+
+    parent: the process id of the service.
+    """
     malloc.keep_for_reuse()
-    die_with_parent()
+    parent_death.end_with(parent)  # a closed pipe is noticed only between tasks
     # Ctrl-C reaches the whole terminal group, and BentoML's supervisor passes SIGTERM on to grandchildren: it is the
     # service that decides when this process ends, after the run that it still waits for.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     try:
-        _serve(Connection(descriptor))
-    except (BrokenPipeError, ConnectionResetError):  # the service is gone: nobody is left to answer
+        _serve(Pipe(socket.socket(fileno=descriptor)))
+    except (EOFError, BrokenPipeError, ConnectionResetError):  # the service is gone: nobody is left to answer
         sys.exit(1)
 
 
-def _serve(pipe: Any) -> None:
-    start = cast(Start, pipe.recv())
+class Pipe:
+    """The engine's end of the pipe: messages in, messages out. end: the socket, owned from now on."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._channel = Channel(end, sys.maxsize)
+
+    def send(self, message: EngineMessage) -> None:
+        """Send the message. Raises ValueError or TypeError for a result that cannot be sent, OSError without a peer."""
+        self._channel.send(*wire_format.encode(message))
+
+    def receive(self) -> ServiceMessage:
+        """Wait for a message. Raises EOFError or ConnectionResetError when the service is gone."""
+        return cast(ServiceMessage, pickle.loads(self._channel.receive_whole()))  # noqa: S301  # from the service
+
+    def poll(self, seconds: float = 0.0) -> bool:
+        """Return whether a message has come, or the service is gone, within so many seconds."""
+        return self._channel.wait(seconds)
+
+
+def _serve(pipe: Pipe) -> None:
+    start = cast(Start, pipe.receive())
     logs.configure(start.settings.log_format)
     try:
-        runner = _load(start)
+        with beating(lambda: pipe.send(Alive()), start.settings.load_silence_seconds):
+            runner = _load(start)
     except Sam3DError as exc:
         pipe.send(LoadFailed(exc))
         return
@@ -74,29 +103,16 @@ def _serve(pipe: Any) -> None:
     pipe.send(Ready(runner.info))
     while (task := _next_task(pipe)) is not None:
         with logs.bound(request_id=task.label, job=task.job_id):
-            pipe.send(_run(runner, task, pipe))
+            _send_end(pipe, _run(runner, task, pipe))
 
 
-def die_with_parent() -> None:
-    """End this process when the service process ends, however it ends.
-
-    A closed pipe is noticed only between tasks. On Linux the kernel sends SIGKILL as well, which also reaches
-    native code that holds the interpreter lock; elsewhere a thread watches for a new parent.
-    """
-    parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before the request was in place
-            os._exit(1)
-    else:
-        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
-
-
-def _watch(parent: int) -> None:
-    pause = threading.Event()
-    while os.getppid() == parent:
-        pause.wait(1.0)
-    os._exit(1)
+def _send_end(pipe: Pipe, end: Done | Failed) -> None:
+    """Send how a task ended. A result that is no data is a fault of the runner's, and costs one job."""
+    try:
+        pipe.send(end)
+    except (TypeError, ValueError):
+        log.exception("job %s: its result cannot be sent", end.job_id)
+        pipe.send(Failed(end.job_id, Internal(FAILED)))
 
 
 def _load(start: Start) -> Runner:
@@ -107,13 +123,13 @@ def _load(start: Start) -> Runner:
     return cast(Runner, loader(start.settings))
 
 
-def _next_task(pipe: Any) -> RunJob | None:
+def _next_task(pipe: Pipe) -> RunJob | None:
     """The next task, or None when the service closed the pipe. When none comes for a while, memory is given back."""
     while True:
         try:
             if not pipe.poll(IDLE_SECONDS):
                 malloc.give_back()
-            message = pipe.recv()
+            message = pipe.receive()
         except (EOFError, ConnectionResetError):
             return None
         if isinstance(message, RunJob):
@@ -141,13 +157,13 @@ class _StageLog:
             logs.event(log, "stage done", stage=self._stage, seconds=round(self._until - self._since, 4))
 
 
-def _run(runner: Runner, task: RunJob, pipe: Any) -> Done | Failed:
+def _run(runner: Runner, task: RunJob, pipe: Pipe) -> Done | Failed:
     stages = _StageLog()
 
     def on_progress(stage: Stage, fraction: float) -> None:
         stages.saw(stage)
         while pipe.poll():  # also raises when the service is gone
-            message = pipe.recv()
+            message = pipe.receive()
             if isinstance(message, Cancel) and message.job_id == task.job_id:
                 raise Cancelled("The job was cancelled.")
         pipe.send(Progress(task.job_id, stage, fraction))
@@ -180,4 +196,4 @@ def _run(runner: Runner, task: RunJob, pipe: Any) -> Done | Failed:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

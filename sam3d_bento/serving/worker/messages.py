@@ -1,11 +1,13 @@
 """What the service process and its engine process say to each other over their pipe.
 
     service ► Start                  ► engine process     once
+    service ◄ Alive*                 ◄ engine process     while it loads
     service ◄ Ready | LoadFailed     ◄ engine process     once
     service ► RunJob, then Cancel?   ► engine process     job after job
     service ◄ Progress*, Done|Failed ◄ engine process     for each task exactly one end
 
-The pipe's end is closed to say "stop"; either side takes a closed pipe for the other's death.
+The pipe's end is closed to say "stop"; either side takes a closed pipe for the other's death. What the service says is
+pickled; what the engine process says is data (`wire_format`).
 """
 
 from __future__ import annotations
@@ -55,6 +57,11 @@ class Start:
 
 
 @dataclass(frozen=True)
+class Alive:
+    """The load gets on."""
+
+
+@dataclass(frozen=True)
 class Ready:
     """The load is done, the warm-up passed."""
 
@@ -100,7 +107,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Done:
-    """The job succeeded."""
+    """The job succeeded. result: an Asset, a MaskImage, or the bytes of a file."""
 
     job_id: str
     result: Any
@@ -112,3 +119,7 @@ class Failed:
 
     job_id: str
     error: Sam3DError
+
+
+EngineMessage = Alive | Ready | LoadFailed | Progress | Done | Failed
+ServiceMessage = Start | RunJob | Cancel

@@ -1,18 +1,20 @@
 """The bounded queue of one worker: the jobs that wait, in the order in which they came, and the one that runs.
 
     add ──► waiting ──► take ──► running ──► release
-               └──► remove, clear: the job ends with an error, without having run
+               └──► remove, clear, expire: the job ends with an error, without having run
 
-A job that was added leaves by exactly one of `take`, `remove` and `clear`, whichever threads are at it: each decides
-under the queue's lock. The lock is held for a few instructions, never while a future is resolved or a watcher is
-called, for they may ask the queue again.
+A job that was added leaves by exactly one of `take`, `remove`, `clear` and `expire`, whichever threads are at it: each
+decides under the queue's lock. The lock is held for a few instructions, never while a future is resolved or a watcher
+is called, for they may ask the queue again.
 """
 
 from __future__ import annotations
 
 import math
 import threading
+import time
 from collections import deque
+from collections.abc import Callable
 
 from sam3d_bento.errors import Busy, Sam3DError
 from sam3d_bento.serving.worker.job import Job
@@ -96,6 +98,21 @@ class JobQueue:
             self._waiting.clear()
         for job in jobs:
             _turn_away(job, error)
+
+    def expire(self, seconds: float, error: Callable[[], Sam3DError]) -> float | None:
+        """End the jobs that have waited for so many seconds, each with an error of its own.
+
+        Return the seconds until the next one will have; None when none waits.
+        """
+        now = time.monotonic()
+        with self._lock:
+            overdue = [job for job in self._waiting if now - job.submitted >= seconds]
+            for job in overdue:
+                self._waiting.remove(job)
+            oldest = min((job.submitted for job in self._waiting), default=None)
+        for job in overdue:
+            _turn_away(job, error())
+        return None if oldest is None else max(0.0, oldest + seconds - now)
 
     def tell(self) -> None:
         """Let every job that waits tell its watcher: its place may have changed."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import stat
 import weakref
 from collections.abc import Callable
 from pathlib import Path
 
 from sam3d_bento.errors import DeadlineExceeded, EngineLost, Sam3DError, StorageFull
+from sam3d_bento.serving import shortage
 from sam3d_bento.serving.worker.engine_process import EngineProcess, Waker, converse
 from sam3d_bento.serving.worker.job import Job
 from sam3d_bento.serving.worker.messages import RECONSTRUCTION_NAME, Done, RunJob
@@ -39,13 +41,12 @@ def run(
             task = RunJob(job.id, job.submission, directory, job.keep_reconstruction, job.label)
             outcome = converse(engine.pipe, task, job, deadline_seconds, waker, interruption)
             if isinstance(outcome, LOSSES):
-                engine.process.kill()  # it may still write: it ends before its directory goes
-                engine.process.wait()
+                engine.kill()  # it may still write: it ends before its directory goes
             elif isinstance(outcome, Done):
                 _hand_over(directory / RECONSTRUCTION_NAME, job, workdir)
             return outcome
     except OSError as exc:
-        log.exception("no directory for job %s", job.id)
+        log.error("no directory for job %s", job.id, exc_info=not shortage.is_shortage(exc))
         return StorageFull(f"The server cannot store the job's files ({exc.strerror}).")
     finally:
         job.submission = None  # an upload never outlives its processing
@@ -55,6 +56,8 @@ def _hand_over(saved: Path, job: Job, workdir: WorkDir) -> None:
     """Move the saved reconstruction out of the job's directory, which is removed, and give it to the job."""
     kept = workdir.path / f"{job.id}.npz"
     try:
+        if not stat.S_ISREG(saved.lstat().st_mode):  # a link of the engine's could lead to any file of ours
+            return
         saved.replace(kept)
     except FileNotFoundError:  # it was not asked for, or could not be saved
         return

@@ -1,9 +1,9 @@
 """Where a worker stands.
 
-STARTING ──► READY ◄──► BUSY            the first load; then idle or running a job
+STARTING ──► READY ◄──► BUSY            the first load, as often as it is lost; then idle or running a job
     │          ▲          │
     ▼          └─ RESTARTING ◄── ...    the process was lost and a new one loads; jobs may queue
-  FAILED                                the load failed; stays so, with a reason, until the service is restarted
+  FAILED                                the load raised; stays so, with a reason, until the service is restarted
 STOPPED                                 from any of them, when the worker is told to stop
 """
 
@@ -31,3 +31,8 @@ class WorkerState(StrEnum):
     def final(self) -> bool:
         """Whether no job runs any more. FAILED is left for STOPPED alone, STOPPED never."""
         return self in (WorkerState.FAILED, WorkerState.STOPPED)
+
+
+# One loss may be a photo's fault, and so may two, when its sender tries again. The third in a row is the machine's: a
+# GPU or driver that a new process does not mend, where a new container, perhaps on another machine, may.
+MOST_LOSSES = 3

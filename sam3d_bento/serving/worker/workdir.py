@@ -38,6 +38,7 @@ class WorkDir:
         self.path = root / f"boot-{secrets.token_hex(16)}"
         self._lock: int | None = None
         self._making = threading.Lock()
+        self._left: set[Path] = set()  # folders of ended jobs that could not be removed
 
     def claim(self) -> None:
         """Make the folder and lock it. Raises OSError when it cannot be made, or WORK_DIR cannot be trusted.
@@ -84,10 +85,18 @@ class WorkDir:
         try:
             yield path
         finally:
-            shutil.rmtree(path, ignore_errors=True)
+            self._remove(path)
+
+    def _remove(self, path: Path) -> None:
+        shutil.rmtree(path, ignore_errors=True)
+        if path.exists():  # no descriptor was left to look into it with: `sweep` tries again
+            self._left.add(path)
 
     def sweep(self) -> int:
-        """Remove the folders of dead processes; the number removed."""
+        """Remove the folders of dead processes, and what could not be removed before; the number of the former."""
+        for path in tuple(self._left):
+            self._left.discard(path)
+            self._remove(path)
         removed = 0
         for path in self.root.iterdir():
             if BOOT_NAME.fullmatch(path.name) and path != self.path and _abandoned(path):

@@ -1,5 +1,6 @@
 """Jobs over HTTP: the real service class with the fake runner in its engine process."""
 
+import asyncio
 import gc
 import json
 import threading
@@ -7,6 +8,7 @@ import threading
 import pytest
 
 from sam3d_bento.serving.request_context import backend
+from sam3d_bento.serving.routes import jobs
 from sam3d_bento.serving.worker.state import WorkerState
 from sam3d_bento.submission import Asset, Submission
 from tests.support.fake_runner import photo
@@ -24,6 +26,7 @@ FIELDS = {
     "seconds",
     "warnings",
     "report",
+    "result",
     "problem",
     "links",
 }
@@ -165,6 +168,37 @@ def test_jobs_are_forgotten_with_their_results(serve):
     until(lambda: not jobs._jobs and not jobs._claims)
 
 
+@pytest.mark.parametrize("how", ["deleted", "evicted"])
+def test_a_job_whose_result_is_gone_says_so(serve, how):
+    http = serve(output_max_bytes=150)
+    key = {"idempotency-key": "k"}
+    done = ended(http, submit(http, "nap:0", headers=key))
+    assert (done["state"], done["result"]) == ("done", "kept")
+    if how == "deleted":
+        http.delete(done["links"]["asset"])
+    else:
+        ended(http, submit(http, f"nap:0.{'0' * 54}"))  # no room for both
+        until(lambda: backend().sweep() or http.get(done["links"]["asset"]).status_code == 404)
+    found = http.get(done["links"]["self"]).json()
+    assert (found["state"], found["result"], found["links"]["asset"]) == ("done", "gone", None)
+    assert found["report"]["id"] == done["report"]["id"]
+    assert follow(http, done)[-1][2]["result"] == "gone"
+    assert submit(http, "nap:0", status=200, headers=key)["result"] == "gone"
+
+
+def test_a_store_that_does_not_answer_holds_up_no_job(serve, monkeypatch):
+    http = serve()
+    done = ended(http, submit(http, "nap:0"))
+
+    async def hang(*arguments):
+        await asyncio.sleep(PATIENCE)
+
+    monkeypatch.setattr(jobs, "STORE_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(backend().assets, "get", hang)
+    found = http.get(done["links"]["self"]).json()
+    assert (found["result"], found["links"]["asset"]) == (None, done["links"]["asset"])
+
+
 def test_no_job_is_taken_while_the_engine_loads(serve):
     refused = serve(wait_for=tuple(WorkerState)).post("/api/jobs", files=photo("nap:0"))
     assert (refused.status_code, refused.json()["code"]) == (503, "not_ready")
@@ -208,6 +242,18 @@ def test_a_key_of_another_input_is_refused(serve, other):
     submit(http, "nap:0", headers=headers)
     refused = http.post("/api/jobs", headers=headers, **other)
     assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
+
+
+def test_the_same_key_of_two_clients_is_two_keys(serve, tmp_path):
+    first, second = {"x-api-key": "first-" + "0" * 20}, {"authorization": "Bearer second-" + "0" * 20}
+    (tmp_path / "keys").write_text("first-" + "0" * 20 + "\nsecond-" + "0" * 20 + "\n")
+    http = serve(api_keys_file=tmp_path / "keys", queue_limit=5)
+    key = {"idempotency-key": "order 66"}
+    job = submit(http, "nap:0", headers=first | key)
+    assert submit(http, "nap:0.01", headers=second | key)["id"] != job["id"], "with another photo, and no 422"
+    ended(http, job)
+    again = {"authorization": f"Bearer {first['x-api-key']}"}  # however it shows its key
+    assert submit(http, "nap:0", status=200, headers=again | key)["id"] == job["id"]
 
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "tab\there"])

@@ -1,15 +1,19 @@
 """The service's side of the protocol, over a real pipe whose other end the test holds."""
 
+import pickle
+import socket
 import threading
-from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
 
-from sam3d_bento.errors import Cancelled, DeadlineExceeded, EngineLost, Internal, NoObject, NotReady
+from sam3d_bento.errors import Cancelled, DeadlineExceeded, EngineLost, NoObject, NotReady
+from sam3d_bento.serving.worker import engine_process
+from sam3d_bento.serving.worker.__main__ import Pipe
+from sam3d_bento.serving.worker.channel import Channel
 from sam3d_bento.serving.worker.engine_process import EngineProcess, Waker, converse, load
 from sam3d_bento.serving.worker.job import Job
-from sam3d_bento.serving.worker.messages import Cancel, Done, Failed, LoadFailed, Progress, Ready, RunJob, Start
+from sam3d_bento.serving.worker.messages import Alive, Cancel, Done, Failed, LoadFailed, Progress, Ready, RunJob, Start
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import RunnerInfo, Submission
 from tests.support.waiting import PATIENCE
@@ -22,9 +26,9 @@ def job():
 
 @pytest.fixture
 def ends():
-    """Of one pipe: the engine's, then the service's."""
-    engine, service = Pipe()
-    yield engine, service
+    """Of one pipe: the engine's socket, then the service's channel."""
+    engine, service = socket.socketpair()
+    yield engine, Channel(service, 10_000)
     engine.close()
     service.close()
 
@@ -32,7 +36,7 @@ def ends():
 @pytest.fixture
 def engine(ends):
     """The end that the engine process would hold."""
-    return ends[0]
+    return Pipe(ends[0])
 
 
 @pytest.fixture
@@ -48,9 +52,9 @@ def hold(ends, job):
 
 def test_the_task_is_sent_its_progress_kept_and_its_end_returned(hold, job, engine):
     engine.send(Progress(job.id, "mask", 0.5))
-    engine.send(Done(job.id, "the result"))
-    assert hold().result == "the result"
-    assert engine.recv().submission == job.submission
+    engine.send(Done(job.id, b"the result"))
+    assert hold().result == b"the result"
+    assert engine.receive().submission == job.submission
     assert job.progress == ("mask", 0.5)
 
 
@@ -65,9 +69,9 @@ def test_a_cancelled_job_is_told_to_the_engine_once_and_the_engine_has_the_last_
     engine.send(Progress(job.id, "mask", 0.6))
     engine.send(Failed(job.id, Cancelled("It was.")))
     assert isinstance(hold(), Cancelled)
-    assert isinstance(engine.recv(), RunJob)
-    assert engine.recv() == Cancel(job.id)
-    assert not engine.poll(0)
+    assert isinstance(engine.receive(), RunJob)
+    assert engine.receive() == Cancel(job.id)
+    assert not engine.poll()
 
 
 def test_silence_ends_at_the_deadline(hold):
@@ -76,20 +80,45 @@ def test_silence_ends_at_the_deadline(hold):
     assert "0.05 seconds" in outcome.detail
 
 
-def test_a_closed_pipe_is_a_lost_engine(hold, engine):
-    engine.close()
+def test_a_closed_pipe_is_a_lost_engine(hold, ends):
+    ends[0].close()
     assert isinstance(hold(), EngineLost)
 
 
 def test_an_answer_for_another_job_is_never_handed_out(hold, engine):
-    engine.send(Done("another", "somebody else's result"))
+    engine.send(Done("another", b"somebody else's result"))
     assert isinstance(hold(), EngineLost)
 
 
 def test_an_interruption_ends_it_whatever_the_engine_says(hold, job, engine):
-    engine.send(Done(job.id, "too late"))
+    engine.send(Done(job.id, b"too late"))
     outcome = hold(interruption=lambda: NotReady("The service is shutting down."))
     assert outcome.detail == "The service is shutting down."
+
+
+NO_MESSAGES = {
+    "a pickle": b"\x80\x04\x95\x1a\x00\x00\x00.",
+    "an empty frame": b"",
+    "no JSON": b"\0\0\0\1{",
+    "an unknown kind": b"\0\0\0\x11" + b'{"type": "other"}',
+}
+
+
+@pytest.mark.parametrize("content", NO_MESSAGES.values(), ids=NO_MESSAGES)
+def test_what_is_no_message_is_a_lost_engine(hold, load_it, ends, content):
+    for outcome in (hold, load_it):
+        ends[0].sendall(len(content).to_bytes(8) + content)
+        assert isinstance(outcome(), EngineLost)
+
+
+def test_a_frame_that_is_too_long_is_a_lost_engine(hold, ends):
+    ends[0].sendall((10_001).to_bytes(8))
+    assert isinstance(hold(), EngineLost)
+
+
+def test_half_a_message_holds_up_nobody_beyond_the_deadline(hold, ends):
+    ends[0].sendall((9_000).to_bytes(8) + b"half")
+    assert isinstance(hold(deadline_seconds=0.05), DeadlineExceeded)
 
 
 START = Start("module:attribute", Settings(engine="preview"))
@@ -100,46 +129,68 @@ READY = Ready(RunnerInfo("fake", "fake/1", "cpu", ("JPEG",)))
 def load_it(ends):
     """Ask for the load; how it ended."""
 
-    def load_it(stopped=lambda: False):
-        return load(ends[1], START, Waker(), stopped)
+    def load_it(stopped=lambda: False, silence_seconds=30.0):
+        return load(ends[1], START, Waker(), stopped, silence_seconds)
 
     return load_it
 
 
 def test_what_to_load_is_sent_and_the_engine_says_what_it_loaded(load_it, engine):
+    engine.send(Alive())
     engine.send(READY)
     assert load_it() == READY
-    assert engine.recv() == START
+    assert engine.receive() == START
 
 
-def test_a_failed_load_ends_with_the_engines_own_reason(load_it, engine):
+def test_a_load_that_raised_ends_with_the_engines_own_reason(load_it, engine):
     engine.send(LoadFailed(NotReady("The weights are missing.")))
-    assert load_it().detail == "The weights are missing."
+    loaded = load_it()
+    assert isinstance(loaded, LoadFailed)
+    assert loaded.error.detail == "The weights are missing."
 
 
-def test_a_death_while_loading_is_a_failed_load(load_it, engine):
-    engine.close()
-    assert isinstance(load_it(), NotReady)
+def test_a_death_while_loading_is_a_loss(load_it, ends):
+    ends[0].close()
+    assert isinstance(load_it(), EngineLost)
 
 
-def test_an_engine_that_speaks_of_something_else_has_not_loaded(load_it, engine):
-    engine.send(Done("a job", "a result"))
-    assert isinstance(load_it(), Internal)
+def test_an_engine_that_speaks_of_something_else_while_it_loads_is_lost(load_it, engine):
+    engine.send(Done("a job", b"a result"))
+    assert isinstance(load_it(), EngineLost)
+
+
+def test_a_load_that_falls_silent_is_a_loss(load_it, engine):
+    engine.send(Alive())
+    assert "silent for 0.05 seconds" in load_it(silence_seconds=0.05).detail
+
+
+def test_a_load_that_only_lives_is_a_loss_too(load_it, engine, monkeypatch):
+    monkeypatch.setattr(engine_process, "LOAD_LIMIT_SILENCES", 2)
+    over = threading.Event()
+
+    def beat():
+        while not over.wait(0.01):
+            engine.send(Alive())
+
+    beats = threading.Thread(target=beat)
+    beats.start()
+    try:
+        assert "still loading after 0.4 seconds" in load_it(silence_seconds=0.2).detail
+    finally:
+        over.set()
+        beats.join()
 
 
 def test_nobody_waits_for_a_load_after_the_stop(ends):
     waker = Waker()
     waker.wake()
-    assert load(ends[1], START, waker, lambda: True) is None
+    assert load(ends[1], START, waker, lambda: True, 30.0) is None
 
 
 @pytest.fixture
-def pipe():
+def pipe(ends):
     """Both ends; the second is the one to wait for."""
-    theirs, ours = Pipe()
-    yield theirs, ours
-    theirs.close()
-    ours.close()
+    return ends
 
 
 def returns(waker, pipe):
@@ -152,9 +203,9 @@ def returns(waker, pipe):
 
 def test_a_message_ends_the_wait_and_is_left_to_be_read(pipe):
     theirs, ours = pipe
-    theirs.send("news")
+    theirs.sendall(bytes(7) + b"\4news")
     assert returns(Waker(), ours)
-    assert ours.recv() == "news"
+    assert bytes(ours.receive()) == b"news"
 
 
 def test_a_closed_pipe_ends_the_wait(pipe):
@@ -175,7 +226,7 @@ def test_a_wake_that_came_early_ends_the_next_wait_only(pipe):
         waker.wake()
     assert returns(waker, pipe[1])
     waker.wait(pipe[1], 0.01)
-    assert not pipe[1].poll(0), "the second wait ended by its time"
+    assert not pipe[1].wait(0), "the second wait ended by its time"
 
 
 def test_nobody_who_wakes_is_held_up_by_a_thread_that_never_waits():
@@ -188,6 +239,6 @@ def test_nobody_who_wakes_is_held_up_by_a_thread_that_never_waits():
 def test_a_service_that_goes_away_during_the_load_is_no_fault_of_the_engine(settings, capfd, loader):
     """It ends without a word, beyond what the load itself has to say."""
     engine = EngineProcess()
-    engine.pipe.send(Start(f"tests.support.fake_runner:{loader}", settings))
+    engine.pipe.send(pickle.dumps(Start(f"tests.support.fake_runner:{loader}", settings)))
     assert engine.end(PATIENCE) == 1
     assert "Pipe" not in capfd.readouterr().err

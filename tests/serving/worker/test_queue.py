@@ -170,3 +170,22 @@ def test_no_more_jobs_are_added_than_there_is_room_for_however_many_come_at_once
 
     with ThreadPoolExecutor(4) as threads:
         assert sum(threads.map(come, range(4))) == queue.waiting == 6, "five wait, and one is about to run"
+
+
+def test_of_those_that_wait_the_overdue_end_each_with_its_own_error():
+    queue, (running, old, young) = filled(3)
+    queue.take()
+    for late in (running, old):
+        late.submitted -= 100
+    left = queue.expire(60, lambda: NotReady("Waited."))
+    assert 50 < left <= 60
+    assert isinstance(old.future.exception(0), NotReady)
+    assert (old.submission, queue.position(young), running.future.done()) == (None, 0, False)
+    queue.remove(young, CANCELLED)
+    assert queue.expire(60, lambda: NotReady("Waited.")) is None
+
+
+def test_overdue_jobs_share_no_error():
+    queue, jobs = filled(2)
+    queue.expire(0, lambda: NotReady("Waited."))
+    assert jobs[0].future.exception(0) is not jobs[1].future.exception(0)

@@ -17,7 +17,7 @@ from sam3d_bento.submission import Submission
 def engine(settings):
     """A loaded engine process."""
     engine = EngineProcess()
-    loaded = load(engine.pipe, Start("tests.support.fake_runner:FakeRunner", settings), Waker(), lambda: False)
+    loaded = load(engine.pipe, Start("tests.support.fake_runner:FakeRunner", settings), Waker(), lambda: False, 30.0)
     assert isinstance(loaded, Ready)
     yield engine
     engine.end(0.0)

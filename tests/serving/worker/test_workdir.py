@@ -6,6 +6,7 @@ import pytest
 
 from sam3d_bento.serving.worker.state import WorkerState
 from sam3d_bento.serving.worker.workdir import WorkDir, distrust
+from tests.support import descriptors
 
 
 def claimed(root):
@@ -26,6 +27,18 @@ def test_a_jobs_folder_is_private_and_gone_afterwards(tmp_path):
 
     with pytest.raises(ZeroDivisionError):
         fail_in_it()
+    assert list(workdir.path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_removed_for_want_of_descriptors_goes_with_the_next_sweep(tmp_path):
+    workdir = claimed(tmp_path)
+    with workdir.job_directory("job") as directory:
+        (directory / "file").write_bytes(b"x")
+        shortage = descriptors.none_left()
+        shortage.__enter__()
+    shortage.__exit__(None, None, None)
+    assert directory.exists()
+    assert workdir.sweep() == 0
     assert list(workdir.path.iterdir()) == []
 
 

@@ -8,9 +8,10 @@ import pytest
 
 from sam3d_bento.errors import Busy, Cancelled, DeadlineExceeded, EngineLost, Internal, NoObject, NotReady
 from sam3d_bento.options import Options
-from sam3d_bento.serving.worker.state import WorkerState
+from sam3d_bento.serving.worker import worker as module
+from sam3d_bento.serving.worker.state import MOST_LOSSES, WorkerState
 from sam3d_bento.submission import Submission
-from tests.support import processes
+from tests.support import descriptors, fake_runner, processes
 from tests.support.places import PROJECT
 from tests.support.waiting import PATIENCE, until
 
@@ -212,9 +213,7 @@ def test_a_jobs_directory_is_gone_when_its_future_resolves(start_worker, workdir
     assert job.submission is None, "the upload's bytes are let go"
 
 
-@pytest.mark.parametrize(
-    ("loader", "said"), [("missing", "weights are missing"), ("broken", "log says why"), ("dies", "died")]
-)
+@pytest.mark.parametrize(("loader", "said"), [("missing", "weights are missing"), ("broken", "log says why")])
 def test_a_failed_load_stays_failed_with_its_reason_and_without_a_loop(start_worker, loader, said):
     worker = start_worker(f"tests.support.fake_runner:{loader}")
     until(lambda: worker.state is WorkerState.FAILED)
@@ -222,6 +221,125 @@ def test_a_failed_load_stays_failed_with_its_reason_and_without_a_loop(start_wor
     assert "/a/path" not in worker.reason
     with pytest.raises(NotReady, match=worker.reason):
         submit(worker, "nap:0")
+    assert worker.all_losses == 0, "it has said no"
+
+
+@pytest.fixture
+def quick_pauses(monkeypatch):
+    monkeypatch.setattr(module, "FIRST_PAUSE_SECONDS", 0.01)
+
+
+def loading(settings, number):
+    """Wait until so many processes have begun to load; the id of the last."""
+    path = fake_runner.attempts(settings)
+    found = until(lambda: path.exists() and len(lines := path.read_text().splitlines()) == number and lines)
+    return int(found[-1])
+
+
+@pytest.mark.parametrize("end", ["killed", "exits"])
+def test_a_process_that_dies_while_it_loads_is_replaced(start_worker, settings, quick_pauses, end):
+    worker = start_worker("tests.support.fake_runner:loads_late", queue_while_loading=True)
+    waiting = submit(worker, "nap:0")
+    order = settings.work_dir / "order"
+    pid = loading(settings, 1)
+    if end == "killed":
+        os.kill(pid, signal.SIGKILL)
+    else:
+        order.write_text("die")
+    until(lambda: worker.losses)
+    assert not worker.ready
+    assert "died while it was loading" in worker.reason
+    order.write_text("load")
+    assert finish(waiting).glb == b"glTFnap:0", "the job has waited for the load that succeeded"
+    assert (worker.loads, worker.all_losses, worker.losses) == (1, worker.all_losses, 0)
+
+
+def test_a_replacement_that_dies_while_it_loads_is_replaced(start_worker, settings, quick_pauses):
+    order = settings.work_dir / "order"
+    order.write_text("load")
+    worker = ready(start_worker("tests.support.fake_runner:loads_late"))
+    pid = finish(submit(worker, "nap:0")).report["pid"]
+    order.unlink()
+    os.kill(pid, signal.SIGKILL)
+    os.kill(loading(settings, 2), signal.SIGKILL)
+    loading(settings, 3)
+    assert (worker.state, worker.losses) == (WorkerState.RESTARTING, 2)
+    order.write_text("load")
+    assert finish(submit(worker, "nap:0")).glb
+    assert worker.losses == 0
+
+
+@pytest.mark.parametrize("how", ["waits for ever", "is stopped"])
+def test_a_load_that_falls_silent_is_begun_again(start_worker, settings, quick_pauses, how):
+    loader = "waits" if how == "waits for ever" else "loads_late"
+    worker = start_worker(f"tests.support.fake_runner:{loader}", load_silence_seconds=1.5)
+    if how == "is stopped":
+        os.kill(loading(settings, 1), signal.SIGSTOP)
+    until(lambda: worker.losses)
+    assert "silent for 1.5 seconds" in worker.reason
+
+
+def test_where_nothing_loads_no_job_waits_and_none_is_taken_in(start_worker, settings, quick_pauses):
+    worker = start_worker("tests.support.fake_runner:loads_late", queue_while_loading=True)
+    waiting = submit(worker, "nap:0")
+    for number in range(1, MOST_LOSSES + 1):
+        os.kill(loading(settings, number), signal.SIGKILL)
+    with pytest.raises(NotReady) as refusal:
+        finish(waiting)
+    assert refusal.value.retry_after_seconds
+    with pytest.raises(NotReady):
+        submit(worker, "nap:0")
+    (settings.work_dir / "order").write_text("load")
+    ready(worker)
+    assert finish(submit(worker, "nap:0")).glb
+
+
+@pytest.mark.parametrize(("lost_loads", "seconds"), [(0, 0.0), (1, 0.5), (2, 1.0), (3, 2.0), (7, 30.0), (10**6, 30.0)])
+def test_the_pause_after_lost_loads_grows_and_is_bounded(lost_loads, seconds):
+    assert module.pause_seconds(lost_loads) == seconds
+
+
+def test_a_process_that_cannot_be_started_is_a_loss(start_worker, quick_pauses):
+    """As with too many open files. What is short is given back, and the worker goes on."""
+    worker = ready(start_worker())
+    pid = finish(submit(worker, "nap:0")).report["pid"]
+    with descriptors.none_left():
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: worker.losses >= 2)
+        assert "could not be started (Too many open files)" in worker.reason
+    until(lambda: worker.ready)
+    assert finish(submit(worker, "nap:0")).glb
+
+
+def test_a_job_that_waits_too_long_ends_while_another_runs_on(start_worker):
+    worker = ready(start_worker(queue_limit=1, deadline_seconds=10, load_silence_seconds=20))
+    running = submit(worker, "nap:60")
+    until(lambda: worker.queue.running)
+    waiting = submit(worker, "nap:0")
+    waiting.submitted -= 39.9  # it has waited for most of its time
+    worker._added.set()
+    with pytest.raises(NotReady, match="waited for 40 seconds") as refusal:
+        finish(waiting)
+    assert refusal.value.retryable
+    assert not running.future.done()
+    running.cancel()
+
+
+def test_a_job_that_waits_for_a_load_ends_too(start_worker):
+    loader = "tests.support.fake_runner:loads_late"
+    worker = start_worker(
+        loader, queue_while_loading=True, queue_limit=1, deadline_seconds=0.25, load_silence_seconds=1.5
+    )
+    with pytest.raises(NotReady, match="waited for 2 seconds"):
+        finish(submit(worker, "nap:0"))
+
+
+@pytest.mark.parametrize("kind", fake_runner.FORGERIES)
+def test_an_engine_that_says_what_is_no_message_is_replaced(start_worker, kind):
+    worker = ready(start_worker())
+    with pytest.raises(EngineLost, match="no message"):
+        finish(submit(worker, f"forge:{kind}"))
+    assert finish(submit(worker, "nap:0")).glb == b"glTFnap:0"
 
 
 def test_stopping_ends_the_process_and_every_job(start_worker):
@@ -278,7 +396,7 @@ print(worker.submit(Submission(b"nap:0"), "x").future.result().report["pid"], fl
 worker.submit(Submission(b"hang"), "x")
 threading.Event().wait()
 """
-    service = subprocess.Popen([sys.executable, "-c", program], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+    service = processes.start([sys.executable, "-c", program], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
     pid = int(service.stdout.readline())
     assert processes.alive(pid)
     service.kill()

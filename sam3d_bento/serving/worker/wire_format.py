@@ -1,0 +1,239 @@
+"""What an engine process says, as bytes: data that is checked when it is read, and that cannot run code.
+
+    frame: length of the head (4 bytes, big-endian), the head (JSON in UTF-8), the file of a result
+
+The engine process reads files of strangers with native code. Who takes it over must not get the service process with
+it: so nothing from there is unpickled. Every field that the service uses has a type and bounds here; a frame that
+breaks one is `Malformed`, which costs the engine process. Errors travel as their code, and are made anew from the tree.
+
+What the service says to the engine process is pickled (`__main__`): the engine obeys the service anyway.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, NoReturn, NotRequired
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # typing's, before Python 3.12, is refused by pydantic
+
+from sam3d_bento import errors
+from sam3d_bento.errors import Internal, Sam3DError
+from sam3d_bento.serving.worker.messages import (
+    Alive,
+    Done,
+    EngineMessage,
+    Failed,
+    LoadFailed,
+    Progress,
+    Ready,
+)
+from sam3d_bento.submission import STAGES, Asset, MaskImage, RunnerInfo, Stage
+
+# A report has some kilobytes: options, warnings, what the engine tells of the run.
+MAX_HEAD_BYTES = 1_000_000
+# The largest export is the text of an OBJ of 200,000 faces beside a texture of 4096 x 4096 pixels: below 100 MB.
+MAX_FRAME_BYTES = 512 * 1024 * 1024
+LENGTH_BYTES = 4
+
+# Text that goes into headers and log lines too.
+Token = Annotated[str, Field(pattern=r"^[ -~]*$", max_length=200)]
+Share = Annotated[float, Field(ge=0, le=1)]
+SecondsSpent = Annotated[float, Field(ge=0)]
+WholeNumber = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class Malformed(ValueError):
+    """The engine process sent something that is no message."""
+
+
+class _Closed(TypedDict):
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")  # type: ignore[misc]
+
+
+class _Open(TypedDict):
+    """Of which clients see more than the service looks at."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]
+
+
+class _Info(_Closed):
+    name: Token
+    version: Token
+    device: Token
+    formats: list[Token]
+    facts: dict[str, Any]
+
+
+class _Error(_Closed):
+    code: Token
+    detail: str
+    retry_after_seconds: WholeNumber | None
+
+
+class _MaskFacts(_Open):
+    source: Token
+    coverage: Share
+
+
+class _MaskReport(_Open):
+    mask: _MaskFacts
+    warnings: list[Token]
+    seconds: dict[Stage, SecondsSpent]
+
+
+class _AssetReport(_MaskReport):
+    engine: Token
+    engine_version: Token
+    seed: WholeNumber
+    gpu_peak_bytes: WholeNumber | None
+    retries: NotRequired[WholeNumber]
+
+
+class _Alive(_Closed):
+    type: Literal["alive"]
+
+
+class _Ready(_Closed):
+    type: Literal["ready"]
+    info: _Info
+
+
+class _LoadFailed(_Closed):
+    type: Literal["load_failed"]
+    error: _Error
+
+
+class _Progress(_Closed):
+    type: Literal["progress"]
+    job: Token
+    stage: Stage
+    fraction: Share
+
+
+class _Failed(_Closed):
+    type: Literal["failed"]
+    job: Token
+    error: _Error
+
+
+class _DoneAsset(_Closed):
+    type: Literal["asset"]
+    job: Token
+    report: _AssetReport
+
+
+class _DoneMask(_Closed):
+    type: Literal["mask"]
+    job: Token
+    report: _MaskReport
+
+
+class _DoneFile(_Closed):
+    type: Literal["file"]
+    job: Token
+
+
+_HEAD: TypeAdapter[Any] = TypeAdapter(
+    Annotated[
+        _Alive | _Ready | _LoadFailed | _Progress | _Failed | _DoneAsset | _DoneMask | _DoneFile,
+        Field(discriminator="type"),
+    ]
+)
+_KINDS = errors.by_code()
+
+
+def encode(message: EngineMessage) -> tuple[bytes, bytes]:
+    """Return the parts of the message's frame. Raises ValueError or TypeError for a result that is not JSON values."""
+    head, file = _document(message)
+    # An error's sentence may name a file with bytes that are no text.
+    text = json.dumps(head, ensure_ascii=False, allow_nan=False).encode(errors="replace")
+    return len(text).to_bytes(LENGTH_BYTES) + text, file
+
+
+def _document(message: EngineMessage) -> tuple[dict[str, Any], bytes]:
+    match message:
+        case Alive():
+            return {"type": "alive"}, b""
+        case Ready(info):
+            facts = {"name": info.name, "version": info.version, "device": info.device, "facts": info.facts}
+            return {"type": "ready", "info": {**facts, "formats": list(info.formats)}}, b""
+        case LoadFailed(error):
+            return {"type": "load_failed", "error": _error_document(error)}, b""
+        case Progress(job_id, stage, fraction):
+            share = min(max(float(fraction), 0.0), 1.0)
+            return {"type": "progress", "job": job_id, "stage": stage, "fraction": share}, b""
+        case Failed(job_id, error):
+            return {"type": "failed", "job": job_id, "error": _error_document(error)}, b""
+        case Done(job_id, Asset(glb, report)):
+            return {"type": "asset", "job": job_id, "report": report}, glb
+        case Done(job_id, MaskImage(png, report)):
+            return {"type": "mask", "job": job_id, "report": report}, png
+        case Done(job_id, bytes(file)):
+            return {"type": "file", "job": job_id}, file
+    raise TypeError(f"{type(message).__name__} is no message of an engine process")
+
+
+def _error_document(error: Sam3DError) -> dict[str, Any]:
+    return {"code": error.code, "detail": error.detail, "retry_after_seconds": error.retry_after_seconds}
+
+
+def decode(frame: memoryview) -> EngineMessage:
+    """Return the message of a frame. Raises Malformed."""
+    length = int.from_bytes(frame[:LENGTH_BYTES])
+    end = LENGTH_BYTES + length
+    if length > MAX_HEAD_BYTES or end > len(frame):
+        raise Malformed("the length of a head is wrong")
+    try:
+        text = str(frame[LENGTH_BYTES:end], "utf-8")
+        head = json.loads(text, parse_constant=_refuse_number, parse_float=_finite)
+        if "\\u" in text:
+            json.dumps(head, ensure_ascii=False).encode()  # half a surrogate pair is no text, and fails far from here
+        _HEAD.validate_python(head)  # a check: what it returns has its fields in another order
+        return _message(head, frame[end:])
+    except (ValueError, ValidationError, RecursionError) as exc:
+        raise Malformed(f"a head cannot be read ({type(exc).__name__})") from exc
+
+
+def _message(head: Any, file: memoryview) -> EngineMessage:
+    made = MAKERS[head["type"]](head, file)
+    if len(file) and not isinstance(made, Done):
+        raise Malformed("bytes follow where none are expected")
+    return made
+
+
+def _asset(head: Any, file: memoryview) -> Done:
+    report = head["report"]
+    if set(report["seconds"]) != set(STAGES):
+        raise Malformed("a report lacks a stage")
+    return Done(head["job"], Asset(bytes(file), report))
+
+
+def _error(document: Any) -> Sam3DError:
+    kind = _KINDS.get(document["code"], Internal)
+    return kind(document["detail"], retry_after_seconds=document["retry_after_seconds"])
+
+
+MAKERS: dict[str, Callable[[Any, memoryview], EngineMessage]] = {
+    "alive": lambda head, _: Alive(),
+    "ready": lambda head, _: Ready(RunnerInfo(**{**head["info"], "formats": tuple(head["info"]["formats"])})),
+    "load_failed": lambda head, _: LoadFailed(_error(head["error"])),
+    "progress": lambda head, _: Progress(head["job"], head["stage"], head["fraction"]),
+    "failed": lambda head, _: Failed(head["job"], _error(head["error"])),
+    "asset": _asset,
+    "mask": lambda head, file: Done(head["job"], MaskImage(bytes(file), head["report"])),
+    "file": lambda head, file: Done(head["job"], bytes(file)),
+}
+
+
+def _refuse_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number
