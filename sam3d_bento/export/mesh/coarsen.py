@@ -63,9 +63,9 @@ def _normals(vertices: Float32, faces: Int32) -> Float32:
 def _towards_planes(offsets: Floats, normals: Float32, cluster: Indices, size: Floats) -> Floats:
     """Return the offset (C, 3) of each merged vertex from the mean of its cluster.
 
-    It leads to the point with the least sum of squared distances to the planes of the cluster's vertices. offsets (V,
-    3): of the vertices from their cluster's mean. The function solves for all clusters at once, by Cramer's rule: (sum
-    of n n^T + STAY size I) x = sum of n (n . offset).
+    It leads to the point with the least sum of squared distances to the planes of the cluster's vertices. offsets
+    (V, 3): of the vertices from their cluster's mean. The function solves for all clusters at once, by Cramer's rule:
+    (sum of n n^T + STAY size I) x = sum of n (n . offset).
     """
 
     def total(values: Floats) -> Floats:
