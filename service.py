@@ -54,10 +54,11 @@ class Sam3D:
         """End the engine process and remove what is short-lived."""
         self.backend.stop()
 
-    def __is_ready__(self) -> bool:
+    async def __is_ready__(self) -> bool:
         return self.backend.ready
 
-    def __is_alive__(self) -> bool:
+    # async: BentoML would call a plain `def` in a thread, and files that hang may hold all of those.
+    async def __is_alive__(self) -> bool:
         return self.backend.alive
 
     # async: a plain `def` would be queued by BentoML's threads=1 before our queue sees it, and 429 could never fire.

@@ -126,8 +126,9 @@ class Settings(BaseModel):
     keep_reconstructions: Annotated[
         bool, Field(description="Keep each dense mesh beside its GLB, so that it can be exported again")
     ] = True
-    work_dir: Annotated[Folder, Field(description="Short-lived files; swept at start and while running")] = Path(
-        "/tmp/sam3d-bento"  # noqa: S108  # every process works in a locked 0700 folder of its own below it
+    # With the user's number: on a machine of several users, the folder of one is no obstacle to another.
+    work_dir: Annotated[Folder, Field(description="Short-lived files; swept at start and while running")] = Field(
+        default_factory=lambda: Path(f"/tmp/sam3d-bento-{os.getuid()}")  # noqa: S108  # `WorkDir.claim` checks whose it is
     )
     max_upload_bytes: Annotated[Count, Field(description="Largest request body")] = 20_000_000
     max_pixels: Annotated[Count, Field(le=PILLOW_MAX_PIXELS, description="Largest image, width × height")] = 64_000_000

@@ -1,5 +1,6 @@
 import logging
 import os
+import subprocess
 import tempfile
 
 import pytest
@@ -52,3 +53,21 @@ def s3(tmp_path_factory):
     server = S3Server(tmp_path_factory.mktemp("s3"))
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def small_disk(tmp_path_factory):
+    """A factory of file systems of so many bytes. Needs root."""
+    mounted = []
+
+    def make(name, size):
+        folder = tmp_path_factory.mktemp(name)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True)
+        if done.returncode:
+            pytest.skip(f"no file system can be mounted here: {done.stderr.decode().strip()}")
+        mounted.append(folder)
+        return folder
+
+    yield make
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", folder], check=True)

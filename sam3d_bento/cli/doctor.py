@@ -19,6 +19,7 @@ from sam3d_bento.cli import machine
 from sam3d_bento.errors import Sam3DError
 from sam3d_bento.options import Options
 from sam3d_bento.serving.backend import choose_assets
+from sam3d_bento.serving.worker.workdir import distrust
 from sam3d_bento.settings import PREFIX, Settings, SettingsError
 from sam3d_bento.submission import Submission
 from sam3d_bento.weights import sets
@@ -131,6 +132,8 @@ def _folders(settings: Settings, faults: list[str]) -> dict[str, Any]:
     found = {name: machine.disk(path) for name, path in folders.items()}
     if not found["SAM3D_WORK_DIR"]["writable"]:
         faults.append("The folder named by SAM3D_WORK_DIR cannot be written.")
+    elif settings.work_dir.exists() and (fault := distrust(settings.work_dir)):
+        faults.append(f"The folder named by SAM3D_WORK_DIR cannot be used ({fault}).")
     assets = choose_assets(settings)
     try:
         assets.claim()

@@ -32,15 +32,22 @@ def read_mask(data: bytes, *, max_pixels: int) -> Photo:
     picture = decode(data, max_pixels=max_pixels)
     if picture.rgb.max() > 1:  # 255 of 65,535 is 1 of 255
         return picture
-    with Image.open(io.BytesIO(data)) as image:  # `decode` has checked that it is sound, and not too large
-        if not image.mode.startswith("I;16"):
-            return picture
-        values = np.asarray(image)
-    if not 0 < values.max() < 256:
+    values = _small_values(data)
+    if values is None:
         return picture
     small = io.BytesIO()
-    Image.fromarray(values.astype(np.uint8)).save(small, "PNG", compress_level=1)
+    Image.fromarray(values).save(small, "PNG", compress_level=1)
     return decode(small.getvalue(), max_pixels=max_pixels)
+
+
+def _small_values(data: bytes) -> UInt8 | None:
+    """Return the values (H, W) of a grey picture of 16 bits if none is above 255 and not all are 0, else None."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            values = np.asarray(image) if image.mode.startswith("I;16") else np.zeros(1)
+    except Exception:  # noqa: BLE001  # Pillow reads less than `decode` does, and raises anything
+        return None
+    return values.astype(np.uint8) if 0 < values.max() < 256 else None
 
 
 def brightness(picture: Photo) -> UInt8:

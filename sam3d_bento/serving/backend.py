@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import tempfile
 import threading
@@ -14,6 +15,7 @@ from sam3d_bento import gpu, logs
 from sam3d_bento.errors import StorageUnavailable
 from sam3d_bento.serving.assets import Assets
 from sam3d_bento.serving.assets.folder import AssetFolder
+from sam3d_bento.serving.assets.threads import StorageThreads
 from sam3d_bento.serving.jobs import Jobs
 from sam3d_bento.serving.keys import Keys
 from sam3d_bento.serving.reconstructor import Reconstructor
@@ -32,6 +34,9 @@ POSTPROCESS_LOADER = "sam3d_bento.postprocess:Postprocessor.load"
 # One loss may be a photo's fault, and so may two, when its sender tries again. The third in a row is the machine's: a
 # GPU or driver that a new process does not mend, where a new container, perhaps on another machine, may.
 MOST_LOSSES = 3
+
+# At the end, for a sweep or the removal of the work folder; a store that hangs does not hold up the end for longer.
+LAST_CALL_SECONDS = 5.0
 
 log = logging.getLogger("sam3d_bento.backend")
 
@@ -60,6 +65,7 @@ class Backend:
         self._helpers: dict[str, Worker] = {}
         self._helpers_lock = threading.Lock()
         self._stopping = threading.Event()
+        self._storage = StorageThreads("backend", 2)
         self._sweeper = threading.Thread(target=self._sweep_regularly, name="sweeper", daemon=True)
         self._tempdir_before = tempfile.tempdir
         if self.keys is not None:
@@ -70,13 +76,14 @@ class Backend:
                 return
         for setting, claim in (("SAM3D_WORK_DIR", self.workdir.claim), (self.assets.setting, self.assets.claim)):
             try:
-                claim()
+                self._storage.call(claim)
             except OSError as exc:  # an exception here would make BentoML restart the process again and again
                 log.exception("a folder cannot be used")
                 self.worker.fail(f"The folder named by {setting} cannot be used ({exc.strerror}).")
                 return
             except StorageUnavailable as exc:
-                self.worker.fail(f"The object store named by {setting} cannot be used: {exc.detail}")
+                place = "folder" if setting.endswith("_DIR") else "object store"
+                self.worker.fail(f"The {place} named by {setting} cannot be used: {exc.detail}")
                 return
         self.workdir.sweep()
         # Whatever this process spools (large uploads) lies where the sweep of the next process finds it.
@@ -154,11 +161,12 @@ class Backend:
         """End the processes and remove this process's short-lived files. Results stay until they expire."""
         self._stopping.set()
         if self._sweeper.is_alive():
-            self._sweeper.join()
+            self._sweeper.join(LAST_CALL_SECONDS)
         for worker in self.workers:
             worker.stop()
         tempfile.tempdir = self._tempdir_before
-        self.workdir.close()
+        with contextlib.suppress(StorageUnavailable):
+            self._storage.call(self.workdir.close, patience_seconds=LAST_CALL_SECONDS)
 
     def _run_ended(self, process: str, job: Job, outcome: Any) -> None:
         self.telemetry.run_ended(process, job, outcome)

@@ -1,7 +1,6 @@
 """Real server processes around an engine that can be made to fail."""
 
 import io
-import subprocess
 
 import numpy as np
 import pytest
@@ -39,21 +38,3 @@ def photo():
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
-
-
-@pytest.fixture(scope="module")
-def small_disk(tmp_path_factory):
-    """A factory of file systems of so many bytes. Needs root."""
-    mounted = []
-
-    def make(name, size):
-        folder = tmp_path_factory.mktemp(name)
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True)
-        if done.returncode:
-            pytest.skip(f"no file system can be mounted here: {done.stderr.decode().strip()}")
-        mounted.append(folder)
-        return folder
-
-    yield make
-    for folder in mounted:
-        subprocess.run(["umount", "--lazy", folder], check=True)

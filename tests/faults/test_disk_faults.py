@@ -3,11 +3,15 @@
 import dataclasses
 import shutil
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
+from tests.support import odd_files
 from tests.support.asking import asking, files_below, health, post, problem, well
+from tests.support.hanging_disk import HangingDisk
 from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.server
@@ -103,3 +107,56 @@ def test_two_services_on_one_folder_answer_each_others_links(faulty, start_fault
     assert httpx.get(f"{faulty.url}/api/assets/{asset}.glb").status_code == 404
     assert other.stop() == 0
     assert files_below(faulty.output_dir), "whoever goes leaves the results"
+
+
+def test_planted_files_are_not_served_and_hold_nothing_up(faulty, photo):
+    """60 requests for files of each kind that is none: more than there are threads for anything."""
+    well(faulty)
+    for make in odd_files.KINDS:
+        asset = post(faulty, photo).headers["x-asset-id"]
+        path = faulty.output_dir / f"{asset}.glb"
+        path.unlink()
+        make(path)
+        with ThreadPoolExecutor(60) as clients, faulty.client() as http:
+            answers = list(
+                clients.map(lambda _, asset=asset, http=http: http.get(f"/api/assets/{asset}.glb"), range(60))
+            )
+        assert {answer.status_code for answer in answers} == {404}, make
+        assert seconds_to_livez_and_health(faulty) < 5
+        shutil.rmtree(path) if make is odd_files.folder else path.unlink()
+    (faulty.output_dir / "target-of-link").unlink()
+
+
+def seconds_to_livez_and_health(server):
+    start = time.monotonic()
+    for path in ("/livez", "/health"):
+        assert httpx.get(f"{server.url}{path}", timeout=PATIENCE).status_code == 200
+    return time.monotonic() - start
+
+
+def test_a_store_that_hangs_stops_neither_health_nor_livez_and_is_a_retryable_problem(start_faulty, photo):
+    server = start_faulty()
+    server.wait_until(200)
+    answer = post(server, photo)
+    link = f"/api/assets/{answer.headers['x-asset-id']}.glb"
+    hanging = HangingDisk(server.output_dir)
+    try:
+        with server.client() as http, ThreadPoolExecutor(60) as clients:
+            waiting = [clients.submit(http.get, link) for _ in range(50)]
+            waiting += [clients.submit(http.get, "/metrics") for _ in range(5)]
+            while not all(future.done() for future in waiting):
+                assert seconds_to_livez_and_health(server) < 5
+            answers = [future.result() for future in waiting]
+        assert {problem(answer) for answer in answers[:50]} == {(503, "storage_unavailable", True)}
+        assert {answer.status_code for answer in answers[50:]} == {200}
+        assert "sam3d_assets " not in answers[-1].text, "what is not known is absent"
+        assert problem(post(server, photo)) == (503, "storage_unavailable", True)
+    finally:
+        hanging.end()
+    assert httpx.get(f"{server.url}{link}", timeout=PATIENCE).content == answer.content, "well again"
+    hanging = HangingDisk(server.output_dir)
+    try:
+        assert problem(httpx.get(f"{server.url}{link}", timeout=PATIENCE)) == (503, "storage_unavailable", True)
+        assert server.stop() == 0, "a call that hangs does not hold up the end"
+    finally:
+        hanging.end()

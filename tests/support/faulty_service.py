@@ -1,11 +1,17 @@
-"""The service as service.py wires it, around an engine that can be made to fail; its patience with uploads is short."""
+"""The service as service.py wires it, around an engine that can be made to fail.
+
+Its patience with uploads and with its disks is short.
+"""
 
 import functools
 
+from sam3d_bento.serving.assets import threads
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.middleware import upload_limit
 
 upload_limit.UploadLimit = functools.partial(upload_limit.UploadLimit, stall_seconds=4.0, grace_seconds=5.0)
+
+threads.PATIENCE_SECONDS = threads.WRITE_PATIENCE_SECONDS = 3.0
 
 import service  # noqa: E402  # after that, because it takes its limits when it is imported
 

@@ -1,5 +1,6 @@
 """Loading: complete files, allowed configurations, local sources; the same weights as upstream's own loading."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -65,6 +66,13 @@ def test_missing_and_truncated_files_are_named_before_torch_is_imported(copy):
         "torch.hub.load",
         "torch.load",
         "subprocess.Popen",
+        "torch.utils.collect_env.run",
+        "torch.utils.collect_env.run_and_read_all",
+        "torch.serialization.load",
+        "torch.jit.load",
+        "torch.nn.Identity",  # harmless, but in no released configuration
+        "torchvision.io.read_file",
+        "sam3d_objects.model.io.load_model_from_checkpoint",
         "sam3d_objects.no.such.thing",
     ],
 )
@@ -146,6 +154,95 @@ def test_a_checkpoint_with_more_than_tensors_is_read_as_upstream_does(copy):
     torch.save(checkpoint | {"hyper_parameters": object()}, copy / "slat_generator.ckpt")
     edit(copy, "pipeline.yaml", lambda config: None)
     assert load(copy).pipeline.models["slat_generator"] is not None
+
+
+class Planted:
+    """Its unpickling makes a file."""
+
+    def __init__(self, place):
+        self.place = place
+
+    def __reduce__(self):
+        return open, (self.place, "w")
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_only_a_checkpoint_that_the_manifest_lists_is_unpickled(copy, tmp_path, listed):
+    import torch
+
+    checkpoint = torch.load(copy / "slat_generator.ckpt", weights_only=True)
+    torch.save(checkpoint | {"planted": Planted(str(tmp_path / "ran"))}, copy / "slat_generator.ckpt")
+    edit(copy, "pipeline.yaml", lambda config: None)
+    if listed:
+        load(copy)
+    else:
+        manifest = json.loads((copy / "manifest.json").read_text())
+        manifest["files"]["slat_generator.ckpt"]["sha256"] = "0" * 64
+        (copy / "manifest.json").write_text(json.dumps(manifest))
+        with pytest.raises(NotReady, match=r"slat_generator\.ckpt holds more than tensors"):
+            load(copy)
+    assert (tmp_path / "ran").exists() is listed
+
+
+def test_a_configuration_that_was_changed_is_named_at_the_start(copy):
+    path = copy / "ss_decoder.yaml"
+    path.write_text(path.read_text().replace("num_res_blocks: 1", "num_res_blocks: 2"))
+    with pytest.raises(NotReady, match=r"ss_decoder\.yaml has another content than expected"):
+        load(copy)
+
+
+def test_a_configuration_that_no_manifest_lists_is_used_if_it_names_model_code_only(copy):
+    manifest = json.loads((copy / "manifest.json").read_text())
+    del manifest["files"]["ss_decoder.yaml"]
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    assert load(copy).pipeline.models["ss_decoder"] is not None
+    (copy / "ss_decoder.yaml").write_text("_target_: torch.utils.collect_env.run\ncommand: id\n")
+    with pytest.raises(NotReady, match=r"ss_decoder\.yaml names 'torch\.utils\.collect_env\.run'"):
+        load(copy)
+
+
+def test_what_lies_beside_the_listed_code_of_dinov2_is_not_imported(copy, tmp_path):
+    hubconf = copy / "dinov2" / "hubconf.py"
+    hubconf.write_text("try:\n    import planted_beside\nexcept ImportError:\n    pass\n" + hubconf.read_text())
+    edit(copy, "pipeline.yaml", lambda config: None)
+    (copy / "dinov2" / "planted_beside.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    assert load(copy).pipeline is not None
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("place", ["elsewhere", "/elsewhere", "../elsewhere"])
+def test_code_from_a_folder_that_the_manifest_does_not_list_is_refused(copy, place):
+    def take_from_elsewhere(config):
+        node = config["module"]["condition_embedder"]["backbone"]["embedder_list"][0][0]
+        node.update(source="local", repo_or_dir=place)
+
+    edit(copy, "ss_generator.yaml", take_from_elsewhere)
+    with pytest.raises(NotReady, match=r"ss_generator\.yaml takes code from a folder"):
+        load(copy)
+
+
+def test_the_code_of_dinov2_may_have_another_name_in_the_folder(copy):
+    (copy / "dinov2").rename(copy / "own_backbone")
+
+    def take_from_there(config):
+        for node, _ in config["module"]["condition_embedder"]["backbone"]["embedder_list"][:2]:
+            node.update(source="local", repo_or_dir="own_backbone", backbone_kwargs={"pretrained": False})
+
+    for name in ("ss_generator.yaml", "slat_generator.yaml"):
+        edit(copy, name, take_from_there)
+    assert load(copy).pipeline is not None
+
+
+def test_every_name_that_is_allowed_is_there_and_of_its_kind(upstream):
+    import inspect
+
+    from hydra.utils import get_object
+
+    from sam3d_bento.engines.sam3d.loading import targets
+
+    assert [name for name in targets.CLASSES if not inspect.isclass(get_object(name))] == []
+    functions = targets.HANDED_ON | targets.CALLED
+    assert [name for name in functions if not callable(get_object(name)) or inspect.isclass(get_object(name))] == []
 
 
 def test_initialisation_is_back_after_loading(checkpoints):

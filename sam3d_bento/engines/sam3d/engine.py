@@ -37,6 +37,7 @@ def available(checkpoint_dir: Path) -> str | None:
         return upstream.NOT_INSTALLED
     try:
         checkpoints.check(checkpoint_dir)
+        checkpoints.check_configurations(checkpoint_dir)
     except NotReady as exc:
         return exc.detail
     torch = upstream.import_torch()

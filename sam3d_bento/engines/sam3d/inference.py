@@ -74,6 +74,7 @@ class Inference:
             raise ValueError("compile=True cannot be had: upstream's warm-up calls a method that is not public.")
         file = Path(config_file)
         checkpoints.check(file.parent)
+        checkpoints.check_configurations(file.parent)
         self.upstream = upstream.prepare(device)
         # Only now: these need torch, and upstream already imported.
         import torch
@@ -95,8 +96,9 @@ class Inference:
         config._target_ = "sam3d_bento.engines.sam3d.staged.StagedPipeline"
         with upstream.computing_on(self.device), torch.no_grad():
             try:
-                with modules.without_initialisation():
-                    self.pipeline = instantiate(config, compute_device=str(self.device), cast=cast)
+                with modules.without_initialisation(), checkpoints.verified_code(file.parent) as code:
+                    options = {"compute_device": str(self.device), "cast": cast, "code_dir": str(code)}
+                    self.pipeline = instantiate(config, **options)
             except InstantiationException as exc:  # hydra wraps whatever a constructor raises
                 raise next((cause for cause in _causes(exc) if isinstance(cause, NotReady)), exc) from exc
             self.pipeline.settle(profile)

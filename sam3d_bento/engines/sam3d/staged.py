@@ -34,7 +34,7 @@ class StagedPipeline(InferencePipelinePointMap):
     """See the module's docstring. Made by `hydra.utils.instantiate` from `loading.pipeline_config`.
 
     compute_device: where it runs; all modules are built in main memory, and `settle` makes it ready to run.
-    cast: weights in half precision beforehand, see `precision`.
+    cast: weights in half precision beforehand, see `precision`. code_dir: where DINOv2's code lies while it loads.
     """
 
     # The classes whose forward runs under upstream's autocast from beginning to end: `sample_sparse_structure` and
@@ -44,8 +44,9 @@ class StagedPipeline(InferencePipelinePointMap):
     residency: Residency
     on_progress: OnStageProgress
 
-    def __init__(self, *, compute_device: str, cast: bool, **kwargs: Any) -> None:
+    def __init__(self, *, compute_device: str, cast: bool, code_dir: str, **kwargs: Any) -> None:
         self.compute_device = torch.device(compute_device)
+        self._code_dir = Path(code_dir)
         self._cast = cast
         with modules.without_initialisation():
             super().__init__(**kwargs)
@@ -61,13 +62,12 @@ class StagedPipeline(InferencePipelinePointMap):
         device: Any = "cpu",
     ) -> Any:
         """As upstream's, strictly. `state_dict_fn` is upstream's filter by prefix; `device` stays main memory."""
-        folder = Path(self.workspace_dir)
-        modules.local_backbones(config, folder)
+        modules.local_backbones(config, self._code_dir)
         if "representation_config" in config and str(config.get("_target_", "")).endswith("MeshDecoderTdfyWrapper"):
             config.device = str(self.compute_device)  # FlexiCubes' tables are no buffers: `.to` would not move them
         with mesh_extraction.without_dense_grid():
             module = instantiate(config)
-        state = modules.read_state(Path(ckpt_path), state_dict_key)
+        state = modules.read_state(Path(ckpt_path), state_dict_key, Path(self.workspace_dir))
         if state_dict_fn is not None:
             state = state_dict_fn(state)
         modules.load_strictly(module, state, Path(ckpt_path).name)

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from sam3d_bento.arrays import Float32, Indices, UInt8
+from sam3d_bento.export.grouping import first_equal, stable_order
 from sam3d_bento.export.mesh.surface import lengths
 from sam3d_bento.reconstruction import Splats
 
@@ -24,6 +25,20 @@ DEPTH = 1.5
 FAINT = 0.05  # a total weight of this makes a colour count by half; one splat, opaque and in place, has 1
 
 SMALLEST_SPACING = 1e-6  # scene units; all splats in one place have none
+
+# Splats in one cube of this edge, in scene units, count as lying in one place: the object is 1 wide, and SAM 3D's
+# splats are a thousandth apart. A search for neighbours looks at all splats in a place, which takes hours where a
+# decoder has put all of them into one. So a place keeps the most opaque of its splats: as many as a colour is mixed of,
+# and one more, for a splat is held against the others.
+PLACE_EDGE = 1e-6
+MAX_IN_ONE_PLACE = NEIGHBOURS + 1
+LAST_PLACE = 1 << 30  # places from the origin, along an axis; what is a thousand objects away shares the last one
+# Splats looked at first, which takes milliseconds. A place that holds one splat of 2,000 has eight of them on average;
+# places with fewer do not make a search slow. More than three are no accident: one splat may be drawn twice.
+PLACE_SAMPLE = 1 << 14
+MAX_IN_SAMPLE = 3
+
+FARTHEST = 1e6  # scene units from the origin: what lies beyond colours nothing, and its squares exceed a float32
 
 SLICE = 1 << 14  # points mixed at a time: their neighbours fit in the processor's cache
 
@@ -45,14 +60,15 @@ class SplatSource:
     """The weighted mean of the splats around a point, by opacity and by the gaussian of each at that point."""
 
     def __init__(self, splats: Splats) -> None:
-        """Splats that are not finite, transparent, or of no extent or direction are left out."""
+        """Leave out splats that are not finite, far off, transparent, without extent or direction, or in a heap."""
         columns = (*splats.positions.T, *splats.scale.T, *splats.rotation.T, splats.opacity)
         with np.errstate(invalid="ignore"):
             # Column by column: numpy takes twenty times as long for a sum or an "all" over rows of three.
             usable = reduce(np.logical_and, map(np.isfinite, columns))
             usable = reduce(np.logical_and, (extent > 0 for extent in splats.scale.T), usable & (splats.opacity > 0))
+            usable = reduce(np.logical_and, (np.abs(places) <= FARTHEST for places in splats.positions.T), usable)
             usable &= np.einsum("ij,ij->i", splats.rotation, splats.rotation) > 0
-        chosen = _some(splats, np.flatnonzero(usable))
+        chosen = _thinned(_some(splats, np.flatnonzero(usable)))
         self._splats = replace(chosen, opacity=chosen.opacity.clip(0, 1))
         self.positions, self.given = self._splats.positions, self._splats.colours
         if len(self):
@@ -144,6 +160,31 @@ class _Footprints:
 
 def _some(splats: Splats, which: Indices) -> Splats:
     return Splats(*(getattr(splats, field.name).take(which, axis=0) for field in fields(splats)))
+
+
+def _thinned(splats: Splats) -> Splats:
+    """Return the splats without those that lie in one place with MAX_IN_ONE_PLACE that are no less opaque."""
+    count = len(splats.positions)
+    if count > PLACE_SAMPLE:
+        sample = np.random.default_rng(0).integers(0, count, PLACE_SAMPLE)
+        if _place_sizes(splats.positions.take(sample, axis=0))[1].max() <= MAX_IN_SAMPLE:
+            return splats
+    owner, sizes = _place_sizes(splats.positions)
+    if sizes.max(initial=0) <= MAX_IN_ONE_PLACE:
+        return splats
+    order = np.argsort(-splats.opacity, kind="stable")
+    order = order.take(stable_order(owner.take(order)))
+    rank = np.arange(len(order)) - (np.cumsum(sizes) - sizes).take(owner.take(order))
+    return _some(splats, np.sort(order[rank < MAX_IN_ONE_PLACE]))
+
+
+def _place_sizes(positions: Float32) -> tuple[Indices, Indices]:
+    """Return the first splat in the place of each splat (N,), and how many are in each place (N,), by that number."""
+    cells = np.empty(positions.shape, np.int32)
+    for axis, places in enumerate(positions.T):
+        cells[:, axis] = (places.astype(np.float64) / PLACE_EDGE).clip(-LAST_PLACE, LAST_PLACE)
+    owner = first_equal(cells)
+    return owner, np.bincount(owner, minlength=len(owner))
 
 
 def _inverse_covariances(scale: Float32, rotation: Float32, widening: float) -> Float32:

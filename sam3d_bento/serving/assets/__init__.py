@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal, Protocol, get_args
 
 from sam3d_bento.formats import FILE_TYPES
+from sam3d_bento.serving.assets.threads import StorageThreads
 
 # A file of a result, named by its suffix: the model, the reconstruction it was exported from, its picture, and the
 # model in the formats of `formats.FILE_TYPES`.
@@ -43,12 +44,13 @@ ASSET_NAME = re.compile(rf"[0-9a-f]{{32}}\.({'|'.join(map(re.escape, KINDS))})")
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file of a result that can be fetched now, on this machine."""
+    """A file of a result that can be fetched now, on this machine. threads: for whatever reads it."""
 
     id: str
     path: Path
     stat: os.stat_result
     expires_in_seconds: float
+    threads: StorageThreads
 
 
 @dataclass(frozen=True)

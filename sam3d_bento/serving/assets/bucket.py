@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
-import anyio.to_thread
 import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import from_url
@@ -32,6 +31,8 @@ from sam3d_bento import logs
 from sam3d_bento.errors import NotFound, StorageUnavailable
 from sam3d_bento.serving.assets import ASSET_ID, ASSET_NAME, DISPOSITIONS, GONE, KINDS, MEDIA_TYPES, Kind, StoredObject
 from sam3d_bento.serving.assets.credentials import CredentialsFile
+from sam3d_bento.serving.assets.regular_file import open_regular
+from sam3d_bento.serving.assets.threads import StorageThreads
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -77,6 +78,7 @@ class Bucket:
         self._endpoint = endpoint
         self._region = region
         self._credentials_file = credentials_file
+        self._threads = StorageThreads("bucket-copies")
 
     @cached_property
     def _store(self) -> SigningStore:
@@ -195,7 +197,7 @@ class Bucket:
         if reconstruction is None:
             return
         # What goes wrong is in the log; the GLB itself is worth more.
-        with contextlib.suppress(StorageUnavailable), reconstruction.open("rb") as file:
+        with contextlib.suppress(StorageUnavailable), open_regular(reconstruction) as file:
             await self._put(asset_id, "npz", file)
 
     async def _copy(self, name: str, folder: Path) -> Path:
@@ -204,7 +206,7 @@ class Bucket:
         path = folder / name
         with path.open("wb") as file:
             async for chunk in found.stream():
-                await anyio.to_thread.run_sync(file.write, chunk)
+                await self._threads.run(file.write, chunk)
         return path
 
     async def _time_left(self, asset_id: str, kind: Kind) -> timedelta:

@@ -4,6 +4,9 @@ The folder owns the results' files in `OUTPUT_DIR` and the `.part` files on thei
 touched. A file appears under its name only when it is whole. A link works for the time to live, over restarts too.
 Above the byte quota the oldest files in other formats go first, then the oldest reconstructions, then the oldest
 results.
+
+Others may write into a shared volume, so no name in it is trusted: what is read or removed is a regular file, and a
+write makes a new file. A volume that hangs holds up this folder's own threads and nothing else.
 """
 
 from __future__ import annotations
@@ -24,11 +27,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-import anyio.to_thread
-
 from sam3d_bento import logs
-from sam3d_bento.errors import NotFound, StorageFull
-from sam3d_bento.serving.assets import ASSET_ID, ASSET_NAME, DERIVED_KINDS, GONE, KINDS, Kind, StoredFile
+from sam3d_bento.errors import NotFound, StorageFull, StorageUnavailable
+from sam3d_bento.serving.assets import ASSET_ID, ASSET_NAME, DERIVED_KINDS, GONE, KINDS, Kind, StoredFile, threads
+from sam3d_bento.serving.assets.regular_file import open_regular, stat_regular
+from sam3d_bento.serving.assets.threads import StorageThreads
 
 PART_NAME = re.compile(r"\.[0-9a-f]{32}\.part")
 # A write takes milliseconds, and a GLB follows its reconstruction at once: what is older, a process that died has left.
@@ -57,37 +60,39 @@ class AssetFolder:
         # Often enough that an expired file does not lie for longer than a quarter of its time, but not idly.
         self.sweep_seconds = min(60.0, max(0.5, ttl_seconds / 4))
         self._lock = threading.Lock()
+        self._threads = StorageThreads("asset-folder")
 
     def claim(self) -> None:
         """Make the folder, and see that it takes files. Raises OSError when it does not."""
         self.root.mkdir(parents=True, exist_ok=True)
         probe = self._part()
-        probe.touch(mode=FILE_MODE)
+        _created(probe).close()
         probe.unlink()
 
     async def put(self, glb: bytes, reconstruction: Path | None = None) -> str:
         """Keep the bytes; the new asset's id. Raises StorageFull when there is no room for them."""
-        return await anyio.to_thread.run_sync(self._put, glb, reconstruction)
+        patience = threads.WRITE_PATIENCE_SECONDS
+        return await self._threads.run(self._put, glb, reconstruction, patience_seconds=patience)
 
     async def add(self, asset_id: str, kind: Kind, content: bytes) -> None:
         """Keep another file of the asset. Raises like `put`, and NotFound."""
-        await anyio.to_thread.run_sync(self._add, asset_id, kind, content)
+        patience = threads.WRITE_PATIENCE_SECONDS
+        await self._threads.run(self._add, asset_id, kind, content, patience_seconds=patience)
 
     async def get(self, asset_id: str, kind: Kind = "glb") -> StoredFile:
         """The asset's file. Raises NotFound when there is none, or the asset's time is over."""
-        return await anyio.to_thread.run_sync(self._find, asset_id, kind)
+        return await self._threads.run(self._find, asset_id, kind)
 
     @asynccontextmanager
     async def local(self, asset_id: str, *kinds: Kind) -> AsyncIterator[dict[Kind, Path]]:
         """The files where they lie. The sweep may remove one from under its reader. Raises NotFound."""
         await self.get(asset_id)
-        paths = {kind: self._path(asset_id, kind) for kind in kinds}
-        yield {kind: path for kind, path in paths.items() if path.exists()}
+        yield await self._threads.run(self._found, asset_id, kinds)
 
     async def delete(self, asset_id: str) -> None:
         """Remove the asset. Raises NotFound like `get`."""
         await self.get(asset_id)
-        await anyio.to_thread.run_sync(self._remove, asset_id, KINDS)
+        await self._threads.run(self._remove, asset_id, KINDS)
 
     def _put(self, glb: bytes, reconstruction: Path | None) -> str:
         if len(glb) > self.max_bytes:
@@ -124,26 +129,26 @@ class AssetFolder:
         It is kept if that leaves room for `more` bytes: an asset without one is worth having. The move is a rename, or
         a copy where the work directory is on another file system; nobody waits for it.
         """
-        size = reconstruction.stat().st_size
-        if size + more > self.max_bytes:
-            logs.event(log, "no room for a reconstruction", logging.WARNING, bytes=size)
-            return None
-        with self._lock:
-            self._make_room(size + more)
         part = self._part()
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            try:
-                reconstruction.replace(part)
-            except OSError as exc:
-                if exc.errno != errno.EXDEV:
-                    raise
-                with _created(part) as copy, reconstruction.open("rb") as file:
-                    shutil.copyfileobj(file, copy, COPY_BYTES)
-            part.chmod(FILE_MODE)
+            with open_regular(reconstruction) as file:
+                size = os.fstat(file.fileno()).st_size
+                if size + more > self.max_bytes:
+                    logs.event(log, "no room for a reconstruction", logging.WARNING, bytes=size)
+                    return None
+                with self._lock:
+                    self._make_room(size + more)
+                self.root.mkdir(parents=True, exist_ok=True)
+                try:
+                    _move(file, reconstruction, part)
+                except OSError as exc:
+                    if exc.errno != errno.EXDEV:
+                        raise
+                    with _created(part) as copy:
+                        shutil.copyfileobj(file, copy, COPY_BYTES)
         except OSError as exc:
             part.unlink(missing_ok=True)
-            logs.event(log, "a reconstruction could not be kept", logging.WARNING, error=str(exc.strerror))
+            logs.event(log, "a reconstruction could not be kept", logging.WARNING, error=str(exc.strerror or exc))
             return None
         return part
 
@@ -167,15 +172,23 @@ class AssetFolder:
             part.unlink(missing_ok=True)
             if exc.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StorageFull("The disk for results is full.") from exc
+            if exc.errno in (errno.EISDIR, errno.ENOTDIR):  # a folder was put in a file's place
+                logs.event(log, "the place of a result's file is taken", logging.ERROR, error=str(exc.strerror))
+                raise StorageUnavailable("The place of the file in the folder for results is taken.") from exc
             raise
+
+    def _found(self, asset_id: str, kinds: Iterable[Kind]) -> dict[Kind, Path]:
+        """Return the paths of those files of the asset that there are."""
+        paths = {kind: self._path(asset_id, kind) for kind in kinds}
+        return {kind: path for kind, path in paths.items() if _is_regular(path)}
 
     def _find(self, asset_id: str, kind: Kind) -> StoredFile:
         if ASSET_ID.fullmatch(asset_id):
             path = self._path(asset_id, kind)
             with contextlib.suppress(FileNotFoundError):
-                left = self._path(asset_id, "glb").stat().st_mtime + self.ttl_seconds - time.time()
+                left = stat_regular(self._path(asset_id, "glb")).st_mtime + self.ttl_seconds - time.time()
                 if left > 0:
-                    return StoredFile(asset_id, path, path.stat(), min(left, self.ttl_seconds))
+                    return StoredFile(asset_id, path, stat_regular(path), min(left, self.ttl_seconds), self._threads)
         raise NotFound(GONE)
 
     def sweep(self) -> int:
@@ -186,7 +199,7 @@ class AssetFolder:
             for asset in self._assets():
                 if asset.since > now + self.ttl_seconds:  # the clock was set back: its time begins anew
                     with contextlib.suppress(OSError):
-                        os.utime(self._path(asset.id, "glb"), (now, now))
+                        os.utime(self._path(asset.id, "glb"), (now, now), follow_symlinks=False)
                 elif asset.since + (self.ttl_seconds if asset.whole else PART_TTL_SECONDS) <= now:
                     removed += self._remove(asset.id, asset.sizes)
             for path, stat in self._parts():
@@ -254,8 +267,27 @@ class AssetFolder:
                             yield Path(entry.path), entry.stat(follow_symlinks=False)
 
 
+def _move(file: BinaryIO, source: Path, target: Path) -> None:
+    """Rename the open file from `source` to `target`, with FILE_MODE. Raises OSError, also when it is not at `source`.
+
+    The mode is set by the descriptor: by name, it would be that of whatever a link in its place leads to.
+    """
+    os.fchmod(file.fileno(), FILE_MODE)
+    source.replace(target)
+    if not os.path.samestat(target.lstat(), os.fstat(file.fileno())):
+        raise FileNotFoundError(f"not the file that was opened: {source.name}")
+
+
+def _is_regular(path: Path) -> bool:
+    try:
+        stat_regular(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def _created(path: Path) -> BinaryIO:
-    """Open a new file for writing."""
+    """Open a new file for writing. Nothing that has the name already is written to, nor what it may link to."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "wb")
 
 

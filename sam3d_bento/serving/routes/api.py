@@ -7,10 +7,12 @@ instance.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
+from anyio import CapacityLimiter
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -129,10 +131,19 @@ async def options(request: Request) -> Response:
     )
 
 
+@cache
+def _health_threads() -> CapacityLimiter:
+    """Return the limit of threads for `/health`.
+
+    It is separate, because files that hang may use up the usual limit.
+    """
+    return CapacityLimiter(4)
+
+
 async def health(request: Request) -> Response:
     """Return status 200 when the service accepts jobs, or 503 with the reason when it does not."""
     server = backend()
-    report = await anyio.to_thread.run_sync(server.health)
+    report = await anyio.to_thread.run_sync(server.health, limiter=_health_threads())
     ready = report["status"] == "ready"
     headers = {"Cache-Control": "no-store"} | ({} if ready else {"Retry-After": "5"})
     return JSONResponse(report, 200 if ready else 503, headers)

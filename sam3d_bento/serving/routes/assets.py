@@ -10,7 +10,7 @@ from typing import cast
 from weakref import WeakValueDictionary
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from sam3d_bento import formats
@@ -20,6 +20,7 @@ from sam3d_bento.serving.assets import DISPOSITIONS, GONE, MEDIA_TYPES, Kind, St
 from sam3d_bento.serving.request_context import backend, note, request_id
 from sam3d_bento.serving.routes import export_form
 from sam3d_bento.serving.routes.handlers import Handler, problem_responses, result
+from sam3d_bento.serving.routes.stored_file import StoredFileResponse
 from sam3d_bento.submission import ExportSubmission, ThumbnailSubmission
 
 
@@ -158,13 +159,12 @@ def _answer(request: Request, stored: StoredFile | StoredObject, kind: Kind) -> 
     tags = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
     if etag in tags or "*" in tags:
         return Response(status_code=304, headers=headers)
-    return FileResponse(
-        stored.path,
+    return StoredFileResponse(
+        stored,
         headers=headers,
         media_type=MEDIA_TYPES[kind],
         filename=f"{stored.id}.{kind}",
-        stat_result=stored.stat,
-        content_disposition_type=DISPOSITIONS[kind],
+        disposition=DISPOSITIONS[kind],
     )
 
 

@@ -22,12 +22,18 @@ from starlette.routing import Route
 
 import sam3d_bento
 from sam3d_bento import gpu, weights
+from sam3d_bento.errors import StorageUnavailable
 from sam3d_bento.serving.assets import ASSET_NAME
+from sam3d_bento.serving.assets.threads import StorageThreads
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.request_context import backend
 from sam3d_bento.settings import Settings
 from sam3d_bento.weights import sets
 from sam3d_bento.weights.part import WeightsError
+
+# Threads for reading folders, which may hang. A reading that is not ready in time is absent from that scrape.
+_threads = StorageThreads("metrics", 2)
+READING_SECONDS = 2.0  # for each reading; Prometheus allows 10 seconds for a scrape by default
 
 
 async def metrics(request: Request) -> Response:
@@ -118,7 +124,10 @@ def _gpu(backend: Backend) -> Iterator[Metric]:
 def _results(backend: Backend) -> Iterator[Metric]:
     if backend.settings.output_url is not None:
         return  # every listing of a bucket costs money
-    assets, sizes = held(backend.settings.output_dir)
+    try:
+        assets, sizes = _threads.call(held, backend.settings.output_dir, patience_seconds=READING_SECONDS)
+    except (StorageUnavailable, OSError):
+        return
     yield GaugeMetricFamily("sam3d_assets", "Results that can be fetched.", assets)
     stored = GaugeMetricFamily("sam3d_assets_bytes", "Bytes of the stored results' files.", labels=["kind"])
     for kind, size in sizes.items():
@@ -148,7 +157,8 @@ def _weights(settings: Settings) -> Iterator[Metric]:
         labels=["set"],
     )
     for name in sets.in_use(settings):
-        verified.add_metric([name], int(_complete(name, settings)))
+        with suppress(StorageUnavailable):
+            verified.add_metric([name], int(_threads.call(_complete, name, settings, patience_seconds=READING_SECONDS)))
     yield verified
 
 

@@ -1,7 +1,9 @@
 import hashlib
 import json
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,93 @@ def test_a_folder_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
 def test_the_check_needs_no_torch() -> None:
     program = "import sys, sam3d_bento.engines.sam3d.loading.checkpoints; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def with_manifest(directory: Path, files: dict[str, bytes]) -> Path:
+    """Write the files, and a manifest that lists them."""
+    for name, content in files.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_bytes(content)
+    listed = {
+        name: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()} for name, content in files.items()
+    }
+    (directory / "manifest.json").write_text(json.dumps({"files": listed}))
+    return directory
+
+
+OWN = {"pipeline.yaml": b"a: 1\n", "sub/other.yml": b"b: 2\n", "dinov2/hubconf.py": b"x = 1\n", "model.ckpt": b"123"}
+
+
+def test_configurations_and_code_as_listed_are_used(tmp_path: Path) -> None:
+    checkpoints.check_configurations(with_manifest(tmp_path, OWN))
+
+
+@pytest.mark.parametrize("name", [name for name in OWN if not name.endswith(".ckpt")])
+def test_a_configuration_or_code_of_the_same_size_and_another_content_is_named(tmp_path: Path, name: str) -> None:
+    with_manifest(tmp_path, OWN)
+    (tmp_path / name).write_bytes(OWN[name][::-1])
+    checkpoints.check(tmp_path)
+    with pytest.raises(NotReady, match=re.escape(f"{name} has another content than expected")):
+        checkpoints.check_configurations(tmp_path)
+
+
+def test_weights_are_not_read_at_a_start_nor_is_what_the_manifest_does_not_list(tmp_path: Path) -> None:
+    with_manifest(tmp_path, OWN)
+    (tmp_path / "model.ckpt").write_bytes(b"321")
+    (tmp_path / "notes.yaml").write_bytes(b"not listed")
+    checkpoints.check_configurations(tmp_path)
+
+
+def test_without_a_manifest_of_its_own_a_folder_is_held_against_this_projects(complete: Path) -> None:
+    with pytest.raises(NotReady, match=r"pipeline\.yaml has another content than expected"):
+        checkpoints.check_configurations(complete)
+    assert not checkpoints.is_released(complete, complete / "pipeline.yaml")
+
+
+def test_a_released_file_is_known_by_its_name_and_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pipeline.yaml").write_bytes(b"released")
+    (tmp_path / "other.yaml").write_bytes(b"released")
+    pipeline = SETS["sam3d"].files[0]
+    assert pipeline.name == "pipeline.yaml"
+    released = replace(pipeline, sha256=hashlib.sha256(b"released").hexdigest())
+    monkeypatch.setitem(SETS, "sam3d", replace(SETS["sam3d"], files=(released,)))
+    assert checkpoints.is_released(tmp_path, tmp_path / "pipeline.yaml")
+    assert not checkpoints.is_released(tmp_path, tmp_path / "other.yaml")
+    (tmp_path / "pipeline.yaml").write_bytes(b"changed")
+    assert not checkpoints.is_released(tmp_path, tmp_path / "pipeline.yaml")
+
+
+def test_a_file_is_listed_by_its_content(tmp_path: Path) -> None:
+    with_manifest(tmp_path, OWN)
+    assert checkpoints.is_listed(tmp_path, tmp_path / "model.ckpt")
+    (tmp_path / "model.ckpt").write_bytes(b"321")
+    assert not checkpoints.is_listed(tmp_path, tmp_path / "model.ckpt")
+
+
+def test_the_code_that_is_imported_is_what_is_listed_and_nothing_that_lies_beside_it(tmp_path: Path) -> None:
+    with_manifest(tmp_path, OWN)
+    (tmp_path / "dinov2" / "xformers").mkdir()
+    (tmp_path / "dinov2" / "xformers" / "__init__.py").write_bytes(b"raise SystemExit('planted')")
+    (tmp_path / "dinov2" / "__pycache__").mkdir()
+    (tmp_path / "dinov2" / "__pycache__" / "hubconf.cpython-311.pyc").write_bytes(b"planted")
+    with checkpoints.verified_code(tmp_path) as code:
+        found = {path.relative_to(code).as_posix(): path.read_bytes() for path in code.rglob("*") if path.is_file()}
+        assert found == {"dinov2/hubconf.py": b"x = 1\n"}
+    assert not code.exists()
+
+
+def test_code_that_changed_since_it_was_looked_at_is_not_imported(tmp_path: Path) -> None:
+    with_manifest(tmp_path, OWN)
+    (tmp_path / "dinov2" / "hubconf.py").write_bytes(b"x = 2\n")
+    with pytest.raises(NotReady, match=r"hubconf\.py"), checkpoints.verified_code(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [("dinov2", True), ("./dinov2", True), ("sub", False), ("../dinov2", False), ("sub/../dinov2", False), ("", False)],
+)
+def test_code_is_taken_from_a_folder_that_the_manifest_lists(tmp_path: Path, name: str, known: bool) -> None:
+    with_manifest(tmp_path, OWN)
+    assert checkpoints.is_code_folder(tmp_path, name) is known
+    assert not checkpoints.is_code_folder(tmp_path, str(tmp_path / "dinov2"))

@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -100,3 +101,58 @@ def test_few_splats_and_splats_in_one_place(count: int) -> None:
 def test_no_splats_at_all() -> None:
     nothing = Splats(*(getattr(plane(), name)[:0] for name in vars(plane())))
     assert not len(SplatSource(nothing))
+
+
+HEAPS = {
+    "all in one place": lambda random, count: np.zeros((count, 3)),
+    "in two places": lambda random, count: random.choice([-0.3, 0.3], (count, 3)),
+    "different numbers, but one place": lambda random, count: random.normal(size=(count, 3)) * 1e-20,
+    "the least numbers there are": lambda random, count: random.integers(0, 3, (count, 3)) * 1e-45,
+    "one place that is not the origin": lambda random, count: 0.25 + random.normal(size=(count, 3)) * 1e-8,
+    "twenty places": lambda random, count: random.uniform(-0.5, 0.5, (20, 3))[random.integers(0, 20, count)],
+    "half of them": lambda random, count: random.uniform(-0.5, 0.5, (count, 3)) * (random.random((count, 1)) < 0.5),
+    "a small ball": lambda random, count: random.normal(size=(count, 3)) * 1e-5,
+    "on a line": lambda random, count: random.uniform(-0.5, 0.5, (count, 1)) * [1, 0, 0],
+    "near and far": lambda random, count: random.normal(size=(count, 3)) * 10.0 ** random.uniform(-30, 30, (count, 1)),
+}
+
+
+@pytest.mark.parametrize("heap", HEAPS)
+def test_collapsed_splats_are_looked_up_in_seconds(heap: str) -> None:
+    random, count = np.random.default_rng(0), 100_000
+    places = HEAPS[heap](random, count).astype(np.float32)
+    splats = Splats(
+        positions=places,
+        colours=random.integers(0, 256, (count, 3)).astype(np.uint8),
+        opacity=random.uniform(0.3, 1, count).astype(np.float32),
+        scale=np.full((count, 3), 0.004, np.float32),
+        rotation=np.tile(np.float32([1, 0, 0, 0]), (count, 1)),
+    )
+    points = random.uniform(-0.5, 0.5, (50_000, 3)).astype(np.float32)
+    start = time.perf_counter()
+    source = SplatSource(splats)
+    found = source.colours(points, np.repeat(UP, len(points), axis=0))
+    source.colours_without_own(np.arange(min(4000, len(source))), np.repeat(UP, min(4000, len(source)), axis=0))
+    assert time.perf_counter() - start < 10, "hours, where a search looks at all of them"
+    assert np.isfinite(found.colours).all()
+    assert found.colours.min() >= 0
+    assert found.colours.max() <= 255.01
+
+
+def test_of_a_heap_the_most_opaque_stay_and_what_lies_elsewhere() -> None:
+    heap = Splats(*(np.repeat(getattr(plane(1), name), 50, axis=0) for name in vars(plane(1))))
+    heap = replace(heap, opacity=np.linspace(0.01, 1, 50, dtype=np.float32))
+    apart = replace(plane(), positions=plane().positions + np.float32([2, 0, 0]))
+    kept = SplatSource(joined(heap, apart))
+    assert len(kept) == 9 + 400
+    assert sorted(kept._splats.opacity[:9]) == sorted(heap.opacity[-9:])
+
+
+def test_no_splat_of_a_common_cloud_is_left_out() -> None:
+    """32 splats in each voxel of a grid of 64, as SAM 3D gives them."""
+    random = np.random.default_rng(0)
+    voxels = random.integers(0, 64, (2000, 1, 3)) / 64 - 0.5
+    places = (voxels + random.uniform(0, 1 / 64, (2000, 32, 3))).reshape(-1, 3).astype(np.float32)
+    one = plane(1)
+    splats = Splats(*(np.repeat(getattr(one, name), len(places), axis=0) for name in vars(one)))
+    assert len(SplatSource(replace(splats, positions=places))) == len(places)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sam3d_bento.errors import NotFound, StorageFull
+from sam3d_bento.errors import NotFound, StorageFull, StorageUnavailable
 from sam3d_bento.serving.assets import DERIVED_KINDS
 from sam3d_bento.serving.assets.folder import AssetFolder
+from tests.support import odd_files
 
 pytestmark = pytest.mark.anyio
 
@@ -318,3 +319,33 @@ async def test_on_a_full_disk_files_in_other_formats_make_room_for_a_result(stor
 
     monkeypatch.setattr("os.fdopen", full_while_there_are_others)
     assert await store.get(await store.put(b"two"))
+
+
+@pytest.mark.parametrize("make", odd_files.KINDS)
+async def test_a_reconstruction_that_is_no_regular_file_is_left_out_and_nothing_it_leads_to_is_changed(
+    store, tmp_path, make
+):
+    make(tmp_path / "scan")
+    target = tmp_path / "target-of-link"
+    before = target.stat() if target.exists() else None
+    asset_id = await store.put(b"glb", tmp_path / "scan")
+    assert names(store) == [f"{asset_id}.glb"]
+    assert before is None or target.stat().st_mode == before.st_mode
+
+
+@pytest.mark.parametrize("make", [kind for kind in odd_files.KINDS if kind is not odd_files.folder])
+async def test_what_lies_under_the_name_of_a_new_file_is_replaced_and_not_written_to(store, make):
+    asset_id = await store.put(b"glb")
+    make(store.root / f"{asset_id}.webp")
+    await store.add(asset_id, "webp", b"picture")
+    assert (await store.get(asset_id, "webp")).path.read_bytes() == b"picture"
+    target = store.root / "target-of-link"
+    assert not target.exists() or target.read_bytes() == b"not for everybody"
+
+
+async def test_a_folder_under_the_name_of_a_new_file_is_a_retryable_problem_and_stays(store):
+    asset_id = await store.put(b"glb")
+    (store.root / f"{asset_id}.webp").mkdir()
+    with pytest.raises(StorageUnavailable):
+        await store.add(asset_id, "webp", b"picture")
+    assert names(store) == sorted([f"{asset_id}.glb", f"{asset_id}.webp"])

@@ -14,17 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from sam3d_bento.engines.sam3d.loading import checkpoints, targets
 from sam3d_bento.engines.sam3d.upstream import rebound
 from sam3d_bento.errors import NotReady
-
-# What a configuration may name, as notebook/inference.py of upstream has it, and where it must really come from:
-# `torch.os.system` begins with an allowed name, too.
-ALLOWED = frozenset({"sam3d_objects", "torch", "torchvision", "moge"})
-# Allowed by their names, but they fetch code, run what they load, or compile.
-REFUSED = ("torch.hub", "torch.load", "torch.package", "torch.utils.cpp_extension", "torch.multiprocessing")
 
 MOGE_FILE = "moge/model.pt"
 DINO_FOLDER = "dinov2"
@@ -42,7 +36,10 @@ def pipeline_config(file: Path) -> DictConfig:
     # The decoder of 4 gaussians per voxel; nothing asks for it.
     config.slat_decoder_gs_4_config_path = config.slat_decoder_gs_4_ckpt_path = None
     for other in [file, *(folder / config[key] for key in config if key.endswith("_config_path") and config[key])]:
-        check_targets(OmegaConf.load(other), other.name)
+        found = OmegaConf.load(other)
+        if not checkpoints.is_released(folder, other):
+            check_targets(found, other.name)
+        check_backbones(found, other.name, folder)
     config.workspace_dir = str(folder)
     config.device = "cpu"
     config.rendering_engine = "pytorch3d"  # the other one, nvdiffrast, is not for commercial use
@@ -56,49 +53,42 @@ def pipeline_config(file: Path) -> DictConfig:
 
 
 def check_targets(config: Any, name: str) -> None:
-    """Refuse a configuration that would call something else than model code. Raises NotReady."""
-    for target in _targets(config):
-        allowed = target.partition(".")[0] in ALLOWED and not target.startswith(REFUSED)
-        if not allowed or _origin(target).partition(".")[0] not in ALLOWED:
-            raise NotReady(f"The configuration {name} names '{target}', which is no part of the model.")
+    """Refuse a configuration that would call something else than the released ones do. Raises NotReady."""
+    if target := targets.forbidden(config):
+        raise NotReady(f"The configuration {name} names '{target}', which is no part of the model.")
 
 
-def _targets(node: Any) -> Iterator[str]:
+def check_backbones(config: Any, name: str, folder: Path) -> None:
+    """Refuse a configuration that takes DINOv2's code from where the manifest lists none. Raises NotReady."""
+    for dino in _backbones(config):
+        place = str(dino.get("repo_or_dir", DINO_FOLDER)) if dino.get("source") == "local" else DINO_FOLDER
+        if not checkpoints.is_code_folder(folder, place):
+            raise NotReady(f"The configuration {name} takes code from a folder for which the manifest lists none.")
+
+
+def _backbones(node: Any) -> Iterator[Any]:
+    """List the nodes of DINOv2's wrapper, at any depth."""
     if isinstance(node, DictConfig):
-        if "_target_" in node:
-            yield str(node["_target_"])
+        if str(node.get("_target_", "")).endswith(".dino.Dino"):
+            yield node
         for key in node:
-            yield from _targets(node[key])
+            yield from _backbones(node[key])
     elif isinstance(node, ListConfig):
         for child in node:
-            yield from _targets(child)
-
-
-def _origin(target: str) -> str:
-    """The module that the target is defined in; empty when there is no such target."""
-    try:
-        return getattr(get_object(target), "__module__", None) or ""
-    except (ImportError, ValueError):  # hydra: HydraException is a ValueError's sibling in name only
-        return ""
+            yield from _backbones(child)
 
 
 def local_backbones(config: Any, folder: Path) -> None:
-    """Let every DINOv2 in the configuration come from the checkpoint folder, without weights of its own.
+    """Let every DINOv2 in the configuration come from below `folder`, without weights of its own.
 
     `Dino` (backbone/dit/embedder/dino.py) asks torch.hub for code and weights; its weights are in the checkpoints.
     """
-    if isinstance(config, DictConfig):
-        if str(config.get("_target_", "")).endswith(".dino.Dino"):
-            if config.get("source", "github") != "local":
-                config.source = "local"
-                config.repo_or_dir = DINO_FOLDER
-                config.backbone_kwargs = {**(config.get("backbone_kwargs") or {}), "pretrained": False}
-            config.repo_or_dir = str(folder / config.repo_or_dir)
-        for key in config:
-            local_backbones(config[key], folder)
-    elif isinstance(config, ListConfig):
-        for child in config:
-            local_backbones(child, folder)
+    for dino in _backbones(config):
+        if dino.get("source", "github") != "local":
+            dino.source = "local"
+            dino.repo_or_dir = DINO_FOLDER
+            dino.backbone_kwargs = {**(dino.get("backbone_kwargs") or {}), "pretrained": False}
+        dino.repo_or_dir = str(folder / dino.get("repo_or_dir", DINO_FOLDER))
 
 
 @contextmanager
@@ -112,15 +102,21 @@ def without_initialisation() -> Iterator[None]:
         yield
 
 
-def read_state(file: Path, key: str | None) -> dict[str, Any]:
-    """A state dictionary, mapped from its file: only what is used is ever read, and only once.
+def read_state(file: Path, key: str | None, folder: Path) -> dict[str, Any]:
+    """Return a state dictionary, mapped from its file: only what is used is ever read, and only once.
 
-    key: where it lies in what the file holds; None: it is all of it.
+    key: where it lies in what the file holds; None: it is all of it. folder: whose manifest says whether a file with
+    more than tensors may be unpickled, which runs what is in it. Raises NotReady when it does not.
     """
     try:
         content = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
     except pickle.UnpicklingError:
-        # A training checkpoint may carry more than tensors. Upstream reads it all; its hash is in the manifest.
+        # A training checkpoint may carry more than tensors. Upstream reads it all.
+        if not checkpoints.is_listed(folder, file):
+            raise NotReady(
+                f"The checkpoint {file.name} holds more than tensors or is damaged. It is read only when its SHA-256 "
+                "stands in the manifest."
+            ) from None
         log.warning("%s holds more than tensors; it is unpickled as upstream does", file.name)
         content = torch.load(file, map_location="cpu", mmap=True, weights_only=False)
     state: dict[str, Any] = content if key is None else content[key]
