@@ -1,4 +1,4 @@
-"""A dense coloured mesh in, a small textured GLB out."""
+"""Turn a dense coloured mesh into a small textured GLB."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["Export", "to_glb"]
 
 @dataclass(frozen=True)
 class Export:
-    """glb: binary glTF 2.0. extras: what its `asset.extras` holds, JSON values."""
+    """Result of an export. glb: binary glTF 2.0. extras: the JSON values that its `asset.extras` holds."""
 
     glb: bytes
     extras: dict[str, Any]
@@ -38,10 +38,10 @@ class Export:
 def to_glb(
     reconstruction: Reconstruction, options: Options, extras: Mapping[str, Any], on_progress: OnProgress = silent
 ) -> Export:
-    """Clean, simplify, repair, unwrap, bake, write, check. Equal inputs give equal bytes.
+    """Clean, simplify, repair, unwrap and bake a reconstruction; write and check the GLB.
 
-    extras: JSON values to keep in the file, beside the exporter's own. A reconstruction without colours
-    becomes grey. Raises BadResult when there is nothing to export, or the result fails its check.
+    extras: JSON values to keep in the file, beside the exporter's own. A reconstruction without colours becomes grey.
+    Equal inputs give equal bytes. Raises BadResult when there is nothing to export, or when the result fails its check.
     """
     dense = clean(reconstruction)
     on_progress(0.1)
@@ -52,7 +52,7 @@ def to_glb(
         on_progress(0.4)
         unwrapped = unwrap(vertices, faces, options.texture_size)
     on_progress(0.6)
-    # Split along the seams after the normals are known, so that no seam shows in the shading.
+    # Vertices are split along the seams only after the normals are known, so that no seam shows in the shading.
     positions = vertices[unwrapped.vertex_map]
     normals = vertex_normals(vertices, faces)[unwrapped.vertex_map]
     texture = bake(
@@ -94,7 +94,7 @@ def to_glb(
 
 
 def _described(pose: Pose) -> dict[str, Any]:
-    """The pose as JSON values, to six digits: float32 holds hardly more."""
+    """Return the pose as JSON values, rounded to six digits: float32 holds hardly more."""
 
     def plain(vector: Float32) -> list[float]:
         return [round(float(number), 6) for number in vector]

@@ -1,7 +1,7 @@
 """Write a finished model as OBJ, STL, PLY or USDZ.
 
-The writers keep the frame of the mesh that they are given. `convert` lays it into the frame that readers of each
-format expect, which `formats.FormatOptions` describes.
+The writers keep the frame of the mesh that they receive. `convert` transforms the mesh into the frame that readers of
+each format expect, which `formats.FormatOptions` describes.
 """
 
 from __future__ import annotations
@@ -25,27 +25,30 @@ from sam3d_bento.arrays import Float32, Int32, UInt8
 from sam3d_bento.export.glb.read import TexturedMesh, sampled
 from sam3d_bento.formats import FILE_TYPES, Format, FormatOptions, require
 
-# What readers of OBJ and USDZ can be expected to know; any other texture is written anew as PNG for them.
+# Texture types, with their file suffixes, that readers of OBJ and USDZ can be expected to know. Textures of other types
+# are encoded as PNG for them.
 TEXTURE_SUFFIXES = {"image/png": "png", "image/jpeg": "jpeg"}
-NAME = "model"  # of the files inside an archive
-MILLIMETRES_PER_METRE = 1000
-SMALLEST_EXTENT = 1e-12  # of a model that is a point: it stays one
-ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # equal models give equal bytes
+NAME = "model"  # stem of the names of the files inside an archive
+MILLIMETRES_PER_METRE = 1000  # `longest_side` is in metres, and STL is read in millimetres
+SMALLEST_EXTENT = 1e-12  # scene units; it avoids a division by zero, so that a model that is a single point stays one
+# Modification time of files in an archive; constant, so that equal models give equal bytes.
+ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 def convert(mesh: TexturedMesh, wanted: Format, options: FormatOptions | None = None) -> bytes:
     """Return the model as a file of a format in WRITERS. options: None for the format's defaults.
 
-    Raises UnsupportedMedia where the format needs an extra that is not installed.
+    Raises UnsupportedMedia when the format needs an extra that is not installed.
     """
     return WRITERS[wanted](laid_out(mesh, wanted, options or FormatOptions()))
 
 
 def laid_out(mesh: TexturedMesh, wanted: Format, options: FormatOptions) -> TexturedMesh:
-    """Return the mesh in the frame and unit of a format; those options apply that the format has.
+    """Transform the mesh into the frame and unit of a format; return it.
 
-    In this order: `longest_side` scales the model to millimetres. `origin` shifts its lowest point to y = 0. `up` turns
-    it by 90 degrees about x, so that (x, y, z) becomes (x, -z, y), and what faced +z faces -y.
+    Options that the format does not have are ignored. The steps, in this order: `longest_side` scales the model to
+    millimetres. `origin` shifts its lowest point to y = 0. `up` turns it by 90 degrees about x, so that (x, y, z)
+    becomes (x, -z, y), and the side that faced +z faces -y.
     """
     has = FILE_TYPES[wanted].options
     positions, normals = mesh.positions.astype(np.float64), mesh.normals
@@ -60,15 +63,16 @@ def laid_out(mesh: TexturedMesh, wanted: Format, options: FormatOptions) -> Text
 
 
 def z_up(vectors: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return vectors (N, 3) of a y-up frame in a z-up frame, both right-handed: (x, -z, y)."""
+    """Convert vectors (N, 3) from a y-up frame to a z-up frame: (x, -z, y). Both frames are right-handed."""
     return np.stack([vectors[:, 0], -vectors[:, 2], vectors[:, 1]], axis=1)
 
 
 def to_obj(model: TexturedMesh, name: str = NAME) -> bytes:
-    """Return a zip of `name`.obj, .mtl and the texture's file, PNG or JPEG."""
+    """Return a zip archive of `name`.obj, `name`.mtl and the texture's file, PNG or JPEG."""
     model = with_common_texture(model)
     suffix = TEXTURE_SUFFIXES[model.texture_type]
-    # The material only names its image: the real one is added as it is, not decoded and encoded again.
+    # The material only needs the name of its image. The texture's file is added to the archive unchanged, without
+    # decoding and encoding it again.
     stand_in = Image.open(io.BytesIO(_encoded(np.zeros((1, 1, 3), np.uint8), suffix)))
     white, black = [255, 255, 255, 255], [0, 0, 0, 255]
     material = SimpleMaterial(image=stand_in, diffuse=white, ambient=white, specular=black, glossiness=1.0, name=name)
@@ -90,14 +94,17 @@ def to_obj(model: TexturedMesh, name: str = NAME) -> bytes:
 
 
 def to_stl(model: TexturedMesh) -> bytes:
-    """Return a binary STL: the shape alone."""
+    """Return a binary STL, which holds the shape alone."""
     faces = whole_faces(model)
     return bytes(stl.export_stl(trimesh.Trimesh(model.positions, faces, process=False, validate=False)))
 
 
 def to_ply(model: TexturedMesh) -> bytes:
-    """Return a binary PLY mesh with normals and colours at its vertices, each vertex once: the seams are closed."""
-    # Vertices that the texture's seams doubled have equal positions and normals, bit for bit.
+    """Return a binary PLY mesh with normals and colours at its vertices.
+
+    Vertices are merged across the texture's seams, so that the seams are closed.
+    """
+    # Vertices that were duplicated along the texture's seams have equal positions and normals, bit for bit.
     both = np.hstack([model.positions, model.normals])
     _, first, place = np.unique(both, axis=0, return_index=True, return_inverse=True)
     place = place.reshape(-1)
@@ -118,7 +125,7 @@ def to_ply(model: TexturedMesh) -> bytes:
 def to_usdz(model: TexturedMesh, name: str = NAME) -> bytes:
     """Return a USD package with the mesh, a preview surface and the texture, PNG or JPEG.
 
-    Raises UnsupportedMedia without the extra `usdz`.
+    Raises UnsupportedMedia when the extra `usdz` is not installed.
     """
     require("usdz")
     from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade, UsdUtils, Vt
@@ -157,7 +164,7 @@ def to_usdz(model: TexturedMesh, name: str = NAME) -> bytes:
 
 
 def _paint(stage: Any, material: Any, texture: str) -> None:
-    """Give the material a preview surface whose base colour is the texture, not metallic."""
+    """Give the material a preview surface that is not metallic and has the texture as its base colour."""
     from pxr import Sdf, UsdShade
 
     types = Sdf.ValueTypeNames
@@ -180,10 +187,11 @@ def _paint(stage: Any, material: Any, texture: str) -> None:
 
 
 def whole_faces(model: TexturedMesh) -> Int32:
-    """Return the faces (F, 3) whose three corners lie apart.
+    """Return the faces (F, 3) whose three corners have different positions.
 
-    A packed model can have others: the corners of a sliver fall on one step of its positions. Readers of STL weld
-    corners of equal positions, and a face of two corners would leave the surface open for them.
+    A packed model can have other faces: the corners of a sliver may be rounded to the same step of the positions' grid.
+    Readers of STL weld corners of equal positions. A face that is left with two corners would leave the surface open
+    for them.
     """
     first, second, third = (model.positions[model.faces[:, corner]] for corner in range(3))
     together = (first == second).all(1) | (second == third).all(1) | (third == first).all(1)
@@ -192,14 +200,14 @@ def whole_faces(model: TexturedMesh) -> Int32:
 
 
 def with_common_texture(model: TexturedMesh) -> TexturedMesh:
-    """Return the model with its texture as PNG where it is neither PNG nor JPEG (WebP): the same pixels."""
+    """Return the model with its texture as PNG if it is neither PNG nor JPEG (WebP, say). The pixels stay the same."""
     if model.texture_type in TEXTURE_SUFFIXES:
         return model
     return replace(model, texture=_encoded(model.image, "png"), texture_type="image/png")
 
 
 def upward(uv: Float32) -> Float32:
-    """Return texture coordinates whose v points up, as all but glTF has them."""
+    """Return texture coordinates (N, 2) whose v points up, as in every format but glTF."""
     return np.ascontiguousarray(np.stack([uv[:, 0], 1 - uv[:, 1]], axis=1))
 
 
@@ -209,5 +217,6 @@ def _encoded(pixels: UInt8, suffix: str) -> bytes:
     return file.getvalue()
 
 
-# The formats that are made from a model alone, beside the GLB itself. `formats.FILE_TYPES` describes each.
+# The writers of the formats that are made from a model alone, beside the GLB itself. `formats.FILE_TYPES` describes
+# each format.
 WRITERS: dict[Format, Callable[[TexturedMesh], bytes]] = {"obj": to_obj, "stl": to_stl, "ply": to_ply, "usdz": to_usdz}

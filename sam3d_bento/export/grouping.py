@@ -1,9 +1,9 @@
 """Group, sort and sum rows of integers, faster than numpy does where the exporter needs it.
 
-`stable_order`: numpy sorts 64-bit integers with vector instructions, but only when nothing else moves with them. Here
-the index of each integer is packed into its low bits, which is three to six times as fast as `argsort`. `added_up`: a
-sum over groups is a product with a sparse matrix, which takes a quarter of the time of one `bincount` for each corner
-and column.
+`stable_order`: numpy sorts 64-bit integers with vector instructions, but only when no other array is reordered along
+with them. This module packs the index of each integer into its low bits, which is three to six times as fast as
+`argsort`. `added_up`: a sum over groups is a product with a sparse matrix, which takes a quarter of the time of one
+`bincount` for each corner and column.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 
 from sam3d_bento.arrays import Bool, Floats, Indices, Int32
 
-KEY_BITS = 63  # of an int64 that is not negative
+KEY_BITS = 63  # bits of an int64 without its sign
 
 # An odd number with evenly spread bits: 2**64 divided by the golden ratio (Knuth's multiplicative hashing).
 HASH_MULTIPLIER = 0x9E3779B97F4A7C15
@@ -71,10 +71,10 @@ def expand_ranges(first: Indices, stop: Indices) -> tuple[Indices, Indices]:
 
 
 def first_equal(rows: Int32) -> Indices:
-    """Return for each row of `rows` (N, K) the index (N,) of the first row equal to it: its own index where none
-    precedes it.
+    """Return the index (N,) of the first row of `rows` (N, K) that equals each row.
 
-    A row whose hash no other row has is unique. Only the other rows, usually few, are sorted and compared.
+    It is the row's own index if no equal row precedes it. A row whose hash no other row has is unique. Only the other
+    rows, usually few, are sorted and compared.
     """
     first = np.arange(len(rows))
     hashed = _hash_rows(rows)

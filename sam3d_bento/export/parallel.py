@@ -1,4 +1,4 @@
-"""Run pieces of work side by side in threads. numpy, scipy and Embree release the GIL while they compute."""
+"""Run pieces of work in parallel threads. numpy, scipy and Embree release the GIL while they compute."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 # Processors that this process may use.
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-MAX_THREADS = 4  # more would mostly wait for memory, and hold more of it
+MAX_THREADS = 4  # more threads would mostly wait for memory, and each holds memory for its own item
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

@@ -14,13 +14,14 @@ import numpy as np
 from sam3d_bento.arrays import Bool, Float32, Floats, Indices, Int32
 from sam3d_bento.export.grouping import distinct, expand_ranges
 
-BATCH_TEXELS = 1 << 17  # bounds the memory of a batch to some tens of megabytes, its time to a fraction of a second
+# Texels in a batch. It bounds the memory of a batch to some tens of megabytes and its time to a fraction of a second.
+BATCH_TEXELS = 1 << 17
 
 # Distance in texels from a chart's border at which texels are painted too: bilinear sampling inside a chart reads
 # texels up to one column and one row outside it.
 BORDER_REACH_TEXELS = 1.5
 
-EDGE_TOLERANCE_TEXELS = 1e-9  # a centre exactly on an edge is inside the faces on both sides
+EDGE_TOLERANCE_TEXELS = 1e-9  # texels; so a centre exactly on an edge is inside the faces on both sides
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def rasterize(uv: Float32, faces: Int32, size: int) -> Iterator[Texels]:
 
 
 def rasterize_at(index: Indices, corners: Floats, columns: int) -> Texels:
-    """Find those of the given texels whose centre lies in a face; a texel comes several times where faces overlap.
+    """Find which of the given texels have their centre in a face; a texel comes several times where faces overlap.
 
     index (N,) int: row * columns + column of the texels, ascending. corners (F, 3, 2) float64: of the faces, in texels.
     """
@@ -76,8 +77,8 @@ def rasterize_at(index: Indices, corners: Floats, columns: int) -> Texels:
 def rasterize_borders(uv: Float32, faces: Int32, size: int, covered: Bool) -> Iterator[Texels]:
     """Yield batches of the uncovered texels close to a chart's border, with the nearest point of a border.
 
-    covered (size * size,) bool: the texels that faces cover. With the texels found here, a chart thinner than a texel
-    is painted too, and sampling along a seam reads nothing of another chart.
+    covered (size * size,) bool: the texels that faces cover. These texels serve two purposes: a chart thinner than a
+    texel is painted too, and sampling along a seam reads nothing of another chart.
     """
     face, corner = _find_border_edges(faces)
     start = uv[faces[face, corner]].astype(np.float64) * size

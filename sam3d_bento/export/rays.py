@@ -1,8 +1,9 @@
-"""Rays at a triangle mesh, cast by Embree through `embreex`.
+"""Cast rays at a triangle mesh with Embree, through `embreex`.
 
-embreex 4.4 takes a mesh apart into Python objects, half a second for 500,000 faces. Embree itself reads the arrays as
-they lie in memory, which takes a fifth of that with building the tree; so here a scene of embreex's gets its mesh from
-Embree's own functions. With an embreex whose scenes lie in memory in another way, its own constructor is used.
+embreex 4.4 converts a mesh into Python objects, which takes half a second for 500,000 faces. Embree itself can read the
+arrays in place; with building the tree, that takes a fifth of the time. So this module creates the scene with embreex
+and adds the mesh with Embree's own functions. If an embreex is installed whose scenes have another memory layout, its
+own constructor is used.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from embreex.rtcore_scene import EmbreeScene
 
 from sam3d_bento.arrays import Float32, Int32
 
-NOWHERE = -1  # the face of a ray that meets nothing
+NOWHERE = -1  # stands for a face in the results of rays that hit nothing
 
-# From rtcore_*.h of Embree 4, whose interface stays as it is within a major version.
+# Values of Embree's enumerations, from rtcore_*.h of Embree 4, whose interface does not change within a major version.
 TRIANGLES, VERTEX_BUFFER, INDEX_BUFFER, FLOAT3, UINT3 = 0, 1, 0, 0x9003, 0x5003
 
-# Where a scene of embreex's holds Embree's: the first of the three fields that its rtcore_scene.pxd lays out for
-# others to compile against, 24 bytes in all.
+# Offset in bytes of Embree's scene in a scene of embreex. It is the first of the three fields, 24 bytes in all, that
+# embreex's rtcore_scene.pxd declares for other modules to compile against.
 SCENE_OFFSET = object.__basicsize__
 SCENE_SIZE = SCENE_OFFSET + 24
 
@@ -37,11 +38,11 @@ log = logging.getLogger("sam3d_bento.rays")
 
 @dataclass(frozen=True)
 class Hits:
-    """What N rays meet first; where one meets nothing only `face` and `distance` have a meaning.
+    """First hits of N rays. Where a ray hits nothing, only `face` and `distance` are meaningful.
 
-    face (N,) int32, or NOWHERE. u, v (N,) float32: the weights of the face's second and third corner. distance (N,)
-    float32, in lengths of the direction; how far the ray went where it met nothing. normal (N, 3) float32: of the
-    face, of any length.
+    face (N,) int32: the face, or NOWHERE. u, v (N,) float32: the weights of the face's second and third corner.
+    distance (N,) float32: in lengths of the direction; for a ray that hits nothing, how far it went. normal (N, 3)
+    float32: of the face, of any length.
     """
 
     face: Int32
@@ -52,14 +53,15 @@ class Hits:
 
 
 class Rays:
-    """A mesh to cast rays at; several threads may.
+    """Mesh at which rays can be cast, from several threads at a time.
 
-    vertices (V, 3) and faces (F, 3), of any number type. Embree takes some 100 bytes for a face until the object goes.
+    vertices (V, 3) and faces (F, 3), of any number type. Embree takes some 100 bytes for each face until the object is
+    deleted.
     """
 
     def __init__(self, vertices: npt.NDArray[Any], faces: npt.NDArray[Any]) -> None:
-        # Embree reads the arrays where they are, as long as there are rays; and a vertex as four numbers, so that one
-        # more than the last one has must be there.
+        # Embree reads these arrays in place as long as the object exists. It reads a vertex as four numbers, so one
+        # number must follow the last vertex: the array has one row more.
         self._vertices = np.zeros((len(vertices) + 1, 3), np.float32)
         self._vertices[:-1] = vertices
         self._faces = np.array(faces, np.uint32, order="C")
@@ -71,13 +73,13 @@ class Rays:
             self._build(embree)
 
     def _build_slowly(self) -> None:
-        """Hand the mesh to embreex's own constructor, and have the tree built."""
+        """Add the mesh with embreex's own constructor, and build the tree."""
         self._mesh = TriangleMesh(self._scene, self._vertices[:-1], self._faces.astype(np.int32))
         # The first rays build the tree. Cast one now, so that no two threads build it later.
         self._scene.run(np.zeros((1, 3), np.float32), np.ones((1, 3), np.float32))
 
     def _build(self, embree: _Embree) -> None:
-        """Show Embree the arrays where they lie, and have the tree built."""
+        """Share the arrays with Embree, without a copy, and build the tree."""
         scene = ctypes.c_void_p.from_address(id(self._scene) + SCENE_OFFSET)
         geometry = embree.new_geometry(embree.scene_device(scene), TRIANGLES)
         for kind, numbers, array, count in (
@@ -89,31 +91,31 @@ class Rays:
         embree.attach_geometry(scene, geometry)
         embree.release_geometry(geometry)
         embree.commit_scene(scene)
-        self._scene.is_committed = 1  # lest the first rays build the tree again, in each thread
+        self._scene.is_committed = 1  # without this, the first rays in each thread would build the tree again
 
     def faces_met(self, origins: Float32, directions: Float32) -> Int32:
-        """(N,) int32: the face that each ray meets first, or NOWHERE. origins, directions (N, 3) float32."""
+        """Return the face (N,) int32 that each ray hits first, or NOWHERE. origins, directions (N, 3) float32."""
         faces: Int32 = self._scene.run(origins, directions)
         return faces
 
     def cast(self, origins: Float32, directions: Float32, reach: Float32 | None = None) -> Hits:
-        """What each ray meets first.
+        """Find the first hit of each ray.
 
-        origins, directions (N, 3) float32, directions of any length. reach (N,) float32: how far each one goes, in
-        lengths of its direction; without it, as far as may be.
+        origins, directions (N, 3) float32, directions of any length. reach (N,) float32: the maximum distance of each
+        ray, in lengths of its direction; None for no limit.
         """
-        # embreex writes the distances into what it is given as the limits.
+        # embreex overwrites the limits that it receives with the distances.
         found = self._scene.run(origins, directions, dists=None if reach is None else reach.copy(), output=True)
         return Hits(found["primID"].astype(np.int32, copy=False), found["u"], found["v"], found["tfar"], found["Ng"])
 
 
 class _Embree:
-    """The functions of Embree that embreex does not offer with arrays."""
+    """Functions of Embree that embreex does not offer for arrays."""
 
     def __init__(self) -> None:
-        """Find the functions. Raises OSError or AttributeError where embreex does not bring them."""
-        # Names are looked up in what this module of embreex was linked with, too: Embree, whose own file has a name
-        # that changes with every wheel.
+        """Find the functions. Raises OSError or AttributeError where embreex does not contain them."""
+        # Names are also looked up in the libraries that this module of embreex is linked with. One of them is Embree,
+        # whose file has a name that changes with every wheel.
         library = ctypes.CDLL(embreex.rtcore_scene.__file__)
         handle, number, size = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
 
@@ -135,7 +137,7 @@ class _Embree:
 
 @cache
 def _embree() -> _Embree | None:
-    """Return Embree's functions; None, with a line in the log, where a scene of embreex's is not laid out as known."""
+    """Return Embree's functions; None, after logging why, if the memory layout of embreex's scenes is unknown."""
     reason: object = f"its scenes take {EmbreeScene.__basicsize__} bytes instead of {SCENE_SIZE}"
     if EmbreeScene.__basicsize__ == SCENE_SIZE:
         try:

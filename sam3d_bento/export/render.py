@@ -1,4 +1,4 @@
-"""Pictures of a model without a GPU or a display: rays through Embree, the light beside the camera."""
+"""Render a model without a GPU or a display: rays are cast with Embree, and the light is beside the camera."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ from sam3d_bento.export.rays import NOWHERE, Rays
 
 Array = npt.NDArray[Any]
 
-# The colour where rays hit: (N,) face indices and (N, 3) barycentric weights -> (N, 3) sRGB 0..255.
+# Function that returns the colours where rays hit: (N,) face indices and (N, 3) barycentric weights -> (N, 3) sRGB
+# 0..255.
 ColourLookup = Callable[[Array, Array], Array]
 
-FIELD_OF_VIEW_DEGREES = 30.0
-SUPERSAMPLING = 2
-AMBIENT = 0.45  # the rest of the light comes from the camera
-MARGIN = 1.06  # air around the model
-GREY = 180  # of a mesh without colours
+FIELD_OF_VIEW_DEGREES = 30.0  # of the camera, in both directions
+SUPERSAMPLING = 2  # rays for a pixel along each axis
+AMBIENT = 0.45  # share of the light that comes from all sides; the rest comes from the camera
+MARGIN = 1.06  # size of the picture in sizes of the model, so that some space stays free around it
+GREY = 180  # sRGB level of a mesh without colours
 
+# Side of a thumbnail in pixels, and its quality as a WebP (0 to 100).
 THUMBNAIL_PIXELS = 512
 THUMBNAIL_QUALITY = 85
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What is looked at: a mesh of any size, vertices and normals (V, 3), faces (F, 3), and its colours."""
+    """Mesh to render, of any size: vertices and normals (V, 3), faces (F, 3), and a function for its colours."""
 
     vertices: Array
     normals: Array
@@ -42,17 +44,17 @@ class Shape:
 
 @dataclass(frozen=True)
 class View:
-    """Where the camera stands, in degrees. azimuth: 0 looks at the +z side, 90 at the +x side."""
+    """Direction of the camera in degrees. azimuth: 0 looks at the +z side, 90 at the +x side."""
 
     azimuth: float
     elevation: float
 
 
-THREE_QUARTER = View(azimuth=30.0, elevation=20.0)
+THREE_QUARTER = View(azimuth=30.0, elevation=20.0)  # degrees; the front, one side and the top are visible
 
 
 def thumbnail(mesh: TexturedMesh) -> bytes:
-    """Draw a model from three quarters before a transparent background; returns a WebP of 512 px."""
+    """Render a model in a three-quarter view before a transparent background; return a WebP of 512 px."""
     file = io.BytesIO()
     Image.fromarray(render(shape_of(mesh), THREE_QUARTER, THUMBNAIL_PIXELS)).save(
         file, "WEBP", quality=THUMBNAIL_QUALITY
@@ -61,22 +63,25 @@ def thumbnail(mesh: TexturedMesh) -> bytes:
 
 
 def shape_of(mesh: TexturedMesh) -> Shape:
-    """Return what is seen of a finished model: its surface, in its texture."""
+    """Return the shape of a finished model, coloured by its texture."""
     return Shape(mesh.positions, mesh.normals, mesh.faces, texture(mesh.faces, mesh.uv, mesh.image))
 
 
 def vertex_colours(faces: Array, colours: Array) -> ColourLookup:
-    """Colours (V, 3) uint8 at the vertices, interpolated over each face."""
+    """Return a lookup of colours (V, 3) uint8 at the vertices, interpolated over each face."""
     return lambda face, weights: np.einsum("nk,nkc->nc", weights, colours[faces[face]].astype(np.float32))
 
 
 def texture(faces: Array, uv: Array, image: UInt8) -> ColourLookup:
-    """A texture (H, W, 3), sampled bilinearly at the uv (V, 2) of the vertices, (0, 0) the top left."""
+    """Return a lookup of a texture (H, W, 3) uint8, sampled bilinearly.
+
+    uv (V, 2): the texture coordinates of the vertices; (0, 0) is the top left.
+    """
     return lambda face, weights: sampled(image, np.einsum("nk,nkc->nc", weights, uv[faces[face]]))
 
 
 def render(shape: Shape, view: View, size: int) -> UInt8:
-    """One view, (size, size, 4) uint8, alpha 0 where nothing is. The model fills the picture."""
+    """Render one view, (size, size, 4) uint8; alpha is 0 where there is nothing. The model fills the picture."""
     turn, lift = np.radians([view.azimuth, view.elevation])
     backward = np.array([np.sin(turn) * np.cos(lift), np.sin(lift), np.cos(turn) * np.cos(lift)])
     right = np.array([np.cos(turn), 0.0, -np.sin(turn)])
@@ -101,14 +106,14 @@ def render(shape: Shape, view: View, size: int) -> UInt8:
     picture = np.zeros((rays * rays, 4), np.float32)
     if len(ray):
         u, v, face = hits.u[ray], hits.v[ray], hits.face[ray]
-        weights = np.stack([1 - u - v, u, v], 1)  # float32, as all of what is computed for every ray
+        weights = np.stack([1 - u - v, u, v], 1)  # float32, like everything that is computed for every ray
         colours = shape.colour_at(face, weights)
         normals = _unit(np.einsum("nk,nkc->nc", weights, shape.normals[shape.faces[face]].astype(np.float32)))
         light = np.abs(np.einsum("nc,nc->n", normals, _unit(directions[ray])))
         picture[ray, :3] = colours * (AMBIENT + (1 - AMBIENT) * light)[:, None]
         picture[ray, 3] = 255
     blocks = picture.reshape(size, SUPERSAMPLING, size, SUPERSAMPLING, 4).sum((1, 3))
-    # A pixel on the edge has the colour of its rays that hit, and their share as its alpha.
+    # A pixel on the outline gets the mean colour of its rays that hit, and their share as its alpha.
     blocks[..., :3] /= np.maximum(blocks[..., 3:], 1) / 255
     blocks[..., 3] /= SUPERSAMPLING**2
     return np.asarray(blocks.round().clip(0, 255), np.uint8)

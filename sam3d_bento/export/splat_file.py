@@ -1,4 +1,4 @@
-"""Gaussians as the PLY file that viewers of 3D Gaussian Splatting read."""
+"""Write Gaussians as the PLY file that viewers of 3D Gaussian Splatting read."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import numpy as np
 
 from sam3d_bento.reconstruction import SH_C0, Splats
 
-# Logit and logarithm are finite within these; what lies outside is full or empty to every eye.
+# Limits within which the logit of an opacity and the logarithm of a scale (scene units) are finite. Values beyond them
+# look the same: fully opaque, fully transparent, or a point.
 OPAQUE = 1 - 1e-6
 SMALLEST_SCALE = 1e-9
 
+# Names of the file's properties, in the order of the columns.
 FIELDS = (
     *("x", "y", "z", "nx", "ny", "nz"),
     *("f_dc_0", "f_dc_1", "f_dc_2", "opacity"),
@@ -18,8 +20,11 @@ FIELDS = (
 
 
 def to_ply(splats: Splats) -> bytes:
-    """Binary PLY with the field names of the original code: f_dc of sRGB colours, opacity as logit, scale as logarithm,
-    rotation wxyz. The normals are nought, as they are there. The frame stays that of the mesh."""
+    """Return a binary PLY with the field names of the original code, in the frame of the mesh.
+
+    f_dc holds the sRGB colours, opacity is a logit, scale is a logarithm, and rotation is wxyz. The normals are 0, as
+    in the files of the original code.
+    """
     opacity = splats.opacity.astype(np.float64).clip(1 - OPAQUE, OPAQUE)
     columns = np.column_stack(
         [

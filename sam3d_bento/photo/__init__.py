@@ -1,1 +1,1 @@
-"""From the bytes of a file to a `Photo`, and from a photo to its `Mask`."""
+"""Decode the bytes of a file to a `Photo`, and find the photo's `Mask`."""

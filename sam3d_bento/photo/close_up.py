@@ -6,13 +6,14 @@ import numpy as np
 
 from sam3d_bento.arrays import Bool
 
-# Of the find's long side, around it. With one of 1 the network took the hole of a small ring for the object.
+# Margin on each side, in long sides of the find. With 1, the network took the hole of a small ring for the object.
 MARGIN = 2.0
-MIN_MARGIN = 0.75  # where MAX_SHARE leaves no room for more
+MIN_MARGIN = 0.75  # in the same unit, if MAX_SHARE leaves no room for more
 MIN_SIDE = 64  # pixels of the crop; a smaller one would show the network nothing but its own enlargement
-MAX_SHARE = 0.6  # of the photo's long side; a larger crop would bring the find not much closer
+MAX_SHARE = 0.6  # of the photo's long side; a larger crop would hardly enlarge the find
 
-# Measured: small things reach at least 0.33 and a sum of 1.18; craters and grass at most 0.30 or a sum of 0.94.
+# Limits for a second find to confirm the first. Measured: small things reach at least 0.33 and a sum of 1.18; craters
+# and grass reach at most 0.30 or a sum of 0.94.
 MIN_AGREEMENT = 0.3  # intersection over union of the two finds
 MIN_AGREEMENT_AND_CERTAINTY = 1.1  # their sum
 
@@ -20,7 +21,7 @@ Window = tuple[slice, slice]
 
 
 def window(pixels: Bool) -> Window | None:
-    """Return rows and columns of a crop around the object `pixels` (H, W); None when there is nothing to gain by it."""
+    """Return rows and columns of a crop around the object `pixels` (H, W); None if a crop gains nothing."""
     rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
     if not len(rows):
         return None
@@ -35,9 +36,10 @@ def window(pixels: Bool) -> Window | None:
 
 
 def is_confirmed(first: Bool, second: Bool, sure: float) -> bool:
-    """Return whether a second find (H, W), of which the network is certain in a share `sure` of it, confirms the first.
+    """Return whether a second find (H, W) confirms the first.
 
-    The less the two agree (intersection over union), the surer the second must be.
+    sure: the share of the second find of which the network is certain. The less the two finds agree (intersection over
+    union), the more certain the second must be.
     """
     union = int(np.count_nonzero(first | second))
     agreement = int(np.count_nonzero(first & second)) / union if union else 0.0

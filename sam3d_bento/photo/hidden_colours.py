@@ -1,7 +1,7 @@
-"""Replace the colours that a picture hides under alpha 0: nobody saw them, so no network and no texture may.
+"""Replace the colours that a picture hides under alpha 0, so that no network and no texture uses what nobody saw.
 
-A background that was erased is often still there, and so is whatever else once was. Its place takes the colours of
-the visible neighbourhood, by the pull-push method: S. J. Gortler, R. Grzeszczuk, R. Szeliski, M. F. Cohen, The
+An erased background is often still in the file, like anything else that was there before. It is replaced by the colours
+of the visible neighbourhood, by the pull-push method: S. J. Gortler, R. Grzeszczuk, R. Szeliski, M. F. Cohen, The
 Lumigraph, SIGGRAPH 1996, section 3.4.
 """
 
@@ -19,15 +19,15 @@ from sam3d_bento.reconstruction import Photo
 def without_hidden_colours(photo: Photo) -> Photo:
     """Return `photo` with the colours under alpha 0 replaced by those of the visible pixels around them.
 
-    All other colours, and alpha, are as they were. Alpha that is 0 everywhere shows nothing and so hides nothing: such
-    a photo is returned as it is, like one without alpha or without a pixel of alpha 0.
+    All other colours, and alpha, do not change. Alpha that is 0 everywhere shows nothing and so hides nothing: such a
+    photo is returned as it is, like one without alpha or without a pixel of alpha 0.
     """
     alpha = photo.alpha
     if alpha is None or alpha.all() or not alpha.any():
         return photo
     hidden = alpha == 0
     rgb = photo.rgb.copy()
-    # In units of the largest alpha, so that a faint picture counts like a solid one.
+    # In units of the largest alpha, so that a faint picture is treated like a solid one.
     weight: Float32 = (alpha / np.float32(alpha.max())).astype(np.float32)
     coarse = _filled(*_halved((rgb * weight[..., None]).astype(np.float32), weight))
     rgb[hidden] = np.rint(_doubled(coarse, alpha.shape)[hidden]).clip(0, 255)
@@ -35,7 +35,7 @@ def without_hidden_colours(photo: Photo) -> Photo:
 
 
 def _filled(colours: Float32, weight: Float32) -> Float32:
-    """Return colours (H, W, 3) where `weight` (H, W), 0..1, is below 1 mixed with those of a coarser picture.
+    """Return colours (H, W, 3), mixed with those of a coarser picture where `weight` (H, W), 0..1, is below 1.
 
     colours: (H, W, 3), each multiplied by its weight.
     """
@@ -47,14 +47,14 @@ def _filled(colours: Float32, weight: Float32) -> Float32:
 
 
 def _halved(colours: Float32, weight: Float32) -> tuple[Float32, Float32]:
-    """Return weighted colours (H, W, 3) and weights (H, W) in half of the size: sums of two by two, at most 1."""
+    """Return weighted colours (H, W, 3) and weights (H, W) at half the size: sums of 2 x 2, weights at most 1."""
     sums, total = _sums(colours), _sums(weight)
     excess = np.maximum(total, np.float32(1))
     return (sums / excess[..., None]).astype(np.float32), (total / excess).astype(np.float32)
 
 
 def _sums(values: Float32) -> Float32:
-    """Return the sums of each two by two of `values` (H, W, ...); beyond the edge lie zeros."""
+    """Return the sums of the 2 x 2 blocks of `values` (H, W, ...); beyond the edge there are zeros."""
     height, width = values.shape[:2]
     padded = np.pad(values, [(0, height % 2), (0, width % 2), *[(0, 0)] * (values.ndim - 2)])
     total: Float32 = padded[::2, ::2] + padded[::2, 1::2] + padded[1::2, ::2] + padded[1::2, 1::2]
@@ -62,7 +62,7 @@ def _sums(values: Float32) -> Float32:
 
 
 def _doubled(colours: Float32, shape: tuple[int, ...]) -> Float32:
-    """Return colours (h, w, 3) interpolated to twice the size, cut to `shape` (H, W)."""
+    """Return colours (h, w, 3) interpolated to twice the size, and cropped to `shape` (H, W)."""
     height, width = colours.shape[:2]
     channels = [
         Image.fromarray(np.ascontiguousarray(colours[..., channel])).resize(

@@ -1,8 +1,8 @@
-"""Refuses image files made of so many small parts that reading them takes minutes.
+"""Refuse image files made of so many small parts that reading them takes minutes.
 
-Pillow walks the parts of a file in Python, a microsecond or a copy of all before it for each, and makes an object of
-each value in a TIFF: 20 MB of them hold the engine for longer than its deadline, which costs its process. What is
-counted here takes milliseconds, because it ends at the limit.
+Pillow walks through the parts of a file in Python. Each part costs a microsecond, or a copy of all parts before it. In
+a TIFF, Pillow makes an object of each value. So a file of 20 MB can occupy the engine for longer than its deadline,
+which ends its process. Counting the parts takes milliseconds, because it stops at the limit.
 """
 
 from __future__ import annotations
@@ -12,24 +12,30 @@ import struct
 
 from sam3d_bento.errors import BadRequest
 
-# An encoder writes some 10 passes over a progressive JPEG. A hostile file holds 200,000 in 20 MB, and each takes 0.1 s
-# at 64 million pixels: hours, inside one call of the decoder.
+# Progressive passes. An encoder writes some 10 of them. A hostile file holds 200,000 in 20 MB, and each takes 0.1 s at
+# 64 million pixels: hours, inside a single call of the decoder.
 MAX_JPEG_SCANS = 100
-# Segments, chunks or tags beside the picture itself. A colour profile fills 255 segments at most, extended XMP of
-# 20 MB some 300; no other kind of part comes in hundreds.
+# Segments, chunks or tags beside the picture itself. A colour profile fills 255 segments at most, and extended XMP of
+# 20 MB some 300. No other kind of part comes in hundreds.
 MAX_PARTS = 1000
-MAX_LOOSE_BYTES = 100_000  # between the segments of a JPEG; what a broken camera leaves there are a few
-# A picture of 64 million pixels in rows of their own has 8,000 strips, in tiles of 16 pixels 250,000.
+MAX_LOOSE_BYTES = 100_000  # bytes between the segments of a JPEG; a broken camera leaves only a few there
+# Values of a TIFF's directory. A picture of 64 million pixels has 8,000 strips if each row is a strip, and 250,000
+# tiles of 16 x 16 pixels.
 MAX_TIFF_VALUES = 600_000
 
-_JPEG_MARKER = re.compile(rb"\xff([^\0\x01\xd0-\xd8\xff])")  # those with a length; ITU-T T.81, annex B
-_PNG_PICTURE = (b"IDAT", b"fdAT", b"fcTL")  # a large or animated picture has thousands, and they are read in C
-_TIFF_BYTES = (1, 2, 6, 7)  # types that stay one object; TIFF 6.0, section 2
-_TIFF_PIECES = (273, 279, 324, 325)  # where strips and tiles lie: one object each, whatever their type
+_JPEG_MARKER = re.compile(rb"\xff([^\0\x01\xd0-\xd8\xff])")  # markers with a length; ITU-T T.81, annex B
+# Not counted: a large or animated picture has thousands, and they are read in C.
+_PNG_PICTURE = (b"IDAT", b"fdAT", b"fcTL")
+_TIFF_BYTES = (1, 2, 6, 7)  # types whose values become one object; TIFF 6.0, section 2
+# Places and lengths of strips and tiles: one object for each value, whatever their type.
+_TIFF_PIECES = (273, 279, 324, 325)
 
 
 def refuse_excess(data: bytes, kind: str) -> None:
-    """kind: Pillow's name of the format. Raises BadRequest; a file that is broken in other ways passes."""
+    """Raise BadRequest for a file of too many parts. A file that is broken in other ways passes.
+
+    kind: Pillow's name of the format.
+    """
     if kind == "JPEG":
         _judge_jpeg(data)
     elif kind == "PNG":
@@ -39,7 +45,7 @@ def refuse_excess(data: bytes, kind: str) -> None:
 
 
 def _judge_jpeg(data: bytes) -> None:
-    """Count up to the end of the image: what phones append to it is not decoded."""
+    """Count the parts up to the end of the image; what phones append to it is not decoded."""
     parts = scans = loose = 0
     position = 2
     while (marker := _JPEG_MARKER.search(data, position)) and marker[1] != b"\xd9":
@@ -68,7 +74,7 @@ def _judge_png(data: bytes) -> None:
 
 
 def _judge_tiff(data: bytes) -> None:
-    """Only the first directory counts: of further pages no more is read than that they are there."""
+    """Count the values of the first directory. Of further pages, Pillow only reads that they exist."""
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"+\0", b"\0+")  # BigTIFF
     try:

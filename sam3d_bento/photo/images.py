@@ -1,4 +1,4 @@
-"""Bytes from a stranger to a `Photo`: which formats are read, the limits, and the steps from one to the other."""
+"""Decode the bytes of an upload to a `Photo`: the formats that are read, the limits, and the steps."""
 
 from __future__ import annotations
 
@@ -34,14 +34,15 @@ else:
     HEIC_IS_READ = True
     register_heif_opener()
 
-# The long side, in pixels. The largest texture has 4096 a side and shows the object from all around, so more would
-# only cost time and memory; less would show in the texture of an object that fills part of the frame.
+# Long side in pixels. The largest texture has a side of 4096 and shows the object from all around, so more pixels would
+# only cost time and memory. With fewer, the texture of an object that fills only part of the frame would be visibly
+# coarser.
 WORKING_SIZE = 2048
 
-MIN_SIDE = 16  # pixels of the reduced picture; an object cannot be told from its background in fewer
+MIN_SIDE = 16  # pixels of the reduced picture; with fewer, an object cannot be separated from its background
 
-# Only these formats are ever tried. Others that Pillow knows start an interpreter (EPS), follow references,
-# or are seldom tested against hostile files.
+# First bytes of the formats that are read. Others that Pillow knows are never tried: they start an interpreter (EPS),
+# follow references, or are seldom tested against hostile files.
 _SIGNATURES = {
     "JPEG": re.compile(rb"\xff\xd8\xff"),
     "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),
@@ -49,14 +50,14 @@ _SIGNATURES = {
     "GIF": re.compile(rb"GIF8[79]a"),
     "TIFF": re.compile(rb"II[*+]\0|MM\0[*+]"),
     "BMP": re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL),
-    # In the family of ISO media files the list of brands tells what is inside; `mif1` alone may be either.
+    # In ISO media files, the list of brands says which format the file has; `mif1` alone may be either.
     "AVIF": re.compile(rb"\0\0..ftyp(?:.{4}){0,16}?avi[fs]", re.DOTALL),
     "HEIF": re.compile(rb"\0\0..ftyp(?:.{4}){0,16}?(?:hei[cxms]|hev[cxms])", re.DOTALL),
 }
-# The same for people.
+# Names of the formats for users.
 FORMATS = ("JPEG", "PNG", "WebP", "AVIF", *(("HEIC",) if HEIC_IS_READ else ()), "TIFF", "GIF", "BMP")
 
-# EXIF 2.32, tag 0x0112: how the stored picture must be turned to stand upright.
+# EXIF 2.32, tag 0x0112: how the stored picture must be transposed to be upright.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -66,22 +67,23 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_TURNED = (5, 6, 7, 8)  # these swap width and height
+_TURNED = (5, 6, 7, 8)  # orientations that swap width and height
 
-_FILM_DIAGONAL = 43.27  # of 35 mm film, in the unit of these lengths: millimetres
-_FOCAL_LENGTHS = (8, 2000)  # from fisheye to telescope; 0 means unknown
+_FILM_DIAGONAL = 43.27  # millimetres, of 35 mm film
+_FOCAL_LENGTHS = (8, 2000)  # millimetres, from fisheye lens to telescope; 0 means unknown
 
 
 def decode(data: bytes, *, max_pixels: int) -> Photo:
-    """Read a picture: upright, sRGB, its long side at most `WORKING_SIZE`, hidden colours kept out of visible pixels.
+    """Decode a picture: upright, in sRGB, its long side at most `WORKING_SIZE`.
 
-    Of several frames the first is used and `WarningCode.FIRST_FRAME_ONLY` given. A picture in an HDR space is
-    tone-mapped, with `WarningCode.HDR_TONE_MAPPED`. Samples of more than 8 bits are scaled, not clipped. What a file
-    says of its colour space is honoured in the order of its format's rules; what is broken of it is ignored.
+    Hidden colours are kept out of visible pixels. The first of several frames is used, and
+    `WarningCode.FIRST_FRAME_ONLY` is given. A picture in an HDR space is tone-mapped, with
+    `WarningCode.HDR_TONE_MAPPED`. Samples of more than 8 bits are scaled, not clipped. What a file states about its
+    colour space is used in the order of its format's rules; broken statements are ignored.
 
-    Raises UnsupportedMedia for a format, or a kind of it, that is not read, TooLarge for more than `max_pixels`
-    (checked on the header, before any pixel is decoded), BadRequest for no data, a broken file whose pixels are not
-    all there, or a picture too small to use.
+    Raises UnsupportedMedia for a format, or a kind of it, that is not read; TooLarge for more than `max_pixels`
+    (checked in the header, before any pixel is decoded); BadRequest for no data, for a broken file with missing pixels,
+    and for a picture too small to use.
     """
     if not data:
         raise BadRequest("The image is empty: the upload has no bytes.")
@@ -89,18 +91,18 @@ def decode(data: bytes, *, max_pixels: int) -> Photo:
     kind = _format_of(data)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow remarks on much in a stranger's file; the log is not for strangers
+            warnings.simplefilter("ignore")  # Pillow warns about much in a stranger's file, which must not fill the log
             return _decode(data, kind, max_pixels)
     except RequestError:
         raise
     except Image.DecompressionBombError as exc:
         raise _too_large(max_pixels) from exc
-    except Exception as exc:  # given hostile bytes, decoders raise anything: struct.error, KeyError, ...
+    except Exception as exc:  # for hostile bytes, decoders raise anything: struct.error, KeyError, ...
         raise BadRequest(f"The {kind} image is damaged or cut short; it could not be read.") from exc
 
 
 def _format_of(data: bytes) -> str:
-    """Return Pillow's name of the format, by signature. Raises UnsupportedMedia."""
+    """Return Pillow's name of the format, by signature. Raises UnsupportedMedia for any other."""
     kind = next((kind for kind, signature in _SIGNATURES.items() if signature.match(data)), None)
     readable = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
     if kind is None:
@@ -111,7 +113,7 @@ def _format_of(data: bytes) -> str:
 
 
 def _decode(data: bytes, kind: str, max_pixels: int) -> Photo:
-    """Do the work of `decode` without its safety net: Pillow's own errors come through."""
+    """Decode as `decode` does, but let Pillow's own errors pass."""
     refuse_excess(data, kind)
     picture = _READERS[kind](data)
     stored_size = picture.size
@@ -123,7 +125,7 @@ def _decode(data: bytes, kind: str, max_pixels: int) -> Photo:
     exif = _exif(picture)
     orientation = _orientation(exif)
     if image.size != working_size:
-        # Pillow weights colours by alpha here, so what is transparent does not bleed into what is not.
+        # Pillow weights colours by alpha here, so that transparent pixels do not bleed into others.
         image = image.resize(working_size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     if orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[orientation])
@@ -147,7 +149,7 @@ def _too_large(max_pixels: int) -> TooLarge:
 
 
 def _working_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return `size` with its long side at most WORKING_SIZE. Raises BadRequest when a side gets too short."""
+    """Return `size` with its long side reduced to at most WORKING_SIZE. Raises BadRequest if a side gets too short."""
     scale = min(1.0, WORKING_SIZE / max(*size, 1))
     width, height = round(size[0] * scale), round(size[1] * scale)
     if min(width, height) < MIN_SIDE:
@@ -159,7 +161,7 @@ def _working_size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _exif(picture: Picture) -> Image.Exif:
-    """Return the EXIF block of a loaded picture; an empty one when it cannot be read."""
+    """Return the EXIF block of a loaded picture; an empty one if it cannot be read."""
     try:
         return picture.exif()
     except Exception:  # noqa: BLE001  # the EXIF block is foreign bytes too, but a photo is usable without it
@@ -167,9 +169,9 @@ def _exif(picture: Picture) -> Image.Exif:
 
 
 def _orientation(exif: Image.Exif) -> int | None:
-    """Return the EXIF orientation that the picture still needs; None when there is none, or none that can be read.
+    """Return the EXIF orientation that must still be applied; None if there is none, or none that can be read.
 
-    Pillow turns TIFF and HEIC pictures itself while loading and then reports none.
+    Pillow itself rotates TIFF and HEIC pictures while loading, and then reports no orientation.
     """
     try:
         value = exif.get(ExifTags.Base.Orientation)
@@ -179,10 +181,11 @@ def _orientation(exif: Image.Exif) -> int | None:
 
 
 def _focal_length(exif: Image.Exif, size: tuple[int, int]) -> float | None:
-    """Return the focal length in pixels of the picture reduced to `size`; None when EXIF has nothing usable.
+    """Return the focal length in pixels of the picture reduced to `size`; None if EXIF has no usable one.
 
-    EXIF 2.32, tag 0xA405: in millimetres for a picture of the diagonal of 35 mm film. Unlike the focal length itself it
-    needs no knowledge of the sensor. It does not hold for a picture that was cropped later.
+    EXIF 2.32, tag 0xA405: the focal length in millimetres of an equivalent 35 mm camera, so for a picture with the
+    diagonal of 35 mm film. Unlike the plain focal length, it does not depend on the sensor. It is wrong for a picture
+    that was cropped later.
     """
     try:
         value = float(exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm, 0))

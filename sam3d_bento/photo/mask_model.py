@@ -1,4 +1,4 @@
-"""The network that says how surely each pixel of a photo is the object: one of rembg's, on the CPU."""
+"""Run the network that returns how certain each pixel of a photo is to be the object: one of rembg's, on the CPU."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from sam3d_bento.arrays import UInt8
 from sam3d_bento.errors import NotReady
 from sam3d_bento.weights import sets
 
-# Of rembg's models those that run on this machine, are one file <name>.onnx, and give one mask. Left out on purpose:
-# rembg's default, bria-rmbg, whose weights are not for commercial use.
+# Those of rembg's models that run on this machine, are a single file <name>.onnx, and give a single mask. rembg's
+# default, bria-rmbg, is left out on purpose, because its weights are not for commercial use.
 MODELS = (
     "u2netp",
     "u2net",
@@ -32,7 +32,7 @@ MODELS = (
 )
 MAX_THREADS = 4  # these networks are small: more threads mostly wait for each other
 
-# What rembg 2.0.86 imports and a MaskModel never calls: the module, and what is taken of it.
+# What rembg 2.0.86 imports and a MaskModel never calls: the name of the module, and the function imported from it.
 LEFT_OUT = {
     "jsonschema": "validate",  # checks the prompts of its `sam`
     "pooch": "retrieve",  # downloads
@@ -43,10 +43,10 @@ LEFT_OUT = {
 
 
 class MaskModel:
-    """rembg with one model, loaded once, on the CPU. Nothing is ever downloaded.
+    """rembg with one model, loaded once, on the CPU. It never downloads anything.
 
-    The file is `directory`/<name>.onnx; when it is in the manifest of `weights`, its SHA-256 is checked before use.
-    Raises NotReady when the model is unknown, not there, or not what it should be.
+    The file is `directory`/<name>.onnx. If it is in the manifest of `weights`, its SHA-256 is checked before use.
+    Raises NotReady when the model is unknown, or its file is missing or not the expected one.
     """
 
     def __init__(self, name: str, directory: Path) -> None:
@@ -63,7 +63,10 @@ class MaskModel:
         self._session = _session(name, path)
 
     def soft_mask(self, rgb: UInt8) -> UInt8:
-        """How surely each pixel is the object: (H, W) uint8 for rgb (H, W, 3) uint8, stretched to 0..255 by rembg."""
+        """Return how certain each pixel is to be the object, (H, W) uint8; rembg stretches the values to 0..255.
+
+        rgb: (H, W, 3) uint8 sRGB.
+        """
         from rembg import remove
 
         mask = remove(Image.fromarray(rgb), session=self._session, only_mask=True)
@@ -71,9 +74,10 @@ class MaskModel:
 
 
 def _session(name: str, path: Path) -> Any:
-    """A session of rembg with the model file at `path`. Raises NotReady when it cannot be loaded."""
-    # Since 1.29 onnxruntime's packages for Linux tell Microsoft which models run where, and keep an identifier of the
-    # machine for it (https://github.com/microsoft/onnxruntime/pull/27379), unless this is set before it is loaded.
+    """Return a session of rembg with the model file at `path`. Raises NotReady when it cannot be loaded."""
+    # Since 1.29, onnxruntime's packages for Linux report to Microsoft which models run where, and store an identifier
+    # of the machine for this (https://github.com/microsoft/onnxruntime/pull/27379), unless this variable is set before
+    # it is loaded.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
@@ -83,13 +87,13 @@ def _session(name: str, path: Path) -> Any:
     def local_file(cls: type, *args: Any, **kwargs: Any) -> str:
         return str(path)
 
-    # This hook says where the file is. Left to itself, rembg 2.0.86 searches several folders, of which another may
-    # come first, and downloads what it does not find.
+    # This method returns the path of the file. Without it, rembg 2.0.86 searches several folders, of which another one
+    # may come first, and downloads a file that it does not find.
     local = type("LocalSession", (sessions[name],), {"download_models": classmethod(local_file)})
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = min(MAX_THREADS, os.cpu_count() or 1)
     options.inter_op_num_threads = 1
-    # onnxruntime 1.32, u2netp: 0.1 s more per photo, but some 300 MB resident instead of 690
+    # With onnxruntime 1.32 and u2netp this takes 0.1 s more per photo, but some 300 MB stay resident instead of 690.
     options.enable_cpu_mem_arena = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would burn a shared CPU
     options.log_severity_level = 3  # errors only
@@ -101,12 +105,12 @@ def _session(name: str, path: Path) -> Any:
 
 @contextmanager
 def _without(modules: Mapping[str, str]) -> Iterator[None]:
-    """Within the block these modules are stand-ins, with one function each that refuses to be called.
+    """Replace modules by stand-ins within the block; each has one function, which refuses to be called.
 
-    Afterwards others import the real ones; those that had been imported before are left as they are. It spares every
-    start pooch's SSH client and jsonschema, a third of a second. And pymatting 1.1.16 compiles with numba on its first
-    import, for 90 s, and keeps the result beside the package, for this CPU: a read-only or freshly started container
-    never has it. Once compiled, it still takes over a second.
+    After the block, other code imports the real modules. Modules that were imported before are not replaced. This saves
+    the import of pooch's SSH client and of jsonschema at every start, a third of a second. pymatting 1.1.16 compiles
+    with numba on its first import, for 90 s, and stores the result beside the package, for this CPU. A read-only or
+    freshly started container never has that result. Even when compiled, importing it takes over a second.
     """
     standing_in = {}
     for module, function in modules.items():

@@ -1,7 +1,7 @@
-"""Read a picture of a mask: which of its values mean the object.
+"""Read a picture of a mask: decide which of its values mean the object.
 
-White on black and opaque on transparent need no reading. But labelling programs write the number of a class, 1, where
-the object is, or its colour in a palette, and drawing programs whatever colour was at hand.
+White on black and opaque on transparent are clear. But labelling programs mark the object with the number of a class,
+1, or with the class's colour in a palette, and users of drawing programs with any colour.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from sam3d_bento.arrays import Bool, UInt8
 from sam3d_bento.photo.images import decode
 from sam3d_bento.reconstruction import Photo
 
-THRESHOLD = 128  # of 255; from here on a pixel means the object
+THRESHOLD = 128  # of 255; a pixel with at least this value means the object
 
-SPREAD_SHARE = 1 / 8  # of the distance between two values: what Lanczos resampling and JPEG add beside an edge
-OVERSHOOT_SHARE = 1 / 4  # of the same distance: Lanczos resampling adds a little less beyond a corner
-RIM_PIXELS = 5  # between the areas of two values, where resizing and antialiasing mix them
+SPREAD_SHARE = 1 / 8  # of the distance between two values; Lanczos resampling and JPEG add this much beside an edge
+OVERSHOOT_SHARE = 1 / 4  # of the same distance; Lanczos resampling adds a little less beyond a corner
+RIM_PIXELS = 5  # maximum width between the areas of two values, where resizing and antialiasing mix them
 
 
 def read_mask(data: bytes, *, max_pixels: int) -> Photo:
     """Decode the file of a mask, as `decode` does.
 
-    A grey mask of 16 bits whose values are all below 256, such as class numbers, is read by these values: scaled to 8
-    bits they would be 0 or 1. Raises like `decode`.
+    The exception is a grey mask of 16 bits whose values are all below 256, such as class numbers. It is read by these
+    values, because scaling to 8 bits would make them 0 or 1. Raises the errors of `decode`.
     """
     picture = decode(data, max_pixels=max_pixels)
     if picture.rgb.max() > 1:  # 255 of 65,535 is 1 of 255
@@ -51,12 +51,12 @@ def _small_values(data: bytes) -> UInt8 | None:
 
 
 def brightness(picture: Photo) -> UInt8:
-    """Return the brightness (H, W) uint8 of `picture`, by the weights of ITU-R BT.601."""
+    """Return the brightness (H, W) uint8 of `picture`, with the weights of ITU-R BT.601."""
     return np.asarray(Image.fromarray(picture.rgb).convert("L"))
 
 
 def values_of(picture: Photo) -> UInt8:
-    """Return the values (H, W) of a mask: its alpha where that separates anything at THRESHOLD, else its brightness."""
+    """Return the values (H, W) of a mask: its alpha if that separates anything at THRESHOLD, else its brightness."""
     alpha = picture.alpha
     if alpha is not None and alpha.min() < THRESHOLD <= alpha.max():
         return alpha
@@ -64,10 +64,11 @@ def values_of(picture: Photo) -> UInt8:
 
 
 def higher_of_two(picture: Photo) -> Bool | None:
-    """Return the pixels (H, W) of the higher of two values in a mask whose values are not white and black, else None.
+    """Return the pixels (H, W) with the higher of a mask's two values; None if it has more or fewer values.
 
-    The value is the brightness; where that is the same throughout, the largest of the three channels, then alpha. Two
-    values are exactly two, or two with what lies between them only at rims of at most RIM_PIXELS.
+    The value is the brightness. If the brightness is the same everywhere, the largest of the three channels is used,
+    then alpha. A mask also counts as one of two values if others lie between them, but only at rims of at most
+    RIM_PIXELS.
     """
     alpha = [] if picture.alpha is None else [picture.alpha]
     for values in (brightness(picture), picture.rgb.max(axis=2), *alpha):
@@ -77,11 +78,11 @@ def higher_of_two(picture: Photo) -> Bool | None:
 
 
 def _higher(values: UInt8) -> Bool | None:
-    """Return the pixels (H, W) of the higher of two values, or None when `values` (H, W) has more of them."""
+    """Return the pixels (H, W) with the higher of two values; None if `values` (H, W) has more than two."""
     lowest, highest = int(values.min()), int(values.max())
     middle = (lowest + highest + 1) // 2
     counts = np.bincount(values.ravel(), minlength=256)
-    # Resizing may overshoot, so the two are the most frequent values of each half, not the lowest and the highest.
+    # Resizing may overshoot. So the two values are the most frequent ones of each half, not the lowest and the highest.
     low, high = int(counts[:middle].argmax()), middle + int(counts[middle:].argmax())
     levels = np.arange(256)
     spread = SPREAD_SHARE * (high - low)

@@ -1,4 +1,4 @@
-"""Which pixels of a photo are the object: an uploaded mask, the photo's own alpha, or rembg; or a clear refusal."""
+"""Find which pixels of a photo are the object, by an uploaded mask, the photo's alpha or rembg; or refuse the photo."""
 
 from __future__ import annotations
 
@@ -20,38 +20,41 @@ from sam3d_bento.photo.mask_model import MaskModel
 from sam3d_bento.reconstruction import Mask, MaskSource, Photo
 from sam3d_bento.warning_codes import WarningCode
 
-THRESHOLD = mask_values.THRESHOLD  # of 255; from here on a pixel of a soft mask belongs to the object
-LEFT_OUT = 64  # in a picture of a mask: an object that was found, but not chosen
+THRESHOLD = mask_values.THRESHOLD  # of 255; a pixel of a soft mask with at least this value belongs to the object
+LEFT_OUT = 64  # of 255; value in the PNG of a mask for an object that was found, but not chosen
 
-# When the model's answer is no object. Measured with u2netp: photos of one thing reach a certain share of 0.56 to
-# 0.99, grass, gravel, brick, noise and empty frames 0.00 to 0.38.
-MIN_COVERAGE = 0.005  # a smaller find must be surer
+# Limits beyond which the model's answer is not an object, as shares of the picture. A pixel is certain from CERTAIN (of
+# 255) on. Measured with u2netp: in photos of one thing, the share of certain pixels is 0.56 to 0.99; in grass, gravel,
+# brick, noise and empty frames it is 0.00 to 0.38.
+MIN_COVERAGE = 0.005  # below this, the network must be more certain (MIN_CERTAIN_SHARE_OF_SMALL)
 MAX_COVERAGE = 0.97
-MAX_BORDER_COVERAGE = 0.6  # on all four sides
+MAX_BORDER_COVERAGE = 0.6  # on each of the four sides
 CERTAIN, MIN_CERTAIN_SHARE = 230, 0.4
 
-# For a find that covers less than MIN_COVERAGE, or that only the look close up made sure. Measured as above: things of
-# 20 to 120 pixels in a photo of 900 reach 0.6 to 0.97 close up, textures in which the same was found again at most 0.5.
-MIN_OBJECT_PIXELS = 64  # 8 x 8 have hardly a shape
+# Limits for a find that covers less than MIN_COVERAGE, or that became certain only close up. Measured as above: things
+# of 20 to 120 pixels in a photo of 900 reach 0.6 to 0.97 close up. Textures in which the same was found again reach at
+# most 0.5.
+MIN_OBJECT_PIXELS = 64  # 8 x 8 pixels hardly have a shape
 MIN_CERTAIN_SHARE_OF_SMALL = 0.6
 
-# An uploaded mask is somebody's wish: refused only when there is nothing to do with it.
+# Limits for an uploaded mask, in pixels and as a share of the picture. The user wants this mask, so it is refused only
+# when nothing can be done with it.
 MIN_UPLOAD_PIXELS = 64
 MAX_UPLOAD_COVERAGE = 0.995
 
-HOLE_SHARE = 0.002  # of the object; a smaller hole is a flaw of the mask, a larger one may be a handle
-RIVAL_SHARE = 0.1  # of the largest part; a smaller part is debris
-NEAR = 0.02  # of the photo's long side; a rival as near as this belongs to the object
-CUT_SHARE = 0.15  # of the object's own size (the root of its area) on one side of the frame; a mere touch is less
+HOLE_SHARE = 0.002  # of the object's area; a smaller hole is a flaw of the mask, a larger one may be a handle
+RIVAL_SHARE = 0.1  # of the largest part's area; a smaller part is debris
+NEAR = 0.02  # of the photo's long side; a rival within this distance belongs to the object
+CUT_SHARE = 0.15  # of the object's size (the root of its area), along one side of the frame; a mere touch is shorter
 
-_EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
+_EIGHT_NEIGHBOURS = np.ones((3, 3), bool)  # pixels that touch at a corner are connected
 
 
 @dataclass(frozen=True)
 class _Find:
-    """What the network finds: the object and others that were left out, (H, W) bool each.
+    """Find of the network: the object, and other objects that were left out, (H, W) bool each.
 
-    sure: the share 0..1 of the object of which the network is certain. close_up: whether a look at a crop gave it.
+    sure: the share 0..1 of the object of which the network is certain. close_up: whether the find comes from a crop.
     """
 
     pixels: Bool
@@ -90,20 +93,20 @@ def isolate(photo: Photo, uploaded: Photo | None, model: MaskModel) -> Mask:
 
 
 def clean(soft: UInt8) -> tuple[Bool, Bool]:
-    """The object in a soft mask (H, W): its pixels (H, W), and those of other objects that were left out.
+    """Find the object in a soft mask (H, W) uint8; return its pixels (H, W) bool, and those of objects left out.
 
-    The object is the largest part, with every part of at least RIVAL_SHARE of it that is nearly touching. Its
-    pinholes are filled, threads of a pixel or two are cut.
+    The object is the largest part, together with every part of at least RIVAL_SHARE of its area that nearly touches it.
+    Its pinholes are filled, and threads of a pixel or two are cut.
     """
     long_side = max(soft.shape)
     radius = max(1, round(long_side / 1024))
-    padded = np.pad(soft >= THRESHOLD, radius, mode="edge")  # what the frame cuts goes on beyond it
+    padded = np.pad(soft >= THRESHOLD, radius, mode="edge")  # what the frame cuts continues beyond it
     if not padded.any():
         return soft >= THRESHOLD, soft >= THRESHOLD
     (window,) = ndimage.find_objects(padded.view(np.uint8))
     opened = ndimage.binary_opening(padded[window], iterations=radius)
     part, rivals = _main_part(opened, NEAR * long_side)
-    # in a ring of background, lest a corner of the window count as a hole
+    # Pad with background, so that a corner of the window does not count as a hole.
     filled = remove_small_holes(np.pad(part, 1), max_size=int(HOLE_SHARE * np.count_nonzero(part)))
     padded[window] = filled[1:-1, 1:-1]
     others = np.zeros_like(padded)
@@ -113,9 +116,10 @@ def clean(soft: UInt8) -> tuple[Bool, Bool]:
 
 
 def to_png(mask: Mask, size: tuple[int, int]) -> bytes:
-    """The mask as a grey PNG of `size` (width, height): 255 where the object is, LEFT_OUT where others are, else 0.
+    """Return the mask as a grey PNG of `size` (width, height).
 
-    Sent back as a mask, it means the same: LEFT_OUT counts as background.
+    Its values are 255 for the object, LEFT_OUT for other objects, and 0 elsewhere. Uploaded as a mask, it means the
+    same: LEFT_OUT counts as background.
     """
     file = io.BytesIO()
     grey = mask.pixels.astype(np.uint8) * np.uint8(255)
@@ -127,7 +131,7 @@ def to_png(mask: Mask, size: tuple[int, int]) -> bytes:
 
 
 def _mask(pixels: Bool, source: MaskSource, cut: CutOut | None, *warnings: WarningCode) -> Mask:
-    """Return the mask, with a warning where the frame cuts the object; `cut` is what the photo's alpha cuts out."""
+    """Return the mask, with a warning if the frame cuts the object. cut: what the photo's alpha cuts out."""
     longest = max(np.count_nonzero(side) for side in _sides(pixels))
     trimmed = cut is not None and cut.trimmed
     if not trimmed and longest > CUT_SHARE * math.sqrt(np.count_nonzero(pixels)):
@@ -140,13 +144,13 @@ def _sides(pixels: Bool) -> tuple[Bool, Bool, Bool, Bool]:
 
 
 def _visible(photo: Photo) -> Bool | None:
-    """Return the pixels (H, W) of `photo` whose alpha is not 0; None where alpha hides none, or all."""
+    """Return the pixels (H, W) of `photo` whose alpha is not 0; None if alpha hides no pixel, or all."""
     alpha = photo.alpha
     return None if alpha is None or alpha.all() or not alpha.any() else alpha > 0
 
 
 def _uploaded_pixels(photo: Photo, uploaded: Photo) -> tuple[Bool, list[WarningCode]]:
-    """Return the pixels (H, W) that `uploaded` selects of what `photo` shows, and the warnings about its values.
+    """Return the pixels (H, W) that `uploaded` selects and `photo` shows, and the warnings about its values.
 
     Both pictures were reduced by the same rule, so equal original sizes give equal arrays.
     """
@@ -173,7 +177,7 @@ def _uploaded_pixels(photo: Photo, uploaded: Photo) -> tuple[Bool, list[WarningC
 
 
 def _shown(photo: Photo, pixels: Bool, values: UInt8) -> Bool:
-    """Return what is left of an uploaded mask `pixels` (H, W) without alpha 0. Raises NoObject for none or all."""
+    """Return the pixels (H, W) of an uploaded mask that alpha does not hide. Raises NoObject for none or all."""
     visible = _visible(photo)
     if visible is not None:
         pixels = pixels & visible
@@ -192,9 +196,9 @@ def _shown(photo: Photo, pixels: Bool, values: UInt8) -> Bool:
 
 
 def _found(photo: Photo, model: MaskModel) -> _Find:
-    """Return what `model` finds in what can be seen of `photo`. Raises NoObject when that is no object.
+    """Return what `model` finds in the visible part of `photo`. Raises NoObject if that is not an object.
 
-    A small find is looked at again close up, and the surer of the two answers counts.
+    A small find is looked at again close up. The answer of which the model is more certain is used.
     """
     rgb = without_hidden_colours(photo).rgb
     visible = _visible(photo)
@@ -212,7 +216,7 @@ def _found(photo: Photo, model: MaskModel) -> _Find:
 
 
 def _cut(find: _Find, visible: Bool | None) -> _Find:
-    """Return what is left of `find` in the pixels `visible` (H, W); all of it for None."""
+    """Return `find` restricted to the pixels `visible` (H, W); None restricts nothing."""
     if visible is None:
         return find
     return replace(find, pixels=find.pixels & visible, others=find.others & visible)
@@ -227,7 +231,7 @@ def _look(rgb: UInt8, model: MaskModel) -> _Find:
 
 
 def _look_close_up(rgb: UInt8, first: _Find, model: MaskModel) -> _Find | None:
-    """Return what `model` finds in a crop of `rgb` (H, W, 3) around a small find; None if it does not confirm that."""
+    """Return what `model` finds in a crop of `rgb` (H, W, 3) around a small find; None if it is not confirmed."""
     window = close_up.window(first.pixels)
     if window is None:
         return None
@@ -240,7 +244,7 @@ def _look_close_up(rgb: UInt8, first: _Find, model: MaskModel) -> _Find | None:
 
 
 def _main_part(pixels: Bool, near: float) -> tuple[Bool, Bool]:
-    """The largest connected part with its rivals at most `near` pixels away; and the rivals that were left out."""
+    """Return the largest connected part with its rivals at most `near` pixels away, and the rivals left out."""
     labels, _ = ndimage.label(pixels, _EIGHT_NEIGHBOURS)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
@@ -249,7 +253,8 @@ def _main_part(pixels: Bool, near: float) -> tuple[Bool, Bool]:
     kept[largest] = sizes[largest] > 0
     rivals = np.setdiff1d(np.flatnonzero(sizes >= max(1, RIVAL_SHARE * sizes[largest])), largest)
     if len(rivals):
-        step = max(1, max(pixels.shape) // 512)  # distances to a few pixels suffice, and cost a sixteenth
+        # Distances at this resolution, within a few pixels, suffice and cost a sixteenth.
+        step = max(1, max(pixels.shape) // 512)
         coarse = labels[::step, ::step]
         distance = step * ndimage.distance_transform_edt(coarse != largest)
         kept[rivals] = ndimage.minimum(distance, coarse, rivals) <= near
@@ -259,7 +264,7 @@ def _main_part(pixels: Bool, near: float) -> tuple[Bool, Bool]:
 
 
 def _doubt(find: _Find) -> str | None:
-    """Return why what the model found is not an object before a background, as a sentence; None if it is one."""
+    """Return why a find is not an object before a background, as a sentence; None if it is one."""
     coverage = find.pixels.mean()
     small = coverage < MIN_COVERAGE
     if small and (np.count_nonzero(find.pixels) < MIN_OBJECT_PIXELS or find.sure < MIN_CERTAIN_SHARE_OF_SMALL):

@@ -1,4 +1,4 @@
-"""Where this service reaches into BentoML 1.4.39 and its uvicorn, which have no setting or public name for it.
+"""Reach into BentoML 1.4.39 and its uvicorn, where they have no setting or public name for it.
 
 Their log, the tracer, the supervisor of the serving process, the end of the server.
 """
@@ -31,10 +31,10 @@ SUPERVISOR_VARIABLE = "_SAM3D_SUPERVISOR_PID"
 
 
 def adopt_logs(log_format: Literal["console", "json"]) -> None:
-    """Let BentoML's supervisor, its server and uvicorn log as this package does. Does nothing for the console.
+    """Make BentoML's supervisor, its server and uvicorn log as this package does. Does nothing for the console format.
 
-    The command reads BentoML's dictionary after it has imported the service, the server before: so the dictionary is
-    changed, and what was made of it.
+    BentoML's command reads its logging dictionary after it has imported the service, but its server reads it before. So
+    both the dictionary and the handlers that were made from it are changed.
     """
     if log_format != "json":
         return
@@ -45,9 +45,9 @@ def adopt_logs(log_format: Literal["console", "json"]) -> None:
 
 
 def tracer() -> Tracer:
-    """A tracer of the provider that BentoML has configured and makes the spans of requests with.
+    """Return a tracer of the provider that BentoML has configured and with which it makes the spans of requests.
 
-    To be called when the server's app has been made: the provider takes the service's name from it.
+    Call it only after the server's app has been made: the provider takes the service's name from the app.
     """
     found: Tracer = BentoMLContainer.tracer_provider.get().get_tracer("sam3d_bento", sam3d_bento.__version__)
     return found

@@ -1,4 +1,4 @@
-"""The keys that the API knows, from a file that may change while the service runs."""
+"""Check API keys against a file that may change while the service runs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from pathlib import Path
 from sam3d_bento import api_key, logs
 from sam3d_bento.settings import SettingsError
 
+# Permission bit of a file that every user of the machine may read.
 READABLE_BY_ALL = 0o004
 
 log = logging.getLogger("sam3d_bento.keys")
 
 
 class Keys:
-    """The keys in a file, read again whenever it changes: they are exchanged without a restart.
+    """Keys in a file, which is read again whenever it changes, so that keys are exchanged without a restart.
 
-    A file that cannot be read, or is no list of keys any more, lets nobody in. Only digests stay in memory.
+    A file that cannot be read, or is not a list of keys, lets nobody in. Only digests are kept in memory.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,7 +28,7 @@ class Keys:
         self._digests: tuple[bytes, ...] = ()
 
     def claim(self) -> None:
-        """Read the file now. Raises SettingsError when it is of no use."""
+        """Read the file now if it has changed. Raises SettingsError when it cannot be used."""
         try:
             stat = self._path.stat()
         except OSError as exc:
@@ -39,12 +40,13 @@ class Keys:
         self._digests, self._version = (), version
         self._digests = tuple(_digest(key.get_secret_value()) for key in api_key.read_all(self._path))
         logs.event(log, "read the file of API keys", count=len(self._digests))
-        # No refusal: Kubernetes and Docker mount secrets so, into containers in which there is one user.
+        # This is a warning and not a refusal: Kubernetes and Docker mount secrets like this, in containers that have
+        # one user.
         if stat.st_mode & READABLE_BY_ALL:
             logs.event(log, "every user of this machine may read the file of API keys", logging.WARNING)
 
     def know(self, given: str) -> bool:
-        """Whether this is one of the keys. Takes the same time for every key that is none."""
+        """Return whether `given` is one of the keys. It takes the same time for every unknown key."""
         return self.identify(given) is not None
 
     def identify(self, given: str) -> bytes | None:

@@ -1,7 +1,7 @@
-"""One wire shape for every error: `application/problem+json` (RFC 9457) with `code`, `retryable` and `request_id`.
+"""Give every error the same wire shape: `application/problem+json` (RFC 9457).
 
-`response` makes it from an error of the tree; `middleware.problem_details` makes it from everything else that leaves
-the service with a status of 400 or more.
+Its members include `code`, `retryable` and `request_id`. `response` makes it from a Sam3DError.
+`middleware.problem_details` makes it from every other response with a status of 400 or more.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 def document(error: Sam3DError, identity: str, status: int | None = None) -> dict[str, Any]:
-    """The error as a problem document, JSON values. Arguments as of `response`."""
+    """Return the error as a problem document of JSON values. Arguments as of `response`."""
     return {
         "type": "about:blank",
         "title": error.title,
@@ -29,9 +29,9 @@ def document(error: Sam3DError, identity: str, status: int | None = None) -> dic
 
 
 def response(error: Sam3DError, identity: str, status: int | None = None) -> JSONResponse:
-    """The error as a response, Retry-After included.
+    """Return the error as a response, with Retry-After where the error has it.
 
-    identity: the request id. status: where the tree has no leaf for it (416, say).
+    identity: the request id. status: for a status that no class of error has (416, say); None for the error's own.
     """
     headers = {"Cache-Control": "no-store"}
     if error.retry_after_seconds is not None:

@@ -1,4 +1,4 @@
-"""What belongs to the request that is being answered: the service's backend, the request's id, its log fields."""
+"""Access the context of the current request: the service's backend, the request's id, its log fields."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sam3d_bento.serving.backend import Backend
 
 
 def backend() -> Backend:
-    """The running service's backend."""
+    """Return the running service's backend."""
     found: Backend = bentoml.get_current_service().backend
     return found
 
 
 def request_id(request: Request) -> str:
-    """The id that this request's responses and log lines carry."""
+    """Return the id that this request's responses and log lines carry."""
     return str(request.scope["state"]["request_id"])
 
 
@@ -28,5 +28,5 @@ def client_id(request: Request) -> bytes:
 
 
 def note(request: Request, **fields: Any) -> None:
-    """Add fields (JSON values) to the request's closing log line."""
+    """Add fields (JSON values) to the log line at the request's end."""
     request.scope["state"]["log_fields"].update(fields)

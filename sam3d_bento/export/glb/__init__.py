@@ -1,1 +1,1 @@
-"""GLB files: written, read back, packed, unpacked and checked."""
+"""Write, read, pack, unpack and check GLB files."""

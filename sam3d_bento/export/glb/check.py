@@ -1,4 +1,4 @@
-"""The last look at a GLB before it is handed out."""
+"""Check a GLB before it leaves the exporter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trimesh.visual.material import PBRMaterial
 from sam3d_bento.errors import BadRequest, BadResult
 from sam3d_bento.export.glb.unpack import unpack_glb
 
-# What trimesh and Pillow raise on bytes that are not, or not quite, a GLB with a picture.
+# What trimesh and Pillow raise on bytes that are not a valid GLB with a picture.
 UNREADABLE = (
     *(BadRequest, ValueError, KeyError, IndexError, TypeError, AttributeError, NotImplementedError, OSError),
     struct.error,
@@ -21,8 +21,11 @@ UNREADABLE = (
 
 
 def check(glb: bytes) -> None:
-    """Read the file as another program would. Raises BadResult unless it has faces, a base-colour texture that can be
-    decoded, finite numbers throughout, and texture coordinates within [0, 1]. Packed geometry is unpacked first."""
+    """Read the file as another program would; raise BadResult if it is not a usable model.
+
+    A usable model has faces, a base-colour texture that can be decoded, only finite numbers, and texture coordinates
+    within [0, 1]. Packed geometry is unpacked first.
+    """
     try:
         scene = trimesh.load_scene(io.BytesIO(unpack_glb(glb)), file_type="glb", process=False)
         meshes = [mesh for mesh in scene.geometry.values() if isinstance(mesh, trimesh.Trimesh)]

@@ -1,4 +1,4 @@
-"""The container of a GLB: a header, the JSON document and one binary chunk (glTF 2.0, section 4)."""
+"""Join and split the container of a GLB: a header, the JSON document and one binary chunk (glTF 2.0, section 4)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ JSON_CHUNK, BINARY_CHUNK = b"JSON", b"BIN\0"
 def join(document: Mapping[str, Any], data: bytes) -> bytes:
     """Return the GLB of a glTF document and its binary chunk, whose length must be a multiple of four bytes.
 
-    Raises ValueError when the document holds numbers that JSON has no words for.
+    Raises ValueError when the document holds numbers that JSON cannot express.
     """
     text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-len(text) % 4)
@@ -27,9 +27,9 @@ def join(document: Mapping[str, Any], data: bytes) -> bytes:
 
 
 def split(glb: bytes) -> tuple[dict[str, Any], bytes]:
-    """Return the glTF document of a GLB and its binary chunk, empty where it has none.
+    """Return the glTF document of a GLB and its binary chunk, which is empty if the file has none.
 
-    Raises BadRequest for bytes that are no binary glTF 2.0, or that end too soon.
+    Raises BadRequest for bytes that are not a binary glTF 2.0, or that end too soon.
     """
     try:
         magic, version, length = HEADER.unpack_from(glb)
@@ -51,7 +51,7 @@ def split(glb: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 def _chunk(glb: bytes, start: int) -> tuple[bytes, bytes, int]:
-    """Return the kind, the content and the end of the chunk that starts at a byte."""
+    """Return the type, the content and the end of the chunk that starts at byte `start`."""
     length, kind = CHUNK_HEADER.unpack_from(glb, start)
     first = start + CHUNK_HEADER.size
     if first + length > len(glb):

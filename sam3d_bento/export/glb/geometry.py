@@ -1,4 +1,4 @@
-"""The bufferViews and accessors of a mesh in a GLB: as they are, quantized, or quantized and packed."""
+"""Build the bufferViews and accessors of a mesh in a GLB: plain, quantized, or quantized and packed."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ from sam3d_bento.options import Compression
 # Numbers from the glTF 2.0 specification.
 BYTE, UNSIGNED_SHORT, UNSIGNED_INT, FLOAT = 5120, 5123, 5125, 5126
 ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER = 34962, 34963
-MOST_SHORT = 65_535  # vertices with 16-bit indices: the index 65535 itself restarts a primitive
+MOST_SHORT = 65_535  # maximum number of vertices for 16-bit indices: the index 65535 itself restarts a primitive
 
-# Steps of quantized positions along the longest side. Packed, each bit costs bytes: half of a step of 13 bits is less
-# than a tenth of a texel of 1024. Unpacked, a position has 16 bits anyway.
+# Steps of quantized positions along the longest side. Packed: 13 bits, because each bit costs bytes, and half a step of
+# 13 bits is less than a tenth of a texel of a texture of 1024. Quantized only: 16 bits, which a position takes up
+# anyway.
 PACKED_STEPS, QUANTIZED_STEPS = (1 << 13) - 1, MOST_SHORT
-UV_STEPS = 16  # to a texel; the largest texture then just fits into 16 bits
+UV_STEPS = 16  # steps of packed texture coordinates in a texel; with these, the largest texture just fits into 16 bits
 
 
 @dataclass
 class Geometry:
-    """What goes into a GLB.
+    """Mesh data of a GLB, before its texture is appended.
 
-    data: the binary chunk so far. views, accessors: indices, positions, normals, texture coordinates, in this order.
-    buffers: more buffers after the binary chunk. node: the node's transform. uv_scale: what texture coordinates are to
-    be multiplied with. extensions: those that a reader must know.
+    data: the binary chunk so far. views, accessors: of the indices, positions, normals and texture coordinates, in this
+    order. buffers: buffers after the binary chunk. node: the node's transform. uv_scale: the factor by which a reader
+    must multiply texture coordinates. extensions: those that a reader must support.
     """
 
     data: bytearray = field(default_factory=bytearray)
@@ -43,14 +44,14 @@ class Geometry:
     extensions: list[str] = field(default_factory=list)
 
     def append(self, content: bytes) -> dict[str, int]:
-        """Put bytes into the binary chunk, padded to four; where they are."""
+        """Append bytes to the binary chunk, padded to a multiple of four; return their place as a bufferView."""
         place = {"buffer": 0, "byteOffset": len(self.data), "byteLength": len(content)}
         self.data += content + b"\0" * (-len(content) % 4)
         return place
 
 
 def plain(positions: Float32, normals: Float32, uv: Float32, faces: Int32) -> Geometry:
-    """As float32, with indices as small as they can be. Arrays as in `write_glb`."""
+    """Return the mesh as float32, with the smallest indices that suffice. Arrays as in `write_glb`."""
     geometry = Geometry()
     indices = _indices(faces, len(positions))
     geometry.views.append({**geometry.append(indices.tobytes()), "target": ELEMENT_ARRAY_BUFFER})
@@ -63,11 +64,12 @@ def plain(positions: Float32, normals: Float32, uv: Float32, faces: Int32) -> Ge
 
 
 def quantized(positions: Float32, normals: Float32, uv: Float32, faces: Int32) -> Geometry:
-    """Return the mesh in half the bytes, for readers of KHR_mesh_quantization; none of them needs a decoder.
+    """Return the mesh in half the bytes, for readers of KHR_mesh_quantization, none of which needs a decoder.
 
-    Positions become 16 bits of the longest side, which the node's transform undoes; normals bytes; texture coordinates
-    16 bits of the texture's edge, a quarter of a texel of 4096 or less. Vertices and faces keep their order, and
-    padding keeps each element at a multiple of four bytes. Arrays as in `write_glb`.
+    Positions become 16 bits along the longest side, which the node's transform undoes. Normals become bytes. Texture
+    coordinates become 16 bits along the texture's edge: a step is about a sixteenth of a texel in a texture of 4096,
+    and finer in a smaller one. Vertices and faces keep their order. Padding keeps each element at a multiple of four
+    bytes. Arrays as in `write_glb`.
     """
     low, step, places = _on_grid(positions, QUANTIZED_STEPS)
     directions = np.rint(normals * 127).astype(np.int8)
@@ -89,10 +91,11 @@ def quantized(positions: Float32, normals: Float32, uv: Float32, faces: Int32) -
 
 
 def packed(positions: Float32, normals: Float32, uv: Float32, faces: Int32, texture_size: int) -> Geometry:
-    """Quantized (KHR_mesh_quantization) and packed (EXT_meshopt_compression), its vertices and faces in another order.
+    """Return the mesh quantized (KHR_mesh_quantization) and packed (EXT_meshopt_compression).
 
-    Positions become 13 bits of the longest side, which the node's transform undoes; normals bytes; texture coordinates
-    a sixteenth of a texel, which KHR_texture_transform undoes. Arrays as in `write_glb`.
+    Positions become 13 bits along the longest side, which the node's transform undoes. Normals become bytes. Texture
+    coordinates become sixteenths of a texel, which KHR_texture_transform undoes. Vertices and faces get another order.
+    Arrays as in `write_glb`.
     """
     vertices, faces = order.by_first_use(order.in_fans(faces, len(positions)))
     low, step, places = _on_grid(positions, PACKED_STEPS)
@@ -134,22 +137,22 @@ def packed(positions: Float32, normals: Float32, uv: Float32, faces: Int32, text
             view |= {"byteStride": stride, "target": ARRAY_BUFFER}
         geometry.views.append({**view, "extensions": {"EXT_meshopt_compression": extension}})
         unpacked += stride * count + -stride * count % 4
-    # What the unpacked data would fill; the file does not have it.
+    # The buffer that the unpacked data would fill. The file does not contain it.
     geometry.buffers = [{"byteLength": unpacked, "extensions": {"EXT_meshopt_compression": {"fallback": True}}}]
     return geometry
 
 
 def as_written(positions: Float32, compress: Compression) -> npt.NDArray[Any]:
-    """Return the places (N, 3) that vertices have in the file, in any unit: compressed, they lie on a grid."""
+    """Return the vertices' positions (N, 3) in the file, in any unit. With compression, they lie on a grid."""
     if not compress:
         return positions
     return _on_grid(positions, QUANTIZED_STEPS if compress == "quantize" else PACKED_STEPS)[2]
 
 
 def _on_grid(positions: Float32, steps: int) -> tuple[Float32, float, npt.NDArray[np.uint16]]:
-    """Return the grid's origin (3,), the length of its step, and the nearest places (N, 3) for positions (N, 3).
+    """Return the grid's origin (3,), the length of its step, and the nearest grid points (N, 3) to positions (N, 3).
 
-    steps: along the longest side.
+    steps: number of steps along the longest side.
     """
     low, high = bounds(positions)
     step = max(float((high - low).max()) / steps, 1e-12)

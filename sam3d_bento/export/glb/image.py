@@ -1,4 +1,4 @@
-"""Encode a texture as a file."""
+"""Encode a texture as a PNG, JPEG or WebP file."""
 
 from __future__ import annotations
 
@@ -11,28 +11,31 @@ from PIL import Image
 
 from sam3d_bento.arrays import UInt8
 
-# The filtered bytes of a baked texture hardly ever repeat: to look for nothing but runs takes a third of the time of
-# looking for anything, and the files are up to 8 % smaller. Not so where the colours have no noise at all, which shows
-# in a file as small as this; then both are tried.
+# Bytes of a PNG for each texel. The filtered bytes of a baked texture hardly ever repeat: searching for nothing but
+# runs takes a third of the time of a full search, and the files are up to 8 % smaller. The exception is a texture whose
+# colours have no noise at all. Its file is smaller than this; then the full search is tried too.
 PNG_BYTES_A_TEXEL = 0.5
 
-JPEG_QUALITY = 92  # with full chroma: 42 dB on textures of strong colours
+JPEG_QUALITY = 92  # of 100, with full chroma: 42 dB on textures of strong colours
 
-# Lossy WebP has half the chroma in each direction and stays below 45 dB whatever its quality. Colours in coarser steps,
-# stored without loss, have 47 dB (steps of 4) to 39 (of 10), and an error without structure, which vanishes when texels
-# are averaged: seen on the model, that is 1 to 2 dB better than what lossy coding makes of as many bytes. So the finest
-# steps are taken with which the whole file is small enough: 0.7 MB with 1024 x 1024 texels. Error diffusion,
-# libwebp's "near lossless" and its sharper chroma all get less out of as many bytes (measured with libwebp 1.6).
+# Sizes of the colour steps that are tried for a WebP, in levels of 255, finest first. Lossy WebP halves the chroma's
+# resolution in both directions, and stays below 45 dB at any quality. Colours rounded to coarser steps and stored
+# without loss have 47 dB (steps of 4) to 39 dB (of 10). Their error has no structure, so it vanishes when texels are
+# averaged: seen on the model, this is 1 to 2 dB better than lossy coding with as many bytes. So the finest steps are
+# used whose file fits into the budget. Error diffusion, libwebp's "near lossless" and its sharper chroma are all worse
+# for as many bytes (measured with libwebp 1.6).
 WEBP_STEPS = (1, 3, 4, 5, 6, 7, 8, 9, 10)
+# Budget of the whole file in bytes for each texel: 0.7 MB for 1024 x 1024 texels.
 FILE_BYTES_A_TEXEL = 0.7e6 / 1024**2
-LEAST_BYTES_A_TEXEL = 0.3  # of the picture, where the geometry leaves less
-WEBP_QUALITIES = (100, 95)  # for a texture so rich in detail that no steps will do
+LEAST_BYTES_A_TEXEL = 0.3  # minimum for the picture in bytes for each texel, where the geometry leaves less
+WEBP_QUALITIES = (100, 95)  # of lossy WebP, for a texture so rich in detail that no steps fit
 
 
 def encode(texture: UInt8, texture_format: str, beside: int = 0) -> tuple[bytes, str]:
-    """A texture (S, S, 3) uint8 sRGB as png, jpeg or webp, and its media type. Equal inputs give equal bytes.
+    """Encode a texture (S, S, 3) uint8 sRGB as png, jpeg or webp; return the file and its media type.
 
-    beside: bytes that the file will hold besides; the more, the smaller WebP is made.
+    beside: number of bytes that the GLB holds besides the picture; they reduce the budget of a WebP. Equal inputs give
+    equal bytes.
     """
     if texture_format == "jpeg":
         return _saved(texture, "JPEG", quality=JPEG_QUALITY, subsampling=0), "image/jpeg"
@@ -44,7 +47,7 @@ def encode(texture: UInt8, texture_format: str, beside: int = 0) -> tuple[bytes,
 
 
 def _png(texture: UInt8) -> bytes:
-    """The smaller of the file with runs and, where it may pay, the one with repetitions of any kind."""
+    """Encode a PNG by searching for runs; if the file is small, also by a full search. Return the smaller file."""
     file = _saved(texture, "PNG", compress_type=Image.RLE)
     if len(file) > PNG_BYTES_A_TEXEL * texture.shape[0] * texture.shape[1]:
         return file
@@ -52,7 +55,7 @@ def _png(texture: UInt8) -> bytes:
 
 
 def _webp(texture: UInt8, room: float) -> bytes:
-    """With the finest steps that fit into so many bytes; else lossy."""
+    """Encode a WebP without loss, with the finest colour steps that fit into `room` bytes, or lossily if none do."""
     stepped = cache(partial(_stepped, texture))
     finest = bisect_left(WEBP_STEPS, True, key=lambda step: len(stepped(step)) <= room)
     if finest < len(WEBP_STEPS):
@@ -65,10 +68,10 @@ def _webp(texture: UInt8, room: float) -> bytes:
 
 
 def _stepped(texture: UInt8, step: int) -> bytes:
-    """Its colours rounded to multiples of the step, without further loss."""
-    # Half way between two steps `rint` goes up as often as down: always up would lighten the whole.
+    """Encode a WebP of the colours rounded to multiples of the step, without further loss."""
+    # Half way between two steps, `rint` rounds up as often as down. Always rounding up would make the texture lighter.
     rounded = (np.rint(np.arange(256) / step) * step).clip(0, 255).astype(np.uint8)
-    # Of a lossless file the "quality" is the effort: more of it takes twice the time for one percent.
+    # For a lossless file, the "quality" is the effort. More effort takes twice the time and saves one percent.
     return _saved(rounded.take(texture), "WEBP", lossless=True, quality=40, method=2)
 
 

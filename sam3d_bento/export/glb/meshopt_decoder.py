@@ -1,4 +1,4 @@
-"""Unpack EXT_meshopt_compression, to look at a file before it is handed out; see `meshopt_encoder`."""
+"""Decode EXT_meshopt_compression, to read a packed file back; see `meshopt_encoder`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from sam3d_bento.export.glb.meshopt_encoder import (
     TRIANGLES_HEADER,
 )
 
-# Of a byte that holds four or two codes, how many say that the code follows in a byte of its own.
+# By mode: for each byte that holds four codes (mode 1) or two (mode 2), how many of them are escapes, whose code
+# follows in a separate byte.
 FOLLOWING = {
     1: [sum(byte >> shift & 3 == 3 for shift in (0, 2, 4, 6)) for byte in range(256)],
     2: [sum(byte >> shift & 15 == 15 for shift in (0, 4)) for byte in range(256)],
@@ -26,7 +27,10 @@ FOLLOWING = {
 
 
 def decode_attributes(stream: bytes, count: int, stride: int) -> UInt8:
-    """(count, stride) uint8. Raises ValueError or IndexError for a stream that is not of this many elements."""
+    """Decode a stream of attributes; return its elements (count, stride) uint8.
+
+    Raises ValueError or IndexError for a stream that does not hold this many elements.
+    """
     if stream[0] != ATTRIBUTES_HEADER:
         raise ValueError("not a stream of attributes")
     groups = -(-count // GROUP)
@@ -58,7 +62,7 @@ def _group_length(stream: bytes, at: int, mode: int) -> int:
 
 
 def _group(data: UInt8, mode: int) -> UInt8 | int:
-    """The 16 codes of a group; 0 where all are."""
+    """Return the 16 codes of a group; 0 if they are all zero."""
     if mode == 0:
         return 0
     if mode == 3:
@@ -71,7 +75,10 @@ def _group(data: UInt8, mode: int) -> UInt8 | int:
 
 
 def decode_triangles(stream: bytes, count: int) -> Int32:
-    """(count, 3) int32. Raises ValueError or IndexError for a stream that is not of this many triangles."""
+    """Decode a stream of triangles; return their indices (count, 3) int32.
+
+    Raises ValueError or IndexError for a stream that does not hold this many triangles.
+    """
     if stream[0] != TRIANGLES_HEADER:
         raise ValueError("not a stream of triangles")
     table = stream[-16:]
@@ -140,14 +147,14 @@ def decode_triangles(stream: bytes, count: int) -> Int32:
 
 
 def to_signed_bytes(vectors: Float32) -> UInt8:
-    """Return unit vectors (N, 3) as a reader of normalized int8 VEC3 has them, (N, 4) bytes, the fourth 0."""
+    """Return unit vectors (N, 3) as normalized int8 VEC3 elements of four bytes, (N, 4); the fourth byte is 0."""
     packed = np.zeros((len(vectors), 4), np.int8)
     packed[:, :3] = np.rint(vectors * 127)
     return packed.view(np.uint8)
 
 
 def from_octahedral(elements: UInt8) -> Float32:
-    """(N, 3) unit vectors from (N, 4) bytes."""
+    """Decode unit vectors (N, 3) float32 from their octahedral form, (N, 4) bytes."""
     packed = elements.view(np.int8).astype(np.float32)
     x, y = packed[:, 0] / packed[:, 2], packed[:, 1] / packed[:, 2]
     z = 1 - np.abs(x) - np.abs(y)

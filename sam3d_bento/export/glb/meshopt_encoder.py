@@ -1,4 +1,4 @@
-"""Pack vertices and triangles as EXT_meshopt_compression, written from the extension's specification.
+"""Encode vertices and triangles as EXT_meshopt_compression, written from the extension's specification.
 
 https://github.com/KhronosGroup/glTF/tree/main/extensions/2.0/Vendor/EXT_meshopt_compression, appendix A: bitstream
 (modes 0 and 1) and appendix B: filters (filter 1).
@@ -12,19 +12,23 @@ import numpy as np
 
 from sam3d_bento.arrays import Float32, Int32, UInt8
 
+# First byte of a stream of attributes, and of one of triangles: the format and its version.
 ATTRIBUTES_HEADER, TRIANGLES_HEADER = 0xA0, 0xE1
 
-GROUP = 16  # elements whose deltas share one width
-BLOCK_GROUPS = 16  # groups of a block, for elements of up to 32 bytes
-TAIL = 32  # bytes at the end of an attribute stream, of which the last are its first element
+GROUP = 16  # elements whose deltas have the same width
+BLOCK_GROUPS = 16  # groups in a block, for elements of up to 32 bytes
+TAIL = 32  # bytes at the end of an attribute stream; the last of them hold the first element
 
-EDGES, VERTICES = 15, 13  # how far back a triangle's code reaches in its two queues
-LOOKED_UP = 14  # entries of the table of frequent pairs, each of two numbers below:
-NEW, EXPLICIT = 0, 15  # a vertex not seen before; one that is spelled out. 1..14: the vertex that many places back
+# How far back a triangle's code can reach in the queue of edges, and in that of vertices.
+EDGES, VERTICES = 15, 13
+LOOKED_UP = 14  # entries in the table of frequent pairs
+# Numbers in such a pair: NEW is a vertex that has not occurred before, EXPLICIT one whose index is written out. 1 to 14
+# are the vertex that many places back in the queue.
+NEW, EXPLICIT = 0, 15
 
 
 def encode_attributes(elements: UInt8) -> bytes:
-    """Mode 0, ATTRIBUTES: (N, S) uint8, S bytes an element, a multiple of 4 up to 32."""
+    """Encode elements (N, S) uint8 in mode 0, ATTRIBUTES. S: bytes of an element, a multiple of 4 up to 32."""
     count, stride = elements.shape
     deltas = np.diff(elements, axis=0, prepend=elements[:1])
     zigzag = (deltas << 1) ^ np.where(deltas > 127, 255, 0).astype(np.uint8)
@@ -38,7 +42,7 @@ def encode_attributes(elements: UInt8) -> bytes:
 
     there = np.minimum(groups - np.arange(blocks) * BLOCK_GROUPS, BLOCK_GROUPS)
     lengths[np.broadcast_to((np.arange(BLOCK_GROUPS) >= there[:, None])[:, None], lengths.shape)] = 0
-    # Before the groups of each byte stand their widths, two bits each, four to a byte from the lowest bits up.
+    # The groups of each byte are preceded by their widths: two bits each, four to a byte, from the lowest bits up.
     widths = (modes.reshape(blocks, stride, -1, 4) << np.array([0, 2, 4, 6], np.uint8)).sum(axis=-1, dtype=np.uint8)
     header = np.zeros((blocks, stride, 1, rows.shape[-1]), dtype=np.uint8)
     header[:, :, 0, : widths.shape[-1]] = widths
@@ -50,9 +54,9 @@ def encode_attributes(elements: UInt8) -> bytes:
 
 
 def _packed_groups(codes: UInt8) -> tuple[UInt8, Int32, UInt8]:
-    """Each group of 16 codes in its shortest form: rows (..., 24) of bytes, how many of them count, and the mode.
+    """Encode each group of 16 codes in its shortest mode; return rows (..., 24) of bytes, their lengths, and the modes.
 
-    Mode 0: all are zero. Modes 1 and 2: in two or four bits, and those too large for that follow as bytes. 3: as bytes.
+    Mode 0: all codes are zero. Modes 1 and 2: codes of two or four bits; larger ones follow as bytes. Mode 3: bytes.
     """
     zeros = np.where((codes == 0).all(axis=-1), 0, 99)
     large = [(codes >= limit).sum(axis=-1) for limit in (3, 15)]
@@ -76,19 +80,21 @@ def _packed_groups(codes: UInt8) -> tuple[UInt8, Int32, UInt8]:
 
 
 def encode_triangles(faces: Int32) -> bytes:
-    """Mode 1, TRIANGLES: (F, 3) indices. Short when triangles follow their neighbours, and vertices are numbered in the
-    order in which they first occur. A triangle may come out turned, starting with another of its corners.
+    """Encode triangles (F, 3) of indices in mode 1, TRIANGLES.
+
+    The stream is short when triangles follow their neighbours and vertices are numbered in the order in which they
+    first occur. A decoded triangle may start with another of its corners.
     """
-    following = last = 0  # the vertex that is next to occur, the vertex spelled out last
-    edge_seen: dict[tuple[int, int], int] = {}  # when an edge or a vertex went into its queue
+    following = last = 0  # the next new vertex, the vertex that was written out last
+    edge_seen: dict[tuple[int, int], int] = {}  # at which place an edge or a vertex was put into its queue
     vertex_seen: dict[int, int] = {}
-    edges = vertices = 0  # how many went in
+    edges = vertices = 0  # number of edges and of vertices put into the queues
     codes = bytearray()
     details: list[bytes] = []
-    pairs: list[tuple[int, int, int]] = []  # of triangles that the table may shorten: which, and the two numbers
+    pairs: list[tuple[int, int, int]] = []  # of triangles that the table may shorten: triangle, and the two numbers
 
     def spelled(vertex: int) -> bytes:
-        """The difference to the vertex spelled out before: zigzag, then seven bits a byte, the lowest first."""
+        """Write out a vertex: its difference to the one before in zigzag, then seven bits a byte, the lowest first."""
         nonlocal last
         delta, last = vertex - last, vertex
         number = delta << 1 if delta >= 0 else ~(delta << 1)
@@ -155,7 +161,7 @@ def encode_triangles(faces: Int32) -> bytes:
             vertices += 1
         details.append(detail)
 
-    # 0, 0 must be looked up: spelled out it would mean that the numbering starts anew.
+    # The pair 0, 0 must be in the table: written out, it would mean that the numbering starts again.
     frequent = Counter((second << 4 | third) for _, second, third in pairs)
     table = [0, *(pair for pair, _ in frequent.most_common() if pair)][:LOOKED_UP]
     for triangle, second, third in pairs:
@@ -167,7 +173,7 @@ def encode_triangles(faces: Int32) -> bytes:
 
 
 def octahedral(normals: Float32) -> UInt8:
-    """What filter 1 turns into normals: unit vectors (N, 3) on an octahedron, unfolded; (N, 4) bytes, of int8."""
+    """Encode unit vectors (N, 3) for filter 1, unfolded from an octahedron; return (N, 4) bytes that hold int8."""
     flat = normals / np.abs(normals).sum(axis=1, keepdims=True)
     x, y, z = flat.T
     folded_x = np.where(z < 0, (1 - np.abs(y)) * np.where(x < 0, -1, 1), x)

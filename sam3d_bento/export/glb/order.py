@@ -1,4 +1,4 @@
-"""Put triangles and vertices into an order in which neighbours follow each other."""
+"""Reorder triangles and vertices so that neighbours follow each other."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import numpy as np
 from sam3d_bento.arrays import Indices, Int32
 from sam3d_bento.export.grouping import distinct, stable_order
 
-RECENT = 14  # vertices that count as still at hand
+RECENT = 14  # size of the cache in vertices: the last so many count as recently used
 
 
 def in_fans(faces: Int32, vertices: int) -> Int32:
-    """The faces, all those around a vertex one after the other, then those around a vertex nearby.
+    """Reorder the faces: those around a vertex one after the other, then those around a vertex nearby.
 
     Sander, Nehab, Barczak: Fast Triangle Reordering for Vertex Locality and Reduced Overdraw (SIGGRAPH 2007), the
-    algorithm Tipsify. faces (F, 3) int32, of this many vertices.
+    algorithm Tipsify. faces (F, 3) int32; vertices: their number.
     """
     corners = faces.ravel()
     by_vertex = (stable_order(corners) // 3).tolist()
     counts = np.bincount(corners, minlength=vertices)
     starts = np.concatenate([[0], np.cumsum(counts)]).tolist()
-    waiting = counts.tolist()  # faces of each vertex that have no place yet
+    waiting = counts.tolist()  # number of faces of each vertex that are not placed
     triangles = faces.tolist()
     done = [False] * len(triangles)
     last_used = [-RECENT - 1] * vertices
     time = 0
     order: list[int] = []
-    passed: list[int] = []  # vertices to come back to
+    passed: list[int] = []  # vertices to return to
     unvisited = iter(range(vertices))
 
     fan: int | None = next(unvisited)
@@ -48,7 +48,7 @@ def in_fans(faces: Int32, vertices: int) -> Int32:
         for vertex in around:
             if waiting[vertex] > 0:
                 age = time - last_used[vertex]
-                # The oldest that will still be at hand when its own faces have all been placed.
+                # The oldest vertex that will still be in the cache after all its own faces are placed.
                 value = age if age + 2 * waiting[vertex] <= RECENT else 0
                 if value > best:
                     fan, best = vertex, value
@@ -62,7 +62,7 @@ def in_fans(faces: Int32, vertices: int) -> Int32:
 
 
 def by_first_use(faces: Int32) -> tuple[Indices, Int32]:
-    """The vertices in the order in which faces (F, 3) name them, and the faces renumbered to that order."""
+    """Return the vertices in the order in which faces (F, 3) first use them, and the faces renumbered to that order."""
     corners = faces.ravel()
     first, which = distinct(corners)
     ordered = stable_order(first)

@@ -1,7 +1,7 @@
-"""Read a GLB that `write_glb` made, plain or packed, into a textured mesh.
+"""Read a GLB that `write_glb` made, plain, quantized or packed, into a textured mesh.
 
-Other formats and pictures are made from the mesh. What `write_glb` never makes (several meshes, a rotated node,
-sparse accessors, a file that names another one) is refused.
+Other formats and pictures are made from the mesh. What `write_glb` never makes is refused: several meshes, a rotated
+node, sparse accessors, a reference to another file.
 """
 
 from __future__ import annotations
@@ -23,21 +23,22 @@ from sam3d_bento.export.glb import container, meshopt_decoder
 # From the glTF 2.0 specification, sections 3.6.2.2 and 3.6.2.3: component types and elements.
 COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3}
-TRIANGLES = 4  # a primitive's mode, the default
+TRIANGLES = 4  # mode of a primitive; it is the default
 
+# Extensions of glTF that change how a file is read, and all that a readable file may require.
 MESHOPT, WEBP, TRANSFORM = "EXT_meshopt_compression", "EXT_texture_webp", "KHR_texture_transform"
 READABLE = frozenset({MESHOPT, WEBP, TRANSFORM, "KHR_mesh_quantization"})
 
-# What reading raises where the parts of a file do not fit together.
+# What reading raises when the parts of a file do not fit together.
 MISFITS = (KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError, struct.error)
 
 
 @dataclass(frozen=True)
 class TexturedMesh:
-    """A textured mesh in the frame of `Reconstruction`; vertices are doubled along the texture's seams.
+    """Textured mesh in the frame of `Reconstruction`; vertices are duplicated along the texture's seams.
 
-    positions, normals (N, 3) and uv (N, 2) float32, (0, 0) the image's top left; faces (F, 3) int32;
-    texture: the image file; texture_type: its media type.
+    positions, normals (N, 3) and uv (N, 2) float32, (0, 0) the image's top left; faces (F, 3) int32; texture: the image
+    file; texture_type: its media type.
     """
 
     positions: Float32
@@ -49,23 +50,23 @@ class TexturedMesh:
 
     @cached_property
     def image(self) -> UInt8:
-        """The texture's pixels, (H, W, 3) uint8 sRGB."""
+        """Return the texture's pixels, (H, W, 3) uint8 sRGB."""
         with Image.open(io.BytesIO(self.texture)) as picture:
             return np.asarray(picture.convert("RGB"))
 
 
 def read_document(glb: bytes) -> dict[str, Any]:
-    """Return the glTF document of a GLB. Raises BadRequest when it is none."""
+    """Return the glTF document of a GLB. Raises BadRequest for bytes that are not a GLB."""
     return container.split(glb)[0]
 
 
 def read_glb(glb: bytes) -> TexturedMesh:
-    """Read the mesh and the texture of a GLB of `write_glb`'s.
+    """Read the mesh and the texture of a GLB that `write_glb` made.
 
-    A packed file gives what it holds: positions of 13 bits along the longest side, normals of 8 bits a component,
-    texture coordinates to a sixteenth of a texel, vertices and faces in another order than those that were written. A
-    quantized file has positions and texture coordinates of 16 bits, normals of 8, and keeps the order. The texture
-    stays as it is encoded. Raises BadRequest for a file that is none, or that is laid out otherwise.
+    The mesh has the precision of the file. Packed: positions of 13 bits along the longest side, normals of 8 bits a
+    component, texture coordinates in sixteenths of a texel, and another order of vertices and faces than the one that
+    was written. Quantized: positions and texture coordinates of 16 bits, normals of 8, and the same order. The texture
+    stays encoded as it is. Raises BadRequest for bytes that are not a GLB, or a GLB with another layout.
     """
     document, data = container.split(glb)
     unknown = sorted(set(document.get("extensionsRequired", ())) - READABLE)
@@ -79,13 +80,13 @@ def read_glb(glb: bytes) -> TexturedMesh:
 
 @dataclass(frozen=True)
 class _File:
-    """A glTF document and the binary chunk that its first buffer is."""
+    """Parts of a GLB: the glTF document, and the binary chunk that is its first buffer."""
 
     document: dict[str, Any]
     data: bytes
 
     def mesh(self) -> TexturedMesh:
-        """Read the file's one mesh. Raises one of MISFITS when the file is not of `write_glb`'s layout."""
+        """Read the file's only mesh. Raises one of MISFITS when the file does not have the layout of `write_glb`."""
         (mesh,) = self.document["meshes"]
         (primitive,) = mesh["primitives"]
         (node,) = self.document["nodes"]
@@ -114,7 +115,7 @@ class _File:
         )
 
     def _base_colour(self) -> tuple[dict[str, Any], int]:
-        """Return what the material says of its base-colour texture, and the index of the texture's image."""
+        """Return the material's entry for its base-colour texture, and the index of the texture's image."""
         (material,) = self.document["materials"]
         sampled = material["pbrMetallicRoughness"]["baseColorTexture"]
         texture = self.document["textures"][sampled["index"]]
@@ -124,7 +125,7 @@ class _File:
         return bool(self.document["accessors"][index].get("normalized"))
 
     def _array(self, index: int, width: int) -> npt.NDArray[Any]:
-        """Return an accessor's elements, (count, width); normalized integers become float64, -1 to 1.
+        """Return the elements of an accessor, (count, width); normalized integers become float64, -1 to 1.
 
         The formula is that of the glTF 2.0 specification, section 3.11.
         """
@@ -142,7 +143,7 @@ class _File:
         return np.maximum(values / np.iinfo(component).max, -1)
 
     def _view(self, index: int) -> UInt8:
-        """Return a bufferView's bytes, unpacked where they are packed."""
+        """Return the bytes of a bufferView, unpacked if they are packed."""
         view = self.document["bufferViews"][index]
         packed = view.get("extensions", {}).get(MESHOPT)
         place = view if packed is None else packed
@@ -154,7 +155,7 @@ class _File:
 
 
 def _unpacked(stream: bytes, packed: dict[str, Any]) -> UInt8:
-    """Return the bytes that a stream of EXT_meshopt_compression holds. packed: what the bufferView says of it."""
+    """Decode a stream of EXT_meshopt_compression; return its bytes. packed: the bufferView's extension object."""
     count, stride = packed["count"], packed["byteStride"]
     if packed["mode"] == "TRIANGLES":
         indices = meshopt_decoder.decode_triangles(stream, count // 3)
@@ -166,9 +167,9 @@ def _unpacked(stream: bytes, packed: dict[str, Any]) -> UInt8:
 
 
 def _placed(values: npt.NDArray[Any], scale: Any, offset: Any) -> Float32:
-    """Return values (N, K) times a scale (K,) and plus an offset (K,) where the file gives such, as float32.
+    """Return values (N, K) times a scale (K,) plus an offset (K,), as float32; None stands for no scale or no offset.
 
-    They are computed in float64: what was 1 before it was quantized does not come out above 1.
+    They are computed in float64, so that what was 1 before quantization is not above 1 afterwards.
     """
     if scale is not None:
         values = values * np.array(scale, np.float64)
@@ -179,14 +180,14 @@ def _placed(values: npt.NDArray[Any], scale: Any, offset: Any) -> Float32:
 
 
 def _unit(normals: npt.NDArray[Any]) -> Float32:
-    """Return vectors (N, 3) scaled to length 1, as float32; one of length 0 stays as it is."""
+    """Scale vectors (N, 3) to length 1; return float32. A vector of length 0 stays as it is."""
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)
     unit: Float32 = (normals / np.where(lengths > 0, lengths, 1)).astype(np.float32)
     return unit
 
 
 def sampled(image: UInt8, uv: Float32) -> Float32:
-    """Return the colours (N, 3), 0..255, of the image at uv, each mixed from the four pixels around."""
+    """Return the colours (N, 3), 0..255, of the image at uv (N, 2), interpolated between the four nearest pixels."""
     height, width = image.shape[:2]
     place = uv.astype(np.float32) * np.array([width, height], np.float32) - np.float32(0.5)
     corner = np.floor(place).astype(int)

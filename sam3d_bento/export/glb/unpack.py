@@ -1,4 +1,4 @@
-"""Turn a GLB with packed geometry into one that every reader understands."""
+"""Convert a GLB with packed geometry into one that every reader supports."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from sam3d_bento.export.glb.write import assemble
 
 
 def unpack_glb(glb: bytes) -> bytes:
-    """Return the same model with its geometry in float32; a file whose geometry is so already is returned as it is.
+    """Return the same model with its geometry in float32.
 
-    The texture stays as it is encoded. Raises BadRequest as `read_glb` does.
+    A file whose geometry already is float32 is returned unchanged. The texture stays encoded as it is. Raises
+    BadRequest as `read_glb` does.
     """
     document = read_document(glb)
     if set(document.get("extensionsRequired", ())) <= {WEBP}:

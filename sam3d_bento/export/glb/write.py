@@ -14,7 +14,7 @@ from sam3d_bento.options import Compression
 # Numbers from the glTF 2.0 specification.
 LINEAR, LINEAR_MIPMAP_LINEAR, CLAMP_TO_EDGE = 9729, 9987, 33071
 
-DOCUMENT_BYTES = 4000  # about what the JSON takes
+DOCUMENT_BYTES = 4000  # approximate length of the JSON document
 
 
 def write_glb(
@@ -28,15 +28,17 @@ def write_glb(
     texture_format: str = "png",
     compress: Compression = False,
 ) -> bytes:
-    """Return a GLB: one node, one mesh, one opaque material that is not metallic, its base colour a picture.
+    """Return a GLB of one node and one mesh, with one opaque, non-metallic material whose base colour is a texture.
 
-    positions, normals (N, 3) and uv (N, 2) float32, (0, 0) the image's top left; faces (F, 3) int32;
-    texture (S, S, 3) uint8 sRGB; extras: JSON values for `asset.extras`. Equal inputs give equal bytes.
-    texture_format: png, jpeg, or webp, which readers without EXT_texture_webp refuse. compress: True: quantized and
-    packed geometry, which readers without EXT_meshopt_compression refuse; "quantize": geometry that is quantized alone,
-    which readers without KHR_mesh_quantization refuse.
+    positions, normals (N, 3) and uv (N, 2) float32, (0, 0) the image's top left; faces (F, 3) int32; texture (S, S, 3)
+    uint8 sRGB; extras: JSON values for `asset.extras`. Equal inputs give equal bytes.
+
+    texture_format: png, jpeg, or webp, which readers without EXT_texture_webp refuse. compress: True for quantized and
+    packed geometry, which readers without EXT_meshopt_compression refuse; "quantize" for geometry that is only
+    quantized, which readers without KHR_mesh_quantization refuse.
     """
-    beside = 0  # bytes that count against the budget of a WebP texture: a packed file is meant to be small
+    # Bytes that count against the budget of a WebP texture, because a packed file is meant to be small.
+    beside = 0
     if compress == "quantize":
         mesh = geometry.quantized(positions, normals, uv, faces)
     elif compress:

@@ -1,1 +1,1 @@
-"""The mesh before it has texture coordinates: cleaned, and simplified."""
+"""Prepare the mesh before it has texture coordinates: clean, simplify and repair it."""

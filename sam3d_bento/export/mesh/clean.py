@@ -1,4 +1,7 @@
-"""Take from a dense reconstruction what is no part of its surface: broken faces, duplicates, floaters, small holes."""
+"""Remove from a dense reconstruction what is not part of its surface.
+
+That is broken faces, duplicates and floaters. Small holes are filled.
+"""
 
 from __future__ import annotations
 
@@ -14,27 +17,29 @@ from sam3d_bento.export.mesh.surface import Surface, chosen, referenced
 from sam3d_bento.export.mesh.topology import weld
 from sam3d_bento.reconstruction import Reconstruction
 
-NEUTRAL_GREY = 128  # sRGB, for a reconstruction without colours
+NEUTRAL_GREY = 128  # sRGB level of a reconstruction without colours
 
-# The object fills the unit cube, so a coordinate this far out is as broken as NaN, and an area
-# this small is a point: both would lead the native libraries into overflow.
+# Limits in scene units and squared scene units. The object fills the unit cube, so a coordinate this far out is as
+# broken as NaN, and a surface with an area this small is a point. Both would cause overflows in the native libraries.
 FARTHEST = 1e3
 SMALLEST_AREA = 1e-9
 
-# A piece is a floater when it is a speck of a few voxels, or small in area and no long thin part either.
-# Area alone cannot tell: beside a small object, a speck has a fair share of the area.
+# A piece is a floater when it is a speck of a few voxels, or when it is small in area and has no long thin part. Area
+# alone does not decide: beside a small object, a speck has a fair share of the area. Extents are in scene units, areas
+# are shares of the whole surface.
 SPECK_EXTENT = 0.03
 SMALL_AREA, SMALL_EXTENT = 0.002, 0.1
-KEPT_AREA = 0.05  # a share of the whole that is never a floater
-MOST_REMOVED = 0.2  # what would lose more is made of many small pieces, and stays as it is
+KEPT_AREA = 0.05  # share of the whole area; a larger piece is never a floater
+# Share of the whole area. A surface that would lose more consists of many small pieces, and stays as it is.
+MOST_REMOVED = 0.2
 
 
 def clean(reconstruction: Reconstruction) -> Surface:
-    """The reconstruction's surface: welded, without degenerate and duplicate faces, floaters and unused vertices, and
-    with its small holes filled.
+    """Return the reconstruction's surface, welded, cleaned and with its small holes filled.
 
-    Vertices at exactly the same place become one, with the colour of the first.
-    Raises BadResult when the arrays do not fit together, or no surface is left.
+    Removed are degenerate and duplicate faces, floaters and unused vertices. Vertices at exactly the same position
+    become one, with the colour of the first. Raises BadResult when the arrays do not fit together, or no surface is
+    left.
     """
     vertices, faces, colours = _arrays(reconstruction)
     faces = _usable(vertices, faces)
@@ -50,7 +55,7 @@ def clean(reconstruction: Reconstruction) -> Surface:
 
 
 def _arrays(reconstruction: Reconstruction) -> tuple[Float32, Int32, UInt8]:
-    """Vertices, faces and colours, of the types that native code relies on."""
+    """Return vertices, faces and colours with the types that native code relies on."""
     vertices = np.ascontiguousarray(reconstruction.vertices, dtype=np.float32)
     faces = np.ascontiguousarray(reconstruction.faces, dtype=np.int32)
     if reconstruction.colours is None:
@@ -65,18 +70,20 @@ def _arrays(reconstruction: Reconstruction) -> tuple[Float32, Int32, UInt8]:
 
 
 def _usable(vertices: Float32, faces: Int32) -> Int32:
-    """The faces whose three corners all exist and lie at a sane place."""
+    """Return the faces whose three corners all exist and have valid coordinates."""
     if faces.min(initial=0) < 0 or faces.max(initial=-1) >= len(vertices):
         faces = faces[((faces >= 0) & (faces < len(vertices))).all(axis=1)]
-    if not np.abs(vertices).max(initial=0) < FARTHEST:  # neither is NaN
+    if not np.abs(vertices).max(initial=0) < FARTHEST:  # NaN is not below the limit either
         sane = np.all(np.abs(vertices) < FARTHEST, axis=1)
         faces = faces[sane[faces].all(axis=1)]
     return faces
 
 
 def _single(faces: Int32) -> Bool:
-    """(F,) false for a face with the corners of an earlier one in the same cyclic order; a sheet's two sides both
-    stay."""
+    """Return (F,) bool: false for a face with the corners of an earlier one in the same cyclic order.
+
+    Both sides of a sheet are kept, as their orders differ.
+    """
     a, b, c = faces.T
     lowest = np.minimum(np.minimum(a, b), c)
     second = np.where(lowest == a, b, np.where(lowest == b, c, a))
@@ -87,7 +94,7 @@ def _single(faces: Int32) -> Bool:
 
 
 def _without_floaters(vertices: Float32, faces: Int32, areas: Floats) -> Int32:
-    """The faces of the pieces worth keeping; the one with the most area always is."""
+    """Return the faces of the pieces that are not floaters. The piece with the largest area is always kept."""
     count, piece_of_vertex = pieces(len(vertices), faces)
     piece = piece_of_vertex.take(faces[:, 0])
     area = np.bincount(piece, areas, minlength=count)
@@ -105,7 +112,10 @@ def _without_floaters(vertices: Float32, faces: Int32, areas: Floats) -> Int32:
 
 
 def _small(vertices: Float32, faces: Int32, piece: Indices, share: Floats) -> Bool:
-    """(P,) whether the piece is as small as floaters are; share (P,) of the area. True for a piece without faces."""
+    """Return (P,) bool: whether a piece is small enough to be a floater. It is true for a piece without faces.
+
+    faces (F, 3); piece (F,): the piece of each face; share (P,): of the area.
+    """
     low = np.full((len(share), 3), np.inf, dtype=np.float32)
     high = -low
     for axis in range(3):

@@ -1,8 +1,8 @@
-"""A first, fast reduction of a mesh much denser than what is wanted: vertices that lie close together become one.
+"""Reduce a mesh that is much denser than the target: a fast first step, which merges vertices that lie close together.
 
-Vertex clustering on a grid (Rossignac and Borrel, 1993), with the placement of Lindstrom ("Out-of-Core Simplification
-of Large Polygonal Models", 2000). Here only vertices that edges inside a cell connect are merged, so that two sides of
-a thin wall stay two, and the mesh is contracted along edges only.
+It is vertex clustering on a grid (Rossignac and Borrel, 1993), with the placement of Lindstrom ("Out-of-Core
+Simplification of Large Polygonal Models", 2000). Here, only vertices that are connected by edges inside a cell are
+merged. So the two sides of a thin wall stay apart, and the mesh is contracted along edges only.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from sam3d_bento.export.grouping import added_up
 from sam3d_bento.export.mesh.components import components
 from sam3d_bento.export.mesh.surface import area_vectors, bounds, unit
 
-GRID = 1 << 20  # cells along an axis, at most: three such numbers fit into one of 64 bits
+GRID = 1 << 20  # maximum number of cells along an axis, so that three cell numbers fit into 64 bits
 
-# How far the planes of a cluster are trusted with where its vertex belongs: the less, the nearer it stays to the mean.
-# They say nothing on where along a flat side or an edge it is.
+# Weight of the mean against the planes of a cluster's vertices, for each vertex; the larger, the nearer the merged
+# vertex stays to the mean. The planes do not determine where along a flat side or an edge it lies.
 STAY = 0.02
-FARTHEST = 0.75  # cells, from the mean
+FARTHEST = 0.75  # maximum distance of a merged vertex from the mean along an axis, in cells
 
 
 def coarsen(vertices: Float32, faces: Int32, cell: float) -> tuple[Float32, Int32, Indices]:
-    """The mesh after connected vertices in the same cell of a grid became one, and the faces that lose a corner went.
+    """Merge connected vertices in the same cell of a grid, and remove the faces that lose a corner.
 
     vertices (V, 3) float32, faces (F, 3) int32; cell: edge of the grid's cubes, in scene units. Returns the merged
-    vertices, each where the planes through its vertices, square to their normals, come closest to meeting; the faces
-    that are left; and for each of these its index among the faces before.
+    vertices (C, 3), the remaining faces, and for each of these its index among `faces`. A merged vertex lies where the
+    planes through its vertices, perpendicular to their normals, come closest to meeting.
     """
     cluster = _clusters(vertices, faces, cell)
     size = np.bincount(cluster).astype(np.float64)
@@ -41,7 +41,7 @@ def coarsen(vertices: Float32, faces: Int32, cell: float) -> tuple[Float32, Int3
 
 
 def _clusters(vertices: Float32, faces: Int32, cell: float) -> Indices:
-    """(V,) which cluster each vertex belongs to."""
+    """Return the cluster (V,) of each vertex."""
     low, high = bounds(vertices)
     cell = max(cell, float((high - low).max()) / (GRID - 1))
     x, y, z = ((vertices - low) / np.float32(cell)).astype(np.int64).T
@@ -56,14 +56,15 @@ def _clusters(vertices: Float32, faces: Int32, cell: float) -> Indices:
 
 
 def _normals(vertices: Float32, faces: Int32) -> Float32:
-    """(V, 3) unit normals, weighted by area alone: in a dense mesh no better ones are needed."""
+    """Return unit normals (V, 3), weighted by area alone: a dense mesh needs no better ones."""
     return unit(added_up(faces, area_vectors(vertices, faces), len(vertices)))
 
 
 def _towards_planes(offsets: Floats, normals: Float32, cluster: Indices, size: Floats) -> Floats:
-    """(C, 3) from each cluster's mean to the point with the least sum of squared distances to its vertices' planes.
+    """Return the offset (C, 3) of each merged vertex from the mean of its cluster.
 
-    offsets (V, 3): of the vertices from their cluster's mean. For all clusters at once, solves by Cramer's rule
+    It leads to the point with the least sum of squared distances to the planes of the cluster's vertices. offsets
+    (V, 3): of the vertices from their cluster's mean. The function solves for all clusters at once, by Cramer's rule:
     (sum of n n^T + STAY size I) x = sum of n (n . offset).
     """
 
@@ -76,7 +77,7 @@ def _towards_planes(offsets: Floats, normals: Float32, cluster: Indices, size: F
     bx, by, bz = total(nx * height), total(ny * height), total(nz * height)
     xy, xz, yz = total(nx * ny), total(nx * nz), total(ny * nz)
     xx, yy = total(nx * nx) + STAY * size, total(ny * ny) + STAY * size
-    zz = (1 + 3 * STAY) * size - xx - yy  # the squares of a unit normal add up to 1
+    zz = (1 + 3 * STAY) * size - xx - yy  # the squares of a unit normal's components add up to 1
 
     # The adjugate of the symmetric matrix.
     axx, ayy, azz = yy * zz - yz * yz, xx * zz - xz * xz, xx * yy - xy * xy

@@ -1,8 +1,8 @@
-"""Connected components of a graph, by array operations.
+"""Find connected components of a graph by array operations.
 
-Each vertex is hooked to its smallest neighbour, all follow their hooks to the end, and only the edges between what has
-not met yet are left for the next round, of which a mesh needs two or three (Shiloach and Vishkin, 1982). That is two to
-five times as fast as a walk along the edges, for which the edges would have to be sorted first.
+Each vertex is hooked to its smallest neighbour, and every hook is followed to its end. Only edges between different
+ends are kept for the next round; a mesh needs two or three rounds (Shiloach and Vishkin, 1982). This is two to five
+times as fast as a walk along the edges, which would need sorted edges.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from sam3d_bento.arrays import Indices, Int32
 
 
 def components(count: int, starts: Int32 | Indices, ends: Int32 | Indices) -> tuple[int, Indices]:
-    """How many components `count` vertices have with the edges from starts (E,) to ends (E,), whichever way, and (V,)
-    which one each vertex belongs to. They are numbered in the order of their first vertices."""
+    """Find the connected components of `count` vertices; return their number, and the component (V,) of each vertex.
+
+    starts, ends (E,): the edges, which have no direction. Components are numbered in the order of their first vertices.
+    """
     vertex = np.arange(count, dtype=np.int32)
     root = vertex.copy()
     starts, ends = starts.astype(np.int32), ends.astype(np.int32)
@@ -31,7 +33,9 @@ def components(count: int, starts: Int32 | Indices, ends: Int32 | Indices) -> tu
 
 
 def pieces(count: int, faces: Int32) -> tuple[int, Indices]:
-    """How many pieces the faces (F, 3) and `count` vertices make, and (V,) which one a vertex belongs to; a vertex
-    without faces is a piece of its own."""
+    """Find the connected pieces of faces (F, 3); return their number, and the piece (V,) of each of `count` vertices.
+
+    A vertex without faces is a separate piece.
+    """
     a, b, c = faces.T
     return components(count, np.concatenate([a, b]), np.concatenate([b, c]))

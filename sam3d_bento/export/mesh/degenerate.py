@@ -1,7 +1,7 @@
-"""Degenerate faces, taken out of a surface without opening it.
+"""Remove degenerate faces from a surface without opening it.
 
-A face without area that is merely deleted leaves a slit: its three neighbours lose their partner. Here its shortest
-edge becomes a point instead, which takes the face on the edge's other side along.
+Deleting a face without area would leave a slit, because its three neighbours would lose their partner. Here, its
+shortest edge is contracted to a point instead, which removes the face on the edge's other side too.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from sam3d_bento.arrays import Bool, Float32, Floats, Indices, Int32
 from sam3d_bento.export.mesh.components import components
 from sam3d_bento.export.mesh.surface import chosen, face_areas, lengths
 
-# A face is degenerate when its area, in squared scene units, is lost in the rounding of float32 coordinates.
+# A face is degenerate when its area, in squared scene units, is below the rounding errors of float32 coordinates.
 DEGENERATE_AREA = 1e-14
 
-# Rounds of contracting edges; what is degenerate after so many is deleted. Each round reaches about a third of a row of
-# degenerate faces, so that this is enough for rows of some hundred.
+# Rounds of contracting edges; faces that are degenerate after the last one are deleted. Each round handles about a
+# third of a row of degenerate faces, so this is enough for rows of some hundred.
 MAX_ROUNDS = 12
 
 
 def without_degenerate(vertices: Float32, faces: Int32) -> tuple[Int32, Floats]:
-    """Return the faces after the shortest edge of each degenerate one became a point, and their areas (F,).
+    """Contract the shortest edge of each degenerate face to a point; return the remaining faces and their areas (F,).
 
-    vertices (V, 3) float32 are as they were, only some are not used any more; faces (F, 3) int32. A surface without
-    degenerate faces is returned as it is, and a closed one stays closed.
+    vertices (V, 3) float32 do not change, but some become unused; faces (F, 3) int32. A surface without degenerate
+    faces is returned as it is, and a closed surface stays closed.
     """
     areas = face_areas(vertices, faces)
     for _ in range(MAX_ROUNDS):
@@ -45,7 +45,7 @@ def without_degenerate(vertices: Float32, faces: Int32) -> tuple[Int32, Floats]:
 
 
 def _with_points(vertices: Float32, faces: Int32, areas: Floats, starts: Int32, ends: Int32) -> tuple[Int32, Floats]:
-    """Return the faces and areas after edges without a common vertex became points: `contract` for a few of many."""
+    """Contract edges that have no vertex in common; return the faces and areas. Fast for a few edges of many."""
     target = np.arange(len(vertices), dtype=np.int32)
     target[np.maximum(starts, ends)] = np.minimum(starts, ends)
     moved = np.zeros(len(vertices), dtype=bool)
@@ -68,9 +68,10 @@ def _with_three_corners(faces: Int32) -> Bool:
 
 
 def contract(count: int, faces: Int32, starts: Int32 | Indices, ends: Int32 | Indices) -> Int32:
-    """Return the faces (F, 3) of `count` vertices after each edge from starts (E,) to ends (E,) became a point.
+    """Contract each edge from starts (E,) to ends (E,) to a point; return the remaining faces (F, 3).
 
-    The point is the vertex of lowest index of those that become one. Faces that lose a corner are left out.
+    count: number of vertices. The point is the vertex of lowest index among those that are merged. Faces that lose a
+    corner are removed.
     """
     _, group = components(count, starts, ends)
     first = np.flatnonzero(np.diff(np.maximum.accumulate(group), prepend=-1))  # groups are numbered in this order
@@ -79,13 +80,15 @@ def contract(count: int, faces: Int32, starts: Int32 | Indices, ends: Int32 | In
 
 
 def _shortest_edges(vertices: Float32, faces: Int32) -> tuple[Int32, Int32]:
-    """Return starts (E,) and ends (E,) of edges that have no vertex in common: the shortest of each face (F, 3), but
-    not those that meet a shorter one. So a row of degenerate faces along a line does not become one point."""
+    """Return starts (E,) and ends (E,) of the shortest edge of each face (F, 3), without those that meet a shorter one.
+
+    So no two edges have a vertex in common, and a row of degenerate faces along a line does not become one point.
+    """
     corners = vertices.astype(np.float64)[faces]
     length = np.stack([lengths(corners[:, (k + 1) % 3] - corners[:, k]) for k in range(3)], axis=1)
     shortest, face = length.argmin(axis=1), np.arange(len(faces))
     starts, ends = faces[face, shortest], faces[face, (shortest + 1) % 3]
-    # Equal lengths are ranked at random: in a row of them, each would otherwise wait for the one before.
+    # Equal lengths are ranked at random. Otherwise, in a row of such edges each would have to wait for the one before.
     order = np.lexsort((np.random.default_rng(0).permutation(len(faces)), length[face, shortest]))
     rank = np.empty(len(faces), dtype=np.intp)
     rank[order] = face

@@ -1,10 +1,10 @@
-"""Faces that nobody can see: the inside of closed hollows, and what lies deep between other parts.
+"""Find the faces that nobody can see: inside closed hollows, and deep between other parts.
 
-They would take their share of the faces that are wanted, and of the texture. A face is seen when a ray that starts on
-it escapes, on either side, so that neither an open sheet nor a piece that is inside out is lost.
+Such faces would use up a share of the target number of faces, and of the texture. A face is visible when a ray that
+starts on it escapes, on either side. So neither an open sheet nor a piece that is inside out is lost.
 
-A closed piece of the surface goes as a whole or stays as a whole: without a part of its faces it would be open, and
-enclose another volume. Only pieces that are open anyway lose the part that nobody sees.
+A closed piece of the surface is removed or kept as a whole. Without some of its faces it would be open, and would
+enclose another volume. Only pieces that are open anyway lose just the part that nobody sees.
 """
 
 from __future__ import annotations
@@ -20,37 +20,40 @@ from sam3d_bento.export.mesh.topology import at_border
 from sam3d_bento.export.parallel import in_order
 from sam3d_bento.export.rays import NOWHERE
 
-# A face that a ray escapes from is kept with the faces up to this many steps around it, so that few rays a face find
-# also what is seen through a small opening, and no border of what is removed can be seen.
+# Steps from face to face. A face from which a ray escapes is kept together with the faces up to this many steps around
+# it. So few rays for each face also find what is seen through a small opening, and no border of what is removed can be
+# seen.
 RINGS = 2
 
-# Rounds of one ray for every SHARE-th face that is not yet kept, each time others. About 30 faces lie within two rings:
-# they send 180 rays, which miss an opening of two percent of their view with a chance of 0.98 ** 180 = 3 %.
+# Each round casts one ray from every SHARE-th of the faces that are not kept, from other faces each time. About 30
+# faces lie within two rings. They cast 180 rays, which miss an opening of two percent of their view with a probability
+# of 0.98 ** 180 = 3 %.
 SHARE = 8
 FRONT_ROUNDS, BACK_ROUNDS = 6 * SHARE, 2 * SHARE
-VAIN_ROUNDS = 6  # after so many in a row without one ray that escapes, what is left is sealed
-ALL_BELOW = 5_000  # so few faces are all tested in each round
+VAIN_ROUNDS = 6  # rounds in a row without an escaping ray, after which all remaining faces are sealed
+ALL_BELOW = 5_000  # number of remaining faces up to which all are tested in each round
 
-# So is a piece of the surface, however many rays escape elsewhere, after as many vain ones as there are in such rounds,
-# and no fewer than these: they miss an opening of one percent of the view with a chance of 0.99 ** 700 = 0.1 %.
+# Rays. A single piece of the surface is sealed too, even while rays escape elsewhere: after as many rays in vain as
+# VAIN_ROUNDS rounds have, but at least this many. They miss an opening of one percent of the view with a probability of
+# 0.99 ** 700 = 0.1 %.
 VAIN_RAYS = 700
 
-# A patch that nobody sees, between faces that somebody may see, is removed from this many faces on: smaller ones are
-# as likely bad luck, and would leave holes.
+# Number of faces. A hidden patch that borders on visible faces is removed from this size on. Smaller patches are as
+# likely to be bad luck, and removing them would leave holes.
 SMALLEST_PATCH = 200
 
-CLEARANCE = 1e-4  # of the extent: how far from its face a ray starts
+CLEARANCE = 1e-4  # distance of a ray's start from its face, as a share of the extent
 
-RAYS_AT_A_TIME = 1 << 12  # of a round, which threads share
+RAYS_AT_A_TIME = 1 << 12  # rays of a round that one thread casts at a time
 
 
 def visible(dense: Surface, starts: Int32, faces: Int32) -> Bool:
-    """Return (F,) which faces of a mesh can be seen from outside, or belong to what can; all where none can be seen.
+    """Return (F,) bool: the faces of a mesh that can be seen from outside, or belong to such; all if none can be seen.
 
-    To a seen face belong the faces around it and, where its piece is closed, the whole piece.
-    dense: the surface that is looked at. starts (F, 3) int32: for each face one of `dense` at its place, where rays
-    start. faces (F, 3) int32: says which are neighbours, by corners of any numbering from 0. The rays are random, but
-    always the same.
+    The faces around a visible face belong to it and, if its piece is closed, so does the whole piece. dense: the
+    surface at which rays are cast. starts (F, 3) int32: for each face, the face of `dense` at its place, where rays
+    start. faces (F, 3) int32: their corners, of any numbering from 0, define which faces are neighbours. The rays are
+    random, but always the same.
     """
     clearance = CLEARANCE * extent(dense.vertices)
     outwards = unit(area_vectors(dense.vertices, starts))
@@ -83,20 +86,23 @@ def visible(dense: Surface, starts: Int32, faces: Int32) -> Bool:
 
 
 class _Sealed:
-    """Pieces of the surface that no ray has escaped from for long enough.
+    """Pieces of the surface from which no ray has escaped for long enough.
 
-    faces: theirs, as they were found.
+    faces: the faces of these pieces, in the order in which they were sealed.
     """
 
     def __init__(self, piece: Indices, count: int) -> None:
-        """piece (F,): which of so many pieces each face belongs to."""
+        """Start without sealed pieces. piece (F,): the piece of each face; count: number of pieces."""
         self.faces: list[Indices] = []
         self._piece = piece
         self._enough = np.maximum(np.bincount(piece, minlength=count) * (VAIN_ROUNDS / SHARE), VAIN_RAYS)
         self._vain = np.zeros(count, dtype=np.intp)
 
     def taken_from(self, rest: Indices, tested: Indices, escaped: Indices) -> Indices:
-        """Those of the faces `rest` whose piece is not sealed, after a round of rays from these faces."""
+        """Count a round of rays from the faces `tested`; return the faces of `rest` whose pieces are not sealed.
+
+        escaped: the faces whose ray escaped.
+        """
         self._vain += np.bincount(self._piece.take(tested), minlength=len(self._vain))
         self._vain[self._piece.take(escaped)] = 0
         sealed = (self._vain >= self._enough).take(self._piece.take(rest))
@@ -112,8 +118,11 @@ def _escaping(
     seed: tuple[int, int],
     part: tuple[int, Indices],
 ) -> Indices:
-    """The faces, of those in this numbered part, whose ray gets away; one ray each, in the half space that `outwards`
-    (F, 3) points into. Equal seeds and numbers give equal rays."""
+    """Cast one ray from each face in a numbered part of the faces; return the faces whose ray escapes.
+
+    A ray's direction lies in the half space that `outwards` (F, 3) points into. Equal seeds and numbers give equal
+    rays.
+    """
     number, tested = part
     random = np.random.default_rng((*seed, number))
     away = outwards.take(tested, axis=0)
@@ -123,23 +132,23 @@ def _escaping(
 
 
 def _points(vertices: Float32, faces: Int32, random: np.random.Generator) -> Float32:
-    """(N, 3) a random point of each face, seldom close to its border."""
+    """Return a random point (N, 3) on each face, seldom close to its border."""
     weights = random.random((len(faces), 3), dtype=np.float32) + np.float32(0.1)
     weights /= weights.sum(axis=1, keepdims=True)
     return mix(weights, vertices, faces)
 
 
 def _directions(normals: Float32, random: np.random.Generator) -> Float32:
-    """(N, 3) random directions, evenly spread over the half space that each normal points into."""
+    """Return random directions (N, 3), evenly distributed over the half space that each normal points into."""
     directions = random.standard_normal(normals.shape, dtype=np.float32)
     directions[np.einsum("ij,ij->i", directions, normals) < 0] *= -1
     return directions
 
 
 def _outside_pieces(seen: Indices, closed: Bool, rest: Indices, piece: Indices) -> Indices:
-    """Return those of the faces `rest` that belong to none of the closed pieces among `seen`.
+    """Return the faces of `rest` that belong to none of the closed pieces among `seen`.
 
-    closed (P,): whether a piece is closed. piece (F,): which piece a face belongs to.
+    seen: piece numbers. closed (P,): whether a piece is closed. piece (F,): the piece of each face.
     """
     whole = np.zeros(len(closed), dtype=bool)
     whole[seen] = True
@@ -148,7 +157,7 @@ def _outside_pieces(seen: Indices, closed: Bool, rest: Indices, piece: Indices) 
 
 
 def _far_from(seen: Indices, rest: Indices, faces: Int32) -> Indices:
-    """Return those of the faces `rest` that are more than RINGS steps from `seen`."""
+    """Return the faces of `rest` that are more than RINGS steps from the faces `seen`."""
     reached = np.zeros(int(faces.max()) + 1, dtype=bool)
     reached[faces[seen]] = True
     for ring in range(RINGS):
@@ -161,7 +170,7 @@ def _far_from(seen: Indices, rest: Indices, faces: Int32) -> Indices:
 
 
 def _small_patches(faces: Int32, hidden: Bool) -> Bool:
-    """(F,) hidden faces in patches that border on others and are small."""
+    """Return (F,) bool: the hidden faces in small patches that border on visible faces."""
     inner = np.flatnonzero(hidden)
     count, patch_of_vertex = pieces(int(faces.max()) + 1, faces[inner])
     patch = patch_of_vertex[faces[inner, 0]]

@@ -1,4 +1,4 @@
-"""Small holes in a surface, closed by a fan of faces around their middle."""
+"""Close small holes in a surface by a fan of faces around their centre."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from sam3d_bento.export.mesh.components import components
 from sam3d_bento.export.mesh.surface import Surface, area_vectors, lengths
 from sam3d_bento.export.mesh.topology import at_border
 
-LARGEST = 0.05  # the extent of a hole that is a fault rather than an opening; the object's is about 1
+# Extent in scene units, in which the object's is about 1. A hole of at most this extent is a fault, a larger one an
+# opening.
+LARGEST = 0.05
 
-# A hole is filled when its patch continues the faces around it: cosine of the angle between their mean normals.
-# The outer border of a single sheet is a loop as well, whose patch would look the other way; the end of an open
-# tube has its patch across.
+# Minimum cosine between the mean normals of a hole's patch and of the faces around it: a hole is filled when its patch
+# continues these. The outer border of a single sheet is a loop as well, but its patch would face the other way. The
+# patch at the end of an open tube lies across its faces.
 CONTINUES = 0.4
 
 
 def fill_holes(surface: Surface) -> Surface:
-    """The surface with every simple loop of open edges filled that is small, and seen from its middle without folds.
+    """Fill every simple loop of open edges that is small and whose patch has no folds; return the surface.
 
-    A new vertex per hole, appended, with the mean colour of its loop; new faces appended.
+    A fold is a face of the patch that looks backwards, seen from the loop's centre. Each hole gets one new vertex at
+    its centre, with the mean colour of its loop. New vertices and faces are appended.
     """
     vertices, faces = surface.vertices, surface.faces
     edges, owner = _open_edges(len(vertices), faces)
@@ -55,7 +58,7 @@ def fill_holes(surface: Surface) -> Surface:
 
 
 def _open_edges(count: int, faces: Int32) -> tuple[Int32, Indices]:
-    """(E, 2) start and end, in the winding of their face, of the edges that only one face has; (E,) that face."""
+    """Return the edges (E, 2) that only one face has, from start to end in its winding, and that face (E,)."""
     open_there = at_border(count, faces)
     a, b, c = (open_there[faces[:, corner]] for corner in range(3))
     near = np.flatnonzero(a | b | c)
@@ -67,7 +70,10 @@ def _open_edges(count: int, faces: Int32) -> tuple[Int32, Indices]:
 
 
 def _simple_loops(edges: Int32, owner: Indices) -> tuple[Int32, Indices, Indices]:
-    """The edges of the loops in which each vertex has one edge in and one out, their faces, and (E,) which loop."""
+    """Find the loops in which each vertex has one incoming and one outgoing edge.
+
+    Returns their edges (E, 2), the face (E,) of each edge, and the number (E,) of its loop.
+    """
     ends, vertex = np.unique(edges, return_inverse=True)
     vertex = vertex.reshape(-1, 2)
     count = len(ends)

@@ -1,12 +1,12 @@
 """Make every closed piece of a simplified mesh a closed manifold again.
 
-Contracting edges keeps a surface closed in the sense that as many half-edges lead one way along an edge as the other,
-but it lets surfaces meet: edges get four and more faces, fans of faces touch at one vertex, and pairs of faces lie back
-to back. Readers that count two faces for each edge then take the surface for open.
+After edges were contracted, a surface is still closed in this sense: along each edge, as many half-edges lead one way
+as the other. But surfaces may meet: edges get four and more faces, fans of faces touch at one vertex, and pairs of
+faces lie back to back. Readers that count two faces for each edge then treat the surface as open.
 
-Cutting along such edges and vertices is that of Gueziec, Taubin, Lazarus, Horn: Cutting and Stitching: Converting Sets
-of Polygons to Manifold Surfaces (IEEE TVCG 7(2), 2001). Faces at an edge are paired by angle, so that the pairs do not
-cross. Copies of a vertex are moved apart, since files without indices (STL) are read by joining equal places.
+The cuts along such edges and vertices follow Gueziec, Taubin, Lazarus, Horn: Cutting and Stitching: Converting Sets of
+Polygons to Manifold Surfaces (IEEE TVCG 7(2), 2001). Faces at an edge are paired by angle, so that the pairs do not
+cross. Copies of a vertex are moved apart, because files without indices (STL) are read by merging equal positions.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ from sam3d_bento.export.mesh.topology import Edges, edges, following, in_closed_
 
 Mesh = tuple[Float32, Int32]
 
-# A face back to back with another one is an accident where few are: simplification leaves such pairs where a thin tip
-# collapses. A larger share of the faces is a sheet with two sides, which keeps them.
+# Share of the faces. Pairs of faces back to back are accidents if they are fewer: simplification leaves such pairs
+# where a thin tip collapses. A larger share is a sheet with two sides, which keeps them.
 FEW_FOLDS = 0.01
 
-# How far copies of a vertex are moved, in scene units. It is two of the steps that positions are quantized to in
+# Distance that copies of a vertex are moved, in scene units. It is two of the steps to which positions are quantized in
 # compressed files (13 bits of the longest side, which is 1), so that the copies stay apart there.
 SEPARATION = 2.5e-4
-MAX_MOVE = 0.1  # of the shortest edge at the place, so that no face turns over
+MAX_MOVE = 0.1  # share of the shortest edge at the position; more could turn a face over
 
-# A fan that is flatter than this has no direction that its own edges point in, and is moved along its normal instead;
-# the measure is the length of the mean of the unit vectors along its edges.
+# Length of the mean of the unit vectors along a fan's edges. A fan with a lower value is flat: its own edges give no
+# direction, so it is moved along its normal instead.
 FLAT = 0.3
 
-GOLDEN_ANGLE = 2.399963  # radians; directions that differ by it are spread evenly, however many there are
+GOLDEN_ANGLE = 2.399963  # radians; directions at multiples of it are spread evenly, for any number of them
 
 
 def repair(vertices: Float32, faces: Int32) -> Mesh:
-    """Return the mesh with two faces, which pass it in opposite directions, at every edge of its closed pieces.
+    """Return the mesh with exactly two faces at every edge of its closed pieces, which pass it in opposite directions.
 
-    vertices (V, 3) float32 and faces (F, 3) int32 in and out. Where nothing is to be repaired, both have the same
-    values; there are never more faces. A piece with an open border stays as it is. The result has no degenerate face
-    and no unused vertex. Raises BadResult when nothing is left.
+    vertices (V, 3) float32 and faces (F, 3) int32 in and out. If there is nothing to repair, both keep their values;
+    there are never more faces. A piece with an open border stays as it is. The result has no degenerate face and no
+    unused vertex. Raises BadResult when no face remains.
     """
     faces = _without_folds_and_degenerate(vertices, faces)
     if not len(faces):
@@ -55,7 +55,7 @@ def repair(vertices: Float32, faces: Int32) -> Mesh:
     (split_vertices, split_faces), stuck = _split(vertices, faces)
     while len(stuck):
         faces = _without_folds_and_degenerate(vertices, contract(len(vertices), faces, *stuck.T))
-        if not len(faces):  # then rather a surface that is not manifold
+        if not len(faces):  # in this case, a surface that is not manifold is the better result
             break
         (split_vertices, split_faces), stuck = _split(vertices, faces)
     used, split_faces = referenced(len(split_vertices), split_faces)
@@ -63,26 +63,26 @@ def repair(vertices: Float32, faces: Int32) -> Mesh:
 
 
 def _without_folds_and_degenerate(vertices: Float32, faces: Int32) -> Int32:
-    """Return the faces (F, 3) that have an area and are no accidental folds."""
+    """Return the faces (F, 3) that have an area and are not accidental folds."""
     return without_degenerate(vertices, _without_folds(faces))[0]
 
 
 def _without_folds(faces: Int32) -> Int32:
-    """Return the faces (F, 3) without pairs of the same corners that lie back to back, where these are few.
+    """Return the faces (F, 3) without pairs of the same corners that lie back to back, if these are few.
 
-    Such a pair closes nothing, and its edges have two faces more. Where there are many, they are the two sides of a
-    sheet, and one pair of the same corners stays.
+    Such a pair closes nothing, and its edges have two faces too many. If there are many such pairs, they are the two
+    sides of a sheet, and one pair of the same corners is kept.
     """
     first, group = unique_rows(np.sort(faces, axis=1))
     if len(first) == len(faces):
         return faces
     some = np.flatnonzero((np.bincount(group) > 1).take(group))
-    # One of the three steps around a face goes down in index, or two when it runs the other way.
+    # Around a face, the vertex index falls in one of the three steps, or in two if the face has the opposite order.
     turned = (faces.take(some, axis=0) > np.roll(faces.take(some, axis=0), -1, axis=1)).sum(axis=1) - 1
     side = 2 * group.take(some) + turned
     order = stable_order(side)
     start = np.flatnonzero(leads(side.take(order)))
-    number = np.empty(len(some), dtype=np.intp)  # of each face, how many of its side come before it
+    number = np.empty(len(some), dtype=np.intp)  # for each face, the number of faces of its side before it
     number[order] = np.arange(len(some)) - np.repeat(start, np.diff(np.append(start, len(some))))
     pairs = np.bincount(side, minlength=2 * len(first)).reshape(-1, 2).min(axis=1)
     fold = number < pairs.take(group.take(some))
@@ -92,8 +92,10 @@ def _without_folds(faces: Int32) -> Int32:
 
 
 def _split(vertices: Float32, faces: Int32) -> tuple[Mesh, Indices]:
-    """Return the mesh with its closed pieces cut along edges of more than two faces and at vertices of several fans,
-    and the edges (E, 2) that it cannot be cut along."""
+    """Cut the closed pieces of the mesh along edges of more than two faces and at vertices of several fans.
+
+    Returns the mesh, and the edges (E, 2) along which it cannot be cut.
+    """
     closed = in_closed_pieces(len(vertices), faces)
     if closed.all():
         return _split_closed(vertices, faces)
@@ -107,7 +109,7 @@ def _split(vertices: Float32, faces: Int32) -> tuple[Mesh, Indices]:
 
 
 def _split_closed(vertices: Float32, faces: Int32) -> tuple[Mesh, Indices]:
-    """Return what `_split` does, for a mesh whose pieces are all closed."""
+    """Cut a mesh whose pieces are all closed, as `_split` does."""
     found = edges(faces)
     plain = found.plain()
     cut = _Cut.along_pairs(3 * len(faces), found.members(plain).reshape(-1, 2))
@@ -129,10 +131,10 @@ def _split_closed(vertices: Float32, faces: Int32) -> tuple[Mesh, Indices]:
 
 @dataclass(frozen=True)
 class _Cut:
-    """Which corners of the faces are one vertex.
+    """Partition of the corners of all faces into fans, each of which becomes a vertex.
 
-    count: fans, which become vertices. fan (3F,): the fan of each corner; numbered in the order of their first corners.
-    outward (count,) bool: whether a fan goes on across an edge beside solid matter, away from which it is to move; else
+    count: number of fans. fan (3F,): the fan of each corner; numbered in the order of their first corners. outward
+    (count,) bool: true for a fan that continues across an edge beside solid matter, which it must move away from; false
     beside air. stuck (E, 2): the vertices of edges that two pairs of faces still have in common.
     """
 
@@ -143,36 +145,36 @@ class _Cut:
 
     @classmethod
     def along_pairs(cls, corners: int, pairs: Indices) -> _Cut:
-        """Return the fans of so many corners where half-edges (P, 2) are neighbours."""
+        """Return the fans of `corners` corners when half-edges (P, 2) are neighbours."""
         count, fan = components(corners, *_joined_corners(pairs))
         return cls(count, fan, np.zeros(count, dtype=bool), np.zeros((0, 2), dtype=np.intp))
 
 
 def _joined_corners(pairs: Indices) -> tuple[Indices, Indices]:
-    """Return the corners (2P,) and (2P,) that become one where half-edges (P, 2), of opposite directions, do."""
+    """Return the corners (2P,) and (2P,) that are merged when half-edges (P, 2), of opposite directions, are joined."""
     this, that = pairs.T
     return np.concatenate([this, following(this)]), np.concatenate([following(that), that])
 
 
 class _Crossings:
-    """Edges of more than two faces, all with as many half-edges in one direction as in the other."""
+    """Edges of more than two faces, each with as many half-edges in one direction as in the other."""
 
     def __init__(self, vertices: Float32, faces: Int32, found: Edges, crossing: Bool) -> None:
-        """crossing (E,): which of the edges found."""
+        """Sort the half-edges of the edges `crossing` (E,) bool, a part of `found`, by angle around their edge."""
         half_edges = found.members(crossing)
         rising = found.rising.take(half_edges)
         edge = np.repeat(np.arange(np.count_nonzero(crossing)), found.size.compress(crossing))
         angle = _angles(vertices, faces, half_edges, rising)
-        # Of two faces back to back the falling one goes first: between them is then matter, not air.
+        # Of two faces back to back, the falling one comes first, so that there is matter between them and not air.
         order = np.lexsort((rising, angle, edge))
         self._half_edges, self._rising, self._edge = half_edges[order], rising[order], edge
         self._faces = faces
 
     def resolve(self, cut: _Cut) -> _Cut:
-        """Return the fans that are left where the faces at each edge are joined in pairs.
+        """Return the fans that remain when the faces at each edge are joined in pairs.
 
-        Two faces with air between them are joined first: the solids at the edge stay one. Where the edge would have the
-        same two vertices for two pairs, those with matter between them are: the solids part.
+        First, pairs of faces with air between them are joined, so the solids at the edge stay one. If two pairs would
+        then share both vertices of the edge, faces with matter between them are joined instead, so the solids separate.
         """
         solid = np.zeros(self._edge[-1] + 1, dtype=bool)
         tried = solid.copy()
@@ -195,10 +197,10 @@ class _Crossings:
         return _Cut(count, merged.take(cut.fan), votes > 0, vertices)
 
     def _pairs(self, solid: Bool) -> Indices:
-        """Return pairs (P, 2) of the half-edges here, by their places, that no other pair crosses.
+        """Return pairs (P, 2) of these half-edges, by their positions, such that no two pairs cross.
 
-        solid (E,): whether the faces of a pair have matter between them at this edge, or else air. Around an edge one
-        face opens such a wedge and another one closes it, like brackets, with others perhaps inside.
+        solid (E,): whether the faces of a pair have matter between them at this edge, or air. Around an edge, one face
+        opens such a wedge and another one closes it, like brackets, possibly with others inside.
         """
         opening = self._rising ^ solid.take(self._edge)
         depth = np.cumsum(np.where(opening, 1, -1))  # 0 after each edge
@@ -207,12 +209,15 @@ class _Crossings:
         leading = leads(self._edge.take(by_level)) | leads(level.take(by_level))
         first = np.flatnonzero(leading)
         after = np.arange(1, len(level) + 1)
-        after[np.append(first[1:], len(level)) - 1] = first  # around the edge, the last one is before the first
+        after[np.append(first[1:], len(level)) - 1] = first  # around the edge, the last one precedes the first
         pairs = np.stack([by_level, by_level.take(after)], axis=1)
         return pairs.compress(opening.take(by_level), axis=0)
 
     def _double(self, pairs: Indices, count: int, ends: Indices) -> Bool:
-        """Return (E,) whether two of the edge's pairs (P, 2) have both vertices in common; ends (2, P): their fans."""
+        """Return (E,) bool: whether two of the edge's pairs (P, 2) share both vertices.
+
+        ends (2, P): the fans at both ends of each pair.
+        """
         low, high = np.minimum(*ends), np.maximum(*ends)
         _, which = distinct(low * count + high)
         double = np.zeros(self._edge[-1] + 1, dtype=bool)
@@ -221,8 +226,11 @@ class _Crossings:
 
 
 def _angles(vertices: Float32, faces: Int32, half_edges: Indices, rising: Bool) -> Floats:
-    """Return (H,) the angle, -pi to pi, at which the face of each half-edge stands off its edge, counter-clockwise
-    about the direction from the edge's lower vertex to its higher one. All at an edge are measured from one plane."""
+    """Return the angle (H,) in radians, -pi to pi, of the face of each half-edge around its edge.
+
+    It is counter-clockwise about the direction from the edge's lower vertex to its higher one. All angles at an edge
+    are measured from the same plane.
+    """
     corners, after = faces.ravel(), following(half_edges)
     start, end = corners.take(half_edges), corners.take(after)
     exact = vertices.astype(np.float64)
@@ -239,11 +247,11 @@ def _angles(vertices: Float32, faces: Int32, half_edges: Indices, rising: Bool) 
 
 
 def _moved_apart(vertices: Float32, faces: Int32, outward: Bool) -> Float32:
-    """Return the vertices, those that faces use at exactly the same place moved apart a little.
+    """Return the vertices after moving those that faces use at exactly the same position a little apart.
 
-    Each moves towards its own faces, by the mean of the unit vectors along their edges: a pointed fan inside a blunt
-    one goes further. A flat fan moves along its normal, forwards where `outward` (V,) is true, else backwards. Fans
-    that are alike move anywhere.
+    Each vertex moves towards its own faces, by the mean of the unit vectors along their edges: a pointed fan inside a
+    blunt one moves further. A flat fan moves along its normal, forwards where `outward` (V,) is true, else backwards.
+    Identical fans move in arbitrary directions.
     """
     place = _shared_places(vertices, faces)
     if not len(place):
@@ -259,7 +267,10 @@ def _moved_apart(vertices: Float32, faces: Int32, outward: Bool) -> Float32:
 
 
 def _shared_places(vertices: Float32, faces: Int32) -> Indices:
-    """Return (S, 2) each vertex of the faces at whose place is another one, and a number for the place."""
+    """Return (S, 2): each vertex that shares its position with another one, and a number for the position.
+
+    Only vertices that faces use count.
+    """
     mask = np.zeros(len(vertices), dtype=bool)
     mask[faces] = True
     used = np.flatnonzero(mask)
@@ -269,10 +280,10 @@ def _shared_places(vertices: Float32, faces: Int32) -> Indices:
 
 
 def _moved(vertices: Float32, place: Indices, directions: Floats, room: Floats) -> Float32:
-    """Return the vertices after those of `place`, as `_shared_places` gives it, moved in their directions (V, 3).
+    """Return the vertices after moving those of `place` in their directions (V, 3).
 
-    At each place the one with the longest direction goes as far as may be, others less. room (V,): the length of the
-    shortest edge at each vertex.
+    place: as `_shared_places` returns it. At each position, the vertex with the longest direction moves as far as
+    allowed, others less. room (V,): the length of the shortest edge at each vertex.
     """
     if not len(place):
         return vertices
@@ -288,7 +299,7 @@ def _moved(vertices: Float32, place: Indices, directions: Floats, room: Floats) 
 
 
 def _mean_directions(vertices: Float32, faces: Int32) -> tuple[Floats, Floats]:
-    """Return (V, 3) the mean of the unit vectors along the edges at a vertex, and (V,) the shortest edge's length."""
+    """Return the mean (V, 3) of the unit vectors along the edges at each vertex, and the shortest length (V,)."""
     total, count = np.zeros((len(vertices), 3)), np.zeros(len(vertices))
     shortest = np.full(len(vertices), np.inf)
     exact = vertices.astype(np.float64)

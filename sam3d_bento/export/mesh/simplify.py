@@ -1,4 +1,4 @@
-"""Fewer faces for the same shape."""
+"""Reduce the number of faces of a mesh, and keep its shape."""
 
 from __future__ import annotations
 
@@ -20,29 +20,30 @@ from sam3d_bento.progress import OnProgress, silent
 
 Mesh = tuple[Float32, Int32]
 
-ACCURATE, EAGER = 3.0, 7.0  # `agg` of fast_simplification; the second is its default
+ACCURATE, EAGER = 3.0, 7.0  # values of `agg` of fast_simplification; the second is its default
 
-# Edges this short, as a share of the median and in scene units, shrink to a point. Marching cubes leaves them and
-# simplification keeps some; a face on such an edge is a needle, which is hard to unwrap and worth nothing.
+# Edges shorter than a share of the median length, and shorter than a length in scene units, are contracted to a point.
+# Marching cubes makes such edges and simplification keeps some. A face on such an edge is a needle, which is hard to
+# unwrap and worth nothing.
 NEEDLE_SHARE, NEEDLE_LENGTH = 0.03, 1e-3
 
-# Stage one leaves STAGE times the faces that are wanted: enough for stage two to choose from. A grid as wide as an edge
-# is long leaves 1 / FEWER of the faces, a wider one fewer with the square of its width. Above COARSEST edges a thin
-# wire would lose its shape.
+# Stage one leaves STAGE times the target number of faces, which is enough for stage two to choose from. A grid whose
+# cells are as wide as an edge is long reduces the faces by a factor of FEWER, and a wider one with the square of its
+# width. With cells wider than COARSEST edges, a thin wire would lose its shape.
 STAGE = 4
 FEWER = 1.3
 COARSEST = 2.2
 
-# Where quadrics fail: grids with cells of a FINEST_GRID-th of the extent and wider, each WIDER than the one before, so
-# that each has about a third fewer faces.
+# Grids for meshes where quadrics fail. The first has cells of the extent divided by FINEST_GRID. Each further grid has
+# cells wider by a factor of WIDER, so that it leaves about a third fewer faces.
 FINEST_GRID, WIDER = 1000, 1.2
 
 
 def simplify(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
-    """At most `target_faces` faces; a mesh that small already is returned as it is.
+    """Reduce a mesh to at most `target_faces` faces; a mesh that has no more is returned as it is.
 
-    vertices (V, 3) float32 and faces (F, 3) int32 in and out. The result has no unused vertex, but may have degenerate
-    faces, folds, and edges of more than two faces: `repair` is for those.
+    vertices (V, 3) float32 and faces (F, 3) int32 in and out. The result has no unused vertex, but it may have
+    degenerate faces, folds, and edges of more than two faces, which `repair` removes.
     """
     if len(faces) <= target_faces:
         return vertices, faces
@@ -52,7 +53,7 @@ def simplify(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
 
 
 def simplify_visible(dense: Surface, target_faces: int, on_progress: OnProgress = silent) -> Mesh:
-    """Return what `simplify` does, without spending a face on what cannot be seen from outside (see `visible`)."""
+    """Simplify as `simplify` does, but spend no face on what cannot be seen from outside (see `visible`)."""
     if len(dense.faces) <= target_faces:
         return dense.vertices, dense.faces
     reduced = _coarse(dense.vertices, dense.faces, target_faces)
@@ -65,9 +66,9 @@ def simplify_visible(dense: Surface, target_faces: int, on_progress: OnProgress 
 
 
 def _finished(vertices: Float32, faces: Int32, target_faces: int, lost: float) -> Mesh:
-    """Return what stage two makes of the mesh, with the volume that its closed pieces have and stage one has lost.
+    """Run stage two, and restore the volume that closed pieces have and that stage one has lost.
 
-    What open pieces have lost is no volume: where there are some, `lost` does not count.
+    lost: the volume lost in stage one. Open pieces have no volume to lose: if there are some, `lost` is ignored.
     """
     closed = in_closed_pieces(len(vertices), faces)
     volume = signed_volume(vertices, faces.compress(closed, axis=0)) + (lost if closed.all() else 0)
@@ -77,7 +78,7 @@ def _finished(vertices: Float32, faces: Int32, target_faces: int, lost: float) -
 
 @dataclass(frozen=True)
 class _Coarse:
-    """origins (F,) int: the face of the dense mesh that each one comes from."""
+    """Mesh after stage one. origins (F,) int: the face of the dense mesh that each face comes from."""
 
     vertices: Float32
     faces: Int32
@@ -85,7 +86,7 @@ class _Coarse:
 
 
 def _coarse(vertices: Float32, faces: Int32, target_faces: int) -> _Coarse:
-    """Stage one: about STAGE times the wanted faces, in a fraction of the time that fewer would take."""
+    """Run stage one: reduce to about STAGE times the target, in a fraction of the time that stage two would take."""
     surplus = len(faces) / (STAGE * target_faces)
     if surplus <= 1:
         return _Coarse(vertices, faces, np.arange(len(faces)))
@@ -95,8 +96,9 @@ def _coarse(vertices: Float32, faces: Int32, target_faces: int) -> _Coarse:
 
 
 def _fine(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
-    """Stage two: by least quadric error to the target, and without what that leaves behind."""
-    # fast_simplification 0.2.0 may stop above its goal, or lose a tangle altogether: then the next way takes over.
+    """Run stage two: reduce to the target by least quadric error, then contract needles and drop unused vertices."""
+    # fast_simplification 0.2.0 may stop above its target, or lose a tangled mesh completely. Then the next method is
+    # used.
     accurate, eager = (partial(_quadric, aggressiveness=aggressiveness) for aggressiveness in (ACCURATE, EAGER))
     ways: tuple[Callable[[Float32, Int32, int], Mesh], ...] = (accurate, eager, _clustered, _largest)
     for way in ways:
@@ -109,16 +111,16 @@ def _fine(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
 
 
 def _quadric(vertices: Float32, faces: Int32, target_faces: int, *, aggressiveness: float) -> Mesh:
-    """fast_simplification: collapses edges to the point of least quadric error."""
+    """Reduce by fast_simplification, which collapses edges to the point of least quadric error."""
     points, faces = fast_simplification.simplify(vertices, faces, target_count=target_faces, agg=aggressiveness)
     return points.astype(np.float32), faces.astype(np.int32)
 
 
 def _clustered(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
-    """Return a closed mesh after clustering on ever wider grids, until it has at most `target_faces`; it stays closed.
+    """Reduce a closed mesh by clustering on ever wider grids, to at most `target_faces` faces; it stays closed.
 
-    fast_simplification 0.2.0 refuses to make slender triangles, and stalls where there are many. A mesh that is open,
-    or vanishes, is returned as it is.
+    fast_simplification 0.2.0 refuses to make slender triangles, and makes no progress where there are many. A mesh that
+    is open, or would vanish, is returned as it is.
     """
     if not in_closed_pieces(len(vertices), faces).all():
         return vertices, faces
@@ -132,13 +134,13 @@ def _clustered(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
 
 
 def _largest(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
-    """For a tangle that no library can reduce: the faces that cover most."""
+    """Keep only the faces with the largest areas: for a tangled mesh that no library can reduce."""
     order = np.argsort(-face_areas(vertices, faces), kind="stable")
     return vertices, faces[np.sort(order[:target_faces])]
 
 
 def _without_needles(vertices: Float32, faces: Int32) -> Int32:
-    """The faces after every edge that is far shorter than the others has become a point; closed stays closed."""
+    """Contract every edge that is far shorter than the others; return the faces. A closed mesh stays closed."""
     start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
     length = np.linalg.norm(vertices[end] - vertices[start], axis=1)
     short = length < min(NEEDLE_SHARE * np.median(length), NEEDLE_LENGTH)

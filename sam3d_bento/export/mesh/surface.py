@@ -1,4 +1,4 @@
-"""A triangle surface and the few sums that several steps of the export need."""
+"""Hold a triangle surface, and compute the sums that several steps of the export need."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sam3d_bento.export.rays import Rays
 
 Number = TypeVar("Number", bound=np.generic)
 
-AT_A_TIME = 1 << 15  # faces, so that what is computed of them stays in the cache
+AT_A_TIME = 1 << 15  # faces that are processed at a time, so that intermediate values stay in the processor's cache
 
 
 @dataclass(frozen=True)
 class Surface:
-    """A coloured mesh.
+    """Coloured triangle mesh.
 
     vertices (V, 3) float32; faces (F, 3) int32, counter-clockwise from outside; colours (V, 3) uint8 sRGB.
     """
@@ -30,13 +30,16 @@ class Surface:
 
     @cached_property
     def rays(self) -> Rays:
-        """To cast at the faces. Made once: that takes longer than most casts. Two threads may ask at once: Python 3.11
-        locks what it caches, as later versions no longer do."""
+        """Return an object to cast rays at the faces.
+
+        It is made once, because that takes longer than most casts. Two threads may read it at the same time: Python
+        3.11 locks a cached property while it is computed, which later versions do not.
+        """
         return Rays(self.vertices, self.faces)
 
 
 def area_vectors(vertices: Float32, faces: Int32) -> Floats:
-    """(F, 3): each face's outward normal, as long as its area."""
+    """Return the outward normal (F, 3) of each face, with the face's area as its length."""
     exact = vertices.astype(np.float64)
     vectors = np.empty((len(faces), 3))
     for first in range(0, len(faces), AT_A_TIME):
@@ -52,35 +55,35 @@ def area_vectors(vertices: Float32, faces: Int32) -> Floats:
 
 
 def face_areas(vertices: Float32, faces: Int32) -> Floats:
-    """(F,) in squared scene units."""
+    """Return the areas (F,) in squared scene units."""
     return lengths(area_vectors(vertices, faces))
 
 
 def lengths(vectors: Floats) -> Floats:
-    """(N,) of the rows."""
+    """Return the lengths (N,) of vectors (N, K)."""
     norms: Floats = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     return norms
 
 
 def bounds(points: Float32) -> tuple[Float32, Float32]:
-    """(3,) the least and (3,) the greatest coordinates of points (N, 3)."""
-    low, high = ([bound(column) for column in points.T] for bound in (np.min, np.max))  # 20 times as fast as by axis
+    """Return the least (3,) and the greatest (3,) coordinates of points (N, 3)."""
+    low, high = ([bound(column) for column in points.T] for bound in (np.min, np.max))  # 20 times as fast as axis=0
     return np.array(low, dtype=points.dtype), np.array(high, dtype=points.dtype)
 
 
 def extent(points: Float32) -> float:
-    """The longest edge of the box around points (N, 3)."""
+    """Return the longest edge of the bounding box of points (N, 3)."""
     low, high = bounds(points)
     return float((high - low).max())
 
 
 def chosen(rows: npt.NDArray[Number], where: Bool) -> npt.NDArray[Number]:
-    """The rows (N, ...) where (N,) is true; the array itself where it all is."""
-    return rows if where.all() else rows.compress(where, axis=0)  # by [where] rows take four times as long
+    """Return the rows (N, ...) where `where` (N,) is true; return `rows` itself if it is true everywhere."""
+    return rows if where.all() else rows.compress(where, axis=0)  # rows[where] takes four times as long
 
 
 def unit(vectors: Floats) -> Float32:
-    """(N, 3) scaled to length 1; a vector too short to have a direction becomes +y."""
+    """Scale vectors (N, 3) to length 1; a vector too short to have a direction becomes +y."""
     length = lengths(vectors)
     short = ~(length > 1e-30)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -91,7 +94,10 @@ def unit(vectors: Floats) -> Float32:
 
 
 def mix(weights: Float32, values: npt.NDArray[Any], corners: Int32) -> Float32:
-    """(N, K) float32: the values (V, K) at the corners (N, 3), each times its weight (N, 3), added up."""
+    """Interpolate values (V, K) at the corners (N, 3) with weights (N, 3); return (N, K) float32.
+
+    The result is the sum of the corners' values, each multiplied by its weight.
+    """
     mixed = np.zeros((len(corners), values.shape[1]), dtype=np.float32)
     for corner in range(3):  # one einsum over all three converts bytes one by one, and takes four times as long
         mixed += weights[:, corner, None] * values.take(corners[:, corner], axis=0)
@@ -99,10 +105,10 @@ def mix(weights: Float32, values: npt.NDArray[Any], corners: Int32) -> Float32:
 
 
 def vertex_normals(vertices: Float32, faces: Int32) -> Float32:
-    """(V, 3) unit normals: the mean of the faces around a vertex, weighted by area times the angle at the vertex.
+    """Return unit normals (V, 3): the mean over the faces at a vertex, weighted by area times the angle at the vertex.
 
-    The angle makes up for how many triangles a side is cut into at the vertex; the area lets large flat
-    faces stay flat beside the small ones of a rounded edge.
+    The angle makes the result independent of the number of triangles that a side is divided into at the vertex. The
+    area lets large flat faces stay flat beside the small faces of a rounded edge.
     """
     normals = area_vectors(vertices, faces)
     twice_area = 2 * lengths(normals)
@@ -111,7 +117,8 @@ def vertex_normals(vertices: Float32, faces: Int32) -> Float32:
         at, following, preceding = (
             vertices.take(faces[:, (corner + step) % 3], axis=0).astype(np.float64) for step in range(3)
         )
-        # Exact for slivers, where arccos is not: both have the product of the two edges' lengths as a factor.
+        # Accurate for slivers, for which arccos is not. Both arguments have the product of the two edges' lengths as a
+        # factor.
         angle = np.arctan2(twice_area, np.einsum("ij,ij->i", following - at, preceding - at))
         for axis in range(3):
             total[:, axis] += np.bincount(faces[:, corner], angle * normals[:, axis], minlength=len(vertices))
@@ -119,7 +126,7 @@ def vertex_normals(vertices: Float32, faces: Int32) -> Float32:
 
 
 def referenced(count: int, faces: Int32) -> tuple[Indices, Int32]:
-    """Which of `count` vertices the faces use, in order, and the faces renumbered to them."""
+    """Return which of `count` vertices the faces use, in ascending order, and the faces renumbered to them."""
     used = np.zeros(count, dtype=bool)
     used[faces] = True
     if used.all():

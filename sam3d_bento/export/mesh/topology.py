@@ -1,7 +1,7 @@
-"""How the faces of a mesh hang together: half-edges, which of them belong together, and whether a surface is closed.
+"""Find the edges of a mesh, and decide whether a surface is closed.
 
-Half-edge 3 f + k leads from corner k of face f to its next corner. An edge is the half-edges between the same two
-vertices, whichever way they lead. Where a surface is closed and manifold, each edge has two, one in each direction.
+Half-edge 3 f + k leads from corner k of face f to its next corner. An edge is all half-edges between the same two
+vertices, in both directions. On a closed manifold surface, each edge has two half-edges, one in each direction.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from sam3d_bento.export.mesh.components import pieces
 
 @dataclass(frozen=True)
 class Edges:
-    """The edges of a mesh of F faces, at least one.
+    """Edges of a mesh of F faces, at least one face.
 
-    by_edge (3F,): the half-edges, those of one edge one after the other. first (E,): where each edge begins in it;
-    size (E,): how many half-edges it has. rising (3F,) bool: whether a half-edge leads to the vertex of higher index.
+    by_edge (3F,): the half-edges, grouped by edge. first (E,): the place in `by_edge` where each edge begins; size
+    (E,): the number of its half-edges. rising (3F,) bool: whether a half-edge leads to the vertex of higher index.
     """
 
     by_edge: Indices
@@ -29,7 +29,7 @@ class Edges:
     rising: Bool
 
     def plain(self) -> Bool:
-        """Return (E,) whether the edge has two half-edges, one in each direction."""
+        """Return (E,) bool: whether the edge has two half-edges, one in each direction."""
         two: Bool = self.size == 2
         at = self.first.compress(two)
         opposite = self.rising.take(self.by_edge.take(at)) != self.rising.take(self.by_edge.take(at + 1))
@@ -37,12 +37,12 @@ class Edges:
         return two
 
     def members(self, chosen: Bool) -> Indices:
-        """Return the half-edges of the edges that `chosen` (E,) is true for, edge by edge."""
+        """Return the half-edges of the edges for which `chosen` (E,) is true, grouped by edge."""
         return self.by_edge.compress(np.repeat(chosen, self.size))
 
 
 def edges(faces: Int32) -> Edges:
-    """Return the edges of faces (F, 3), each with three different corners."""
+    """Find the edges of faces (F, 3), each with three different corners."""
     starts = faces.ravel().astype(np.int64)
     ends = starts.take(following(np.arange(len(starts))))
     keys = np.minimum(starts, ends) * (int(faces.max(initial=0)) + 1) + np.maximum(starts, ends)
@@ -53,20 +53,20 @@ def edges(faces: Int32) -> Edges:
 
 
 def following(half_edges: Indices) -> Indices:
-    """Return the half-edges that come next in the same faces."""
+    """Return the next half-edge in the same face for each half-edge."""
     after: Indices = half_edges + np.where(half_edges % 3 == 2, -2, 1)
     return after
 
 
 def at_border(count: int, faces: Int32) -> Bool:
-    """Return (V,) whether the surface of faces (F, 3) is open at a vertex of `count`: not every half-edge that leaves
-    it comes back.
+    """Return (V,) bool: whether the surface of faces (F, 3) is open at each of `count` vertices.
 
-    Each vertex has a random number. Those of the vertices that half-edges lead to, less those that half-edges come
-    from, add up to nothing where all come in pairs. It is a sum where finding the pairs would be a sort of all edges.
-    That it comes to nothing by chance, and an opening is missed, happens once in billions.
+    It is open where some half-edge leaves a vertex and none comes back. Each vertex has a random number. For each
+    vertex, the numbers of the vertices that its half-edges lead to are added, and those of the vertices that half-edges
+    come from are subtracted. The result is 0 where all half-edges come in pairs. This is a sum, whereas finding the
+    pairs would require sorting all edges. A sum that is 0 by chance hides an opening; this happens once in billions.
     """
-    number = np.random.default_rng(0).integers(1 << 40, size=count).astype(np.float64)  # their sums are exact
+    number = np.random.default_rng(0).integers(1 << 40, size=count).astype(np.float64)  # so that the sums are exact
     balance = np.zeros(count)
     at = [number.take(faces[:, corner]) for corner in range(3)]
     for corner in range(3):
@@ -76,7 +76,7 @@ def at_border(count: int, faces: Int32) -> Bool:
 
 
 def in_closed_pieces(count: int, faces: Int32) -> Bool:
-    """Return (F,) whether a face belongs to a piece of the surface that is nowhere open; `count` vertices."""
+    """Return (F,) bool: whether a face belongs to a piece of the surface that is open nowhere. count: of vertices."""
     border = at_border(count, faces)
     if not border.any():
         return np.ones(len(faces), dtype=bool)
@@ -87,11 +87,11 @@ def in_closed_pieces(count: int, faces: Int32) -> Bool:
 
 
 def is_watertight(positions: Float32, faces: Int32) -> bool:
-    """Return whether the surface is closed once vertices at exactly the same place are one.
+    """Return whether the surface is closed after vertices at exactly the same position are merged.
 
     positions (N, 3) float32, faces (F, 3) int32. True if every edge has two faces, which pass it in opposite
-    directions. Faces with two corners at one place do not count: they are no part of the surface. It is the test of
-    trimesh's `is_watertight` and `is_winding_consistent` together.
+    directions. Faces with two corners at one position are ignored, because they are not part of the surface. The test
+    is that of trimesh's `is_watertight` and `is_winding_consistent` together.
     """
     welded = weld(positions).take(faces)
     a, b, c = welded.T
@@ -100,6 +100,6 @@ def is_watertight(positions: Float32, faces: Int32) -> bool:
 
 
 def weld(positions: Float32) -> Int32:
-    """Return (N,) for each vertex the first one at exactly its place."""
+    """Return for each vertex (N,) the first vertex at exactly its position."""
     places = (positions + np.float32(0)).view(np.int32)  # -0.0 becomes 0.0: equal places have equal bits
     return first_equal(places).astype(np.int32)

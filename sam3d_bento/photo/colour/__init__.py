@@ -1,1 +1,1 @@
-"""Colour: which space a file is in, and its conversion to sRGB."""
+"""Determine the colour space of a file, and convert it to sRGB."""

@@ -1,4 +1,4 @@
-"""What EXIF says of a colour space: JEITA CP-3451 (EXIF 2.32) and CP-3461 (DCF 2.0)."""
+"""Read the colour space from EXIF: JEITA CP-3451 (EXIF 2.32) and CP-3461 (DCF 2.0)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _SRGB, _ADOBE_RGB, _UNCALIBRATED = 1, 2, 65535  # tag 0xA001; 2 is in no standar
 
 
 def from_exif(exif: Callable[[], Image.Exif]) -> ColourSpace | None:
-    """Return the space that EXIF names, None when it names none. exif: reads the block, and may raise anything.
+    """Return the space that EXIF names, None if it names none. exif: reads the block, and may raise anything.
 
-    DCF 2.0, section 4: an optional file has ColorSpace 65535 and InteroperabilityIndex R03, which mean Adobe RGB;
-    R98 is a basic file, in sRGB.
+    DCF 2.0, section 4: an optional file has ColorSpace 65535 and InteroperabilityIndex R03, which mean Adobe RGB; R98
+    is a basic file, in sRGB.
     """
     try:
         block = exif()

@@ -1,4 +1,4 @@
-"""ICC profiles: whether one can be used, and for which kind of colours."""
+"""Open ICC profiles, and decide whether one can be used and for which kind of colours."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Model = Literal["GRAY", "RGB", "CMYK"]
 
 MAX_PROFILE_BYTES = 4_000_000  # the largest common profiles, for printing presses, have 3 MB
 
-_TAG_TABLE = 128  # ICC.1:2022, section 7: the header's length; the table of tags follows
-_MAX_TAGS = 200  # profiles have some twenty
+_TAG_TABLE = 128  # byte at which the table of tags begins, after the header; ICC.1:2022, section 7
+_MAX_TAGS = 200  # tags that are read; profiles have some twenty
 
 
 def usable(profile: object, models: tuple[Model, ...]) -> ImageCms.ImageCmsProfile | None:
-    """Open a stranger's profile; None when it is broken, too large, or for none of the colour `models`.
+    """Open a stranger's profile; return None if it is broken, too large, or for none of the colour `models`.
 
-    The risk is small: its size is bounded, it is read by a library that has been fuzzed for years, in a process that
-    may die.
+    The risk is small. The size is bounded, and the library that reads the profile has been fuzzed for years and runs in
+    a process that may crash.
     """
     if not isinstance(profile, bytes) or len(profile) > MAX_PROFILE_BYTES:
         return None
@@ -41,7 +41,7 @@ def model_of(profile: ImageCms.ImageCmsProfile) -> str:
 def hdr_space(profile: object) -> ColourSpace | None:
     """Return the HDR space that the `cicp` tag of a profile names (ICC.1:2022, section 9.2.17); None for others.
 
-    LittleCMS cannot show such a picture: it knows no brighter white than paper.
+    LittleCMS cannot convert such a picture, because it has no white brighter than paper.
     """
     if not isinstance(profile, bytes):
         return None

@@ -1,4 +1,4 @@
-"""Colour spaces by primaries and transfer function, and what the code points of ITU-T H.273 mean."""
+"""Define colour spaces by primaries and transfer function, and map the code points of ITU-T H.273 to them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sam3d_bento.photo.colour.transfer import Curve, Transfer
 
 Chromaticities = tuple[float, float, float, float, float, float, float, float]  # CIE 1931 x, y: white, red, green, blue
 
+# CIE 1931 x, y of the white points, and chromaticities of the standards by name.
 _D65 = (0.3127, 0.3290)
 _C = (0.310, 0.316)
 BT709: Chromaticities = (*_D65, 0.640, 0.330, 0.300, 0.600, 0.150, 0.060)
@@ -19,7 +20,7 @@ BT2020: Chromaticities = (*_D65, 0.708, 0.292, 0.170, 0.797, 0.131, 0.046)
 _SMPTE170M: Chromaticities = (*_D65, 0.630, 0.340, 0.310, 0.595, 0.155, 0.070)
 _ADOBE: Chromaticities = (*_D65, 0.640, 0.330, 0.210, 0.710, 0.150, 0.060)
 
-# ITU-T H.273, table 2. 2 means unspecified.
+# Primaries by code point: ITU-T H.273, table 2. Code point 2 means unspecified.
 _PRIMARIES: dict[int, Chromaticities] = {
     1: BT709,
     4: (*_C, 0.67, 0.33, 0.21, 0.71, 0.14, 0.08),
@@ -33,8 +34,8 @@ _PRIMARIES: dict[int, Chromaticities] = {
     12: (*_D65, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
     22: (*_D65, 0.630, 0.340, 0.295, 0.605, 0.155, 0.077),
 }
-# ITU-T H.273, table 3. The curves of cameras for television (1, 6, 7, 11, 12, 14, 15) are not there: such a picture is
-# meant for a screen, where sRGB shows it as intended, and browsers take it so.
+# Transfer functions by code point: ITU-T H.273, table 3. The curves of television cameras (1, 6, 7, 11, 12, 14, 15) are
+# left out: such a picture is meant for a screen, on which sRGB shows it as intended, and browsers treat it so.
 _TRANSFERS = {
     4: Transfer(Curve.POWER, 2.2),
     5: Transfer(Curve.POWER, 2.8),
@@ -45,15 +46,16 @@ _TRANSFERS = {
     17: Transfer(Curve.POWER, 2.6),
     18: Transfer(Curve.HLG),
 }
+# Code points that are treated as sRGB.
 _AS_ON_A_SCREEN = (1, 2, 6, 7, 11, 12, 13, 14, 15)
 
-# Bradford's cone responses, of CIE XYZ; ICC.1:2022, annex E
+# Bradford's matrix from CIE XYZ to cone responses; ICC.1:2022, annex E.
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
 
 @dataclass(frozen=True)
 class ColourSpace:
-    """An RGB space. full_range: False where 8-bit samples lie in 16..235, as in video."""
+    """RGB colour space. full_range: False if 8-bit samples lie in 16..235, as in video."""
 
     primaries: Chromaticities = BT709
     transfer: Transfer = SRGB_TRANSFER
@@ -61,7 +63,7 @@ class ColourSpace:
 
     @property
     def is_srgb(self) -> bool:
-        """Return whether numbers in this space are sRGB's own, or differ by less than a level."""
+        """Return whether numbers in this space are those of sRGB, or differ by less than a level."""
         close = max(abs(a - b) for a, b in zip(self.primaries, BT709, strict=True)) <= 0.0011
         return close and self.transfer == SRGB_TRANSFER and self.full_range
 
@@ -72,7 +74,7 @@ ADOBE_RGB = ColourSpace(_ADOBE, Transfer(Curve.POWER, 563 / 256))
 
 
 def from_cicp(primaries: int, transfer: int, *, full_range: bool = True) -> ColourSpace | None:
-    """Return the space of two code points of ITU-T H.273; None when neither says anything that is known."""
+    """Return the space of two code points of ITU-T H.273; None if neither says anything known."""
     if primaries not in _PRIMARIES and (transfer not in _TRANSFERS and transfer not in _AS_ON_A_SCREEN[2:]):
         return None
     if transfer not in _TRANSFERS and transfer not in _AS_ON_A_SCREEN:
@@ -83,7 +85,7 @@ def from_cicp(primaries: int, transfer: int, *, full_range: bool = True) -> Colo
 
 
 def from_chromaticities(values: tuple[float, ...]) -> Chromaticities | None:
-    """Return x, y of white, red, green, blue when they span a space; None for numbers that cannot be.
+    """Return x, y of white, red, green, blue if they span a colour space; None for impossible numbers.
 
     Broken files hold zeros, or a white point outside the triangle of the primaries.
     """
@@ -98,9 +100,9 @@ def from_chromaticities(values: tuple[float, ...]) -> Chromaticities | None:
 
 
 def matrix_to_srgb(primaries: Chromaticities) -> Float64:
-    """Return the (3, 3) matrix from linear RGB of `primaries` to linear sRGB, white to white.
+    """Return the (3, 3) matrix from linear RGB of `primaries` to linear sRGB, which maps white to white.
 
-    SMPTE RP 177 gives the matrix to CIE XYZ; white points are adapted by Bradford's method.
+    The matrix to CIE XYZ is that of SMPTE RP 177. White points are adapted by Bradford's method.
     """
     to_d65 = _adaptation(primaries[:2], BT709[:2])
     matrix: Float64 = np.linalg.inv(_matrix_to_xyz(BT709)) @ to_d65 @ _matrix_to_xyz(primaries)

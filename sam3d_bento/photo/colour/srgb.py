@@ -1,4 +1,4 @@
-"""The one conversion to sRGB: of any space that a file may be in, at 8 or 16 bits."""
+"""Convert pictures of 8 or 16 bits to sRGB from any colour space that a file may have."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from sam3d_bento.photo.colour.transfer import Curve, Transfer, hlg_display_light
 Space = ColourSpace | ImageCms.ImageCmsProfile
 Levels = npt.NDArray[Any]  # uint8 or uint16
 
-BAND_PIXELS = 1 << 18  # converted at a time: floats of a 64 megapixel picture would take 768 MB
+BAND_PIXELS = 1 << 18  # pixels converted at a time: floats of a picture of 64 megapixels would take 768 MB
 
-# HDR: up to this share of paper white, linear light stays as it is, so that diffuse colours keep their numbers. What
-# is brighter is compressed; paper white itself comes out at 0.853, which is sRGB 237 of 255.
+# HDR, in shares of paper white: up to this value linear light does not change, so that diffuse colours keep their
+# numbers. Brighter light is compressed; paper white itself becomes 0.853, which is sRGB 237 of 255.
 _KNEE = 0.6
 
-_STEPS = 65535  # of linear light in the table that encodes sRGB: the first step is 0.05 of a level
+_STEPS = 65535  # of linear light in the table that encodes sRGB; the first step is 0.05 of a level
 
 
 def bands(size: tuple[int, int]) -> list[tuple[int, int]]:
-    """Return (first row, end row) of the bands that a picture of `size` (width, height) is converted in."""
+    """Return (first row, end row) of the bands in which a picture of `size` (width, height) is converted."""
     rows = max(1, BAND_PIXELS // max(size[0], 1))
     return [(top, min(top + rows, size[1])) for top in range(0, size[1], rows)]
 
 
 def to_srgb(image: Image.Image, space: Space | None) -> Image.Image:
-    """Return `image` (mode L, RGB or CMYK, without alpha) as RGB in sRGB. space: of its numbers; None: sRGB."""
+    """Convert `image` (mode L, RGB or CMYK, without alpha) to RGB in sRGB. space: of its numbers; None: sRGB."""
     if isinstance(space, ImageCms.ImageCmsProfile):
         return _by_profile(image, space)
     rgb = image.convert("RGB")
@@ -47,7 +47,7 @@ def to_srgb(image: Image.Image, space: Space | None) -> Image.Image:
 
 
 def levels_to_srgb(levels: Levels, space: ColourSpace) -> UInt8:
-    """Return `levels` (..., 3), uint8 or uint16, of `space` as uint8 sRGB of the same shape.
+    """Convert `levels` (..., 3), uint8 or uint16, from `space` to uint8 sRGB of the same shape.
 
     A picture in an HDR space is tone-mapped: `_tone_mapped`.
     """
@@ -66,7 +66,7 @@ def levels_to_srgb(levels: Levels, space: ColourSpace) -> UInt8:
 
 
 def is_srgb(space: Space | None) -> bool:
-    """Return whether numbers in `space` are sRGB's own. None: nothing is known, which means sRGB."""
+    """Return whether numbers in `space` are those of sRGB. None: the space is unknown, which means sRGB."""
     return space is None or (isinstance(space, ColourSpace) and space.is_srgb)
 
 
@@ -78,7 +78,7 @@ def is_hdr(space: Space | None) -> bool:
 def converter(space: Space | None) -> Callable[[Levels], UInt8]:
     """Return a function from levels (h, w, C) uint8 or uint16 to (h, w, 3) uint8 sRGB; C: 1 grey, 3 RGB, 4 CMYK.
 
-    For pictures of more than 8 bits, which are converted band by band before they are reduced.
+    It is for pictures of more than 8 bits, which are converted band by band before they are reduced.
     """
     if isinstance(space, ColourSpace) and not space.is_srgb:
         return lambda levels: levels_to_srgb(np.broadcast_to(levels, (*levels.shape[:2], 3)), space)
@@ -92,7 +92,7 @@ def converter(space: Space | None) -> Callable[[Levels], UInt8]:
 
 
 def to_8_bits(levels: Levels) -> UInt8:
-    """Return `levels` scaled to uint8, rounded."""
+    """Return `levels` scaled to uint8 and rounded."""
     return _FROM_16_BITS[levels] if levels.dtype == np.uint16 else levels.astype(np.uint8, copy=False)
 
 
@@ -109,21 +109,22 @@ _FROM_16_BITS: UInt8 = np.rint(np.arange(65536) / 257).astype(np.uint8)
 
 
 def _by_profile(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
-    """Convert by LittleCMS. A profile that it cannot use after all is left aside: that beats refusing the photo."""
+    """Convert by LittleCMS. A profile that it cannot use is ignored, which is better than refusing the photo."""
     if image.mode == "L" and icc.model_of(profile) == "RGB":
         image = image.convert("RGB")
     try:
         converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except (ImageCms.PyCMSError, ValueError):
         return image.convert("RGB")
-    assert converted is not None  # it is only when converting in place
+    assert converted is not None  # it is None only for a conversion in place
     return converted
 
 
 def _tone_mapped(linear: Float32) -> Float32:
-    """Compress what is brighter than _KNEE of paper white so that all fits in 0..1; hues stay.
+    """Compress light brighter than _KNEE of paper white so that all light is in 0..1; hues do not change.
 
-    Exponential shoulder on the largest channel, whose slope is that of the straight part where both meet.
+    The curve is an exponential shoulder on the largest channel. Where it meets the straight part, both have the same
+    slope.
     """
     brightest = linear.max(axis=-1, keepdims=True)
     excess = np.maximum(brightest - _KNEE, 0) / np.float32(1 - _KNEE)

@@ -1,4 +1,4 @@
-"""Transfer functions: from the numbers in a file to linear light."""
+"""Define transfer functions, from the numbers in a file to linear light."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from sam3d_bento.arrays import Float32, Floats
 PAPER_WHITE = 203.0  # cd/m2, the luminance of diffuse white in HDR pictures; ITU-R BT.2408, section 2
 HLG_PEAK = 1000.0  # cd/m2, the nominal peak of a display for HLG; ITU-R BT.2100, table 5
 
-# PNG's and EXIF's exponents this close to 1/2.2 are the usual way to write "as on any screen", which is sRGB.
-_NEAR_SRGB = 0.011  # so that 45000 of PNG, which is 1 / 2.222, is one of them
-_EXPONENTS = (0.1, 10.0)  # a wider one is no picture's; 1.0 is linear, the steepest known are 2.8
+# Relative difference from 1/2.2 up to which an exponent of PNG or EXIF means sRGB: it is the usual way to write "as on
+# any screen". PNG's 45000, which is 1 / 2.222, is included.
+_NEAR_SRGB = 0.011
+# Limits beyond which an exponent is not a picture's; 1.0 is linear, the steepest known are 2.8.
+_EXPONENTS = (0.1, 10.0)
 
 
 class Curve(Enum):
-    """The families of transfer functions."""
+    """Families of transfer functions."""
 
     SRGB = auto()  # IEC 61966-2-1
     POWER = auto()  # light = value ** exponent
@@ -30,7 +32,7 @@ class Curve(Enum):
 
 @dataclass(frozen=True)
 class Transfer:
-    """A transfer function. exponent: of POWER and LOG; table: the bytes of float32 values 0..1, for TABLE."""
+    """Transfer function. exponent: of POWER and LOG; table: the bytes of float32 values 0..1, of TABLE."""
 
     curve: Curve = Curve.SRGB
     exponent: float = 1.0
@@ -44,8 +46,8 @@ class Transfer:
     def to_linear(self, values: Floats) -> Float32:
         """Return the linear light of `values` (any shape, 0..1), as float32 of the same shape.
 
-        1.0 is white. Of PQ it is PAPER_WHITE, and values go up to 49. HLG gives scene light 0..1: what a display makes
-        of it depends on all three channels (`hlg_display_light`).
+        1.0 is white. For PQ it is PAPER_WHITE, and values reach 49. HLG gives scene light 0..1, because the light of a
+        display depends on all three channels (`hlg_display_light`).
         """
         x = np.clip(values, 0.0, 1.0).astype(np.float64)
         match self.curve:
@@ -79,9 +81,9 @@ def power(exponent: float) -> Transfer | None:
 
 
 def hlg_display_light(scene: Float32) -> Float32:
-    """Return what a display of HLG_PEAK shows of `scene` (..., 3), BT.2020 scene light 0..1; 1.0 is PAPER_WHITE.
+    """Return the light that a display of HLG_PEAK shows for `scene` (..., 3); 1.0 is PAPER_WHITE.
 
-    ITU-R BT.2100, table 5: the OOTF, whose exponent at this peak is 1.2.
+    scene: BT.2020 scene light 0..1. ITU-R BT.2100, table 5: the OOTF, whose exponent at this peak is 1.2.
     """
     luminance = scene @ np.array([0.2627, 0.6780, 0.0593], np.float32)
     return np.float32(HLG_PEAK / PAPER_WHITE) * np.power(luminance, np.float32(0.2))[..., None] * scene

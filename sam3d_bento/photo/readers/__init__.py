@@ -1,1 +1,1 @@
-"""One module for each format of files: what is read from it, and how sound pixels in an imperfect file are reached."""
+"""Read files, with one module for each format: what is read, and how all pixels of an imperfect file are recovered."""

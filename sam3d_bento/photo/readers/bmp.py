@@ -1,4 +1,7 @@
-"""BMP: the layouts of bits that Pillow does not know, and what its header says of colours. [MS-WMF] 2.2.2."""
+"""Read the layouts of bits of a BMP that Pillow does not know, and the colours that its header states.
+
+[MS-WMF] 2.2.2.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +20,22 @@ from sam3d_bento.photo.colour.transfer import SRGB as SRGB_TRANSFER
 from sam3d_bento.photo.colour.transfer import power
 from sam3d_bento.photo.readers.picture import Picture, Size, pillow_picture, with_8_bits
 
-_CORE, _OS2, _V4, _V5 = 12, 64, 108, 124  # sizes of headers, which name them
-_RGB, _BITFIELDS, _ALPHA_BITFIELDS = 0, 3, 6
+_CORE, _OS2, _V4, _V5 = 12, 64, 108, 124  # sizes of headers in bytes, by which they are identified
+_RGB, _BITFIELDS, _ALPHA_BITFIELDS = 0, 3, 6  # compressions that are read here
 # Compressions that are not read, by their code in a Windows header.
 _OTHERS = {4: "JPEG", 5: "PNG", 11: "CMYK", 12: "run-length CMYK", 13: "run-length CMYK"}
 _OS2_OTHERS = {3: "Huffman", 4: "run-length of 24 bits"}  # the same codes in an OS/2 header
-_CALIBRATED, _EMBEDDED = 0, b"DEBM"  # LogicalColorSpace; the second is "MBED" as a little-endian number
+_CALIBRATED, _EMBEDDED = 0, b"DEBM"  # values of LogicalColorSpace; the second is "MBED" as a little-endian number
 _DEFAULT_MASKS = {16: (0x7C00, 0x3E0, 0x1F, 0), 32: (0xFF0000, 0xFF00, 0xFF, 0)}
 
 
 @dataclass(frozen=True)
 class Header:
-    """The numbers of the file's and the picture's header. height: of the picture; masks: of red, green, blue, alpha."""
+    """Numbers of the file's and the picture's header.
+
+    offset: first byte of the pixels. size: of the picture's header, in bytes. height: of the picture, positive. masks:
+    of red, green, blue, alpha.
+    """
 
     offset: int
     size: int
@@ -42,7 +49,7 @@ class Header:
 
     @property
     def stride(self) -> int:
-        """Return the bytes of a row: padded to a multiple of four."""
+        """Return the number of bytes of a row, padded to a multiple of four."""
         return (self.width * self.bits + 31) // 32 * 4
 
 
@@ -52,7 +59,7 @@ def open_bmp(data: bytes) -> Picture:
     _refuse_kinds(header)
     if header.compression in (_RGB, _BITFIELDS, _ALPHA_BITFIELDS):
         data = _with_last_padding(data, header)
-    if header.bits == 16 and header.masks[3]:  # Pillow leaves its alpha out
+    if header.bits == 16 and header.masks[3]:  # Pillow ignores the alpha of 16 bits
         return _own_picture(data, header)
     try:
         image = pillow_picture(data, "BMP")
@@ -94,14 +101,14 @@ def _refuse_kinds(header: Header) -> None:
 
 
 def _with_last_padding(data: bytes, header: Header) -> bytes:
-    """Add the padding behind the last row where a writer left it out; nothing that could be a pixel."""
+    """Append the padding of the last row if a writer left it out; never append what could be a pixel."""
     padding = header.stride - (header.width * header.bits + 7) // 8
     missing = header.offset + header.stride * header.height - len(data)
     return data + bytes(missing) if 0 < missing <= padding else data
 
 
 def _statements(data: bytes, header: Header) -> Iterator[ColourSpace | bytes | None]:
-    """Yield what a header of version 4 or 5 says: [MS-WMF] 2.2.2.11 and 2.1.1.14."""
+    """Yield what a header of version 4 or 5 states: [MS-WMF] 2.2.2.11 and 2.1.1.14."""
     if header.size not in (_V4, _V5) or len(data) < 14 + header.size:
         return
     kind = data[70:74]
@@ -128,7 +135,7 @@ def _calibrated(numbers: tuple[int, ...]) -> ColourSpace | None:
 
 def _chromaticities(corners: list[float], sums: list[float]) -> Chromaticities | None:
     white = [sum(corners[n::3]) for n in range(3)]
-    if max(sums) - min(sums) < 1e-6 and abs(sums[0] - 1) < 1e-6:  # x, y, z, as some programs write: white is D65
+    if max(sums) - min(sums) < 1e-6 and abs(sums[0] - 1) < 1e-6:  # some programs write x, y, z: white is D65
         points = [*BT709[:2], *(corners[n + k] for n in (0, 3, 6) for k in (0, 1))]
     else:
         points = [white[0] / sum(white), white[1] / sum(white)]
@@ -136,7 +143,7 @@ def _chromaticities(corners: list[float], sums: list[float]) -> Chromaticities |
     return from_chromaticities(tuple(points))
 
 
-# --- bits that Pillow does not unpack
+# --- layouts of bits that Pillow does not know
 
 
 def _own_picture(data: bytes, header: Header) -> Picture:
@@ -152,7 +159,7 @@ def _own_picture(data: bytes, header: Header) -> Picture:
 
 
 def _load(data: bytes, header: Header) -> Image.Image:
-    """Unpack rows band by band. Raises BadRequest when pixels are missing."""
+    """Unpack rows band by band. Raises BadRequest if pixels are missing."""
     if header.offset + header.stride * header.height > len(data):
         raise BadRequest("The BMP image is damaged or cut short; it could not be read.")
     masks = header.masks if any(header.masks) else _DEFAULT_MASKS.get(header.bits, (0, 0, 0, 0))
@@ -182,7 +189,7 @@ def _channel(words: np.ndarray[tuple[int, ...], np.dtype[np.uint32]], mask: int)
 
 
 def _palette(data: bytes, header: Header) -> UInt8:
-    """Return the (4, 3) RGB of a palette of 2 bits; black where it has fewer."""
+    """Return the (4, 3) RGB colours of a palette of 2 bits; missing ones are black."""
     entry = 3 if header.size == _CORE else 4
     start = 14 + header.size
     body = data[start : start + min(header.colours or 4, 4) * entry].ljust(4 * entry, b"\0")

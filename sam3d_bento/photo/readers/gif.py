@@ -1,4 +1,4 @@
-"""GIF: its first frame, also of a file that ends within the last bits of it. CompuServe, GIF89a."""
+"""Read the first frame of a GIF, also of a file that ends within the frame's last bits. CompuServe, GIF89a."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from sam3d_bento.errors import BadRequest
 from sam3d_bento.photo.colour import srgb
 from sam3d_bento.photo.readers.picture import Picture, Size, models_of, pillow_picture, whole_picture, with_8_bits
 
-_IMAGE, _EXTENSION = 0x2C, 0x21  # section 20 and 23
-_MAX_BLOCKS = 1_000_000  # looked at; a picture of 64 million pixels in 255 bytes each has 250,000
+_IMAGE, _EXTENSION = 0x2C, 0x21  # first bytes of blocks; sections 20 and 23
+_MAX_BLOCKS = 1_000_000  # blocks that are read; a picture of 64 million pixels in blocks of 255 bytes has 250,000
 
 
 def open_gif(data: bytes) -> Picture:
-    """Open a GIF. Raises BadRequest for pixels missing."""
+    """Open a GIF. Raises BadRequest for missing pixels."""
     image = pillow_picture(data, "GIF")
-    # Before loading, because a GIF looks ahead to answer.
+    # Read this before loading, because Pillow has to look ahead in the file.
     several = bool(getattr(image, "is_animated", False))
 
     def load(_: srgb.Space | None, size: Size) -> Image.Image:
@@ -32,7 +32,7 @@ def open_gif(data: bytes) -> Picture:
 
 
 def _load_cut(data: bytes) -> Image.Image | None:
-    """Load the first frame of a file that ends within it, when only what follows its last pixel is missing."""
+    """Load the first frame of a file that ends within it, if no pixel is missing; else return None."""
     start = _last_block(data)
     if start is None:
         return None
@@ -49,7 +49,7 @@ def _load_cut(data: bytes) -> Image.Image | None:
 
 
 def _last_block(data: bytes) -> int | None:
-    """Return where the block of the first frame's data begins that the file ends within; None when there is none."""
+    """Return the start of the block of the first frame's data within which the file ends; None if there is none."""
     position = 13 + _table_size(data[10]) if len(data) > 13 else len(data)
     blocks = 0
     while position < len(data) and data[position] in (_IMAGE, _EXTENSION):

@@ -1,17 +1,17 @@
-"""A zlib stream, read piece by piece."""
+"""Read a zlib stream piece by piece."""
 
 from __future__ import annotations
 
 import zlib
 
-_HEAD = 2  # bytes of RFC 1950 before the stream itself
-_PIECE = 1 << 16  # bytes fed at a time: what is left over of a piece is copied
+_HEAD = 2  # bytes of RFC 1950 before the deflate stream itself
+_PIECE = 1 << 16  # bytes that are fed at a time; they are few, because zlib copies the unused rest of a piece
 
 
 class Inflated:
-    """The bytes of a zlib stream, in turn.
+    """Decompressed bytes of a zlib stream, in order.
 
-    It is read without its head and its checksum, which is at the end: the pixels are all there by then.
+    The header and the checksum are not checked. The checksum is at the end, when all pixels have been read.
     """
 
     def __init__(self, packed: bytes) -> None:
@@ -20,7 +20,7 @@ class Inflated:
         self._position = _HEAD
 
     def read(self, count: int) -> bytes | None:
-        """Return the next `count` bytes; None when the stream has fewer, or breaks off before them."""
+        """Return the next `count` bytes; None if the stream has fewer, or breaks off before them."""
         found = bytearray()
         try:
             while len(found) < count and not self._inflate.eof:

@@ -1,4 +1,4 @@
-"""AVIF and HEIC: their pictures, and the colour box of the one that is shown. ISO/IEC 14496-12 and 23008-12."""
+"""Open AVIF and HEIC pictures, with the colour box of the shown picture. ISO/IEC 14496-12 and 23008-12."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from sam3d_bento.photo.colour.exif import from_exif
 from sam3d_bento.photo.colour.spaces import ColourSpace, from_cicp
 from sam3d_bento.photo.readers.picture import Picture, Size, models_of, pillow_picture, with_8_bits
 
-# Types of items that are pictures of the codec itself, or made of such: grids, copies and overlays, gain maps.
+# Types of items that are pictures of the codec itself, or are made of such pictures: grids, copies, overlays, gain
+# maps.
 _DERIVED = (b"grid", b"iden", b"iovl", b"tmap")
 _READ_TYPES = {"AVIF": (b"av01", *_DERIVED), "HEIF": (b"hvc1", b"hev1", *_DERIVED)}
-_MAX_BOXES = 10_000  # looked at of one level; a grid of tiles has some hundred
+_MAX_BOXES = 10_000  # boxes that are read at one level; a grid of tiles has some hundred
 
 
 def open_iso_media(data: bytes, kind: str) -> Picture:
-    """Open an AVIF or a HEIC. kind: Pillow's name of it."""
+    """Open an AVIF or a HEIC. kind: Pillow's name of the format."""
     with _refusing_unsupported(data, kind):
         image = pillow_picture(data, kind)
 
@@ -40,7 +41,7 @@ def open_iso_media(data: bytes, kind: str) -> Picture:
 
 @contextmanager
 def _refusing_unsupported(data: bytes, kind: str) -> Iterator[None]:
-    """Raise UnsupportedMedia for a failure of the decoder when the picture has a codec that it does not know."""
+    """Raise UnsupportedMedia for a failure of the decoder if the picture's codec is not one that it supports."""
     try:
         yield
     except Exception as exc:
@@ -52,7 +53,7 @@ def _refusing_unsupported(data: bytes, kind: str) -> Iterator[None]:
 
 
 def _primary_type(data: bytes) -> bytes | None:
-    """Return the type of the primary item; None when there is none. 14496-12, sections 8.11.4 and 8.11.6."""
+    """Return the type of the primary item; None if there is none. 14496-12, sections 8.11.4 and 8.11.6."""
     meta = _find(data, 0, len(data), b"meta")
     items = _find(data, meta[0] + 4, meta[1], b"iinf") if meta else None
     primary = _primary_item(data, meta[0] + 4, meta[1]) if meta else None
@@ -76,9 +77,9 @@ def _primary_item(data: bytes, start: int, end: int) -> int | None:
 
 
 def nclx_space(data: bytes) -> ColourSpace | None:
-    """Return the space in the `nclx` colour box of the primary item, or of the first track; None when none says.
+    """Return the space in the `nclx` colour box of the primary item, or of the first track; None without such a box.
 
-    The decoder has already brought samples to full range.
+    The decoder has already scaled samples to full range.
     """
     meta = _find(data, 0, len(data), b"meta")
     bodies = list(_item_colours(data, *meta)) if meta else []
@@ -117,7 +118,7 @@ def _find(data: bytes, start: int, end: int, *path: bytes) -> tuple[int, int] | 
 
 def _item_colours(data: bytes, start: int, end: int) -> Iterator[bytes]:
     """Yield the colour boxes that belong to the primary item of a `meta` box; 23008-12, section 9.3."""
-    start += 4  # version and flags, as of every full box
+    start += 4  # version and flags, as in every full box
     item = _primary_item(data, start, end)
     properties = _find(data, start, end, b"iprp", b"ipco")
     associations = _find(data, start, end, b"iprp", b"ipma")
@@ -142,7 +143,8 @@ def _associated(body: bytes, item: int) -> list[int]:
         position += 1
         end = position + number * property_bytes
         if found == item:
-            mask = 0x7FFF if property_bytes == 2 else 0x7F  # the highest bit: essential
+            # Without the highest bit, which means that the property is essential.
+            mask = 0x7FFF if property_bytes == 2 else 0x7F
             steps = range(position, end, property_bytes)
             return [int.from_bytes(body[at : at + property_bytes]) & mask for at in steps]
         position = end

@@ -1,4 +1,4 @@
-"""JPEG: its segments, which kinds are not read, and files that end without saying so. ITU-T T.81."""
+"""Read the segments of a JPEG, refuse kinds that are not read, and load files without an end marker. ITU-T T.81."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from sam3d_bento.photo.colour.exif import from_exif
 from sam3d_bento.photo.colour.spaces import ColourSpace
 from sam3d_bento.photo.readers.picture import Picture, Size, exif_of, models_of, pillow_picture, whole_picture
 
-_MARKER = re.compile(rb"\xff+([\x01-\xd7\xd9-\xfe])")
+_MARKER = re.compile(rb"\xff+([\x01-\xd7\xd9-\xfe])")  # all but 0, a stuffed zero, and 0xD8, the start of the image
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # SOF0 to SOF15
-_START_OF_SCAN = 0xDA
-_END = b"\xff\xd9"
-# Of APP0 and APP14 the decoder reads how colours are stored. All other APP segments and comments are no picture.
+_START_OF_SCAN = 0xDA  # SOS
+_END = b"\xff\xd9"  # EOI
+# Metadata: comments, and all APP segments except APP0 and APP14, in which the decoder reads how colours are stored.
 _METADATA = frozenset({*range(0xE1, 0xF0), 0xFE} - {0xEE})
-_COLOUR_HINTS = {0xE0: 14, 0xEE: 12}  # APP0 and APP14, and how many bytes a sound one has
+_COLOUR_HINTS = {0xE0: 14, 0xEE: 12}  # APP0 and APP14, and the number of bytes of a valid one
 _EXIF = b"Exif\0\0"
-_MAX_EXIF_BYTES = 1_000_000  # a segment has 64 kB; some cameras go on in a second one
+_MAX_EXIF_BYTES = 1_000_000  # a segment has 64 kB; some cameras continue in a second one
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _ICC = b"ICC_PROFILE\0"
 
 _MAX_SCANNED_PIXELS = 1_000_000_000  # in all scans of a file that is cut: 64 megapixels in 15 passes
-_RESTARTS = tuple(bytes([0xFF, 0xD0 + n]) for n in range(8))
+_RESTARTS = tuple(bytes([0xFF, 0xD0 + n]) for n in range(8))  # RST0 to RST7
 
 
 @dataclass
 class Segments:
-    """The segments before the first scan. plain: the file without metadata; frame: SOF's marker and body."""
+    """Segments of a JPEG before the first scan. plain: the file without metadata; frame: marker and body of SOF."""
 
     plain: bytes
     frame: tuple[int, bytes] | None = None
@@ -43,7 +43,10 @@ class Segments:
 
 
 def open_jpeg(data: bytes) -> Picture:
-    """Open a JPEG. Raises UnsupportedMedia for a kind that the decoder does not know, BadRequest for pixels missing."""
+    """Open a JPEG.
+
+    Raises UnsupportedMedia for a kind that the decoder does not support, BadRequest for missing pixels.
+    """
     segments = read_segments(data)
     plain, frame = segments.plain, segments.frame
     if frame is not None:
@@ -53,7 +56,8 @@ def open_jpeg(data: bytes) -> Picture:
     def load(_: srgb.Space | None, size: Size) -> Image.Image:
         if _END not in plain:
             return _load_without_end(plain, size)
-        # A JPEG is decoded at a half, a quarter or an eighth, as far as that suffices.
+        # A JPEG can be decoded at a half, a quarter or an eighth of its size. The smallest of these that suffices is
+        # used.
         image.draft(None, size)
         try:
             image.load()
@@ -76,7 +80,7 @@ def open_jpeg(data: bytes) -> Picture:
 
 
 def read_segments(data: bytes) -> Segments:
-    """Read the segments up to the first scan, as tolerant of what lies between them as decoders are."""
+    """Read the segments up to the first scan. Bytes between them are tolerated, as decoders do."""
     found = Segments(data)
     kept = [data[:2]]
     position = 2
@@ -97,7 +101,7 @@ def read_segments(data: bytes) -> Segments:
         if marker in _FRAMES:
             found.frame = marker, body
         position = end
-    return found  # without a scan: the decoder says what is wrong
+    return found  # there is no scan: the decoder raises the error
 
 
 def _read_metadata(found: Segments, marker: int, body: bytes) -> None:
@@ -111,7 +115,7 @@ def _read_metadata(found: Segments, marker: int, body: bytes) -> None:
 
 
 def _refuse_samples(body: bytes) -> None:
-    """Raise UnsupportedMedia for samples that the decoder does not know. body: of a frame header, T.81, B.2.2."""
+    """Raise UnsupportedMedia for samples that the decoder does not support. body: of a frame header, T.81, B.2.2."""
     if len(body) < 6:
         return
     depth, components = body[0], body[5]
@@ -122,26 +126,26 @@ def _refuse_samples(body: bytes) -> None:
 
 
 def _refuse_process(marker: int) -> None:
-    """Raise UnsupportedMedia for a coding process that decoders seldom know. marker: T.81, table B.1."""
+    """Raise UnsupportedMedia for a coding process that few decoders support. marker: T.81, table B.1."""
     if marker in (0xC3, 0xCB):
         raise UnsupportedMedia("A lossless JPEG (ITU-T T.81, annex H) is not read. Send a plain JPEG, or a PNG.")
     if marker not in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA):
         raise UnsupportedMedia("A hierarchical JPEG (ITU-T T.81, annex J) is not read. Send a plain JPEG, or a PNG.")
 
 
-# --- a file that ends without the marker for it
+# --- files without an end marker
 
 
 def _load_without_end(plain: bytes, size: Size) -> Image.Image:
-    """Load a picture whose last scan is complete though nothing follows it. Raises BadRequest for pixels missing."""
+    """Load a picture whose last scan is complete although nothing follows it. Raises BadRequest for missing pixels."""
     body = plain.rstrip(b"\xff")
-    # Where a picture restarts, only the next marker of eight in turn lets the decoder go on: T.81, section E.2.4.
+    # If a picture has restart markers, the decoder continues only after the next of eight in turn: T.81, section E.2.4.
     last_scan = body.rfind(bytes([0xFF, _START_OF_SCAN]))
     places = [body.rfind(mark, last_scan) for mark in _RESTARTS]
     restart = _RESTARTS[(places.index(max(places)) + 1) % 8] if max(places) >= 0 else _RESTARTS[0]
 
     def with_more(filler: bytes) -> Image.Image:
-        more = filler.replace(b"\xff", b"\xff\0")  # T.81, section F.1.2.3: a byte of ones in a scan
+        more = filler.replace(b"\xff", b"\xff\0")  # T.81, section F.1.2.3: in a scan, a zero follows a byte of ones
         image = pillow_picture(body + more + restart + more + _END, "JPEG")
         image.draft(None, size)
         return image
@@ -157,7 +161,7 @@ def _load_without_end(plain: bytes, size: Size) -> Image.Image:
 def _all_scans(plain: bytes) -> bool:
     """Return whether the headers of the scans cover every coefficient of every component to its last bit.
 
-    T.81, section G.1.1: a progressive picture comes in scans of some coefficients (Ss to Se), down to a bit (Al).
+    T.81, section G.1.1: each scan of a progressive picture has some coefficients (Ss to Se), down to a bit (Al).
     """
     bits: dict[int, list[int]] = {}
     position = 2

@@ -1,4 +1,4 @@
-"""What every reader of a format returns: a file whose header has been read, and which can load its pixels."""
+"""Define what every reader of a format returns: a file whose header has been read, and which can load its pixels."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ from sam3d_bento.photo.colour.icc import Model, hdr_space, usable
 from sam3d_bento.photo.colour.spaces import ColourSpace
 from sam3d_bento.photo.colour.srgb import Space, bands
 
-_MAX_WHOLE_PIXELS = 20_000_000  # a larger picture that is cut is refused: to decode it eight times takes a minute
-# Added to a file that was cut. The least and the greatest bytes are as far apart as an arithmetic decoder can go; any
-# single pattern may happen to be codes for "no more of this block", so the others are random, and the same each time.
+_MAX_WHOLE_PIXELS = 20_000_000  # a larger picture that is cut is refused: decoding it eight times takes a minute
+# Bytes that are appended to a file that was cut. The least and the greatest bytes are as far apart as an arithmetic
+# decoder can go. Any single pattern may happen to be a code for "no more of this block". So the others are random, and
+# the same each time.
 _FILLERS = (bytes(64), b"\xff" * 64, *(sha512(bytes([n])).digest() for n in range(6)))
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
 
 Size = tuple[int, int]  # width, height in pixels
-# What a file says about its colours, in the order in which its format wants it to be believed: ICC profiles as bytes.
+# What a file states about its colours, in the order of priority of its format; ICC profiles as bytes.
 Statements = Iterable[ColourSpace | bytes | None]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A file that is open.
+    """Open file of a picture.
 
-    size: as stored, before any turning. models: the kinds of colours that an ICC profile may be for.
-    statements: what the file says of its colour space. exif: the EXIF block, empty when there is none.
-    load(space, size): the pixels as L, LA, RGB, RGBA or CMYK; reduced to no less than `size`, where the format can
-    do so while decoding. in_srgb: whether `load` converts from `space` to sRGB.
+    size: as stored, before it is rotated upright. models: the kinds of colours that an ICC profile may be for.
+    load(space, size): returns the pixels as L, LA, RGB, RGBA or CMYK; they are reduced, but not below `size`, if the
+    format can do so while decoding. statements: what the file states about its colour space. exif: returns the EXIF
+    block, an empty one if there is none. several: whether there are further frames or pages. in_srgb: whether `load`
+    converts from `space` to sRGB.
     """
 
     size: Size
@@ -45,9 +47,9 @@ class Picture:
 
 
 def declared_space(picture: Picture) -> Space | None:
-    """Return which colour space the file is in: the first of its statements that can be used; None: none, so sRGB.
+    """Return the colour space of the file: the first of its statements that can be used; None for none, so sRGB.
 
-    A broken profile, one for another kind of colours, or impossible numbers count as not written.
+    A broken profile, one for another kind of colours, and impossible numbers are ignored.
     """
     for statement in picture.statements:
         if isinstance(statement, bytes):
@@ -60,7 +62,7 @@ def declared_space(picture: Picture) -> Space | None:
 
 
 def pillow_picture(data: bytes, kind: str) -> Image.Image:
-    """Open `data` as `kind` (Pillow's name) and nothing else."""
+    """Open `data` as the format `kind` (Pillow's name) and as nothing else."""
     return Image.open(io.BytesIO(data), formats=[kind])
 
 
@@ -72,8 +74,8 @@ def models_of(mode: str) -> tuple[Model, ...]:
 
 
 def with_8_bits(image: Image.Image) -> Image.Image:
-    """Return a loaded picture as L, LA, RGB, RGBA or CMYK: with A when it has transparency."""
-    if image.mode == "La":  # Pillow 13: converts to LA only
+    """Return a loaded picture as L, LA, RGB, RGBA or CMYK: with A if it has transparency."""
+    if image.mode == "La":  # Pillow 13 converts it to LA only
         image = image.convert("LA")
     if image.mode in ("1", "L"):
         mode = "LA" if "transparency" in image.info else "L"
@@ -81,7 +83,8 @@ def with_8_bits(image: Image.Image) -> Image.Image:
         mode = image.mode
     else:
         mode = "RGBA" if image.has_transparency_data else "RGB"
-    return image if image.mode == mode else image.convert(mode)  # a copy of the largest picture takes 256 MB
+    # No conversion without need: a copy of the largest picture takes 256 MB.
+    return image if image.mode == mode else image.convert(mode)
 
 
 def equal(one: Image.Image, other: Image.Image) -> bool:
@@ -91,10 +94,10 @@ def equal(one: Image.Image, other: Image.Image) -> bool:
 
 
 def whole_picture(load: Callable[[bytes], Image.Image]) -> Image.Image | None:
-    """Return the picture of a file that ends too early when no pixel is missing, else None.
+    """Return the picture of a file that ends too early, if no pixel is missing; else None.
 
-    load: opens the file with some bytes added. A decoder takes them for pixels as long as it lacks some; so the picture
-    depends on them exactly when it is not whole.
+    load: opens the file with some bytes appended. As long as the decoder lacks pixels, it decodes these bytes as
+    pixels. So the picture depends on them exactly when it is not whole.
     """
     first = None
     for filler in _FILLERS:
@@ -110,7 +113,7 @@ def whole_picture(load: Callable[[bytes], Image.Image]) -> Image.Image | None:
 
 
 def exif_of(block: bytes, xmp: bytes = b"") -> Image.Exif:
-    """Read an EXIF block; from XMP the orientation, where EXIF has none or is broken. Raises nothing."""
+    """Read an EXIF block, and the orientation from XMP if EXIF has none or is broken. Raises nothing."""
     exif = Image.Exif()
     try:
         if block:
@@ -124,6 +127,6 @@ def exif_of(block: bytes, xmp: bytes = b"") -> Image.Exif:
 
 
 def xmp_orientation(xmp: bytes) -> int | None:
-    """Return the orientation in an XMP packet, 1 to 8; None when there is none."""
+    """Return the orientation in an XMP packet, 1 to 8; None if there is none."""
     match = _XMP_ORIENTATION.search(xmp)
     return int(match[1]) if match else None

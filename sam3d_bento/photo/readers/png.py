@@ -1,4 +1,4 @@
-"""PNG: the chunks that matter of a file, and the pixels of 16 bits. W3C, Portable Network Graphics, third edition."""
+"""Read the needed chunks of a PNG, and pixels of 16 bits. W3C, Portable Network Graphics, third edition."""
 
 from __future__ import annotations
 
@@ -23,17 +23,19 @@ from sam3d_bento.photo.readers.inflated import Inflated
 from sam3d_bento.photo.readers.picture import Picture, Size, exif_of, models_of, pillow_picture, with_8_bits
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# Names of the chunks that are read, apart from IDAT and texts.
 _USED = (b"IHDR", b"PLTE", b"tRNS", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf", b"acTL")
-# Texts that hold metadata, by their keyword.
+# Chunks of text that hold metadata, and the keyword at their beginning.
 _TEXTS = {
     b"iTXt": b"XML:com.adobe.xmp\0",
     b"tEXt": b"Raw profile type exif\0",
     b"zTXt": b"Raw profile type exif\0",
 }
+# Bytes of a decompressed text that are read; metadata have far fewer.
 _MAX_TEXT_BYTES = 1_000_000
 
 _DAMAGED = "The PNG image is damaged or cut short; it could not be read."
-_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # by colour type; those that have 16 bits
+_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # samples of a pixel by colour type, for the types that may have 16 bits
 
 # Adam7, section 8.1: first column, first row, columns apart, rows apart
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -41,9 +43,10 @@ _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
 
 @dataclass(frozen=True)
 class Chunks:
-    """The chunks of the still picture: those of _USED and _TEXTS, the first of each; and the IDAT stream.
+    """Chunks of the still picture: the first of each of _USED and _TEXTS, and the IDAT stream.
 
-    frames: of the animation, and the still picture where it is none of them.
+    header: the body of IHDR. frames: number of frames of the animation, plus one if the still picture is not one of
+    them.
     """
 
     header: bytes
@@ -64,19 +67,20 @@ class Chunks:
 
     @property
     def colour_type(self) -> int:
-        """Return 0 grey, 2 RGB, 3 palette, 4 grey with alpha, 6 RGB with alpha; others are invalid."""
+        """Return 0 for grey, 2 RGB, 3 palette, 4 grey with alpha, 6 RGB with alpha; others are invalid."""
         return self.header[9]
 
     @property
     def is_interlaced(self) -> bool:
-        """Return whether the rows come in Adam7's passes."""
+        """Return whether the rows are stored in Adam7's passes."""
         return self.header[12] != 0
 
 
 def open_png(data: bytes) -> Picture:
-    """Open a PNG. Raises BadRequest for one without a sound header; its pixels are not looked at."""
+    """Open a PNG. Raises BadRequest for one without a valid header; its pixels are not checked."""
     chunks = read_chunks(data)
-    # Made anew of what is needed: a reader refuses, or trips over, much in the rest that no picture depends on.
+    # Give Pillow a new file of the needed chunks. It refuses, or fails on, much in other chunks that no pixel depends
+    # on.
     image = pillow_picture(_file(chunks.header, chunks.named.get(b"PLTE"), chunks.idat), "PNG")
 
     def load(space: srgb.Space | None, _: Size) -> Image.Image:
@@ -100,11 +104,11 @@ def open_png(data: bytes) -> Picture:
 
 
 def read_chunks(data: bytes) -> Chunks:
-    """Collect the chunks up to the end of the still picture. Raises BadRequest when there is no sound header.
+    """Collect the chunks up to the end of the still picture. Raises BadRequest if there is no valid header.
 
-    Chunks after the picture count too, as far as they are whole; IEND may be missing. An ancillary chunk with a wrong
-    checksum is left out, as libpng does; so is a palette that only suggests colours. A chunk that the file ends within
-    is the last one.
+    Chunks after the picture are collected too, as far as they are complete; IEND may be missing. An ancillary chunk
+    with a wrong checksum is ignored, as in libpng, and so is a palette that only suggests colours. If the file ends
+    within a chunk, that chunk is the last one.
     """
     named: dict[bytes, bytes] = {}
     idat: list[bytes] = []
@@ -136,7 +140,7 @@ def read_chunks(data: bytes) -> Chunks:
 
 
 def _statements(named: dict[bytes, bytes]) -> Iterator[ColourSpace | bytes | None]:
-    """Yield what the chunks say of the colour space, by priority: section 4.3."""
+    """Yield what the chunks state about the colour space, by priority: section 4.3."""
     cicp = named.get(b"cICP", b"")
     if len(cicp) == 4 and cicp[2] == 0:
         yield from_cicp(cicp[0], cicp[1], full_range=cicp[3] != 0)
@@ -154,7 +158,7 @@ def _statements(named: dict[bytes, bytes]) -> Iterator[ColourSpace | bytes | Non
 
 
 def _profile(chunk: bytes | None) -> bytes | None:
-    """Unpack the profile of an iCCP chunk (section 11.3.2.3); None for none, a broken or a huge one."""
+    """Unpack the profile of an iCCP chunk (section 11.3.2.3); return None for none, a broken one or a huge one."""
     _, nul, rest = (chunk or b"").partition(b"\0")
     if not nul or rest[:1] != b"\0":
         return None
@@ -165,7 +169,10 @@ def _profile(chunk: bytes | None) -> bytes | None:
 
 
 def _exif_block(named: dict[bytes, bytes]) -> bytes:
-    """Return the EXIF block: of its chunk, or as ImageMagick wrote it before there was one, in hexadecimal text."""
+    """Return the EXIF block of the eXIf chunk, or of a text in hexadecimal.
+
+    ImageMagick wrote it as such a text before there was the chunk.
+    """
     if b"eXIf" in named:
         return b"Exif\0\0" + named[b"eXIf"]
     text = named.get(b"tEXt", b"")[len(_TEXTS[b"tEXt"]) :] or _inflated(
@@ -192,9 +199,9 @@ def _inflated(packed: bytes) -> bytes:
 
 
 def _transparent(chunks: Chunks) -> bytes | int | tuple[int, ...] | None:
-    """Return tRNS as Pillow takes it: an alpha for each colour of the palette, or the one transparent colour.
+    """Return tRNS in Pillow's form: an alpha for each colour of the palette, or the one transparent colour.
 
-    Samples below 8 bits are spread over 0..255 as the decoder spreads them. Only the low bits count: section 11.3.1.
+    Samples below 8 bits are scaled to 0..255, as the decoder scales them. Only the low bits are used: section 11.3.1.
     """
     body = chunks.named.get(b"tRNS")
     if body is None:
@@ -222,9 +229,9 @@ def _file(header: bytes, palette: bytes | None, idat: bytes) -> bytes:
 
 
 def _loaded(image: Image.Image, chunks: Chunks) -> Image.Image:
-    """Load `image`; when that fails although the rows are all there, for a checksum at their end, load them anew.
+    """Load `image`. If only a checksum after its rows is wrong, load the rows again without it.
 
-    Raises BadRequest when rows are missing.
+    Raises BadRequest if rows are missing.
     """
     try:
         image.load()
@@ -238,7 +245,7 @@ def _loaded(image: Image.Image, chunks: Chunks) -> Image.Image:
 
 
 def _inflated_size(chunks: Chunks) -> int:
-    """Return how many bytes all rows have, each with the byte that names its filter."""
+    """Return the number of bytes of all rows, each with the byte of its filter type."""
     bits = chunks.depth * _CHANNELS.get(chunks.colour_type, 1)
     return sum(height * (1 + (width * bits + 7) // 8) for width, height in _pass_sizes(chunks) if width)
 
@@ -250,11 +257,11 @@ def _pass_sizes(chunks: Chunks) -> list[Size]:
     return [(-((left - width) // columns), -((top - height) // rows)) for left, top, columns, rows in _PASSES]
 
 
-# --- 16 bits, which Pillow cuts to 8
+# --- 16 bits, which Pillow reduces to 8
 
 
 def _load_16_bits(chunks: Chunks, space: srgb.Space | None) -> Image.Image:
-    """Return the picture in sRGB: L, LA, RGB or RGBA, 8 bits. Raises BadRequest when pixels are missing."""
+    """Return the picture in sRGB: L, LA, RGB or RGBA, 8 bits. Raises BadRequest if pixels are missing."""
     width, height = chunks.size
     channels = _CHANNELS[chunks.colour_type]
     has_alpha = channels in (2, 4)
@@ -282,7 +289,7 @@ def _transparent_16(chunks: Chunks, channels: int) -> npt.NDArray[np.uint16] | N
 
 
 def _samples(chunks: Chunks, channels: int, out: UInt8) -> Iterator[tuple[UInt8, npt.NDArray[np.uint16]]]:
-    """Yield (the part of `out` that they belong to, samples (h, w, channels) uint16), band by band."""
+    """Yield (the part of `out` for the samples, samples (h, w, channels) uint16), band by band."""
     stream = Inflated(chunks.idat)
     for left, top, columns, rows in _PASSES if chunks.is_interlaced else ((0, 0, 1, 1),):
         part = out[top::rows, left::columns]
@@ -300,18 +307,18 @@ def _samples(chunks: Chunks, channels: int, out: UInt8) -> Iterator[tuple[UInt8,
 
 
 def _unfiltered(filtered: bytes, above: bytes, size: Size, channels: int) -> npt.NDArray[np.uint16]:
-    """Undo the row filters (section 9) of a band by Pillow's decoder. above: the samples of the row before it.
+    """Undo the row filters (section 9) of a band by Pillow's decoder. above: the samples of the row before the band.
 
-    The band becomes a PNG of its own whose bytes are samples of 8 bits. Filters work on bytes, at the distance of a
-    pixel; so a pixel of 1, 2, 3 or 4 samples of 16 bits is read as what Pillow has of the same number of bytes.
+    The band becomes a temporary PNG with samples of 8 bits. Filters work on bytes, at the distance of a pixel. So a
+    pixel of 1, 2, 3 or 4 samples of 16 bits is read as a Pillow pixel of the same number of bytes.
     """
     width, height = size
-    # The filter of the row that stands for `above` is 0: none.
+    # The row for `above` has filter type 0: none.
     rows = zlib.compress(b"\0" + above + filtered, 0)
     colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
     header = struct.pack(">IIBBBBB", width, height + 1, 16, colour_type, 0, 0, 0)
     data = _file(header, None, rows)
-    if channels <= 2:  # two or four bytes: exactly a pixel of LA or RGBA at 8 bits
+    if channels <= 2:  # two or four bytes: a pixel of LA or RGBA with 8 bits
         mode = {1: "LA", 2: "RGBA"}[channels]
         header = struct.pack(">IIBBBBB", width, height + 1, 8, {1: 4, 2: 6}[channels], 0, 0, 0)
         raw = np.asarray(_decoded(_file(header, None, rows), mode, mode))
@@ -319,9 +326,7 @@ def _unfiltered(filtered: bytes, above: bytes, size: Size, channels: int) -> npt
         return _joined(pairs[1:, ..., 0], pairs[1:, ..., 1])
     mode = {3: "RGB", 4: "RGBA"}[channels]
     high = np.asarray(_decoded(data, mode, f"{mode};16B"))
-    low = np.asarray(
-        _decoded(data, mode, f"{mode};16L")
-    )  # taken for the other byte order, the low byte is the high one
+    low = np.asarray(_decoded(data, mode, f"{mode};16L"))  # read in the other byte order, the low byte is the high one
     return _joined(high[1:], low[1:])
 
 

@@ -1,4 +1,4 @@
-"""TIFF: which reader its pixels need, and what it says of colours. Adobe, TIFF 6.0."""
+"""Open a TIFF: choose the reader for its pixels, and read what it states about colours. Adobe, TIFF 6.0."""
 
 from __future__ import annotations
 
@@ -25,16 +25,20 @@ from sam3d_bento.photo.readers.picture import (
 )
 from sam3d_bento.photo.readers.tiff_layout import Layout, Tags, read_tags
 
+# Numbers of tags.
 _ORIENTATION, _TRANSFER_FUNCTION, _WHITE_POINT, _PRIMARIES, _COLOUR_MAP, _PROFILE = 274, 301, 318, 319, 320, 34675
 _XMP = 700
 _TURNED = (5, 6, 7, 8)  # orientations that swap width and height
-_REDUCED = 1  # of NewSubfileType (254): a smaller copy of another picture in the file
-_RAW = (32803, 34892)  # PhotometricInterpretation of a sensor's values: TIFF/EP and DNG
+_REDUCED = 1  # bit of NewSubfileType (254): a smaller copy of another picture in the file
+_RAW = (32803, 34892)  # values of PhotometricInterpretation for a sensor's data: TIFF/EP and DNG
 _ADVICE = "Send a TIFF of 8 or 16 bits a sample, or a PNG."
 
 
 def open_tiff(data: bytes) -> Picture:
-    """Open a TIFF's first page. Raises UnsupportedMedia for a kind that is not read, BadRequest for a broken file."""
+    """Open a TIFF's first page.
+
+    Raises UnsupportedMedia for a kind that is not read, BadRequest for a broken file.
+    """
     tags = read_tags(data)
     layout = Layout.of(tags)
     if tags.number(254, 0) & _REDUCED or layout.photometric in _RAW:
@@ -56,31 +60,33 @@ def open_tiff(data: bytes) -> Picture:
                 raise UnsupportedMedia(f"{layout.unreadable} {_ADVICE}") from exc
             raise
         colours = tags.numbers(_COLOUR_MAP)
-        # TIFF 6.0 wants 16 bits a colour; programs that wrote 8 are older than that, and libtiff reads them too.
+        # TIFF 6.0 requires 16 bits for a colour of the palette. Older programs wrote 8 bits, and libtiff reads them
+        # too.
         if image.mode in ("P", "PA") and colours and max(colours) < 256:
             third = len(colours) // 3
             image.putpalette(bytes(int(value) for n in range(third) for value in colours[n::third]), "RGB")
         return with_8_bits(image)
 
     statements = _statements(data, tags, layout)
-    # Pillow turns the picture itself while loading, and then reports no orientation. Of XMP's its size knows nothing.
+    # Pillow itself rotates the picture while loading, and then reports no orientation. Its size does not take XMP's
+    # orientation into account.
     is_turned = _ORIENTATION not in tags and xmp_orientation(tags.bytes(_XMP)) in _TURNED
     size = image.size[::-1] if is_turned else image.size
     return Picture(size, models_of(image.mode), load, statements, image.getexif, tags.has_more_pages)
 
 
 def _by_pillow(data: bytes) -> Image.Image | None:
-    """Open by Pillow; None for a kind that it does not know, or tags that it trips over."""
+    """Open by Pillow; return None for a kind that it does not know, or for tags on which it fails."""
     try:
         return pillow_picture(data, "TIFF")
     except (Image.DecompressionBombError, MemoryError):
         raise
-    except Exception:  # noqa: BLE001  # what can be wrong in tags is endless; most of them are no matter for pixels
+    except Exception:  # noqa: BLE001  # tags can be wrong in endless ways, most of which do not matter for pixels
         return None
 
 
 def _own_picture(data: bytes, tags: Tags, layout: Layout) -> Picture:
-    """Return what Pillow does not read. Its orientation is left to the caller, unlike Pillow's."""
+    """Return a picture that Pillow does not read. The caller must apply its orientation, unlike that of Pillow's."""
 
     def exif() -> Image.Exif:
         block = exif_of(data)
@@ -97,7 +103,7 @@ def _own_picture(data: bytes, tags: Tags, layout: Layout) -> Picture:
 
 
 def _statements(data: bytes, tags: Tags, layout: Layout) -> Iterator[ColourSpace | bytes | None]:
-    """Yield what the tags say of colours: a profile, then sections 20's chromaticities and curve, then EXIF."""
+    """Yield what the tags state about colours: a profile, then section 20's chromaticities and curve, then EXIF."""
     yield tags.bytes(_PROFILE) or None
     corners = (*tags.numbers(_WHITE_POINT), *tags.numbers(_PRIMARIES))
     primaries = from_chromaticities(tuple(float(value) for value in corners))

@@ -1,4 +1,4 @@
-"""TIFF: the directory of tags, and what they say of how pixels lie in the file. Adobe, TIFF 6.0; BigTIFF."""
+"""Read the directory of tags of a TIFF, and how its pixels lie in the file. Adobe, TIFF 6.0; BigTIFF."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from sam3d_bento.errors import BadRequest
 from sam3d_bento.photo.colour.icc import Model
 from sam3d_bento.photo.image_parts import MAX_TIFF_VALUES
 
-# section 2; 13: offset of a directory, 16 to 18: BigTIFF's integers of 64 bits
+# Types of values as `struct` spells them: section 2. 13: offset of a directory; 16 to 18: BigTIFF's integers of 64
+# bits.
 _TYPES = {
     1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 6: "b", 7: "s", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d", 13: "I",
     16: "Q", 17: "q", 18: "Q",
@@ -21,51 +22,52 @@ _PHOTOMETRIC_NAMES = {
     WHITE_IS_ZERO: "grey", BLACK_IS_ZERO: "grey", RGB: "RGB", PALETTE: "palette", 4: "transparency mask",
     SEPARATED: "CMYK", YCBCR: "YCbCr", CIELAB: "CIELab", 9: "ICCLab", 10: "ITULab", 32844: "LogL", 32845: "LogLuv",
 }  # fmt: skip
+# Number of samples of a pixel that are colours, by PhotometricInterpretation.
 _COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, SEPARATED: 4, YCBCR: 3, CIELAB: 3, 9: 3, 10: 3}
 
 UNSIGNED, SIGNED, FLOAT, UNDEFINED = 1, 2, 3, 4  # SampleFormat, section 19
 _FORMAT_NAMES = {UNSIGNED: "", SIGNED: " signed", FLOAT: " floating-point", 5: " complex", 6: " complex"}
 
-NONE, LZW, DEFLATE, OLD_DEFLATE, PACKBITS = 1, 5, 8, 32946, 32773
-# These give bytes back, whatever the bytes mean; others know pixels, and Pillow reads what it can of them.
+NONE, LZW, DEFLATE, OLD_DEFLATE, PACKBITS = 1, 5, 8, 32946, 32773  # Compression
+# Compressions of plain bytes, whatever these mean. Others compress pixels, and Pillow reads some of them.
 _OF_BYTES = (NONE, LZW, DEFLATE, OLD_DEFLATE, PACKBITS, 34925, 50000)
-_SELDOM_BUILT = (32809, 34676, 34677, 50001)  # that libtiff knows, but few builds of it have
+_SELDOM_BUILT = (32809, 34676, 34677, 50001)  # compressions that libtiff knows, but that few builds of it contain
 _COMPRESSION_NAMES = {
     2: "CCITT", 3: "CCITT", 4: "CCITT", 6: "old JPEG", 7: "JPEG", 33003: "JPEG 2000", 33005: "JPEG 2000",
     34676: "LogLuv", 34677: "LogLuv", 34712: "JPEG 2000", 34887: "LERC", 50001: "WebP", 50002: "JPEG XL",
     52546: "JPEG XL",
 }  # fmt: skip
 
-MAX_SAMPLES = 64  # of a pixel; pictures have at most some extra ones
-MAX_BITS = 128  # of a sample; complex numbers of two doubles have most
-ASSOCIATED, UNASSOCIATED, COREL = 1, 2, 999  # ExtraSamples; the last is CorelDraw's
+MAX_SAMPLES = 64  # of a pixel; pictures have a few extra samples at most
+MAX_BITS = 128  # of a sample; complex numbers of two doubles have the most
+ASSOCIATED, UNASSOCIATED, COREL = 1, 2, 999  # values of ExtraSamples; the last is CorelDraw's
 
-Entries = dict[int, tuple[int, int, int]]  # by tag: type, number of values, where they are in the file
+Entries = dict[int, tuple[int, int, int]]  # by tag: type, number of values, their place in the file
 
 
 class Tags:
-    """The first directory. Values are read on access; a broken one counts as absent."""
+    """First directory of a TIFF. Values are read on access; a broken value counts as absent."""
 
     def __init__(self, data: bytes, order: str, entries: Entries, *, has_more_pages: bool, is_cut: bool) -> None:
         self._data, self._order, self._entries = data, order, entries
         self.has_more_pages = has_more_pages
-        self.is_cut = is_cut  # the file ends within the directory
+        self.is_cut = is_cut  # whether the file ends within the directory
 
     @property
     def order(self) -> str:
-        """Return the byte order as `struct` and numpy spell it: < or >."""
+        """Return the byte order in the notation of `struct` and numpy: < or >."""
         return self._order
 
     @property
     def file_size(self) -> int:
-        """Return the bytes of the whole file."""
+        """Return the number of bytes of the whole file."""
         return len(self._data)
 
     def __contains__(self, tag: int) -> bool:
         return tag in self._entries
 
     def numbers(self, tag: int) -> tuple[float, ...]:
-        """Return the values of `tag`; integers stay so, rationals become floats."""
+        """Return the values of `tag`; integers remain integers, rationals become floats."""
         type_, count, at = self._entries.get(tag, (0, 0, 0))
         code = _TYPES.get(type_)
         if code is None or code == "s" or not 1 <= count <= MAX_TIFF_VALUES:
@@ -85,7 +87,7 @@ class Tags:
         return int(values[0]) if values and values[0] == values[0] and abs(values[0]) < 2**63 else default
 
     def bytes(self, tag: int) -> bytes:
-        """Return the bytes of `tag`, whatever their type; none when it is absent, or not in the file."""
+        """Return the bytes of `tag`, of any type of bytes; none if it is absent, or not in the file."""
         type_, count, at = self._entries.get(tag, (0, 0, 0))
         if type_ not in (1, 2, 6, 7):
             return b""
@@ -94,7 +96,7 @@ class Tags:
 
 
 def read_tags(data: bytes) -> Tags:
-    """Read the first directory. Raises BadRequest when there is none."""
+    """Read the first directory. Raises BadRequest if there is none."""
     order = "<" if data[:2] == b"II" else ">"
     big = 43 in data[2:4]  # BigTIFF
     head = struct.Struct(order + ("HHQ" if big else "HHI"))
@@ -120,10 +122,11 @@ def read_tags(data: bytes) -> Tags:
 
 @dataclass(frozen=True)
 class Layout:
-    """How pixels lie in the file. bits: of each sample, the largest; samples: of a pixel, `colours` of them colours.
+    """Layout of the pixels in the file.
 
-    tile: width and height of a block; a strip is as wide as the picture. alpha: which ExtraSamples value the alpha
-    channel has, with its place among the samples; None when there is none.
+    bits: of each sample, the largest number. samples: of a pixel; `colours` of them are colours. alpha: the
+    ExtraSamples value of the alpha channel, and its place among the samples; None if there is none. tile: width and
+    height of a block; a strip is as wide as the picture.
     """
 
     size: tuple[int, int]
@@ -134,7 +137,7 @@ class Layout:
     colours: int
     alpha: tuple[int, int] | None
     planar: bool
-    mended: bool  # the tags contradict the one strip or plane that is there
+    mended: bool  # whether the tags contradict the only strip or plane of the file
     tile: tuple[int, int]
     is_tiled: bool
     offsets: tuple[int, ...]
@@ -142,7 +145,7 @@ class Layout:
     compression: int
     predictor: int
     fill_order: int
-    uniform: bool  # all samples have the same bits and format
+    uniform: bool  # whether all samples have the same bits and format
     inks: int
 
     @classmethod
@@ -182,18 +185,18 @@ class Layout:
 
     @property
     def needs_own_reader(self) -> bool:
-        """Return whether Pillow would cut, invert or misread the samples, so that it is not to be tried first."""
+        """Return whether Pillow would truncate, invert or misread the samples, so that it must not be tried first."""
         misread = self.bits > 8 or self.sample_format != UNSIGNED or self.planar or self.mended
         return misread and self.compression in _OF_BYTES and self.refusal() is None
 
     @property
     def is_possible(self) -> bool:
-        """Return whether the numbers are those of any picture, rather than of a damaged directory."""
+        """Return whether the numbers can be those of a picture, rather than of a damaged directory."""
         return min(self.size) > 0 and self.colours <= self.samples and 0 < self.bits <= MAX_BITS
 
     @property
     def is_seldom_read(self) -> bool:
-        """Return whether a failure of libtiff is one of the kind, not of the file."""
+        """Return whether a failure of libtiff is due to the kind of file, and not to damage."""
         return self.compression in _SELDOM_BUILT or (self.bits > 8 and self.compression not in _OF_BYTES)
 
     @property
@@ -207,7 +210,7 @@ class Layout:
 
     @property
     def description(self) -> str:
-        """Name the kind for people."""
+        """Return the name of the kind, for users."""
         name = _PHOTOMETRIC_NAMES.get(self.photometric, f"photometric {self.photometric}")
         format_ = _FORMAT_NAMES.get(self.sample_format, f" format {self.sample_format}")
         alpha = " with alpha" if self.alpha else ""
@@ -216,11 +219,11 @@ class Layout:
 
     @property
     def unreadable(self) -> str:
-        """Say for people that this kind is not read."""
+        """Return a sentence for users that this kind is not read."""
         return f"This kind of TIFF is not read: {self.description}."
 
     def refusal(self) -> str | None:
-        """Return why this kind cannot be read by `tiff_samples`, as a sentence; None when it can."""
+        """Return why `tiff_samples` cannot read this kind, as a sentence; None if it can."""
         known = self.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, SEPARATED, CIELAB)
         if not known or self.compression not in _OF_BYTES or not self.uniform or self.inks == 2:
             return self.unreadable
@@ -241,9 +244,9 @@ class Layout:
 def _strips(
     tags: Tags, size: tuple[int, int], samples: int, bits: int, offsets: tuple[int, ...]
 ) -> tuple[bool, int, bool]:
-    """Return whether samples lie in planes, the rows of a strip, and whether the tags for that were not believed.
+    """Return whether samples lie in planes, the rows of a strip, and whether the tags for these were overruled.
 
-    One strip that is long enough to hold all does so, whatever the tags say of rows and planes.
+    If one strip is long enough to hold all pixels, it does, whatever the tags say about rows and planes.
     """
     width, height = size
     planar = tags.number(284, 1) == 2 and samples > 1
@@ -252,7 +255,7 @@ def _strips(
     is_plain = len(offsets) == 1 and tags.number(259, NONE) == NONE
     if is_plain and (planar or rows < height) and offsets[0] + whole <= tags.file_size:
         return False, height, True
-    return planar, rows, tags.number(284, 1) == 2 and samples == 1  # Pillow misreads a plane alone
+    return planar, rows, tags.number(284, 1) == 2 and samples == 1  # Pillow misreads a single plane
 
 
 def _alpha(colours: int, samples: int, extra: tuple[int, ...]) -> tuple[int, int] | None:

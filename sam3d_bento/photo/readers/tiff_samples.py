@@ -1,4 +1,7 @@
-"""TIFF: samples of any depth as a picture of 8 bits, band by band. Adobe, TIFF 6.0, and its Technical Notes 1 and 3."""
+"""Read a TIFF's samples of any depth as a picture of 8 bits, band by band.
+
+Adobe, TIFF 6.0, and its Technical Notes 1 and 3.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +25,13 @@ Samples = npt.NDArray[Any]  # (rows, width, samples), in the depth of the file
 Scale = Callable[[Samples], npt.NDArray[np.uint16]]
 
 _DAMAGED = "The TIFF image is damaged or cut short; it could not be read."
-_COLOUR_MAP = 320
+_COLOUR_MAP = 320  # number of the tag
+# Compressions with which TIFF 6.0 allows a predictor.
 _WITH_PREDICTOR = (kinds.LZW, kinds.DEFLATE, kinds.OLD_DEFLATE, 34925, 50000)
+# For each byte, the byte with the reverse order of bits.
 _REVERSED = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)[:, ::-1], axis=1)[:, 0]
-_BAND_SAMPLES = 1 << 20  # unpacked at a time: each takes up to 40 bytes on the way
-# Full scales that numbers of 32 bits and floats come in, smallest first.
+_BAND_SAMPLES = 1 << 20  # samples unpacked at a time; each takes up to 40 bytes in between
+# Usual full scales of 32-bit integers and of floats, smallest first.
 _INTEGER_SCALES = (255.0, 65535.0)
 _FLOAT_SCALES = (1.0, 255.0, 65535.0)
 
@@ -55,7 +60,7 @@ def load(data: bytes, tags: Tags, layout: Layout, space: srgb.Space | None) -> I
 
 
 def _colours(tags: Tags, layout: Layout, space: srgb.Space | None) -> Callable[[Samples], UInt8] | None:
-    """Return the function from levels (h, w, C) to sRGB (h, w, 3); None for grey that stays as it is."""
+    """Return the function from levels (h, w, C) to sRGB (h, w, 3); None for grey that does not change."""
     if layout.photometric == kinds.CIELAB:
         return _lab_to_srgb
     convert = srgb.converter(space)
@@ -77,7 +82,7 @@ def _palette(tags: Tags, bits: int) -> npt.NDArray[np.uint16]:
 
 
 def _lab_to_srgb(levels: Samples) -> UInt8:
-    """Convert CIELab (section 23), 16 bits: L* in 0..65535, a* and b* signed, in 1/256. White is D50."""
+    """Convert CIELab (section 23) of 16 bits to sRGB: L* in 0..65535, a* and b* signed, in 1/256. White is D50."""
     stored = srgb.to_8_bits(np.ascontiguousarray(levels[..., :1]))
     signed = np.rint(levels[..., 1:].view(np.int16) / 256).clip(-128, 127).astype(np.int8).view(np.uint8)
     lab = np.concatenate([stored, signed], axis=-1)
@@ -86,20 +91,21 @@ def _lab_to_srgb(levels: Samples) -> UInt8:
 
 
 def _unmultiplied(levels: Samples, alpha: Samples) -> npt.NDArray[np.uint16]:
-    """Divide by alpha, which the samples were multiplied with (section 18). Where it is 0, nothing is left."""
+    """Divide samples by alpha, by which they were multiplied (section 18). Where alpha is 0, colours are lost."""
     divisor = np.maximum(alpha, 1).astype(np.float32)[..., None]
     whole: npt.NDArray[np.uint16] = np.rint(np.minimum(levels / divisor, 1) * 65535).astype(np.uint16)
     return whole
 
 
-# --- where white is
+# --- the full scale of samples
 
 
 def _scales(blocks: _Blocks, layout: Layout) -> tuple[Scale, Scale]:
-    """Return the functions that bring colours, and alpha, to 0..65535.
+    """Return the functions that scale colours, and alpha, to 0..65535.
 
-    Up to 16 bits white is full scale. Wider integers and floats do not say where it is: it is taken as the smallest
-    usual full scale that holds the picture; of floats, half of it, because what is brighter than white is allowed.
+    Up to 16 bits, white is full scale. Wider integers and floats do not state their white. For integers, white is the
+    smallest usual full scale that holds all samples of the picture. For floats, it has to hold only half of them,
+    because samples may be brighter than white.
     """
     full = 2**layout.bits - 1 if layout.sample_format == kinds.UNSIGNED else 2 ** (layout.bits - 1) - 1
     if layout.photometric == kinds.CIELAB:
@@ -135,7 +141,7 @@ def _to(white: float) -> Scale:
 
 
 def _widened_lab(samples: Samples) -> npt.NDArray[np.uint16]:
-    """Bring CIELab of 8 bits to the form that it has with 16: L* over the whole range, a* and b* in 1/256."""
+    """Convert CIELab of 8 bits to its form of 16 bits: L* over the whole range, a* and b* in 1/256."""
     wide = samples.astype(np.uint16)
     wide[..., 0] *= 257
     wide[..., 1:] <<= 8
@@ -143,7 +149,7 @@ def _widened_lab(samples: Samples) -> npt.NDArray[np.uint16]:
 
 
 def _float_white(blocks: _Blocks, channels: slice) -> float:
-    """Return the smallest usual full scale that at least half of the positive samples lie within."""
+    """Return the smallest usual full scale that at least half of the positive samples do not exceed."""
     counts = np.zeros(len(_FLOAT_SCALES), np.int64)
     positive, brightest = 0, 1.0
     for _, _, samples in blocks.bands():
@@ -160,7 +166,7 @@ def _float_white(blocks: _Blocks, channels: slice) -> float:
 
 
 class _Blocks:
-    """The samples of a picture in strips or tiles, together or in planes."""
+    """Samples of a picture in strips or tiles, either together or in planes."""
 
     def __init__(self, data: bytes, order: str, layout: Layout) -> None:
         self._data, self._order, self._layout = data, order, layout
@@ -177,7 +183,7 @@ class _Blocks:
             raise BadRequest(_DAMAGED)
 
     def bands(self) -> Iterator[tuple[int, int, Samples]]:
-        """Yield (first row, end row, samples (rows, width, samples)). Raises BadRequest when bytes are missing."""
+        """Yield (first row, end row, samples (rows, width, samples)). Raises BadRequest if bytes are missing."""
         readers = [self._rows(plane) for plane in range(self._planes)]
         for found in zip(*readers, strict=True):
             top, end, _ = found[0]
@@ -209,7 +215,7 @@ class _Blocks:
             yield top, end, joined.reshape(end - top, 1, self._row_bytes)
 
     def _from_blocks(self, plane: int, step: int) -> Iterator[tuple[int, int, UInt8]]:
-        """Yield bands of at most `step` rows of whole blocks, which have to be unpacked at once."""
+        """Yield bands of at most `step` rows, from whole blocks that must be unpacked at once."""
         height = self._layout.size[1]
         whole = max(1, step // self._block_height) * self._block_height
         for top in range(0, height, whole):
@@ -219,14 +225,14 @@ class _Blocks:
                 yield top + first, top + first + len(part), part
 
     def _in_strips(self, top: int, end: int) -> Iterator[tuple[int, int]]:
-        """Split rows where strips end."""
+        """Split the rows `top` to `end` at the ends of strips; yield (first row, end row)."""
         while top < end:
             stop = min(end, (top // self._block_height + 1) * self._block_height)
             yield top, stop
             top = stop
 
     def _stored(self, plane: int, row: int, stop: int) -> bytes | None:
-        """Return rows of a strip that is not compressed. How many bytes it says it has does not matter."""
+        """Return rows of a strip that is not compressed. The number of bytes that the tags state is ignored."""
         strip, first = divmod(row, self._block_height)
         start = self._layout.offsets[plane * self._down + strip] + first * self._row_bytes
         count = (stop - row) * self._row_bytes
@@ -236,7 +242,7 @@ class _Blocks:
         return _REVERSED[np.frombuffer(found, np.uint8)].tobytes() if self._layout.fill_order == 2 else found
 
     def _block(self, number: int) -> bytes:
-        """Return the packed bytes of a strip or tile."""
+        """Return the compressed bytes of a strip or tile."""
         counts = self._layout.byte_counts
         start = self._layout.offsets[number]
         count = counts[number] if number < len(counts) and counts[number] else len(self._data)
@@ -244,7 +250,7 @@ class _Blocks:
         return _REVERSED[np.frombuffer(found, np.uint8)].tobytes() if self._layout.fill_order == 2 else found
 
     def _by_libtiff(self, plane: int, top: int, end: int) -> UInt8:
-        """Unpack whole rows of blocks: as a grey picture of their bytes, written as a TIFF of its own."""
+        """Unpack whole rows of blocks, by writing a temporary TIFF that holds their bytes as a grey picture."""
         first = (plane * self._down + top // self._block_height) * self._across
         number = -(-(end - top) // self._block_height) * self._across
         blocks = [self._block(n) for n in range(first, first + number)]
@@ -282,7 +288,7 @@ class _Blocks:
         return head + values + b"".join(blocks)
 
     def _unpacked(self, rows: UInt8) -> Samples:
-        """Return the samples (rows, width, samples of the plane) of bytes (rows, blocks across, bytes)."""
+        """Convert bytes (rows, blocks across, bytes) to samples (rows, width, samples of the plane)."""
         layout = self._layout
         predictor = layout.predictor if layout.compression in _WITH_PREDICTOR else 1
         values = self._block_width * self._in_plane
@@ -303,9 +309,9 @@ class _Blocks:
         return whole[:, : layout.size[0]]
 
     def _odd_bits(self, rows: UInt8, values: int) -> Samples:
-        """Return integers of a depth that no machine has, packed from the highest bit on; signed ones too."""
+        """Return integers, signed or not, of a depth without a machine type, packed from the highest bit on."""
         bits = self._layout.bits
-        if bits == 24:  # bytes in the order of the file, as libtiff has it
+        if bits == 24:  # bytes in the order of the file, as in libtiff
             three = rows.reshape(*rows.shape[:2], values, 3).astype(np.uint32)
             three = three if self._order == ">" else three[..., ::-1]
             found = three[..., 0] << 16 | three[..., 1] << 8 | three[..., 2]

@@ -1,4 +1,4 @@
-"""WebP: the first frame in a file of its own. Google, WebP Container Specification; RFC 9649."""
+"""Read the first frame of a WebP as a separate file. Google, WebP Container Specification; RFC 9649."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sam3d_bento.photo.colour.exif import from_exif
 from sam3d_bento.photo.colour.spaces import ColourSpace
 from sam3d_bento.photo.readers.picture import Picture, Size, exif_of, pillow_picture, whole_picture, with_8_bits
 
-_MAX_CHUNKS = 10_000  # looked at: an animation may have thousands of frames, of which only the first is read
-_ALPHA_FLAG = 0x10  # of VP8X
+_MAX_CHUNKS = 10_000  # chunks that are read; an animation may have thousands of frames, of which only the first is used
+_ALPHA_FLAG = 0x10  # bit of VP8X's flags
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """The body of a chunk. is_cut: whether the file ended before it did."""
+    """Body of a chunk. is_cut: whether the file ends within it."""
 
     body: bytes = b""
     is_cut: bool = False
@@ -27,7 +27,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture and where it lies on the canvas. chunks: ALPH, VP8 and VP8L, by name."""
+    """Frame of a picture and its place on the canvas. chunks: ALPH, VP8 and VP8L, by name."""
 
     chunks: dict[bytes, Chunk]
     offset: tuple[int, int] = (0, 0)
@@ -36,8 +36,8 @@ class Frame:
 def open_webp(data: bytes) -> Picture:
     """Open a WebP. Raises BadRequest for one without a picture.
 
-    The sizes in the container's head, and chunks that hold no picture, do not matter. What the first frame of an
-    animation leaves free of the canvas is transparent, as in browsers.
+    The sizes in the container's header are ignored, and so are chunks that hold no picture. The part of the canvas that
+    an animation's first frame does not cover is transparent, as in browsers.
     """
     chunks = list(_chunks(data, 12))
     frames = [chunk for name, chunk in chunks if name == b"ANMF"]
@@ -70,7 +70,7 @@ def open_webp(data: bytes) -> Picture:
 
 
 def _chunks(data: bytes, position: int) -> Iterator[tuple[bytes, Chunk]]:
-    """Yield (name, chunk). One that says it is longer than the file ends with it."""
+    """Yield (name, chunk). A chunk whose stated length exceeds the file ends with the file."""
     for _ in range(_MAX_CHUNKS):
         if position + 8 > len(data):
             return
@@ -81,7 +81,7 @@ def _chunks(data: bytes, position: int) -> Iterator[tuple[bytes, Chunk]]:
 
 
 def _frame(body: bytes) -> Frame:
-    """Read an ANMF chunk: 16 bytes of head, then the chunks of the picture."""
+    """Read an ANMF chunk: a header of 16 bytes, then the chunks of the picture."""
     left, top = (2 * int.from_bytes(body[at : at + 3], "little") for at in (0, 3))
     return Frame(dict(reversed(list(_chunks(body, 16)))), (left, top))
 
@@ -91,7 +91,7 @@ def _canvas(body: bytes) -> Size:
 
 
 def _load_cut(chunks: dict[bytes, Chunk]) -> Image.Image:
-    """Load a picture that the file ends within, when no pixel is missing; else raise BadRequest."""
+    """Load a picture within which the file ends, if no pixel is missing; else raise BadRequest."""
 
     def with_more(filler: bytes) -> Image.Image:
         more = {name: Chunk(chunk.body + filler if chunk.is_cut else chunk.body) for name, chunk in chunks.items()}
@@ -104,7 +104,7 @@ def _load_cut(chunks: dict[bytes, Chunk]) -> Image.Image:
 
 
 def _file(chunks: dict[bytes, Chunk]) -> bytes:
-    """Write a WebP of the picture in `chunks`. Raises BadRequest when there is none."""
+    """Write a WebP of the picture in `chunks`. Raises BadRequest if there is none."""
     name = next((name for name in (b"VP8 ", b"VP8L") if name in chunks), None)
     if name is None:
         raise BadRequest("The WEBP image is damaged or cut short; it has no picture.")

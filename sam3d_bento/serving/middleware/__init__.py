@@ -1,1 +1,1 @@
-"""ASGI middlewares around all routes. service.py says in which order."""
+"""Wrap all routes in ASGI middlewares. service.py defines their order."""

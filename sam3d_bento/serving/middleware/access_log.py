@@ -1,6 +1,6 @@
-"""An id for every request, and a log line at its start and its end: the ASGI middleware `AccessLog`, our outermost.
+"""Give every request an id, and log its start and its end: the ASGI middleware `AccessLog`, our outermost.
 
-It takes the client's `X-Request-Id` or draws one, and returns it with every response.
+It takes the client's `X-Request-Id` or generates an id, and returns it with every response.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sam3d_bento import logs
 
 HEADER = "X-Request-Id"
-ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-LOGGED_PREFIX = "/api/"  # probes and metrics come every few seconds and say nothing
+ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")  # ids of clients that are kept: safe in a header and in a log line
+LOGGED_PREFIX = "/api/"  # other requests, such as probes and metrics, come every few seconds and are not worth a line
 
 log = logging.getLogger("sam3d_bento.requests")
 
 
 class AccessLog:
-    """See the module's docstring."""
+    """ASGI middleware that sets the request id and writes the log lines."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -36,7 +36,7 @@ class AccessLog:
         request = Request(scope)
         given = request.headers.get(HEADER, "")
         identity = given if ACCEPTABLE_ID.fullmatch(given) else secrets.token_hex(8)
-        # The server shares one `state` between requests; this one is the request's own.
+        # The server shares one `state` between requests. This copy belongs to this request alone.
         scope["state"] = {**scope.get("state", {}), "request_id": identity, "log_fields": {}}
         status = 0
 
@@ -57,6 +57,6 @@ class AccessLog:
         finally:
             if logged:
                 seconds = round(time.perf_counter() - started, 4)
-                # No status: the client was gone before an answer began.
+                # There is no status if the client left before a response began.
                 fields = {"status": status or "none", "seconds": seconds, **scope["state"]["log_fields"]}
                 logs.event(log, "request done", **where, **fields)

@@ -1,9 +1,10 @@
-"""Who may use the API, where SAM3D_API_KEYS_FILE names a file of keys: the ASGI wrapper `Authentication`.
+"""Require an API key if SAM3D_API_KEYS_FILE names a file of keys: the ASGI middleware `Authentication`.
 
-Closed unless it is named here. Open are what says whether the service works (`/health`, `/livez`, `/readyz`), the
+Every path that is not listed here needs a key. Open are the health routes (`/health`, `/livez`, `/readyz`), the
 studio's page, the description of the API, and reading what an id names: a result's files and a job's state. An id has
-128 random bits, is told only to whoever made the job, and is as good as a key for this one thing; so links can be
-handed on, and a browser can follow events, for which it cannot send a header. Making, changing and deleting need a key.
+128 random bits, is sent only to whoever made the job, and is as good as a key for this single purpose. So links can be
+passed on, and a browser can follow events, for which it cannot send a header. Creating, changing and deleting need a
+key.
 """
 
 from __future__ import annotations
@@ -18,18 +19,19 @@ from sam3d_bento.serving import problems
 from sam3d_bento.serving.assets import KINDS
 from sam3d_bento.serving.request_context import backend, note, request_id
 
+# Paths that need no key, and the prefix of such paths.
 OPEN = frozenset({"/", "/health", "/livez", "/readyz", "/healthz", "/docs.json"})
 OPEN_BELOW = "/studio/"
-# Of a result, the files that a link names; not its reconstruction.
+# The kinds of a result's files that a link can name: all but its reconstruction.
 LINKED_KINDS = "|".join(re.escape(kind) for kind in KINDS if kind != "npz")
 NAMED_BY_ID = re.compile(rf"/api/(assets/[0-9a-f]{{32}}\.({LINKED_KINDS})|jobs/[0-9a-f]{{32}}(/events)?)")
 METRICS = "/metrics"
 
-CHALLENGE = 'Bearer realm="sam3d"'
+CHALLENGE = 'Bearer realm="sam3d"'  # WWW-Authenticate of a refusal; RFC 6750, section 3
 
 
 class Authentication:
-    """See the module's docstring. A refused request's body is not read."""
+    """ASGI middleware that refuses requests without a valid key. The body of a refused request is not read."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -58,7 +60,7 @@ class Authentication:
 
 
 def is_open(method: str, path: str, *, metrics: bool) -> bool:
-    """Whether a request needs no key. metrics: whether /metrics is open."""
+    """Return whether a request needs no key. metrics: whether /metrics is open."""
     if path in OPEN or path.startswith(OPEN_BELOW):
         return True
     if path == METRICS:
@@ -67,7 +69,7 @@ def is_open(method: str, path: str, *, metrics: bool) -> bool:
 
 
 def _shown(request: Request) -> list[str]:
-    """The keys that the request shows."""
+    """Return the keys that the request sends."""
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     bearer = [credentials.strip()] if scheme.lower() == "bearer" else []
     return [*bearer, *request.headers.getlist("x-api-key")[:1]]

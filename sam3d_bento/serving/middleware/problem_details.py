@@ -1,7 +1,7 @@
-"""Problem documents for errors that are not ours: the ASGI wrapper `ProblemDetails`.
+"""Return problem documents for errors of other packages: the ASGI middleware `ProblemDetails`.
 
-It gives everything that leaves the service with a status of 400 or more and is no problem document yet (BentoML's own
-JSON and plain text, the router's 404 and 405) the one wire shape.
+It changes every response with a status of 400 or more that is not a problem document (BentoML's own JSON and plain
+text, the router's 404 and 405) to the common wire shape.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ from sam3d_bento.errors import (
 from sam3d_bento.serving import problems
 from sam3d_bento.serving.request_context import request_id
 
-KEPT_HEADERS = {"allow", "content-range", "www-authenticate"}  # part of what their status means
-HEALTH_REPORT = (503, "/health")  # has a shape of its own: the state of the service, not the fault of a request
+KEPT_HEADERS = {"allow", "content-range", "www-authenticate"}  # they are part of the meaning of their status
+# Status and path of a response with a different shape: it describes the state of the service, not the fault of a
+# request.
+HEALTH_REPORT = (503, "/health")
 
-# Errors that were not made by this package come with a text for developers; these are for people.
+# Details by status. Errors of other packages come with a text for developers; these texts are for users.
 GENERIC_ERRORS: dict[int, Sam3DError] = {
     error.status: error
     for error in (
@@ -48,7 +50,7 @@ GENERIC_ERRORS: dict[int, Sam3DError] = {
 
 
 class ProblemDetails:
-    """Gives every error response that is not a problem document yet the one shape."""
+    """ASGI middleware that replaces every error response that is not a problem document by one."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""Counts every request by its route: the ASGI wrapper `RequestMetrics`, inside `AccessLog`."""
+"""Count every request by its route: the ASGI middleware `RequestMetrics`, inside `AccessLog`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from sam3d_bento.serving.request_context import backend, request_id
 from sam3d_bento.serving.telemetry import traces
 from sam3d_bento.serving.telemetry.counts import DONE
 
+# Methods that are counted by name. Any other counts as "other", so that the label has bounds.
 METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
-# BentoML's own routes; ours are in the table of the app that it mounts.
+# BentoML's own routes. Ours are in the route table of the app that it mounts.
 BENTOML_ROUTES = frozenset({"/api/inference", "/livez", "/readyz", "/healthz", "/docs.json", "/schema.json"})
+# Labels of a request that matched no route, and of one that was never answered.
 NO_ROUTE = "none"
 NO_STATUS = "none"
 
 
 class RequestMetrics:
-    """See the module's docstring. routes: of the app that BentoML mounts; requests are counted by them."""
+    """ASGI middleware that counts requests. routes: of the app that BentoML mounts; requests are counted by them."""
 
     def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute]) -> None:
         self.app = app
@@ -44,7 +46,7 @@ class RequestMetrics:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                # Now: the request's span ends with the last byte of the answer, before this wrapper does.
+                # Do this here: the request's span ends with the last byte of the response, before this middleware does.
                 traces.describe_request(method, route, request_id(Request(scope)), ended())
             await send(message)
 
@@ -57,7 +59,7 @@ class RequestMetrics:
 
 
 def template(path: str, routes: Sequence[BaseRoute]) -> str:
-    """The route that the path belongs to, as it is written in the table: never the path itself, which has no bounds."""
+    """Return the route that matches the path, as written in the route table; never the path, which has no bounds."""
     if path in BENTOML_ROUTES:
         return path
     for route in routes:
@@ -69,7 +71,10 @@ def template(path: str, routes: Sequence[BaseRoute]) -> str:
 
 
 def outcome(status: int) -> str:
-    """What a status says by itself, for a request that noted nothing: done, gone, or the code of the error."""
+    """Return the outcome that follows from a status alone: done, gone, or the code of an error.
+
+    It is for requests that noted no outcome. status: 0 if the client left before the response began.
+    """
     if status == 0:
         return "gone"
     return DONE if status < 400 else _codes().get(status, f"status_{status // 100}xx")
@@ -77,7 +82,10 @@ def outcome(status: int) -> str:
 
 @cache
 def _codes() -> dict[int, str]:
-    """The codes of the error tree by status. Where errors share one, the first: the others note themselves."""
+    """Return the codes of Sam3DError's classes by status.
+
+    Where classes share a status, the first counts: requests note the others' codes themselves.
+    """
     codes: dict[int, str] = {}
 
     def visit(kind: type[Sam3DError]) -> None:

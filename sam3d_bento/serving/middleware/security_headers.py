@@ -1,4 +1,4 @@
-"""What browsers are told of every answer: what it may do, and which pages of other sites may read it."""
+"""Set the headers by which browsers decide what a response may do, and which other sites' pages may read it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# What a page of an allowed origin may send, and read of the answers.
+# Request headers that a page of an allowed origin may send, and response headers that it may read.
 ACCEPTED_HEADERS = (
     "Authorization",
     "Content-Encoding",
@@ -38,19 +38,22 @@ EXPOSED_HEADERS = (
     "X-Warnings",
 )
 
-# For all that is no page of ours: it loads nothing, and nobody frames it. The studio's page brings its own.
+# Policy for everything but the studio's page, which sets its own: it loads nothing, and no page may frame it.
 POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
 class SecurityHeaders:
-    """Sets them where an answer does not say otherwise. shared: whether pages of other sites may embed answers."""
+    """ASGI middleware that sets these headers where a response lacks them.
+
+    shared: whether pages of other sites may embed responses.
+    """
 
     def __init__(self, app: ASGIApp, *, shared: bool) -> None:
         self.app = app
         self.headers = {
             "Content-Security-Policy": POLICY,
             "Cross-Origin-Resource-Policy": "cross-origin" if shared else "same-origin",
-            "Referrer-Policy": "no-referrer",  # the id in a link is what lets its holder in
+            "Referrer-Policy": "no-referrer",  # the id in a link grants access to whoever has it
             "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": "DENY",
         }
@@ -71,9 +74,10 @@ class SecurityHeaders:
 
 
 def cors(origins: Sequence[str]) -> dict[str, Any]:
-    """The arguments of starlette's CORSMiddleware. No cookies: a key travels in a header.
+    """Return the arguments of starlette's CORSMiddleware. Cookies are not allowed: a key is sent in a header.
 
-    It stands outside of all that answers errors, so that a page can read those too; BentoML's own stands inside.
+    The middleware must be outside everything that returns errors, so that a page can read those too. BentoML's own is
+    inside.
     """
     return {
         "allow_origins": list(origins),

@@ -1,7 +1,8 @@
-"""The HTTP routes: what each takes and answers. The reading of requests, the work and the errors live beside it.
+"""Define the HTTP routes: what each accepts and returns. Reading requests, the work and errors are in other modules.
 
-`/api/inference` itself is BentoML's (service.py), so that its clients and its schema know it; it calls `inference`.
-The other routes are the ASGI app that BentoML mounts. All of them find the one `Backend` in the service instance.
+`/api/inference` itself is BentoML's (service.py), so that BentoML's clients and its schema include it; it calls
+`inference`. The other routes are the ASGI app that BentoML mounts. All of them find the one `Backend` in the service
+instance.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from sam3d_bento.warning_codes import WarningCode
 
 @problem_responses
 async def inference(request: Request) -> Response:
-    """A photo in, a GLB out."""
+    """Reconstruct the object in a photo; return its GLB, or a report with a link to it."""
     server = backend()
     server.worker.admit()
     given = await upload_form.read(request)
@@ -60,9 +61,10 @@ async def inference(request: Request) -> Response:
 
 
 async def called_directly(server: Backend, **fields: Any) -> Path:
-    """`Sam3D().inference(image=path, ...)` without HTTP: waits for the load, and gives the stored GLB's path.
+    """Run `Sam3D().inference(image=path, ...)` without HTTP; return the path of the stored GLB.
 
-    image, mask: paths or bytes; the others as in `Options`. Raises the tree's errors; NotReady when the load fails.
+    It waits until the engine has loaded. image, mask: paths or bytes; the other fields as in `Options`. Raises a
+    Sam3DError; NotReady when the load fails.
     """
     files = {name: fields.pop(name, None) for name in ("image", "mask")}
     photo, uploaded = (Path(file).read_bytes() if isinstance(file, (str, Path)) else file for file in files.values())
@@ -74,7 +76,7 @@ async def called_directly(server: Backend, **fields: Any) -> Path:
     stored = await server.assets.get(made.report["id"])
     if isinstance(stored, StoredFile):
         return stored.path
-    # What lies in a bucket has no path: a copy that goes with the service.
+    # A result in a bucket has no path. The copy made here is deleted with the service's working directory.
     path = server.workdir.path / f"{stored.id}.glb"
     await anyio.to_thread.run_sync(path.write_bytes, made.glb)
     return path
@@ -82,7 +84,7 @@ async def called_directly(server: Backend, **fields: Any) -> Path:
 
 @problem_responses
 async def mask(request: Request) -> Response:
-    """The mask that `inference` would use for this photo, as a PNG of the upright photo's size."""
+    """Return the mask that `inference` would use for this photo, as a PNG of the upright photo's size."""
     worker = backend().mask_worker
     worker.admit()
     given = await upload_form.read(request, options=False)
@@ -94,7 +96,7 @@ async def mask(request: Request) -> Response:
 
 
 async def options(request: Request) -> Response:
-    """What may be asked for, and what is refused."""
+    """Return the engine, the options, the formats, the limits and the warnings, as JSON."""
     server = backend()
     settings, info = server.settings, server.worker.info
     fields = Options.model_json_schema()["properties"]
@@ -131,12 +133,15 @@ async def options(request: Request) -> Response:
 
 @cache
 def _health_threads() -> CapacityLimiter:
-    """Return the limit of threads for `/health`. Its own: the usual one may be used up by files that hang."""
+    """Return the limit of threads for `/health`.
+
+    It is separate, because files that hang may use up the usual limit.
+    """
     return CapacityLimiter(4)
 
 
 async def health(request: Request) -> Response:
-    """200 when jobs are taken, 503 with the reason otherwise."""
+    """Return status 200 when the service accepts jobs, or 503 with the reason when it does not."""
     server = backend()
     report = await anyio.to_thread.run_sync(server.health, limiter=_health_threads())
     ready = report["status"] == "ready"
@@ -145,7 +150,7 @@ async def health(request: Request) -> Response:
 
 
 def mask_headers(report: dict[str, Any]) -> dict[str, str]:
-    """What both the GLB's and the mask's answer say of the mask."""
+    """Return the headers that describe the mask in the responses of `inference` and `mask`."""
     return {
         "X-Mask-Source": report["mask"]["source"],
         "X-Mask-Coverage": f"{report['mask']['coverage']:.4f}",

@@ -1,7 +1,8 @@
-"""The route /metrics, which Prometheus scrapes: what was counted since the start, and how things stand now.
+"""Serve the route /metrics for Prometheus: counts since the start, and the present state.
 
-Counts are added where they happen (`telemetry/counts.py`). What can be read (the queue, the GPU, the stored results)
-is read when it is scraped, so it cannot be stale: not after a job ended, an engine was lost or a process was killed.
+Counts are added where they happen (`telemetry/counts.py`). State that can be read (the queue, the GPU, the stored
+results) is read at each scrape, so it cannot be out of date after a job ended, an engine was lost or a process was
+killed.
 """
 
 from __future__ import annotations
@@ -30,19 +31,19 @@ from sam3d_bento.settings import Settings
 from sam3d_bento.weights import sets
 from sam3d_bento.weights.part import WeightsError
 
-# For readings of folders, which may hang: what has not answered in time is absent from that scrape.
+# Threads for reading folders, which may hang. A reading that is not ready in time is absent from that scrape.
 _threads = StorageThreads("metrics", 2)
-READING_SECONDS = 2.0  # Prometheus gives a scrape 10 seconds by default
+READING_SECONDS = 2.0  # for each reading; Prometheus allows 10 seconds for a scrape by default
 
 
 async def metrics(request: Request) -> Response:
-    """What Prometheus scrapes."""
+    """Return the metrics for Prometheus to scrape."""
     text = await anyio.to_thread.run_sync(exposition, backend())
     return Response(text, headers={"Cache-Control": "no-store"}, media_type=CONTENT_TYPE_LATEST)
 
 
 def exposition(backend: Backend) -> bytes:
-    """The metrics in Prometheus' text format, with those of the service process itself. For a thread."""
+    """Return the metrics in Prometheus' text format, with those of the service process. Call it in a thread."""
     registry = CollectorRegistry()
     registry.register(BackendCollector(backend))
     ProcessCollector(registry=registry)
@@ -50,19 +51,22 @@ def exposition(backend: Backend) -> bytes:
 
 
 class BackendCollector(Collector):
-    """All metrics of a service process, for a registry of `prometheus_client`."""
+    """Collector of all metrics of a service process, for a registry of `prometheus_client`."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics as they are now. Reads folders and asks the GPU's driver: for a thread."""
+        """Yield the metrics at this moment. Call it in a thread: it reads folders and queries the GPU's driver."""
         yield from self._backend.telemetry.registry.collect()
         yield from take(self._backend)
 
 
 def take(backend: Backend) -> Iterator[Metric]:
-    """All readings. What cannot be known here is absent, never 0: a GPU, the contents of a bucket."""
+    """Yield all readings.
+
+    A value that cannot be known here is absent, never 0: that of a GPU, say, or the contents of a bucket.
+    """
     yield from _engine(backend)
     yield from _queue(backend)
     yield from _processes(backend)
@@ -119,7 +123,7 @@ def _gpu(backend: Backend) -> Iterator[Metric]:
 
 def _results(backend: Backend) -> Iterator[Metric]:
     if backend.settings.output_url is not None:
-        return  # every listing of a bucket is paid for
+        return  # every listing of a bucket costs money
     try:
         assets, sizes = _threads.call(held, backend.settings.output_dir, patience_seconds=READING_SECONDS)
     except (StorageUnavailable, OSError):
@@ -134,12 +138,12 @@ def _results(backend: Backend) -> Iterator[Metric]:
 
 
 def held(folder: Path) -> tuple[int, dict[str, int]]:
-    """The number of results in the folder, and the bytes of their files by kind."""
+    """Return the number of results in the folder, and the bytes of their files by kind."""
     count, sizes = 0, {"glb": 0, "npz": 0, "webp": 0}
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             if ASSET_NAME.fullmatch(entry.name):
-                with suppress(FileNotFoundError):  # a sweep was quicker
+                with suppress(FileNotFoundError):  # a sweep has removed the file
                     kind = entry.name.rpartition(".")[2]
                     sizes[kind] += entry.stat(follow_symlinks=False).st_size
                     count += kind == "glb"

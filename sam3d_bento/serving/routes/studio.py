@@ -1,8 +1,9 @@
-"""The studio: the page at `/`, and what it consists of below `/studio/`. Static files; all it does, the API does.
+"""Serve the studio: the page at `/`, and its files below `/studio/`. They are static; all the page does, the API does.
 
-Browsers are told to load nothing from another host, and to send nothing there. One exception: with a bucket for results
-a link to a model leads to it, so that the page may fetch from there too. (The bucket must allow that as well, by a CORS
-rule for GET from the studio's address; without one the page cannot show the model, only link to it.)
+A policy allows browsers to load data only from this host, and to send data only here. There is one exception: if
+results are stored in a bucket, the link to a model leads there, so the page may also fetch from the bucket. The bucket
+must allow this as well, by a CORS rule for GET from the studio's address. Without such a rule the page cannot show the
+model, only link to it.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ from starlette.types import Scope
 
 from sam3d_bento.serving.request_context import backend
 
-COMPRESSION = 6  # three.js shrinks to a quarter in some 20 ms
+COMPRESSION = 6  # gzip level from 1 to 9; at this one, three.js shrinks to a quarter in some 20 ms
 
-CACHING = "no-cache"  # kept, but asked for again: a new version's files fit together
+CACHING = "no-cache"  # browsers keep files but revalidate them, so that the files of a new version fit together
 
 
 def content_security_policy(store: str | None) -> str:
-    """What the page may load. store: the origin of the bucket that links to results lead to."""
+    """Return the policy for what the page may load.
+
+    store: the origin of the bucket that links to results lead to; None without a bucket.
+    """
     results = "'self'" if store is None else f"'self' {store}"
     return "; ".join(
         (
@@ -41,10 +45,10 @@ def content_security_policy(store: str | None) -> str:
 
 
 class WebFiles(StaticFiles):
-    """The files of web/."""
+    """Static files of the folder web/."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """As StaticFiles."""
+        """Return the response of StaticFiles, with a Cache-Control header."""
         response = await super().get_response(path, scope)
         response.headers["Cache-Control"] = CACHING
         return response
@@ -54,7 +58,7 @@ files = WebFiles(directory=Path(__file__).parents[1] / "web")
 
 
 async def page(request: Request) -> Response:
-    """The studio's page."""
+    """Return the studio's page."""
     response = await files.get_response("index.html", request.scope)
     response.headers["Content-Security-Policy"] = content_security_policy(backend().assets.origin)
     return response

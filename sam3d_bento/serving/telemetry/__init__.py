@@ -1,1 +1,1 @@
-"""Counts and traces of what was done."""
+"""Count and trace what the service does."""

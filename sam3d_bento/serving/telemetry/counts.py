@@ -1,7 +1,7 @@
-"""What was counted since the start (requests, runs, stages), each where it happens. `routes/metrics.py` gives it out.
+"""Count requests, runs and stages since the start, each where it happens. `routes/metrics.py` returns the counts.
 
-BentoML's own metrics are off (service.py). Their label `endpoint` is the path as it was sent, so that each link to a
-result, and each address that a stranger makes up, adds two dozen series for the life of the service.
+BentoML's own metrics are off (service.py). Their label `endpoint` is the path as the client sent it, so that each link
+to a result, and each address that a stranger makes up, adds two dozen series for the life of the service.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from sam3d_bento.serving.telemetry.instruments import SECONDS, Counter, Histogra
 from sam3d_bento.serving.worker.job import Job
 from sam3d_bento.submission import Asset
 
+# Outcome of a request or a run without an error.
 DONE = "done"
 
 
 class Telemetry:
-    """The counts of one service process, in a registry of their own. For any thread."""
+    """Counts of one service process, in a separate registry. Any thread may call it."""
 
     def __init__(self) -> None:
         self.gpu_peak_bytes: int | None = None
@@ -62,15 +63,15 @@ class Telemetry:
             registry=self.registry,
         )
         for result in ("recovered", "failed"):
-            self._out_of_memory.labels(result)  # there from the start: a rate needs a value to rise from
+            self._out_of_memory.labels(result)  # create both series at the start: a rate needs a value to rise from
 
     def request_ended(self, method: str, route: str, status: str, outcome: str, seconds: float) -> None:
-        """Count a request. All but the seconds from bounded sets."""
+        """Count a request and its seconds. All arguments but `seconds` come from bounded sets."""
         self._requests.labels(method, route, status, outcome).inc()
         self._request_seconds.labels(method, route).observe(seconds)
 
     def run_ended(self, process: str, job: Job, outcome: Any) -> None:
-        """Count a run. process: the worker's name. outcome: the runner's result, or an error of the tree."""
+        """Count a run. process: the worker's name. outcome: the runner's result, or a Sam3DError."""
         self._runs.labels(process, outcome.code if isinstance(outcome, Sam3DError) else DONE).inc()
         for stage, seconds in {"queue": job.queue_seconds, **job.seconds}.items():
             self._stage_seconds.labels(process, stage).observe(seconds)

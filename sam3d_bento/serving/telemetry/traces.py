@@ -1,8 +1,9 @@
-"""OpenTelemetry: a span for each stage of a run, below that of the request, whose parent is the caller's `traceparent`.
+"""Make OpenTelemetry spans: one for each stage of a run.
 
-BentoML makes the request's span and owns the exporter, by its own configuration. The engine process knows nothing of
-traces: the stages are timed here, by what it tells of itself, and their spans are made when the run has ended. Nothing
-is made for a request that is not sampled.
+Their parent is the request's span, whose parent is the caller's `traceparent`. BentoML makes the request's span and
+owns the exporter, which its own configuration sets up. The engine process does not know about traces. The stages are
+timed here, from the progress that it reports, and their spans are made after the run has ended. No spans are made for a
+request that is not sampled.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from sam3d_bento.serving.worker.job import Job
 
 
 class Traces:
-    """Makes spans with the tracer; none without one. For any thread."""
+    """Maker of spans with a tracer; without a tracer it makes none. Any thread may call it."""
 
     def __init__(self, tracer: Tracer | None) -> None:
         self._tracer = tracer
 
     def run_ended(self, process: str, job: Job, outcome: Any) -> None:
-        """Make the spans `queue` and of each stage that the run came to. Arguments as of `Worker.run_ended`.
+        """Make the spans of `queue` and of each stage that the run reached. Arguments as of `Worker.run_ended`.
 
-        That in which it failed has the error's code.
+        The stage in which the run failed gets the error's code.
         """
         if self._tracer is None or not sampled(trace.get_current_span(job.context)):
             return
@@ -44,7 +45,10 @@ class Traces:
 
 
 def describe_request(method: str, route: str, request_id: str, outcome: str) -> None:
-    """Say on the request's own span what it was. Its name becomes that of the route: BentoML's is the path as sent."""
+    """Set the name and the attributes of the request's own span.
+
+    The name becomes that of the route, because BentoML's name is the path as the client sent it.
+    """
     span = trace.get_current_span()
     if sampled(span):
         span.update_name(f"{method} {route}")
@@ -52,5 +56,5 @@ def describe_request(method: str, route: str, request_id: str, outcome: str) -> 
 
 
 def sampled(span: trace.Span) -> bool:
-    """Whether anybody will see the span. BentoML records also what it does not export."""
+    """Return whether the span will be exported. BentoML also records spans that it does not export."""
     return span.get_span_context().trace_flags.sampled
