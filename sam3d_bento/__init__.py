@@ -1,3 +1,3 @@
-"""A photo in, a textured GLB out. See README.md."""
+"""Turn a photo into a textured GLB. See README.md."""
 
 __version__ = "0.1.0"

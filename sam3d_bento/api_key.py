@@ -1,7 +1,7 @@
-"""API keys in files: those that a service knows, one a line, and the one that a client shows.
+"""API keys in files: the keys that a service accepts, one a line, and the key that a client sends.
 
 A key is 16 to 200 printable ASCII characters without spaces: `openssl rand -hex 32` makes one. Empty lines and lines
-that begin with `#` say nothing. No key is ever in an environment variable, an argument, a log line or an error.
+that begin with `#` are ignored. No key is ever in an environment variable, an argument, a log line or an error.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from pydantic import SecretStr
 
 from sam3d_bento.settings import SettingsError
 
-# Shorter ones could be guessed over the network: nothing here counts attempts.
+# A whole key. Shorter keys could be guessed over the network, because nothing here counts attempts.
 KEY = re.compile(r"[\x21-\x7e]{16,200}")
 
 
 def read_all(path: Path) -> list[SecretStr]:
-    """The keys in the file. Raises SettingsError, without their text, when it cannot be read or is no list of keys."""
+    """Return the keys in the file.
+
+    Raises SettingsError when the file cannot be read or is not a list of keys. The error never contains a key.
+    """
     try:
         lines = path.read_text("ascii", errors="replace").splitlines()
     except OSError as exc:
@@ -39,7 +42,7 @@ def read_all(path: Path) -> list[SecretStr]:
 
 
 def read_one(path: Path) -> SecretStr:
-    """The only key in the file. Raises SettingsError like `read_all`, and when there are several."""
+    """Return the only key in the file. Raises SettingsError as `read_all` does, and when there are several keys."""
     keys = read_all(path)
     if len(keys) > 1:
         raise SettingsError("The file holds several API keys; a client shows one.")

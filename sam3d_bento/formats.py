@@ -1,8 +1,8 @@
-"""The files that a model can be had as, and what each of them lets a caller choose.
+"""File formats of a result, and the options of each format.
 
-This is the one description of a format and of a format's option. The route and the form of exports, the command line,
-`/api/options`, the studio and the tables in docs/api.md derive from it. The service process imports this: there is no
-native code here.
+This is the only description of a format and of its options. The route and the form of exports, the command line,
+`/api/options`, the studio and the tables in docs/api.md derive from it. The service process imports this module, so it
+contains no native code.
 """
 
 import importlib.util
@@ -19,7 +19,7 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 class FormatOptions(BaseModel):
-    """How a model lies in a file whose readers expect another frame or unit than glTF's. Lengths in metres."""
+    """Frame and size of a mesh in a file whose readers expect other conventions than glTF's. Lengths are in metres."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,10 +44,12 @@ class FormatOptions(BaseModel):
 
 @dataclass(frozen=True)
 class FileType:
-    """suffix: of a file's name, without the first dot. description: for people. options: names of `FormatOptions`.
+    """Properties of a file format.
 
-    requires: the module that its writer imports, which the optional dependency `extra` brings; None: nothing.
-    from_reconstruction: whether the GLB alone does not suffice to make it.
+    suffix: of a file name, without the first dot. description: for people.
+    requires: the module that the writer imports, or None. extra: the optional dependency that installs the module.
+    options: the names in `FormatOptions` that the format accepts.
+    from_reconstruction: whether the file needs the reconstruction, because the GLB lacks part of its content.
     """
 
     suffix: str
@@ -60,10 +62,11 @@ class FileType:
 
     @property
     def is_available(self) -> bool:
-        """Whether it can be made here."""
+        """Whether files of this format can be written in this installation."""
         return self.requires is None or importlib.util.find_spec(self.requires) is not None
 
 
+# Properties of each format, in the order in which they are listed to clients.
 FILE_TYPES: dict[Format, FileType] = {
     "glb": FileType("glb", "model/gltf-binary", "binary glTF 2.0"),
     "obj": FileType("obj.zip", "application/zip", "Wavefront OBJ with its material and texture, zipped"),
@@ -84,28 +87,28 @@ FILE_TYPES: dict[Format, FileType] = {
 
 
 def by_suffix(name: str) -> Format | None:
-    """Return the format that a file of this name has by the longest suffix that fits; None where none does."""
+    """Return the format whose suffix the file name has, the longest suffix first; None if it has no known suffix."""
     fitting = [kind for kind in FORMATS if name.lower().endswith(f".{FILE_TYPES[kind].suffix}")]
     return max(fitting, key=lambda kind: len(FILE_TYPES[kind].suffix), default=None)
 
 
 def available() -> dict[Format, FileType]:
-    """Return the formats that can be made here."""
+    """Return the formats that can be written in this installation."""
     return {name: kind for name, kind in FILE_TYPES.items() if kind.is_available}
 
 
 def require(name: Format) -> None:
-    """Raise UnsupportedMedia, which names the missing extra, when the format cannot be made here."""
+    """Raise UnsupportedMedia, which names the missing extra, when the format cannot be written here."""
     kind = FILE_TYPES[name]
     if not kind.is_available:
         raise UnsupportedMedia(f"The format '{name}' is not installed here: the server needs the extra '{kind.extra}'.")
 
 
 def format_options(name: Format, values: Mapping[str, Any], *, strict: bool = False) -> FormatOptions:
-    """Return the options of a format that these values give. Their names are those of `FormatOptions`.
+    """Return the checked options of a format. The keys of `values` are names in `FormatOptions`.
 
-    strict: a number must be a number, as in JSON; otherwise its text does as well, as in a form. Raises BadRequest that
-    names each option of another format, or each value that an option does not take.
+    strict: accept a number only as a number, as in JSON; otherwise accept its text as well, as in a form.
+    Raises BadRequest that names an option of another format, or each value that its option does not accept.
     """
     for option in values:
         if option not in FILE_TYPES[name].options:

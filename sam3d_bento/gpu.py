@@ -1,4 +1,4 @@
-"""What NVML says of the GPU's memory. Asked by the service process, which never touches CUDA."""
+"""Read the GPU's memory from NVML. The service process uses this, because it never touches CUDA."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 with warnings.catch_warnings():
-    # pynvml 13 is NVIDIA's nvidia-ml-py under its old name, and says so at every import.
+    # pynvml 13 is NVIDIA's nvidia-ml-py under its old name, and warns about that at every import.
     warnings.simplefilter("ignore", FutureWarning)
     import pynvml
 
 
 @dataclass(frozen=True)
 class GpuMemory:
-    """Memory of the first visible GPU, over all processes, in bytes."""
+    """Memory of the first visible GPU, used by all processes together, in bytes."""
 
     name: str
     used_bytes: int
@@ -22,7 +22,7 @@ class GpuMemory:
 
 
 def memory() -> GpuMemory | None:
-    """Memory in use now, or None on a machine without an NVIDIA GPU or driver."""
+    """Return the memory in use now, or None on a machine without an NVIDIA GPU or driver."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
@@ -38,13 +38,13 @@ def memory() -> GpuMemory | None:
 
 
 def description() -> dict[str, Any] | None:
-    """The driver and the cards, JSON values; None on a machine without an NVIDIA GPU or driver."""
+    """Return the driver and the cards as JSON values, or None on a machine without an NVIDIA GPU or driver."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
         return None
     try:
-        cuda = pynvml.nvmlSystemGetCudaDriverVersion_v2()  # 12040: 12.4
+        cuda = pynvml.nvmlSystemGetCudaDriverVersion_v2()  # 12040 means 12.4
         cards = []
         for index in range(pynvml.nvmlDeviceGetCount()):
             device = pynvml.nvmlDeviceGetHandleByIndex(index)

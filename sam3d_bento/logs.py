@@ -1,7 +1,8 @@
-"""Log lines of this package: readable on a console, or one JSON object a line.
+"""Log lines of this package: text for a console, or one JSON object a line.
 
-A line is an event with fields: `logs.event(log, "inference done", request_id=..., seconds=...)`. What runs for somebody
-is `bound` to the request id, so that every line on the way has it, also one of a library that knows of no fields.
+A line is an event with fields: `logs.event(log, "inference done", request_id=..., seconds=...)`. Work for a request
+runs in a `bound` block with the request id, so that every line of it has the id, also a line of a library that has no
+fields.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+# Name of the parent logger of this package.
 ROOT = "sam3d_bento"
 
 
@@ -23,7 +25,7 @@ _bound: ContextVar[dict[str, Any] | None] = ContextVar("bound", default=None)
 
 @contextmanager
 def bound(**fields: Any) -> Iterator[None]:
-    """Add these fields (JSON values) to every line that is logged in the block, by whomever, in this thread or task."""
+    """Add these fields (JSON values) to every line that any code logs within the block in this thread or task."""
     token = _bound.set({**(_bound.get() or {}), **fields})
     try:
         yield
@@ -32,12 +34,16 @@ def bound(**fields: Any) -> Iterator[None]:
 
 
 def event(log: logging.Logger, message: str, level: int = logging.INFO, **fields: Any) -> None:
-    """Log `message` with `fields` (JSON values; None is left out)."""
+    """Log `message` with `fields` (JSON values). A field that is None is omitted."""
     log.log(level, message, extra={"fields": {k: v for k, v in fields.items() if v is not None}})
 
 
 def configure(log_format: Literal["console", "json"]) -> None:
-    """Send this package's log to standard error, once. Other loggers are left alone, but as JSON they speak it too."""
+    """Send this package's log to standard error, each line once.
+
+    Other loggers keep their levels and handlers. With `json`, the root logger's handlers write JSON as well, and
+    Python's warnings are logged.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else ConsoleFormatter())
     if log_format == "json":
@@ -58,7 +64,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 class ConsoleFormatter(logging.Formatter):
-    """`2026-01-31T12:00:00.000Z INFO inference done request_id=ab12 seconds=3.4`"""
+    """Formats a line as `2026-01-31T12:00:00.000Z INFO inference done request_id=ab12 seconds=3.4`."""
 
     def format(self, record: logging.LogRecord) -> str:
         pairs = "".join(f" {name}={_plain(value)}" for name, value in _fields(record).items())
@@ -67,7 +73,7 @@ class ConsoleFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: time, level, logger, message, then the event's fields."""
+    """Formats a line as one JSON object: time, level, logger, message, then the event's fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry = {"time": _time(record), "level": record.levelname, "logger": record.name}
@@ -82,6 +88,6 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _plain(value: Any) -> str:
-    """A value without line breaks or spaces that would blur where a field ends."""
+    """Return a value as text without bare line breaks or spaces, which would hide where the field ends."""
     text = json.dumps(value, default=str) if not isinstance(value, str) else value
     return text if text.isprintable() and " " not in text else json.dumps(text)

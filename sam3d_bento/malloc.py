@@ -1,7 +1,8 @@
-"""How this process takes memory from the system and gives it back (glibc; elsewhere nothing is changed).
+"""Set how this process takes memory from the system and returns it (glibc only; elsewhere nothing changes).
 
-A run makes and drops hundreds of arrays of some megabytes. glibc by itself takes each from the system anew, which must
-clear it first, and keeps a heap for each thread: an export is a tenth slower so, and a sixth larger.
+A run allocates and frees hundreds of arrays of several megabytes. By default, glibc requests each of them from the
+system, which must clear the memory first, and keeps a heap for each thread. With these defaults, an export takes a
+tenth more time and a sixth more memory.
 """
 
 from __future__ import annotations
@@ -9,17 +10,19 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-# From malloc.h.
+# Parameters of mallopt(3), as malloc.h numbers them.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 
-LARGEST_KEPT = 32 << 20  # bytes of an array; the most that glibc accepts here
-KEPT = 1 << 30  # bytes at the end of the heap that stay, until `give_back`
+# Bytes of the largest array that comes from the heap. It is the most that glibc accepts for M_MMAP_THRESHOLD.
+LARGEST_KEPT = 32 << 20
+# Free bytes that may stay at the end of the heap until `give_back`.
+KEPT = 1 << 30
 
 
 def keep_for_reuse() -> None:
-    """From now on freed memory is kept for what comes next, in one heap for all threads.
+    """Keep freed memory for later allocations from now on, in one heap for all threads.
 
-    To be called once, before there are threads, by a process that works on large arrays and calls `give_back`.
+    Call this once, before any thread starts, in a process that works on large arrays and calls `give_back`.
     """
     malloc: Any = ctypes.CDLL(None)
     if hasattr(malloc, "mallopt"):
@@ -28,7 +31,7 @@ def keep_for_reuse() -> None:
 
 
 def give_back() -> None:
-    """Return freed memory to the system; some milliseconds."""
+    """Return freed memory to the system. This takes some milliseconds."""
     malloc: Any = ctypes.CDLL(None)
     if hasattr(malloc, "malloc_trim"):
         malloc.malloc_trim(0)

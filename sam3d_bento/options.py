@@ -1,6 +1,6 @@
-"""What a caller may choose for one reconstruction.
+"""Options of one reconstruction.
 
-This is the one description of an option: its name, values, default and sentence. The HTTP form and its schema, the
+This is the only description of an option: its name, values, default and sentence. The HTTP form and its schema, the
 query, the command line, the serverless input, the studio and the table in docs/api.md derive from it.
 """
 
@@ -12,14 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sam3d_bento.errors import BadRequest
 
-SEED_MAX = 2**31 - 1  # the range of a signed 32-bit integer, which every random generator we meet accepts
+# Largest seed: that of a signed 32-bit integer, which every random generator in use accepts.
+SEED_MAX = 2**31 - 1
 
 Shape = Literal["auto", "puff", "lathe", "box"]
 Compression = bool | Literal["quantize"]
 
 
 class Options(BaseModel):
-    """The choices for one run, checked. Sizes in pixels, counts in faces."""
+    """Checked options of one run. Sizes are in pixels, counts in faces."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,15 +55,17 @@ class Options(BaseModel):
     ] = False
 
 
-# What the mesh is, not how it is written: another value of these takes another run of the engine.
+# Options that decide what the mesh is, not how it is written. Another value of one needs another run of the engine.
 ENGINE_OPTIONS = frozenset({"seed", "quality", "shape"})
+# All other options, which a finished result can be exported again with.
 EXPORT_OPTIONS = tuple(name for name in Options.model_fields if name not in ENGINE_OPTIONS)
 
 
 def checked(values: Mapping[str, Any], *, strict: bool = False) -> Options:
-    """The options in these values, whose names are known. Raises BadRequest that names each wrong one.
+    """Return the checked options. Raises BadRequest that names each wrong value.
 
-    strict: a number must be a number, as in JSON; otherwise its text does as well, as in a form.
+    The keys of `values` must be names of options.
+    strict: accept a number only as a number, as in JSON; otherwise accept its text as well, as in a form.
     """
     try:
         return Options.model_validate(values, strict=strict)
@@ -72,12 +75,12 @@ def checked(values: Mapping[str, Any], *, strict: bool = False) -> Options:
 
 
 def choices(name: str) -> tuple[Any, ...] | None:
-    """Return the values that the option takes, or None where they are not listed one by one."""
+    """Return the values that the option accepts, or None where they are a range."""
     return _listed(Options.model_fields[name].annotation)
 
 
 def _listed(annotation: Any) -> tuple[Any, ...] | None:
-    """Return the values of a type that has few: of Literal, bool, or a union of such."""
+    """Return the values of a type that lists them: Literal, bool, or a union of these; None for any other type."""
     if annotation is bool:
         return (False, True)
     if get_origin(annotation) is Literal:
@@ -89,15 +92,15 @@ def _listed(annotation: Any) -> tuple[Any, ...] | None:
 
 
 def from_texts(texts: Mapping[str, str]) -> dict[str, Any]:
-    """Return the values of options that came as texts, as a form or a command line has them.
+    """Convert options that arrive as texts, as from a form or a command line, into values for `checked`.
 
-    A number in a list of choices becomes a number, which pydantic does not do by itself. The rest stays text, for
-    `checked`, which reads numbers and booleans from texts.
+    A number in a list of choices becomes a number, because pydantic does not convert these. All other values stay
+    texts, from which `checked` reads numbers and booleans.
     """
     values: dict[str, Any] = dict(texts)
     for name, text in texts.items():
         listed = choices(name) if name in Options.model_fields else None
-        # Python refuses to read thousands of digits
+        # The length is limited because Python refuses to read thousands of digits.
         if listed and type(listed[0]) is int and text.isascii() and text.isdigit() and len(text) < 10:
             values[name] = int(text)
     return values

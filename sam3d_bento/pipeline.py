@@ -1,7 +1,8 @@
-"""The single way from an upload to a GLB: decode, mask, reconstruct, export.
+"""Turn an upload into a GLB in four steps: decode, mask, reconstruct, export.
 
-`Pipeline.run` walks the four steps, `MaskPreview.run` the first two. Both time each stage, report progress and stop
-when `on_progress` says so; neither keeps anything of a run, whether it succeeds or fails.
+Every caller uses these two classes. `Pipeline.run` executes the four steps, `MaskPreview.run` the first two. Both time
+each stage, report progress, and stop when `on_progress` raises. Neither keeps any data of a run, whether it succeeds or
+fails.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from sam3d_bento.submission import Asset, MaskImage, OnStageProgress, RunnerInfo
 
 
 class StageClock:
-    """Seconds spent in each stage of one run."""
+    """Clock that measures the seconds of each stage of one run."""
 
     def __init__(self, on_progress: OnStageProgress) -> None:
         self.seconds: dict[str, float] = {}
@@ -33,7 +34,7 @@ class StageClock:
 
     @contextmanager
     def stage(self, name: Stage) -> Iterator[OnProgress]:
-        """Time the block; the value is the block's `OnProgress`. Entering and leaving are cancellation points."""
+        """Time the block, and yield the `OnProgress` for it. A run can be cancelled where the block begins and ends."""
         started = time.perf_counter()
         self._on_progress(name, 0.0)
         yield lambda fraction: self._on_progress(name, fraction)
@@ -42,7 +43,7 @@ class StageClock:
 
 
 class Pipeline:
-    """An engine and a mask model, loaded; runs one submission at a time."""
+    """Loaded engine and mask model, which run one submission at a time."""
 
     def __init__(self, engine: engines.Engine, mask_model: MaskModel, settings: Settings) -> None:
         self._engine = engine
@@ -64,16 +65,17 @@ class Pipeline:
         on_progress: OnStageProgress,
         on_reconstruction: Callable[[Reconstruction], None] | None = None,
     ) -> Asset:
-        """Photo in, GLB out. `on_reconstruction` is handed the reconstruction, splats included, before it is exported.
+        """Turn a photo into a GLB.
 
-        Raises what the steps raise (all from the tree in `errors`), and Cancelled from `on_progress`.
+        on_reconstruction: called with the reconstruction, including its splats, before the export.
+        Raises the errors of the steps, all from the tree in `errors`, and Cancelled from `on_progress`.
         """
         options = submission.options
         seed = secrets.randbelow(SEED_MAX + 1) if options.seed is None else options.seed
         clock = StageClock(on_progress)
         photo, mask = _isolate(submission, self._mask_model, self._max_pixels, clock)
         with clock.stage("reconstruct") as on_step:
-            # `auto` may paint with them, and cannot tell before it has seen them: a tenth of a second of a GPU.
+            # `auto` may paint with splats, and must see them to decide. They take a tenth of a second on a GPU.
             splats = on_reconstruction is not None or options.colour_source != "mesh"
             reconstruction = self._engine.reconstruct(photo, mask, options, seed, on_step, splats=splats)
         if on_reconstruction is not None:
@@ -100,7 +102,7 @@ class Pipeline:
 
 
 class MaskPreview:
-    """The first two steps alone: which mask would be used. Needs no engine and no GPU."""
+    """Finds the mask that a run would use, by the first two steps alone. Needs no engine and no GPU."""
 
     def __init__(self, mask_model: MaskModel, settings: Settings) -> None:
         self._mask_model = mask_model
@@ -113,7 +115,7 @@ class MaskPreview:
         return cls(MaskModel(settings.mask_model, settings.mask_dir), settings)
 
     def run(self, submission: Submission, on_progress: OnStageProgress) -> MaskImage:
-        """Photo in, mask out. Raises what `Pipeline.run` would raise for the same photo in these steps."""
+        """Return the mask of a photo. Raises what `Pipeline.run` would raise for the same photo in these steps."""
         clock = StageClock(on_progress)
         photo, mask = _isolate(submission, self._mask_model, self._max_pixels, clock)
         warnings = [str(code) for code in (*photo.warnings, *mask.warnings)]
@@ -122,12 +124,12 @@ class MaskPreview:
 
 
 def _isolate(submission: Submission, mask_model: MaskModel, max_pixels: int, clock: StageClock) -> tuple[Photo, Mask]:
-    """The steps that the preview of a mask and the whole run share."""
+    """Decode the photo and find its mask: the steps that `MaskPreview.run` and `Pipeline.run` share."""
     with clock.stage("decode"):
         photo = images.decode(submission.photo, max_pixels=max_pixels)
         uploaded = None if submission.mask is None else read_mask(submission.mask, max_pixels=max_pixels)
     with clock.stage("mask"):
-        photo = without_hidden_colours(photo)  # the engine, too, shows a network the whole picture
+        photo = without_hidden_colours(photo)  # for the engine as well: its network sees the whole photo
         mask = masks.isolate(photo, uploaded, mask_model)
     return photo, mask
 

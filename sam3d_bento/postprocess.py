@@ -1,7 +1,7 @@
-"""What is made of a finished result without inference: the model in another size or format, and its picture.
+"""Make files from a finished result without inference: its mesh in another size or format, and its picture.
 
-The way that loses nothing is taken, and of two such ways the shorter one. Equal options give equal files on each,
-because the exporter is deterministic.
+Of the possible sources of a file, the one that loses nothing is used; where two lose nothing, the faster one is used.
+Equal options give equal files from either source, because the exporter is deterministic.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ NOT_KEPT = (
 )
 NO_SPLATS = "This result has no gaussians: its engine gives none."
 
-# How a GLB is written, not what the model in it is.
+# Options that decide how a GLB is written, not what mesh is in it.
 ENCODING_OPTIONS = frozenset({"texture_format", "compress"})
-# What a GLB of these is read back exactly as it was before it was written.
+# Options of a GLB that can be read back exactly as it was before it was written.
 LOSSLESS = {"texture_format": "png", "compress": False}
 
 
 class Postprocessor:
-    """A `Runner` of orders; needs neither weights nor a GPU."""
+    """`Runner` of exports and thumbnails. Needs neither weights nor a GPU."""
 
     info = RunnerInfo("postprocess", __version__, "cpu", ())
 
     @classmethod
     def load(cls, settings: Settings) -> Postprocessor:
-        """Load nothing: the import did."""
+        """Return a postprocessor. There is nothing to load beyond the import of this module."""
         return cls()
 
     def run(self, order: ExportSubmission | ThumbnailSubmission, on_progress: OnStageProgress) -> bytes:
-        """Make the file. Raises NotFound when what it takes is not kept, and what the exporter raises."""
+        """Make the file. Raises NotFound when a file that it needs is no longer kept, and what the exporter raises."""
         on_progress("export", 0.0)
         try:
             if isinstance(order, ThumbnailSubmission):
                 made = render.thumbnail(read_glb(order.glb.read_bytes()))
             else:
                 made = _export(order, lambda fraction: on_progress("export", 0.9 * fraction))
-        except FileNotFoundError as exc:  # swept from under us
+        except FileNotFoundError as exc:  # removed meanwhile, because it expired
             raise NotFound("The result has just expired.") from exc
         on_progress("export", 1.0)
         return made
@@ -61,7 +61,7 @@ class Postprocessor:
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """A file's bytes. facts: what the exporter says of the model, as in `asset.extras`; empty for gaussians."""
+    """Bytes of a file. facts: the exporter's figures of the mesh, as in `asset.extras`; empty for gaussians."""
 
     content: bytes
     facts: dict[str, Any]
@@ -111,7 +111,7 @@ def _export(order: ExportSubmission, on_progress: OnProgress) -> bytes:
 
 
 def _changes(wanted: Format, changes: dict[str, Any]) -> dict[str, Any]:
-    """Return those changes that a file of the format can show: only a GLB is packed, or has a WebP texture."""
+    """Return the changes that have an effect in the format: only a GLB can be compressed or have a WebP texture."""
     if wanted == "glb":
         return changes
     kept = {name: value for name, value in changes.items() if name != "compress"}
@@ -119,7 +119,7 @@ def _changes(wanted: Format, changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def plain(options: Options) -> Options:
-    """Return the options of a GLB that loses nothing on its way into another format."""
+    """Return the options of a GLB that loses nothing when it is converted into another format."""
     lossy = {"texture_format": "png"} if options.texture_format == "webp" else {}
     return options.model_copy(update={"compress": False, **lossy})
 
@@ -127,10 +127,11 @@ def plain(options: Options) -> Options:
 def _exported_anew(
     order: ExportSubmission, stored: bytes, before: Options, wanted: Options, on_progress: OnProgress
 ) -> bytes:
-    """Return the GLB of a result by other options than its own.
+    """Export the GLB of a result with other options than those it was made with.
 
-    Where they differ in the encoding alone, it is made from a stored GLB that is read back exactly, or whose
-    reconstruction is not kept. Else it is made from the reconstruction. Raises NotFound where neither is there.
+    The source is the stored GLB if the options differ in the encoding alone, and if either the stored GLB can be read
+    back exactly or the reconstruction is not kept. Otherwise the source is the reconstruction. Raises NotFound when
+    neither is possible.
     """
     extras = {**read_document(stored)["asset"]["extras"], "options": wanted.model_dump(exclude={"seed"})}
     same_model = _without_encoding(before) == _without_encoding(wanted)
@@ -161,7 +162,7 @@ def _is_kept(path: Path | None) -> bool:
 
 
 def _dense(path: Path | None) -> Reconstruction:
-    """Load the reconstruction that was kept. Raises NotFound when none was."""
+    """Load the reconstruction that was kept. Raises NotFound when none is kept."""
     if path is None or not path.exists():
         raise NotFound(NOT_KEPT)
     try:
@@ -169,4 +170,4 @@ def _dense(path: Path | None) -> Reconstruction:
     except BadRequest:
         if path.exists():
             raise
-        raise NotFound(NOT_KEPT) from None  # swept from under us
+        raise NotFound(NOT_KEPT) from None  # removed meanwhile, because it expired

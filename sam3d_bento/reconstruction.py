@@ -1,4 +1,4 @@
-"""The data that flows from a photo to a GLB. Frames, units and dtypes are fixed here and nowhere else.
+"""Data types on the way from a photo to a GLB. Frames, units and dtypes are defined here and nowhere else.
 
 bytes ─► Photo ─► Mask ─► Reconstruction ─► Asset
 """
@@ -25,11 +25,11 @@ SH_C0 = 0.28209479177387814
 
 @dataclass(frozen=True)
 class Photo:
-    """A decoded picture, upright (EXIF orientation applied), its background untouched.
+    """Decoded picture, upright (EXIF orientation applied), with its background unchanged.
 
     rgb: (H, W, 3) uint8 sRGB. alpha: (H, W) uint8, or None for an opaque format.
     original_size: upright (width, height) in pixels before any reduction to working size.
-    focal_length: in pixels of `rgb`, or None where the file does not tell.
+    focal_length: in pixels of `rgb`, or None where the file does not contain it.
     """
 
     rgb: UInt8
@@ -41,9 +41,9 @@ class Photo:
 
 @dataclass(frozen=True)
 class Mask:
-    """Which pixels are the object. pixels: (H, W) bool, the size of the photo; coverage: share of True, 0..1.
+    """Pixels of the object. pixels: (H, W) bool, the size of the photo. coverage: share of True, 0..1.
 
-    others: (H, W) bool, objects that were found too, but not chosen; None where none were looked for.
+    others: (H, W) bool, objects that were found as well but not chosen; None where no search was made.
     """
 
     pixels: Bool
@@ -70,9 +70,9 @@ class Splats:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the object stood before the camera.
+    """Pose of the object before the camera.
 
-    rotation (4,) wxyz, translation (3,), scale (3,), all float32; frame: the camera frame's name.
+    rotation (4,) wxyz, translation (3,), scale (3,), all float32. frame: the name of the camera frame.
     """
 
     rotation: Float32
@@ -83,11 +83,11 @@ class Pose:
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """A dense coloured mesh: y up, right-handed, inside the unit cube centred at the origin.
+    """Dense coloured mesh: y up, right-handed, inside the unit cube centred at the origin.
 
-    vertices (V, 3) float32; faces (F, 3) int32, counter-clockwise seen from outside;
-    colours (V, 3) uint8 sRGB or None. Preview: the side that the photo saw faces +z.
-    SAM 3D: its canonical object frame turned y-up, its numbers kept so that `pose` still fits.
+    vertices (V, 3) float32. faces (F, 3) int32, counter-clockwise seen from outside. colours (V, 3) uint8 sRGB or None.
+    Preview engine: the side that the photo shows faces +z. SAM 3D engine: the network's canonical object frame turned
+    y-up, with the size and origin of the network, so that `pose` still fits.
     """
 
     vertices: Float32
@@ -96,23 +96,26 @@ class Reconstruction:
     splats: Splats | None = None
     pose: Pose | None = None
     warnings: tuple[WarningCode, ...] = ()
-    details: dict[str, Any] = field(default_factory=dict)  # JSON values: how the engine came to this shape
+    details: dict[str, Any] = field(default_factory=dict)  # JSON values: how the engine found this shape
 
     def save(self, path: Path) -> None:
-        """Write the arrays as `.npz`: vertices, faces, colours, splat_*, pose_*. Notices and details are not kept."""
+        """Write the arrays as `.npz`: vertices, faces, colours, splat_*, pose_*. Warnings and details are not saved."""
         arrays: dict[str, npt.NDArray[Any]] = {"vertices": self.vertices, "faces": self.faces}
         if self.colours is not None:
             arrays["colours"] = self.colours
         for prefix, part in (("splat", self.splats), ("pose", self.pose)):
             if part is not None:
                 arrays |= {f"{prefix}_{f.name}": np.asarray(getattr(part, f.name)) for f in fields(part)}
-        with path.open("wb") as file:  # a file object, because given a name numpy appends ".npz" to it
-            # Not compressed: that would take seconds (7 for 1.2 million faces) and save a quarter of the bytes.
+        with path.open("wb") as file:  # a file object, because numpy appends ".npz" to a name
+            # Not compressed: compression takes seconds (7 for 1.2 million faces) and saves only a quarter of the bytes.
             np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's stub types **kwds as bool
 
     @classmethod
     def load(cls, path: Path) -> Reconstruction:
-        """Read what `save` wrote. Raises BadRequest for a file that is not one, or whose arrays do not fit together."""
+        """Read a file that `save` wrote.
+
+        Raises BadRequest for any other file, and for arrays that do not fit together.
+        """
         try:
             with np.load(path, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
@@ -122,7 +125,10 @@ class Reconstruction:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Reconstruction:
-        """Build from named arrays. Raises BadRequest when one is missing, or has a wrong shape or index."""
+        """Build a reconstruction from named arrays.
+
+        Raises BadRequest for a missing array, a wrong shape or dtype, or an index without a vertex.
+        """
         vertices = _array(arrays, "vertices", np.float32, (-1, 3))
         faces = _array(arrays, "faces", np.int32, (-1, 3))
         if len(faces) and (faces.min() < 0 or faces.max() >= len(vertices)):
@@ -151,7 +157,7 @@ class Reconstruction:
 
 
 def _array(arrays: dict[str, npt.NDArray[Any]], name: str, dtype: type, shape: tuple[int, ...]) -> Any:
-    """The named array as `dtype`, its shape checked (-1: any length)."""
+    """Return the named array as `dtype`, after a check of its shape (-1: any length)."""
     if name not in arrays:
         raise BadRequest(f"The reconstruction has no array '{name}'.")
     array = arrays[name]

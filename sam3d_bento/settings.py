@@ -1,4 +1,4 @@
-"""One frozen, typed description of how this process is set up, read from `SAM3D_*` environment variables."""
+"""Settings of this process, typed and frozen, read from `SAM3D_*` environment variables."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
+# Beginning of the names of all variables that are settings.
 PREFIX = "SAM3D_"
-# What is no setting of the service: the key that `generate --server` shows.
+# Variable that is no setting of the service: it names the file of the key that `generate --server` sends.
 CLIENT_KEY_FILE = "SAM3D_API_KEY_FILE"
 
-# Pillow's own limit stays as it is: it is global, and it also guards what decoders allocate while they open a file.
+# Pixels of the largest image that Pillow opens. Pillow's limit stays as it is, because it is global, and because it
+# also limits the memory that decoders allocate while they open a file.
 PILLOW_MAX_PIXELS = 178_956_970
 
 
 def _whole(value: Any) -> Any:
-    """Accept `5e9` and `20_000_000` for a whole number, as people write sizes."""
+    """Convert `5e9` and `20_000_000`, as people write sizes, to whole numbers."""
     if isinstance(value, str):
         try:
             number = float(value)
@@ -29,20 +31,20 @@ def _whole(value: Any) -> Any:
 
 
 def _listed(value: Any) -> Any:
-    """Accept `a.example.com, b.example.com` for a list of names."""
+    """Split `a.example.com, b.example.com` into a tuple of names."""
     return tuple(name.strip().lower() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
 
 
 def _with_s3(value: Any, info: ValidationInfo) -> Any:
-    """Refuse a setting that would be ignored: it belongs to an `s3://` address, and there is none."""
-    url = info.data.get("output_url", "s3://")  # absent when it was refused itself
+    """Raise ValueError for a setting that would have no effect, because `output_url` is not an `s3://` address."""
+    url = info.data.get("output_url", "s3://")  # absent when its value is invalid
     if value is not None and not (url or "").startswith("s3://"):
         raise ValueError("it goes with a SAM3D_OUTPUT_URL that begins with s3://")
     return value
 
 
 def _with_keys(value: Any, info: ValidationInfo) -> Any:
-    """Refuse a setting that would be ignored: without keys, every door is open."""
+    """Raise ValueError for a setting that would have no effect, because without keys every route is open."""
     if value and info.data.get("api_keys_file", "refused itself") is None:
         raise ValueError("it goes with SAM3D_API_KEYS_FILE")
     return value
@@ -54,7 +56,7 @@ def _cache_dir() -> Path:
 
 Count = Annotated[int, BeforeValidator(_whole), Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-EngineName = Literal["sam3d", "preview"]  # what each of them is, `engines.ENGINES` says
+EngineName = Literal["sam3d", "preview"]  # `engines.ENGINES` describes each of them
 HostName = Annotated[str, Field(pattern=r"^((\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:]*)$")]
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[0-9]+)?)$")]
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(_listed)]
@@ -64,11 +66,11 @@ File = Annotated[Path, AfterValidator(Path.expanduser), AfterValidator(Path.abso
 
 
 class SettingsError(ValueError):
-    """A `SAM3D_*` variable has a value that cannot be used."""
+    """Value of a `SAM3D_*` variable that cannot be used."""
 
 
 class Settings(BaseModel):
-    """Units are in the names. `Settings.from_environ()` reads `SAM3D_<NAME IN CAPITALS>`."""
+    """Settings of this process. The names contain the units. `from_environ` reads `SAM3D_<NAME IN CAPITALS>`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -126,9 +128,9 @@ class Settings(BaseModel):
     keep_reconstructions: Annotated[
         bool, Field(description="Keep each dense mesh beside its GLB, so that it can be exported again")
     ] = True
-    # With the user's number: on a machine of several users, the folder of one is no obstacle to another.
+    # The path contains the user's number, so that the users of one machine do not share a folder.
     work_dir: Annotated[Folder, Field(description="Short-lived files; swept at start and while running")] = Field(
-        default_factory=lambda: Path(f"/tmp/sam3d-bento-{os.getuid()}")  # noqa: S108  # `WorkDir.claim` checks whose it is
+        default_factory=lambda: Path(f"/tmp/sam3d-bento-{os.getuid()}")  # noqa: S108  # `WorkDir.claim` checks its owner
     )
     max_upload_bytes: Annotated[Count, Field(description="Largest request body")] = 20_000_000
     max_pixels: Annotated[Count, Field(le=PILLOW_MAX_PIXELS, description="Largest image, width × height")] = 64_000_000
@@ -185,7 +187,10 @@ class Settings(BaseModel):
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """Read the environment. An empty value counts as absent. Raises SettingsError naming every bad variable."""
+        """Read the settings from the environment. An empty value counts as absent.
+
+        Raises SettingsError that names every variable with a bad value.
+        """
         environ = os.environ if environ is None else environ
         given = {
             name: environ[PREFIX + name.upper()] for name in cls.model_fields if environ.get(PREFIX + name.upper())
@@ -198,7 +203,7 @@ class Settings(BaseModel):
 
     @classmethod
     def unknown_names(cls, environ: Mapping[str, str] | None = None) -> list[str]:
-        """`SAM3D_*` variables that name no setting: most likely a typing mistake."""
+        """Return the `SAM3D_*` variables that name no setting, most likely because of a typing mistake."""
         environ = os.environ if environ is None else environ
         known = {CLIENT_KEY_FILE} | {PREFIX + name.upper() for name in cls.model_fields}
         return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)

@@ -1,9 +1,9 @@
-"""What a runner is sent, what it returns, and how it reports its progress.
+"""Input and output of a runner, and how it reports its progress.
 
-A submission is what a caller sends. A job is one submission on its way through a worker: queued, run, ended
-(`serving.worker.job`). A run is the engine process at work on one job (`serving.worker.run`).
+A submission is what a caller sends. A job is one submission in a worker: queued, running or ended
+(`serving.worker.job`). A run is the work of the engine process on one job (`serving.worker.run`).
 
-The service process imports this, never the pipeline: nothing here needs an array library.
+The service process imports this module and never the pipeline, so nothing here needs an array library.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ from typing import Any, Literal, get_args
 from sam3d_bento.formats import Format, FormatOptions
 from sam3d_bento.options import Options
 
+# Stages of a run, in their order.
 Stage = Literal["decode", "mask", "reconstruct", "export"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
-# Called with the stage and its finished share, 0..1. Raises `errors.Cancelled` to end the run.
+# A runner calls this with the stage and its finished share, 0..1. The callback raises `errors.Cancelled` to end the
+# run.
 OnStageProgress = Callable[[Stage, float], None]
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What a caller sends: the photo's file, perhaps a mask's file, and the options."""
+    """Input of a reconstruction: the file of the photo, optionally the file of a mask, and the options."""
 
     photo: bytes
     mask: bytes | None = None
@@ -34,9 +36,9 @@ class Submission:
 
 @dataclass(frozen=True)
 class Asset:
-    """The finished product.
+    """Result of a reconstruction.
 
-    glb: binary glTF 2.0. report: JSON values; what `asset.extras` holds, plus the figures of this run.
+    glb: binary glTF 2.0. report: JSON values; the content of `asset.extras`, and the figures of this run.
     """
 
     glb: bytes
@@ -45,7 +47,7 @@ class Asset:
 
 @dataclass(frozen=True)
 class MaskImage:
-    """The mask that would be used. png: 8-bit grey, 0 or 255, the size of the upright photo; report: JSON values."""
+    """Mask that a run would use. png: 8-bit grey, 0 or 255, the size of the upright photo. report: JSON values."""
 
     png: bytes
     report: dict[str, Any]
@@ -53,9 +55,10 @@ class MaskImage:
 
 @dataclass(frozen=True)
 class ExportSubmission:
-    """A finished result as another file. glb, reconstruction: its files, the second None when it was not kept.
+    """Request for a finished result as another file.
 
-    changes: option values by which the export is to differ from that of the result. format_options: of the format.
+    glb, reconstruction: the files of the result; reconstruction is None when it was not kept.
+    changes: values of the options that differ from those of the result. format_options: options of the format.
     """
 
     glb: Path
@@ -67,16 +70,16 @@ class ExportSubmission:
 
 @dataclass(frozen=True)
 class ThumbnailSubmission:
-    """A picture of a finished result. glb: its file."""
+    """Request for a picture of a finished result. glb: the file of the result."""
 
     glb: Path
 
 
 @dataclass(frozen=True)
 class RunnerInfo:
-    """What answers: the engine's name and version, the device that it computes on, the image formats that it reads.
+    """Description of a runner: the engine's name and version, the device that it uses, the image formats that it reads.
 
-    facts: JSON values, what else a user of /health should know of it.
+    facts: JSON values, what else a user of /health should know about it.
     """
 
     name: str

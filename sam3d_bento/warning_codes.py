@@ -1,13 +1,13 @@
-"""What a caller should know about a result that succeeded: stable codes with a sentence each.
+"""Warnings about a result that succeeded: stable codes with a sentence each.
 
-Codes travel in `X-Warnings`, in the JSON report and in the GLB's `asset.extras.warnings`.
+The codes are in `X-Warnings`, in the JSON report and in the GLB's `asset.extras.warnings`.
 """
 
 from enum import StrEnum
 
 
 class WarningCode(StrEnum):
-    """A warning code; `sentence` says it in words."""
+    """Warning code. `sentence` describes it for people."""
 
     FIRST_FRAME_ONLY = "first_frame_only"
     HDR_TONE_MAPPED = "hdr_tone_mapped"

@@ -1,4 +1,4 @@
-"""The pipeline of another machine: `RemotePipeline.run` does what `pipeline.Pipeline.run` does, over the jobs API."""
+"""Use the pipeline of another machine: `RemotePipeline.run` does what `pipeline.Pipeline.run` does, by the jobs API."""
 
 from __future__ import annotations
 
@@ -15,20 +15,26 @@ from pydantic import SecretStr
 from sam3d_bento.errors import Internal, Sam3DError, TransferFailed
 from sam3d_bento.submission import Asset, OnStageProgress, Submission
 
+# States of a job that has ended.
 ENDS = ("done", "failed", "cancelled")
-# The service's heartbeats come every 15 seconds: a stream that is silent for three of them is dead.
+# Seconds. The service sends a heartbeat every 15 seconds, so a stream that is silent for three of them is dead.
 TIMEOUT = httpx.Timeout(30.0, read=45.0, write=300.0)
-# How often in a row the stream may be cut without a word of progress, and how long to wait before the next attempt.
+# How often in a row the stream may be cut without an event in between.
 MOST_CUTS = 5
+# Pause before the stream is opened again.
 PAUSE_SECONDS = 1.0
 
 
 class RemotePipeline:
-    """The service at a base URL. Close it after use, or use it in a `with` block. key: of its API, if it wants one."""
+    """Client of the service at a base URL, to be used in a `with` block, which closes it.
+
+    key: the API key, if the service requires one.
+    """
 
     def __init__(self, url: str, key: SecretStr | None = None) -> None:
         self.url = url.rstrip("/")
-        # In this header, which httpx does not send on to the store of results when it is redirected there.
+        # The key is in this header because httpx does not send it along when it follows a redirect to the store of
+        # results.
         headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
         self._http = httpx.Client(base_url=self.url, timeout=TIMEOUT, follow_redirects=True, headers=headers)
 
@@ -39,20 +45,21 @@ class RemotePipeline:
         self._http.close()
 
     def run(self, submission: Submission, on_progress: OnStageProgress) -> Asset:
-        """Photo in, GLB out. Waits in the service's queue; an interrupted wait cancels the job.
+        """Turn a photo into a GLB. Waits in the queue of the service; an interrupted wait cancels the job.
 
-        Raises the service's own error, TransferFailed when it cannot be reached or does not speak like one.
+        Raises the error that the service reports, and TransferFailed when the service cannot be reached or does not
+        answer as a service of this kind.
         """
         files = {"image": ("photo", submission.photo)}
         if submission.mask is not None:
             files["mask"] = ("mask", submission.mask)
-        # Only what differs from the defaults: an older service need not know the other options.
+        # Only options that differ from their defaults are sent, because an older service may not know the others.
         options = submission.options.model_dump(exclude_defaults=True)
         data = {name: json.dumps(value) if isinstance(value, bool) else str(value) for name, value in options.items()}
         job = self._submit(files, data)
         try:
             job = self._follow(job, on_progress)
-        except BaseException:  # whatever ends the wait, Ctrl-C included: nobody wants the result any more
+        except BaseException:  # whatever ends the wait, Ctrl-C included: the result is no longer needed
             self._forget(job["id"])
             raise
         if job["state"] != "done":
@@ -61,7 +68,7 @@ class RemotePipeline:
         return Asset(self._bytes(f"/api/assets/{asset['id']}.glb"), asset)
 
     def thumbnail(self, asset_id: str) -> bytes:
-        """The WebP picture of a result of `run`. Raises like `run`."""
+        """Return the WebP picture of a result of `run`. Raises as `run` does."""
         return self._bytes(f"/api/assets/{asset_id}.webp")
 
     def _submit(self, files: dict[str, tuple[str, bytes]], data: dict[str, str]) -> dict[str, Any]:
@@ -70,12 +77,12 @@ class RemotePipeline:
             try:
                 answer = self._http.post("/api/jobs", files=files, data=data, headers=headers)
             except (httpx.ReadError, httpx.RemoteProtocolError):
-                # The answer was lost, perhaps not the job: with the same key it is the same one.
+                # The answer was lost, but perhaps not the job. With the same key, the service returns the same job.
                 answer = self._http.post("/api/jobs", files=files, data=data, headers=headers)
         return self._json(answer)
 
     def _follow(self, job: dict[str, Any], on_progress: OnStageProgress) -> dict[str, Any]:
-        """The job as it ended; the stream of its events is taken up again where it was cut."""
+        """Follow the job until it ends, and return it. A stream of events that was cut is resumed where it ended."""
         last, cuts = "", 0
         while job["state"] not in ENDS:
             try:
@@ -92,7 +99,7 @@ class RemotePipeline:
         return job
 
     def _events(self, job_id: str, last: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The events after `last`, as their ids and data."""
+        """Yield the id and the data of each event after the event with the id `last`."""
         headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last} if last else {})}
         with self._http.stream("GET", f"/api/jobs/{job_id}/events", headers=headers) as stream:
             if stream.status_code != httpx.codes.OK:
@@ -111,7 +118,7 @@ class RemotePipeline:
         try:
             self._http.delete(f"/api/jobs/{job_id}", timeout=5.0)
         except httpx.HTTPError:
-            return  # it ends by itself
+            return  # the job then ends by itself
 
     def _bytes(self, path: str) -> bytes:
         with self._reached():
@@ -146,7 +153,7 @@ def _problem(answer: httpx.Response) -> dict[str, Any]:
 
 
 def _error(problem: dict[str, Any]) -> Sam3DError:
-    """The error of the tree that a problem document tells of; one with an unknown code is an Internal."""
+    """Return the error of the tree that a problem document describes; Internal for an unknown code."""
     kinds = {kind.code: kind for kind in _leaves(Sam3DError)}
     return kinds.get(problem.get("code", ""), Internal)(str(problem.get("detail", "The service does not say why.")))
 

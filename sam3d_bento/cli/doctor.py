@@ -1,7 +1,7 @@
-"""`sam3d-bento doctor`: what a report of a fault needs, and what would keep the service from working.
+"""Collect what a bug report needs, and what would stop the service: the command `sam3d-bento doctor`.
 
-Nothing secret is in it: files of keys are counted, not shown; an address loses its user name, password and query; of a
-variable that this program does not know, only the name is told.
+The report contains no secret. It gives the number of keys in a file and not the keys. An address has no user name,
+password or query. For a variable that this program does not know, it gives only the name.
 """
 
 from __future__ import annotations
@@ -25,26 +25,32 @@ from sam3d_bento.submission import Submission
 from sam3d_bento.weights import sets
 from sam3d_bento.weights.part import WeightsError
 
-SAMPLE = ("serving", "web", "sample", "coffee.jpg")  # the studio's, so that it is in every installation
-SHOWN = 5  # of a list, to people
+# Path of the photo of the self-test. It is the studio's sample, so every installation has it.
+SAMPLE = ("serving", "web", "sample", "coffee.jpg")
+# Entries of a list that the text shows; JSON has all.
+SHOWN = 5
+# Characters of the column of names in the text.
 WIDTH = 32
+# Options of the self-test: the smallest mesh and texture, so that it is quick.
 QUICK = Options(seed=1, target_faces=1000, texture_size=512)
 
-# Of environment variables, in which a credential is seen by every program that is started; a file's name is none.
+# Names of environment variables that hold a credential, which every child process then sees. The name of a file of keys
+# is no credential.
 _SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)(?!.*_FILE$)")
 _CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^/@\s]*@")
 _QUERY = re.compile(r"\?\S*")
 
 
 def sample_photo() -> bytes:
-    """The photo of the self-test, a JPEG file."""
+    """Return the photo of the self-test, a JPEG file."""
     return resources.files("sam3d_bento").joinpath(*SAMPLE).read_bytes()
 
 
 def examine(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The whole report, JSON values. `faults`: sentences on what would stop the service; empty when it would run.
+    """Return the whole report as JSON values. `faults`: a sentence on each thing that would stop the service.
 
-    environ: the process's own when None. Writes a file, or an object, where results go, and removes it.
+    environ: None for the environment of this process. To test where results are stored, a file or an object is written
+    there and removed again.
     """
     environ = os.environ if environ is None else environ
     faults: list[str] = []
@@ -65,7 +71,7 @@ def examine(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
 
 
 def self_test(settings: Settings, faults: list[str]) -> dict[str, Any]:
-    """Run the sample photo through the whole pipeline, with the engine that needs nothing, and check its GLB."""
+    """Run the sample photo through the whole pipeline with the preview engine, and read its GLB with trimesh."""
     import trimesh
 
     from sam3d_bento.engines import FALLBACK
@@ -80,19 +86,19 @@ def self_test(settings: Settings, faults: list[str]) -> dict[str, Any]:
     except Sam3DError as exc:
         faults.append(f"The self-test failed: {exc.detail}")
         return {"passed": False, "reason": exc.detail}
-    except Exception as exc:  # noqa: BLE001  # whatever breaks here would break in the service: it is the finding
+    except Exception as exc:  # noqa: BLE001  # whatever breaks here would break in the service, so it is a finding
         faults.append(f"The self-test failed ({type(exc).__name__}).")
         return {"passed": False, "reason": type(exc).__name__}
     return {"passed": True, **found, "seconds": round(time.monotonic() - started, 2)}
 
 
 def masked(text: str) -> str:
-    """The text without what an address may carry of secrets: user name, password, query."""
+    """Remove the parts of an address that may be secret (user name, password, query) from a text."""
     return _QUERY.sub("?***", _CREDENTIALS_IN_URL.sub("***@", text)) if "://" in text else text
 
 
 def text(report: Mapping[str, Any]) -> str:
-    """The report as people read it."""
+    """Return the report as text for people."""
     lines = []
     for name, value in report.items():
         if name != "faults":
@@ -116,7 +122,7 @@ def _lines(name: str, value: Any, depth: int) -> list[str]:
 
 
 def _shown(settings: Settings) -> dict[str, str]:
-    """Every setting as it would be written into the environment, nothing secret in it."""
+    """Return every setting as its environment variable would have it, without secrets."""
     given = settings.model_dump(mode="json")
     return {PREFIX + name.upper(): _written(value) for name, value in given.items()}
 
@@ -155,7 +161,10 @@ def _keys(settings: Settings, faults: list[str]) -> dict[str, Any]:
 
 
 def _weights(name: str, settings: Settings, faults: list[str]) -> dict[str, Any]:
-    """By sizes, as the service looks at them. Weights that `SAM3D_ENGINE=auto` can do without are no fault."""
+    """Check the weights of a set by their sizes, as the service does.
+
+    Missing weights are no fault where `SAM3D_ENGINE=auto` can do without them.
+    """
     folder = sets.SETS[name].folder(settings)
     found: dict[str, Any] = {"set": name, "folder": str(folder)}
     try:
@@ -172,7 +181,7 @@ def _weights(name: str, settings: Settings, faults: list[str]) -> dict[str, Any]
 
 
 def _engine(settings: Settings, faults: list[str]) -> dict[str, Any]:
-    """Which engine the settings come to on this machine."""
+    """Find the engine that the settings select on this machine."""
     from sam3d_bento import engines
 
     name, reasons = engines.find(settings)

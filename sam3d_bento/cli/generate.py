@@ -1,7 +1,7 @@
-"""The commands `sam3d-bento generate`, `export` and `mask`: the service's pipeline without the service.
+"""Run the pipeline without a service: the commands `sam3d-bento generate`, `export` and `mask`.
 
-Photos become GLBs in this process, or in a service elsewhere; a saved reconstruction becomes a GLB again, or a file of
-another format; a photo's mask is looked at before anything runs.
+`generate` turns photos into GLBs in this process, or by a service elsewhere. `export` turns a saved reconstruction into
+a GLB or a file of another format. `mask` writes the mask that a run would use.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def generate(
 ) -> None:
     """Turn each PHOTO into DIR/<name>.glb, and a picture of it, DIR/<name>.webp.
 
-    A photo that fails is reported; the others go on.
+    A photo that fails is reported, and the others continue.
     """
     if server and save_reconstruction:
         raise click.UsageError("--save-reconstruction does not go with --server: the service keeps what it made.")
@@ -175,7 +175,10 @@ def export(scan: Path, output: Path, wanted: Format | None, **values: Any) -> No
 
 
 def _format_of(output: Path) -> Format:
-    """Return the format that a file's name says; GLB where it says none. Raises click's usage error for a bare OBJ."""
+    """Return the format by the suffix of the file name; GLB if no format has it.
+
+    Raises click's usage error for a bare OBJ.
+    """
     if output.suffix.lower() == ".obj":
         raise click.UsageError(
             f"An OBJ comes with its material and texture, zipped: name the file {output.stem}.obj.zip."
@@ -200,7 +203,7 @@ def mask(photo: Path, output: Path) -> None:
 
 
 class StageBar:
-    """An `OnStageProgress` that moves a progress bar: each stage is a quarter of it."""
+    """`OnStageProgress` that moves a progress bar. Each stage is a quarter of the bar."""
 
     def __init__(self, bar: Progress, name: str) -> None:
         self._bar = bar

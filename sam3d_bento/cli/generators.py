@@ -1,4 +1,4 @@
-"""What `sam3d-bento generate` asks for each photo: this machine's pipeline, or a service elsewhere."""
+"""Generators that `sam3d-bento generate` uses for its photos: the pipeline of this machine, or a service elsewhere."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ from sam3d_bento.submission import Asset, OnStageProgress, Submission
 
 @dataclass(frozen=True)
 class Generated:
-    """asset: the GLB and its report. thumbnail: its picture, WebP."""
+    """Result of a generator. asset: the GLB and its report. thumbnail: a picture of it, WebP."""
 
     asset: Asset
     thumbnail: bytes
 
 
 class Generator(Protocol):
-    """Turns photos into models, one after the other."""
+    """Turns photos into GLBs, one after the other."""
 
     def generate(self, submission: Submission, on_progress: OnStageProgress) -> Generated:
-        """Raises from the error tree."""
+        """Return the GLB of a photo and its picture. Raises errors from the tree in `errors`."""
 
 
 class LocalGenerator:
-    """This machine's own pipeline, loaded. save_reconstruction: where the dense mesh goes as well."""
+    """Generator that runs the pipeline of this machine, which it loads when it is made.
+
+    save_reconstruction: the file that the dense mesh is also saved to, or None.
+    """
 
     def __init__(self, settings: Settings, save_reconstruction: Path | None = None) -> None:
         from sam3d_bento.pipeline import Pipeline
@@ -51,7 +54,7 @@ class LocalGenerator:
 
 
 class RemoteGenerator:
-    """The service at a URL. key: of its API, if it wants one."""
+    """Generator that uses the service at a URL. key: the API key, if the service requires one."""
 
     def __init__(self, url: str, key: SecretStr | None = None) -> None:
         from sam3d_bento.cli.client import RemotePipeline

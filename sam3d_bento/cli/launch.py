@@ -1,4 +1,4 @@
-"""How the service is started: `bentoml serve` on this installation's service.py."""
+"""Start the service: `bentoml serve` with the service.py of this installation."""
 
 from __future__ import annotations
 
@@ -14,32 +14,39 @@ import sam3d_bento
 from sam3d_bento import parent_death
 from sam3d_bento.settings import PREFIX
 
+# File that defines the service.
 MODULE = "service.py"
+# The service in it, as `bentoml serve` names it: module and class.
 SERVICE = "service:Sam3D"
 
 
 def folder() -> Path | None:
-    """Return where service.py lies: here, or beside the package (a source tree, a bento); None when in neither."""
+    """Return the folder of service.py: the current one, or the one beside the package (a source tree, a bento).
+
+    None when service.py is in neither.
+    """
     places = (Path(), Path(sam3d_bento.__file__).parents[1])
     return next((place.absolute() for place in places if (place / MODULE).is_file()), None)
 
 
 def command(place: Path, arguments: Sequence[str], service: str = SERVICE) -> list[str]:
-    """Return the command line. place: the folder of the module. arguments: of `bentoml serve`."""
+    """Return the command line of the service. place: the folder of the module. arguments: those of `bentoml serve`."""
     return [sys.executable, "-m", "bentoml", "serve", service, "--working-dir", str(place), *arguments]
 
 
 def environment() -> dict[str, str]:
-    """Return this process's, with what BentoML reads when it is imported: it takes only the word "true" for a no.
+    """Return the environment of this process with two changes for BentoML.
 
-    Without the folder in which BentoML's processes count together: each service makes its own.
+    BENTOML_DO_NOT_TRACK, which BentoML reads when it is imported, is the word "true", the only value that turns
+    tracking off. PROMETHEUS_MULTIPROC_DIR, the folder in which the processes of one service share their metrics, is
+    removed, so that each service makes its own.
     """
     inherited = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}
     return inherited | {"BENTOML_DO_NOT_TRACK": "True"}
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens at now."""
+    """Return a port of the loopback interface that no process listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -49,10 +56,12 @@ def free_port() -> int:
 def start(
     port: int, place: Path, below: Path, settings: Mapping[str, str], service: str = SERVICE
 ) -> subprocess.Popen[bytes]:
-    """Start a service at this port of the loopback interface; return its process, at once. It ends with this thread.
+    """Start a service on this port of the loopback interface, and return its process without waiting.
 
-    place: the folder of its module. below: the folder of its work directory, its results and its log, in `work`,
-    `outputs` and `log`. settings: by their names, `queue_limit`; an empty value means the default.
+    The service ends with the calling thread.
+
+    place: the folder of the module. below: the folder in which the service has its work directory (`work`), its results
+    (`outputs`) and its log (`log`). settings: by their names, such as `queue_limit`; an empty value means the default.
     """
     given = {"work_dir": str(below / "work"), "output_dir": str(below / "outputs"), **settings}
     variables = {f"{PREFIX}{name.upper()}": value for name, value in given.items()}

@@ -1,4 +1,4 @@
-"""A service of one's own for a while: started on a free port of this machine, in folders that go with it."""
+"""Start a temporary service on a free port of this machine, in folders that are removed with it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,20 @@ from typing import Any, cast
 from sam3d_bento.cli import launch
 from sam3d_bento.errors import NotReady
 
+# Time in which the service must end after SIGTERM; then it is killed.
 STOP_SECONDS = 60.0
-PAUSE_SECONDS = 0.05  # between two looks at /health
-TAIL_LINES = 20  # of its log
+# Pause between two requests to /health.
+PAUSE_SECONDS = 0.05
+# Last lines of the log that an error quotes.
+TAIL_LINES = 20
 
 
 @dataclass(frozen=True)
 class OwnService:
-    """url: its address. folder: below which it writes. A service that has ended says why in its log."""
+    """Temporary service. url: its address. folder: where it writes all of its files.
+
+    The log of a service that has ended contains the reason.
+    """
 
     url: str
     folder: Path
@@ -33,11 +39,11 @@ class OwnService:
 
     @property
     def running(self) -> bool:
-        """Whether its process lives."""
+        """Whether the process is alive."""
         return self.process.poll() is None
 
     def wait_until_ready(self, seconds: float) -> None:
-        """Wait until it takes work. Raises NotReady when it ends, cannot load, or needs longer."""
+        """Wait until the service accepts work. Raises NotReady when it ends, cannot load, or needs more time."""
         give_up = time.monotonic() + seconds
         while time.monotonic() < give_up:
             if not self.running:
@@ -51,7 +57,7 @@ class OwnService:
         raise NotReady(f"The service was not ready within {seconds:g} seconds:\n{self.last_words()}")
 
     def _health(self) -> dict[str, Any] | None:
-        """Return the report of /health; None while nobody answers there."""
+        """Return the report of /health, or None while there is no answer."""
         try:
             with urllib.request.urlopen(f"{self.url}/health") as answer:  # noqa: S310  # our own address
                 return cast(dict[str, Any], json.load(answer))
@@ -62,26 +68,27 @@ class OwnService:
             return None
 
     def last_words(self) -> str:
-        """The end of its log."""
+        """Return the last lines of the log."""
         return "\n".join((self.folder / "log").read_text(errors="replace").splitlines()[-TAIL_LINES:])
 
     def files(self) -> list[Path]:
-        """What it has written and not removed, its log aside."""
+        """Return the files that the service wrote and did not remove, without its log."""
         return [path for path in self.folder.rglob("*") if path.is_file() and path != self.folder / "log"]
 
 
 @contextmanager
 def started() -> Iterator[OwnService]:
-    """A service with this process's settings, not ready yet; it and its files end with the block.
+    """Start a service with the settings of this process, and stop it and remove its files after the block.
 
-    Raises NotReady where there is no service.py. Results go to a folder, also where the settings name a bucket.
+    The service is not ready when the block begins. Results go to a folder even where the settings name a bucket.
+    Raises NotReady where there is no service.py.
     """
     place = launch.folder()
     if place is None:
         raise NotReady(f"There is no {launch.MODULE} here; run this in the project's folder, or give --server.")
     with tempfile.TemporaryDirectory(prefix="sam3d-bento-") as name:
         folder = Path(name)
-        # Results go to the folder, and nobody else reaches it.
+        # Results go to the folder, not to a bucket. No key is needed, because only this machine reaches the service.
         elsewhere = ("output_url", "output_endpoint", "output_region", "output_credentials_file")
         settings = dict.fromkeys((*elsewhere, "api_keys_file", "metrics_need_key"), "")
         port = launch.free_port()

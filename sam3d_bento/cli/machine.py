@@ -1,4 +1,4 @@
-"""The machine that this program runs on, for a report: versions, processor, memory, disks. JSON values."""
+"""Describe the machine of this process for a report: versions, processors, memory, disks. All are JSON values."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from typing import Any
 
 import sam3d_bento
 
-# What a fault most often depends on. Read from the packages' own records: nothing is imported.
+# Packages on which a fault depends most often. Their versions come from the installed metadata, without an import.
 PACKAGES = ("bentoml", "starlette", "uvicorn", "numpy", "pillow", "onnxruntime", "rembg", "trimesh", "xatlas", "torch")
 
+# Memory limit of the container in bytes, or "max" (cgroup v2).
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def versions() -> dict[str, str | None]:
-    """Of this program, of Python and of PACKAGES; None for one that is not installed."""
+    """Return the versions of this program, of Python and of PACKAGES; None for a package that is not installed."""
     return {
         "sam3d-bento": sam3d_bento.__version__,
         "python": platform.python_version(),
@@ -27,7 +28,7 @@ def versions() -> dict[str, str | None]:
 
 
 def system() -> dict[str, Any]:
-    """The operating system, the processors that this process may use, the memory that it may take (bytes)."""
+    """Return the operating system, the processors that this process may use, and the memory and its limit in bytes."""
     return {
         "platform": platform.platform(),
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -37,7 +38,10 @@ def system() -> dict[str, Any]:
 
 
 def disk(folder: Path) -> dict[str, Any]:
-    """The folder, or the nearest one above it that exists: whether this process can write there, and bytes free."""
+    """Return whether this process can write to a folder, and the free and total bytes of its disk.
+
+    Where the folder does not exist, the figures are those of the nearest parent that exists.
+    """
     place = next(path for path in (folder, *folder.parents) if path.exists())
     usage = shutil.disk_usage(place)
     return {
@@ -57,7 +61,7 @@ def _version(name: str) -> str | None:
 
 
 def _memory_limit() -> int | None:
-    """Of the container; None without one."""
+    """Return the memory limit of the container in bytes, or None without a limit."""
     try:
         text = CGROUP_LIMIT.read_text().strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""The command `sam3d-bento`: the service's pipeline without the service, and what surrounds it."""
+"""The command `sam3d-bento`: the pipeline without the service, and tools to start, check and plan a service."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ plainly = reports_errors(Sam3DError, SettingsError, WeightsError)
 @click.group()
 @click.version_option(sam3d_bento.__version__)
 def main() -> None:
-    """A photo in, a textured GLB out."""
+    """Turn a photo into a textured GLB."""
 
 
 for command in (generate, export, mask, weights):
@@ -45,7 +45,7 @@ def memory_plan(voxels: int, parts: bool) -> None:
     """Print how much GPU memory SAM 3D is planned to need, stage by stage, in each memory profile.
 
     Needs torch and Meta's package, but neither weights nor a GPU. The configurations in SAM3D_CHECKPOINT_DIR are
-    used where they are there, else those of the released networks.
+    used if they exist, otherwise those of the released networks.
     """
     if importlib.util.find_spec("torch") is None:
         raise click.ClickException("PyTorch is not installed; the plan is computed from the network's own modules.")
@@ -66,9 +66,10 @@ def memory_plan(voxels: int, parts: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @plainly
 def doctor(as_json: bool) -> None:
-    """Print what a report of a fault needs, and what would stop the service; the status is 1 then.
+    """Print what a bug report needs, and what would stop the service.
 
-    No secret is printed. Runs a photo through the preview engine as a self-test.
+    The exit status is 1 if anything would stop it. No secret is printed. Runs a photo through the preview engine as a
+    self-test.
     """
     from sam3d_bento.cli import doctor as examination
 
@@ -86,7 +87,7 @@ def doctor(as_json: bool) -> None:
 def validate(server: str | None, requests: int, api_key_file: Path | None) -> None:
     """Send real photos, and print for each promise whether it is kept: PASS, FAIL or NOT MEASURED.
 
-    The photo has 1024 px. The status is 1 when a promise is not kept.
+    The photo has 1024 px. The exit status is 1 when a promise is not kept.
     """
     from sam3d_bento.cli import local_service, validate
 

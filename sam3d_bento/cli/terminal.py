@@ -1,4 +1,4 @@
-"""How the command `sam3d-bento` speaks to the person who runs it, and what several of its commands take."""
+"""Output, error messages and arguments that several commands of `sam3d-bento` share."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ key_file_option = click.option(
 
 
 def reports_errors(*errors: type[Exception]) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """End a command that fails with one of these or an OSError with its sentence on standard error and status 1,
-    without a traceback."""
+    """Return a decorator for commands that prints an error of these classes, or an OSError, without a traceback.
+
+    The message goes to standard error, and the exit status is 1.
+    """
 
     def decorate(command: Callable[P, R]) -> Callable[P, R]:
         @wraps(command)
@@ -46,17 +48,17 @@ def reports_errors(*errors: type[Exception]) -> Callable[[Callable[P, R]], Calla
 
 
 class Switch(click.Option):
-    """An option whose type is a `click.Choice` with "true"; without a value it means that."""
+    """Option that may stand without a value, which then means "true". Its type is a `click.Choice` with "true"."""
 
 
 class SwitchCommand(click.Command):
-    """A command whose `Switch` options may stand without a value, also before an argument.
+    """Command whose `Switch` options may stand without a value, even before an argument.
 
-    click's own optional values take the argument that follows as the value.
+    click's own optional values would use the following argument as the value.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """See `click.Command`."""
+        """Parse the arguments as `click.Command` does, after giving each `Switch` without a value the value "true"."""
         words = {
             spelling: [str(choice) for choice in option.type.choices]
             for option in self.params

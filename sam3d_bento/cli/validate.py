@@ -1,7 +1,7 @@
-"""`sam3d-bento validate`: whether a service keeps its promises on its machine, with its weights, under normal load.
+"""Check whether a service keeps its promises on its machine, with its weights: the command `sam3d-bento validate`.
 
-Real HTTP requests, one after the other, each answer opened with trimesh. What is measured is what a client gets: the
-seconds from sending the photo to having the whole GLB.
+It sends real HTTP requests, one after the other, and opens each answer with trimesh. It measures what a client sees:
+the seconds from sending the photo to having the whole GLB.
 """
 
 from __future__ import annotations
@@ -26,16 +26,22 @@ from pydantic import SecretStr
 from sam3d_bento.cli.doctor import sample_photo
 from sam3d_bento.cli.local_service import OwnService
 
-PHOTO_PIXELS = 1024  # the long side
-MOST_SECONDS = 120.0  # at the 95th percentile
-READY_SECONDS = 900.0  # 13 GB of weights at 15 MB/s
+# Width of the photo.
+PHOTO_PIXELS = 1024
+# Promised time of a request, at the 95th percentile.
+MOST_SECONDS = 120.0
+# Longest wait for the service to be ready: 13 GB of weights at 15 MB/s.
+READY_SECONDS = 900.0
+# Timeout of a request.
 REQUEST_SECONDS = 600.0
-LOOK_SECONDS = 0.25  # between two looks at the card
+# Pause between two readings of the GPU's memory.
+LOOK_SECONDS = 0.25
+# Bytes of a gigabyte, as in the names of the memory profiles.
 GIGABYTE = 10**9
 
 
 class Verdict(StrEnum):
-    """Of one line."""
+    """Verdict on one promise."""
 
     PASS = "PASS"  # noqa: S105  # no password
     FAIL = "FAIL"
@@ -44,7 +50,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Line:
-    """One promise. said: what was found, for people."""
+    """Line of the report: a promise and its verdict. said: the finding, for people."""
 
     promise: str
     verdict: Verdict
@@ -53,7 +59,7 @@ class Line:
 
 @dataclass
 class Run:
-    """One request: the status (0: no answer), its seconds, and what was in the GLB."""
+    """Outcome of one request: the status (0: no answer), its seconds, and the content of the GLB."""
 
     status: int
     seconds: float
@@ -64,7 +70,7 @@ class Run:
 
 
 def photo() -> bytes:
-    """The photo that is sent: the sample, 1024 px wide, PNG."""
+    """Return the photo that is sent: the sample, 1024 px wide, as PNG."""
     with Image.open(io.BytesIO(sample_photo())) as sample:
         height = round(sample.height * PHOTO_PIXELS / sample.width)
         file = io.BytesIO()
@@ -80,9 +86,9 @@ def validate(
     own: OwnService | None = None,
     on_message: Callable[[str], None],
 ) -> Iterator[Line]:
-    """The verdicts, as they are reached; after a service that does not become ready, no more.
+    """Yield each verdict when it is reached. If the service does not become ready, that verdict is the only one.
 
-    key: of the API. own: the service at `url`, if it was started for this.
+    key: the API key. own: the service at `url`, if it was started for this check.
     on_message: called with a sentence on each request.
     """
     headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
@@ -104,12 +110,15 @@ def validate(
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The smallest value that this share of them does not exceed (nearest rank)."""
+    """Return the smallest value that at least this share (0..1) of the values does not exceed (nearest rank)."""
     return sorted(values)[max(math.ceil(share * len(values)) - 1, 0)]
 
 
 def _wait_until_ready(http: httpx.Client, own: OwnService | None) -> tuple[dict[str, Any] | None, str]:
-    """The report of /health, and a sentence. A service elsewhere must be ready or loading when it is asked."""
+    """Wait for the service; return the report of /health, None if it does not become ready, and a sentence.
+
+    A service elsewhere must be ready or loading already: if it does not answer at once, the wait is over.
+    """
     started = time.monotonic()
     pause = threading.Event()
     while True:
@@ -187,14 +196,14 @@ def _seconds(runs: list[Run]) -> Line:
 
 @dataclass
 class _Card:
-    """What was seen of the GPU's memory: the most in use, over all processes. None: no GPU was seen."""
+    """Largest memory in use that was read from the GPU, of all processes together. None: no GPU was seen."""
 
     peak_bytes: int | None = None
 
 
 @contextmanager
 def _watched_card(http: httpx.Client) -> Iterator[_Card]:
-    """Look at /health again and again while the block runs."""
+    """Read the GPU's memory from /health repeatedly while the block runs."""
     card, done = _Card(), threading.Event()
 
     def look() -> None:
@@ -202,7 +211,7 @@ def _watched_card(http: httpx.Client) -> Iterator[_Card]:
             try:
                 memory = http.get("/health").json().get("gpu_memory")
             except (httpx.HTTPError, ValueError):
-                continue  # the requests themselves tell of a service that is gone
+                continue  # the requests themselves report a service that is gone
             if memory:
                 card.peak_bytes = max(card.peak_bytes or 0, memory["used_bytes"])
 
@@ -216,7 +225,10 @@ def _watched_card(http: httpx.Client) -> Iterator[_Card]:
 
 
 def _gpu(health: dict[str, Any], card: _Card, metrics: dict[str, float]) -> Line:
-    """The card's peak as it was seen, and the exact peak of what runs had allocated, against the profile's card."""
+    """Compare the GPU's memory with the size of the profile's card: the peak read from it, and the peak of a run.
+
+    The peak of a run is exact: it is what the engine had allocated.
+    """
     profile = str((health["engine_facts"] or {}).get("memory_profile", ""))
     allocated = metrics.get("sam3d_gpu_memory_peak_bytes")
     peaks = [peak for peak in (card.peak_bytes, allocated) if peak is not None]
@@ -231,7 +243,7 @@ def _gpu(health: dict[str, Any], card: _Card, metrics: dict[str, float]) -> Line
 
 
 def _leftovers(http: httpx.Client, runs: list[Run], before: dict[str, float], own: OwnService | None) -> Line:
-    """Delete what was made; then nothing of it is served, counted, or on the disk."""
+    """Delete the results, and check that none of them is served, queued or left on the disk."""
     made = [run.asset for run in runs if run.asset]
     for asset in made:
         http.delete(f"/api/assets/{asset}.glb")
@@ -246,7 +258,7 @@ def _leftovers(http: httpx.Client, runs: list[Run], before: dict[str, float], ow
 
 
 def _metrics(http: httpx.Client) -> dict[str, float]:
-    """The metrics without labels; none where /metrics cannot be read."""
+    """Return the metrics without labels by name; empty where /metrics cannot be read."""
     try:
         answer = http.get("/metrics")
     except httpx.HTTPError:

@@ -1,7 +1,7 @@
-"""The commands `sam3d-bento weights ...`: model files, fetched, checked and listed.
+"""Fetch, check and list model files: the commands `sam3d-bento weights ...`.
 
-An image build runs this with click, pydantic and rich, before the rest of the project is there:
-`python -m sam3d_bento.cli.weights fetch ...`.
+An image build runs `python -m sam3d_bento.cli.weights fetch ...` before the rest of the project is installed. This
+module therefore needs only click, pydantic and rich.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def weights() -> None:
 )
 @plainly
 def fetch(set_name: str, to: Path | None, token_file: Path | None) -> None:
-    """Download what is missing; every file is checked against its SHA-256. What was cut off is continued."""
+    """Download missing files, and check every file against its SHA-256. An interrupted download is resumed."""
     folders = places(set_name, to)
     secret = token.find(token_file)
     files = [file for name, directory in folders.items() for file in find(name, directory).files]
@@ -66,7 +66,7 @@ def fetch(set_name: str, to: Path | None, token_file: Path | None) -> None:
 def verify(directory: Path | None, set_name: str | None, sizes: bool) -> None:
     """Check the files in DIR/hf and DIR/mask, or where the service looks.
 
-    Each that is missing or wrong is named; the status is 1 then.
+    Each file that is missing or wrong is named, and the exit status is 1.
     """
     sentences = []
     for name, place in places(set_name or (ALL if directory else "mask"), directory).items():
@@ -90,7 +90,10 @@ def list_files(set_name: str) -> None:
 
 @contextmanager
 def _progress(files: list[WeightFile]) -> Iterator[tuple[Callable[[str], None], Callable[[WeightFile, int], None]]]:
-    """What `weights.fetch` reports to: bars on a terminal; elsewhere, in a build's log, a line for each step."""
+    """Yield the two callbacks of `weights.fetch`: they draw bars on a terminal, and print lines elsewhere.
+
+    In the log of a build there is a line for each step.
+    """
     if not console.is_terminal:
         yield click.echo, lambda file, received: None
         return
@@ -101,7 +104,7 @@ def _progress(files: list[WeightFile]) -> Iterator[tuple[Callable[[str], None], 
 
 
 class FileBars:
-    """A bar for each file that is on its way, and one for all together."""
+    """Progress bars of a download: one for each file that is being downloaded, and one for all files together."""
 
     def __init__(self, shown: bars.Progress, files: list[WeightFile]) -> None:
         self._shown = shown

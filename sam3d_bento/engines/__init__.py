@@ -1,4 +1,4 @@
-"""What turns a masked photo into a mesh: the interface that all engines share, and the choice between them."""
+"""Engines turn a masked photo into a mesh. Here are the interface that they share and the choice between them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger("sam3d_bento")
 
 
 class Engine(Protocol):
-    """Loaded once, then asked for one reconstruction after the other, never for two at a time."""
+    """Turns masked photos into meshes. It is loaded once, and runs one reconstruction at a time."""
 
     @property
     def name(self) -> str:
@@ -24,46 +24,50 @@ class Engine(Protocol):
 
     @property
     def version(self) -> str:
-        """Changes when equal inputs may give another result, e.g. `preview-silhouette/2`."""
+        """Version, e.g. `preview-silhouette/2`. It changes when equal inputs may give another result."""
 
     @property
     def device(self) -> str:
-        """Where it computes: `cpu`, `cuda:0`."""
+        """Device that computes: `cpu`, `cuda:0`."""
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What a user of /health should know of this engine, once it is loaded; JSON values.
+        """JSON values that a user of /health should know about this engine, once it is loaded.
 
-        `summary`: a sentence for people on what it does. `guesses`: whether it makes up what the photo does not show.
+        `summary`: a sentence for people on what it does. `guesses`: whether it invents what the photo does not show.
         """
 
     @property
     def gpu_peak_bytes(self) -> int | None:
-        """Most bytes that the last `reconstruct` had allocated on the GPU; None without one."""
+        """Most bytes that the last `reconstruct` had allocated on the GPU; None without a GPU."""
 
     @property
     def retries(self) -> int:
-        """How often the last `reconstruct` was begun again because the GPU's memory did not suffice."""
+        """Number of times that the last `reconstruct` was restarted because the GPU's memory did not suffice."""
 
     def load(self) -> None:
-        """Make ready; called once, before the first `reconstruct`. Ends with a tiny reconstruction as a warm-up."""
+        """Make the engine ready, and run a tiny reconstruction as a warm-up.
+
+        Called once, before the first `reconstruct`.
+        """
 
     def reconstruct(
         self, photo: Photo, mask: Mask, options: Options, seed: int, on_progress: OnProgress, *, splats: bool = False
     ) -> Reconstruction:
-        """The shape and colours of the masked object. `options.seed` is not read: `seed` is what was drawn from it.
+        """Reconstruct the shape and colours of the masked object.
 
+        seed: the seed of this run. It is used instead of `options.seed`, which may be None for a random one.
         splats: also decode the gaussians, if the engine has them.
-        Raises NoObject when the mask holds nothing to reconstruct, and whatever `on_progress` raises.
+        Raises NoObject when the mask contains nothing to reconstruct, and whatever `on_progress` raises.
         """
 
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """One engine, as `choose` sees it. Its module is imported when one of these is called: it may need much.
+    """Entry of an engine in ENGINES. Its module, which may be heavy, is imported only when one of these is called.
 
-    why_not: returns why the engine cannot be used with these settings, as a sentence; None when it can.
-    make: returns the engine, not loaded yet.
+    why_not: returns a sentence on why the engine cannot be used with these settings, or None if it can.
+    make: returns the engine before it is loaded.
     """
 
     why_not: Callable[[Settings], str | None]
@@ -93,13 +97,14 @@ ENGINES: dict[EngineName, EngineSpec] = {
     "sam3d": EngineSpec(_sam3d_why_not, _make_sam3d),
     "preview": EngineSpec(lambda settings: None, _make_preview),
 }
+# The engine that can be used everywhere.
 FALLBACK: EngineName = list(ENGINES)[-1]
 
 
 def find(settings: Settings) -> tuple[EngineName, dict[EngineName, str]]:
-    """Return the engine that the settings come to here, and why each one that `auto` prefers cannot be used.
+    """Return the engine that the settings select here, and why each engine that `auto` prefers cannot be used.
 
-    An engine that the settings name is returned unseen: its `load` says what it lacks.
+    An engine that the settings name is returned without a check: its `load` reports what is missing.
     """
     if settings.engine != "auto":
         return settings.engine, {}
@@ -112,7 +117,7 @@ def find(settings: Settings) -> tuple[EngineName, dict[EngineName, str]]:
 
 
 def choose(settings: Settings) -> Engine:
-    """Return the engine that the settings come to here, not loaded yet. A fall-back is logged loudly."""
+    """Return the engine that the settings select here, before it is loaded. A fall-back is logged as a warning."""
     name, reasons = find(settings)
     if reasons:
         logger.warning(

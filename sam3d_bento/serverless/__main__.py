@@ -1,4 +1,4 @@
-"""`python -m sam3d_bento.serverless`: the worker that RunPod starts.
+"""Start the worker on RunPod: `python -m sam3d_bento.serverless`.
 
 Its arguments are those of RunPod's SDK: `--rp_serve_api` for a test server, `--test_input '{"input": …}'` for one run.
 """
@@ -14,17 +14,17 @@ from sam3d_bento.settings import Settings, SettingsError
 
 
 def main() -> None:
-    """Load the engine, and work on RunPod's jobs until the process is asked to stop."""
+    """Load the engine, and run RunPod's jobs until the process is stopped."""
     try:
         settings = Settings.from_environ()
     except SettingsError as exc:
         raise SystemExit(str(exc)) from exc
-    backend = Backend(settings)  # first of all: the engine loads while the SDK is imported
+    backend = Backend(settings)  # first, so that the engine loads while the SDK is imported
     try:
         import runpod
         from runpod.serverless.modules.rp_logger import RunPodLogger
 
-        # Its default, DEBUG, prints every job's input and output: whole files, and signed URLs.
+        # The SDK's default level, DEBUG, prints the input and output of every job: whole files, and signed URLs.
         RunPodLogger().set_level("INFO")
         on_runpod = "RUNPOD_WEBHOOK_POST_OUTPUT" in os.environ
         update = runpod.serverless.progress_update if on_runpod else _nobody_is_told
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def _nobody_is_told(job: dict[str, Any], progress: dict[str, Any]) -> None:
-    """Elsewhere than on RunPod the SDK would fail with each update, and say so."""
+    """Ignore an update. Used outside RunPod, where each update of the SDK would fail with a log line."""
 
 
 if __name__ == "__main__":

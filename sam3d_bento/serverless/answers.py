@@ -1,7 +1,7 @@
-"""What a job answers: the report of the run and the way to the GLB, or an error.
+"""Build the answer to a job: the report of the run with the GLB or a link to it, or an error.
 
-The SDK takes a dict with `error` for a failed job. A text must be in it (its test server refuses anything else), so the
-error is JSON in a text, as the SDK's own errors are.
+The SDK treats a dict with `error` as a failed job. Its test server accepts only a string there, so the error is JSON in
+a string, as in the SDK's own errors.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from typing import Any
 
 from sam3d_bento.errors import Sam3DError, TooLarge
 
-# RunPod: 10 MB for a job's answer after /run, 20 MB after /runsync (docs.runpod.io, "Handler functions", "Payload
-# limits"). A handler does not know which it was, nor whether a megabyte is 10^6 bytes; and the envelope needs room.
+# Largest answer. RunPod carries 10 MB after /run and 20 MB after /runsync (docs.runpod.io, "Handler functions",
+# "Payload limits"). A handler does not know which of the two was called, nor whether a megabyte is 10^6 bytes. The
+# envelope of the answer needs room as well.
 MAX_ANSWER_BYTES = 9_500_000
 
 
 def inline(report: dict[str, Any], glb: bytes) -> dict[str, Any]:
-    """The report with the GLB as base64 in `glb_base64`. Raises TooLarge when RunPod would not carry it."""
+    """Return the report with the GLB as base64 in `glb_base64`. Raises TooLarge when RunPod would not carry it."""
     size = (len(glb) + 2) // 3 * 4 + len(json.dumps(report))
     if size > MAX_ANSWER_BYTES:
         raise TooLarge(
@@ -30,5 +31,5 @@ def inline(report: dict[str, Any], glb: bytes) -> dict[str, Any]:
 
 
 def failure(error: Sam3DError) -> dict[str, Any]:
-    """The error as the SDK takes it: `code`, `detail` and `retryable`, as in a problem document of the HTTP service."""
+    """Return an error as the SDK expects it, with the fields `code`, `detail` and `retryable` of the HTTP service."""
     return {"error": json.dumps({"code": error.code, "detail": error.detail, "retryable": error.retryable})}

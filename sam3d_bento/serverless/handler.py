@@ -1,6 +1,6 @@
-"""The handler that RunPod's SDK calls with each job.
+"""Handle the jobs of RunPod: its SDK calls `Handler.run` with each of them.
 
-A job goes to the same engine process as a request of the HTTP service: what hangs, crashes or runs out of memory there
+A job goes to an engine process, as a request to the HTTP service does. A hang, a crash or an out-of-memory kill there
 costs the job and that process, not this worker.
 """
 
@@ -24,18 +24,19 @@ from sam3d_bento.serving.assets.bucket import Bucket
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.reconstructor import Result, log_fields
 
-LONGEST_LINK = timedelta(days=7)  # what S3 lets a signature say
+# Longest validity of a signed link. It is the limit of S3.
+LONGEST_LINK = timedelta(days=7)
 
 log = logging.getLogger("sam3d_bento.serverless")
 
-# `runpod.serverless.progress_update`: told the job and its progress, JSON values.
+# Signature of `runpod.serverless.progress_update`: called with the job and its progress, both JSON values.
 Update = Callable[[dict[str, Any], dict[str, Any]], None]
 
 
 class Handler:
-    """Turns jobs into answers. update: how RunPod is told of a job's progress.
+    """Turns jobs into answers. update: called to report the progress of a job to RunPod.
 
-    A job that arrives while the engine loads waits for it. Nothing of a job is kept here when it is answered, and
+    A job that arrives while the engine is loading waits for it. No data of a job is kept here after its answer, and
     neither its files nor its URLs are logged.
     """
 
@@ -46,9 +47,10 @@ class Handler:
         self._transfers = Transfers(AllowedHosts(settings.allowed_hosts), settings.max_upload_bytes)
 
     async def run(self, job: dict[str, Any]) -> dict[str, Any]:
-        """The job's answer; never raises, but for its cancellation, which cancels the run at its next step.
+        """Run a job and return its answer. Raises nothing but its own cancellation, which cancels the run as well.
 
-        `refresh_worker` is in it when only a new worker helps: the engine cannot be loaded, or is lost again and again.
+        The run then ends at its next step. The answer contains `refresh_worker` when only a new worker helps, because
+        the engine cannot be loaded or was lost repeatedly.
         """
         label = str(job["id"])
         logs.event(log, "job start", request_id=label)
@@ -82,13 +84,13 @@ class Handler:
         return await self._deliver(made, given.output)
 
     async def _deliver(self, made: Result, output: URL | None) -> dict[str, Any]:
-        """Return the report, once the GLB is at `output`; else with a link into the bucket, else with the GLB."""
+        """Deliver the GLB and return the report: upload to `output`, or add a link into the bucket, or add the GLB."""
         if output is not None:
             await self._transfers.upload(output, "output_url", made.glb, GLB_MEDIA_TYPE)
             return {**made.report, "stored": True}
         if "id" in made.report:
             bucket = cast(Bucket, self._backend.assets)
-            # RunPod keeps the answer for half an hour, and no service is there that would sign another link.
+            # RunPod keeps the answer for half an hour, and there is no service that could sign another link.
             stored = await bucket.get(made.report["id"], lifetime=min(bucket.ttl, LONGEST_LINK))
             return {**made.report, "url": stored.links["GET"]}
         return answers.inline(made.report, made.glb)

@@ -1,9 +1,13 @@
-"""Which hosts this process may fetch from and write to: those that the operator named, at public addresses only.
+"""Limit the hosts that this process may download from and upload to.
 
-A job's sender chooses addresses, so each is taken for an attempt to reach what only this machine can reach. A host must
-be named in `SAM3D_ALLOWED_HOSTS`. What it resolves to must be public: whoever writes into a zone that is allowed could
-else name any private address. The connection goes to the address that was judged (`PublicResolver`), so that a second
-look-up cannot answer otherwise. A loopback host is reached when it is named itself.
+The sender of a job chooses the addresses, so each of them may be an attempt to reach what only this machine can reach.
+Three rules apply:
+  * `SAM3D_ALLOWED_HOSTS` must name the host.
+  * The host must resolve to a public address. Otherwise, whoever controls an allowed DNS zone could name any private
+    address.
+  * The connection goes to the address that was checked (`PublicResolver`), so that a second look-up cannot return
+    another one.
+A loopback host is allowed when the setting names it.
 """
 
 from __future__ import annotations
@@ -18,25 +22,29 @@ from yarl import URL
 
 from sam3d_bento.errors import BadRequest
 
+# Name of the setting, for error messages.
 SETTING = "SAM3D_ALLOWED_HOSTS"
+# Hosts of this machine itself, which need no public address and no TLS.
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
+# The block from which IANA assigns global unicast addresses of IPv6.
 GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 
 
 class PrivateAddressError(OSError):
-    """A host's name leads to an address that is not public. aiohttp takes an OSError for a failed look-up."""
+    """Host that resolves to no public address. It is an OSError because aiohttp treats that as a failed look-up."""
 
 
 class AllowedHosts:
-    """The hosts of `SAM3D_ALLOWED_HOSTS`: exact names, or `*.example.com` for all names below example.com."""
+    """Hosts of `SAM3D_ALLOWED_HOSTS`: exact names, or `*.example.com` for all names below example.com."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self._patterns = patterns
 
     def check(self, address: str, field: str) -> URL:
-        """The address of the job's field `field`, as it was sent (its signature covers every character).
+        """Return the address in the field `field` of a job as a URL, if it is allowed.
 
-        Raises BadRequest that names the field, and of the address no more than the host: the rest may be a secret.
+        The address stays as it was sent, because its signature covers every character. Raises BadRequest that names the
+        field. The error contains nothing of the address but its host, because the rest may be a secret.
         """
         if not self._patterns:
             raise BadRequest(f"The field '{field}' is not taken here: the setting {SETTING} names no host.")
@@ -51,7 +59,8 @@ class AllowedHosts:
             raise BadRequest(f"The field '{field}' must not carry a user or a password.")
         if not self._names(host):
             raise BadRequest(f"The host of the field '{field}' is not one of those that the setting {SETTING} names.")
-        # Without TLS anybody on the way could read a signed address. Nothing is on the way to this machine itself.
+        # Without TLS, any host on the path could read a signed address. There is no such host on the path to this
+        # machine itself.
         if url.scheme != "https" and not (url.scheme == "http" and host in LOOPBACK_HOSTS):
             raise BadRequest(f"The field '{field}' must be an https URL.")
         if _is_address(host) and not self.permits(host, host):
@@ -59,7 +68,10 @@ class AllowedHosts:
         return url
 
     def permits(self, host: str, address: str) -> bool:
-        """Whether `address` (IPv4 or IPv6, as text) may be connected to for `host`, a host that `check` let pass."""
+        """Return whether a connection for `host` may go to `address` (IPv4 or IPv6, as text).
+
+        host: one that `check` allowed.
+        """
         if not _is_address(address):
             return False
         found = ipaddress.ip_address(address)
@@ -74,9 +86,10 @@ class AllowedHosts:
 
 
 class PublicResolver(AbstractResolver):
-    """Looks names up with `inner`, and gives aiohttp only addresses that `hosts` permits; it connects to just these.
+    """Resolver that looks names up with `inner` and returns only addresses that `hosts` permits.
 
-    aiohttp does not look up an address written as such: `AllowedHosts.check` judges those.
+    aiohttp connects to these addresses alone. It does not look up a host that is an IP address, so `AllowedHosts.check`
+    checks those.
     """
 
     def __init__(self, hosts: AllowedHosts, inner: AbstractResolver | None = None) -> None:
@@ -86,7 +99,10 @@ class PublicResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """The host's permitted addresses. Raises PrivateAddressError when there is none, OSError like `inner`."""
+        """Return the permitted addresses of a host.
+
+        Raises PrivateAddressError when there are none, and OSError as `inner` does.
+        """
         found = await self._inner.resolve(host, port, family)
         permitted = [result for result in found if self._hosts.permits(host.lower(), result["host"])]
         if not permitted:
@@ -111,5 +127,5 @@ def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
         return False
     if isinstance(address, ipaddress.IPv4Address):
         return True
-    # IPv6 that carries an IPv4 address (mapped, NAT64, 6to4, Teredo) may end at a private one.
+    # An IPv6 address that contains an IPv4 address (mapped, NAT64, 6to4, Teredo) may lead to a private one.
     return address in GLOBAL_UNICAST and address.sixtofour is None and address.teredo is None

@@ -1,4 +1,4 @@
-"""From a job's `input` to a `Submission`: what a RunPod client may send, and nothing else.
+"""Read the `input` of a RunPod job into a `Submission`. Any field other than these is an error:
 
     image | image_url     the photo: base64 (plain or URL-safe, in lines or not, also as a data: URL), or an https URL
                           at an allowed host; exactly one
@@ -6,7 +6,7 @@
     output_url            a presigned https URL that takes the GLB by PUT
     seed, texture_size, … as in `Options`
 
-`read` refuses everything that can be refused without touching the network; `fetch` then gets the files.
+`read` makes every check that needs no network. `fetch` then downloads the files.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ from sam3d_bento.options import Options, checked
 from sam3d_bento.serverless.transfers import Transfers
 from sam3d_bento.submission import Submission
 
-# From base64's URL-safe alphabet to the standard one, and what may stand between its symbols.
+# Translation of base64's URL-safe alphabet to the standard one, and the bytes that are ignored between its symbols.
 _STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")
 _WHITE_SPACE = b" \t\r\n\f\v"
 
+# Names of all fields that an input may have.
 FIELDS = ("image", "image_url", "mask", "mask_url", "output_url", *Options.model_fields)
 
 
 @dataclass(frozen=True)
 class JobInput:
-    """A read job. photo, mask: a file's bytes, or the checked URL where it is; output: the checked URL for the GLB."""
+    """Checked input of a job. photo, mask: the bytes of the file, or its URL. output: the URL for the GLB, or None."""
 
     photo: bytes | URL
     mask: bytes | URL | None
@@ -42,7 +43,10 @@ class JobInput:
 
 
 def read(given: Any, transfers: Transfers, max_bytes: int) -> JobInput:
-    """Read a job's `input`. max_bytes: the largest file. Raises BadRequest that names the field, TooLarge."""
+    """Read and check the `input` of a job. max_bytes: of the largest file.
+
+    Raises BadRequest that names the field, and TooLarge.
+    """
     if not isinstance(given, dict):
         raise BadRequest("The job's 'input' must be an object with the photo in 'image' or 'image_url'.")
     fields = {name: value for name, value in given.items() if value is not None}
@@ -59,7 +63,7 @@ def read(given: Any, transfers: Transfers, max_bytes: int) -> JobInput:
 
 
 async def fetch(given: JobInput, transfers: Transfers) -> Submission:
-    """The submission, with its files downloaded. Raises like `Transfers.download`."""
+    """Download the files of a job and return its submission. Raises as `Transfers.download` does."""
     photo, mask = given.photo, given.mask
     if isinstance(photo, URL):
         photo = await transfers.download(photo, "image_url")
@@ -89,10 +93,10 @@ def _text(fields: dict[str, Any], name: str) -> str:
 
 
 def _decoded(text: str, name: str, max_bytes: int) -> bytes:
-    """Return the bytes in base64 of any common form, at most `max_bytes` of them; judged before they are decoded.
+    """Decode base64 of any common form. The size is checked against `max_bytes` before the text is decoded.
 
-    Read are the plain and the URL-safe alphabet (RFC 4648, sections 4 and 5), with line breaks and other white space
-    anywhere, with padding or without, and as a data: URL (RFC 2397), percent-encoded or not.
+    It accepts the standard and the URL-safe alphabet (RFC 4648, sections 4 and 5), with line breaks and other white
+    space anywhere, with padding or without, and as a data: URL (RFC 2397), percent-encoded or not.
     """
     begin = text.lstrip()[:8].lower()
     if begin.startswith("data:"):

@@ -1,4 +1,4 @@
-"""Passing on to RunPod how far a job is."""
+"""Report the progress of a job to RunPod."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 
 from sam3d_bento.serving.worker.job import Job
 
-# RunPod's clients poll for it, and each update is a request of its own.
+# Shortest time between two updates. RunPod's clients poll for the progress, and each update is an HTTP request.
 INTERVAL_SECONDS = 1.0
 
 log = logging.getLogger("sam3d_bento.serverless")
 
-# Called with {"stage": "export", "fraction": 0.25}; stages and fractions as of `submission.OnStageProgress`.
+# Called with {"stage": "export", "fraction": 0.25}. Stages and fractions are those of `submission.OnStageProgress`.
 OnNews = Callable[[dict[str, Any]], None]
 
 
 @asynccontextmanager
 async def passed_on(job: Job, on_news: OnNews, interval_seconds: float = INTERVAL_SECONDS) -> AsyncIterator[None]:
-    """Pass the job's progress on during the block.
+    """Report the progress of the job while the block runs.
 
-    on_news: called at most once an interval, when there is news. When it fails, it is not called again.
+    on_news: called when the progress changed, at most once an interval. After it has failed, it is not called again.
     """
     passing = asyncio.ensure_future(_pass_on(job, on_news, interval_seconds))
     try:
@@ -41,6 +41,6 @@ async def _pass_on(job: Job, on_news: OnNews, interval_seconds: float) -> None:
         known = job.progress
         try:
             on_news({"stage": known[0], "fraction": round(known[1], 3)})
-        except Exception:  # a job is worth more than the news of it
+        except Exception:  # a failed update must not end the job
             log.exception("job %s: its progress cannot be passed on", job.label)
             return

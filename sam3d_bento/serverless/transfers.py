@@ -1,6 +1,6 @@
-"""Files from and to the allowed hosts: one GET or PUT each, bounded in bytes and time, no redirects.
+"""Download and upload files: one GET or PUT each at an allowed host, limited in bytes and time, without redirects.
 
-An address may be presigned, which makes it a secret: errors name the host, and nothing is logged.
+An address may be presigned, which makes it a secret. Errors therefore name only the host, and nothing is logged.
 """
 
 from __future__ import annotations
@@ -15,13 +15,17 @@ from yarl import URL
 from sam3d_bento.errors import BadRequest, TooLarge, TransferFailed
 from sam3d_bento.serverless.hosts import AllowedHosts, PrivateAddressError, PublicResolver
 
-# A transfer holds the GPU's worker, idle. The largest upload needs 3 Mbit/s to be there in time.
+# Longest transfer. The worker with its GPU is idle meanwhile. The largest upload needs 3 Mbit/s to arrive in time.
 TIMEOUT_SECONDS = 60.0
+# Bytes that are read at once from a download.
 CHUNK_BYTES = 1 << 16
 
 
 class Transfers:
-    """Downloads and uploads. hosts: who may be reached. resolver: what looks names up, for `PublicResolver`."""
+    """Downloads and uploads files. hosts: the allowed hosts. max_bytes: of the largest download.
+
+    resolver: the inner resolver of `PublicResolver`.
+    """
 
     def __init__(
         self,
@@ -36,12 +40,12 @@ class Transfers:
         self._resolver = resolver
 
     def check(self, address: str, field: str) -> URL:
-        """See `AllowedHosts.check`: it is cheaper to refuse an address before the run than after it."""
+        """Check an address as `AllowedHosts.check` does. To refuse it before the run is cheaper than after it."""
         return self._hosts.check(address, field)
 
     async def download(self, url: URL, field: str) -> bytes:
-        """What is at a checked `url`, at most `max_bytes`. Raises BadRequest, TooLarge, TransferFailed."""
-        # A compressed answer could unfold to any size.
+        """Return the file at a checked `url`, at most `max_bytes`. Raises BadRequest, TooLarge, TransferFailed."""
+        # No compression, because a compressed answer could expand to any size.
         headers = {"Accept-Encoding": "identity"}
         async with (
             self._session(url, field) as session,
@@ -69,7 +73,7 @@ class Transfers:
 
     @asynccontextmanager
     async def _session(self, url: URL, field: str) -> AsyncIterator[aiohttp.ClientSession]:
-        """A session for one request, whose failures are told as errors of the tree, without the address."""
+        """Open a session for one request. Its failures become errors of the tree that do not contain the address."""
         connector = aiohttp.TCPConnector(resolver=PublicResolver(self._hosts, self._resolver), use_dns_cache=False)
         try:
             async with aiohttp.ClientSession(
@@ -81,7 +85,7 @@ class Transfers:
                 f"The host {url.host} of '{field}' was not done after {self._timeout.total:g} seconds."
             ) from None
         except aiohttp.ClientError as exc:
-            # from None, here and above: the message of a foreign exception may hold the whole address
+            # `from None`, here and above, because the message of aiohttp's exception may contain the whole address.
             if isinstance(exc.__cause__, PrivateAddressError):
                 raise BadRequest(f"The host of the field '{field}' has no public address.") from None
             raise TransferFailed(f"The connection to the host {url.host} of '{field}' failed.") from None

@@ -1,9 +1,10 @@
-"""Attention over many short sequences at once, without upstream's dense mask.
+"""Compute attention over many short sequences at once, without upstream's dense mask.
 
 Upstream's `sdpa` backend (modules/sparse/attention/masked_sdpa.py) puts all windows of the decoders into one sequence
-and masks everything outside the diagonal blocks: N x N values for N voxels, 3.15 GiB of float16 for 41,000, which is
-the known out-of-memory on 24 GB cards (upstream issue 68). A window holds some hundred voxels, so the windows are
-padded to a few lengths and attended side by side instead: same numbers, a hundredth of the work.
+and masks everything outside the diagonal blocks. The mask has N x N values for N voxels, 3.15 GiB of float16 for
+41,000, which is the known out-of-memory error on 24 GB cards (upstream issue 68). A window holds about a hundred
+voxels, so here the windows are padded to a few lengths and computed as batches. This gives the same numbers for a
+hundredth of the work.
 """
 
 from __future__ import annotations
@@ -18,19 +19,20 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-# Windows are padded to the next of these lengths, or to the longest one's: at most half of the work is padding.
+# Windows are grouped by the next of these lengths, in voxels, and padded to the longest window of their group. The
+# lengths double, so that at most half of the work is padding.
 LENGTHS = (32, 64, 128, 256, 512)
 
-# For windows, not cuDNN's, which torch 2.11 takes on an H100: it builds a plan for each new shape, and every object has
-# as many new shapes as there are lengths.
+# Kernels for windows. cuDNN's kernel, which torch 2.11 prefers on an H100, is not among them: it builds a plan for each
+# new shape, and every object has as many new shapes as there are lengths.
 KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 def packed_attention(q: Any, k: Any, v: Any, q_seqlen: Sequence[int], kv_seqlen: Sequence[int]) -> Any:
-    """Attention within each sequence: what upstream's `masked_sdpa` computes, with its signature.
+    """Compute attention within each sequence; return (Tq, H, Co). It has the signature of upstream's `masked_sdpa`.
 
     q (1, Tq, H, C), k (1, Tk, H, C), v (1, Tk, H, Co): the sequences one after the other, of the lengths `q_seqlen`
-    and `kv_seqlen`. Returns (Tq, H, Co). Equal to the original to 1e-5 in float32: sums run in another order.
+    and `kv_seqlen`. The result equals upstream's up to 1e-5 in float32, because the order of the sums differs.
     """
     if len(q_seqlen) == 1:  # nothing to mask; torch picks its fastest kernel
         return _attend(q, k, v, None)[0]
@@ -43,7 +45,7 @@ def packed_attention(q: Any, k: Any, v: Any, q_seqlen: Sequence[int], kv_seqlen:
 
 
 def _attend(q: Any, k: Any, v: Any, mask: Any) -> Any:
-    """(B, Lq, H, C), (B, Lk, H, C), (B, Lk, H, Co) ► (B, Lq, H, Co)."""
+    """Compute attention of q (B, Lq, H, C) to k (B, Lk, H, C) and v (B, Lk, H, Co); return (B, Lq, H, Co)."""
     heads_first = (tensor.transpose(1, 2) for tensor in (q, k, v))
     return scaled_dot_product_attention(*heads_first, attn_mask=mask).transpose(1, 2)
 
@@ -62,16 +64,20 @@ class _Group:
 
 
 def _padded(starts: Any, lengths: Any) -> tuple[Any, Any]:
-    """Rows of sequences (B,) that start at `starts`, padded with their own first row, and which of them are real."""
+    """Return the rows (B, L) of sequences, padded with the first row of each, and which of them are real, bool.
+
+    starts, lengths (B,): the first row and the length of each sequence. L is the largest length.
+    """
     step = torch.arange(int(lengths.max()), device="cpu")
     real = step < lengths[:, None]
     return torch.where(real, starts[:, None] + step, starts[:, None]), real
 
 
-# Twelve blocks of a decoder alternate between two partitions, and decoders run one after the other.
+# Four entries: the twelve blocks of a decoder alternate between two partitions, and two decoders run one after the
+# other.
 @lru_cache(maxsize=4)
 def _groups(q_seqlen: tuple[int, ...], kv_seqlen: tuple[int, ...], device: Any) -> list[_Group]:
-    with torch.device("cpu"):  # upstream runs all of this under its own default device
+    with torch.device("cpu"):  # upstream calls this under its own default device
         q_lengths, kv_lengths = torch.tensor(q_seqlen), torch.tensor(kv_seqlen)
         q_starts, kv_starts = q_lengths.cumsum(0) - q_lengths, kv_lengths.cumsum(0) - kv_lengths
         longer = torch.maximum(q_lengths, kv_lengths)
@@ -84,14 +90,17 @@ def _groups(q_seqlen: tuple[int, ...], kv_seqlen: tuple[int, ...], device: Any) 
 
 
 def use_packed() -> None:
-    """Rebind `masked_sdpa` in the upstream modules that imported it by name. Upstream must be imported already."""
+    """Replace `masked_sdpa` in the upstream modules that imported it by name. Upstream must be imported already."""
     for module in _modules():
         module.masked_sdpa = packed_attention
 
 
 @contextmanager
 def packed() -> Iterator[None]:
-    """Use `packed_attention` for the time, whatever backend upstream was imported with: flash_attn takes no float32."""
+    """Use `packed_attention` within the block, whichever backend upstream was imported with.
+
+    This is for float32, which flash_attn does not accept.
+    """
     before = [(module, module.ATTN, getattr(module, "masked_sdpa", None)) for module in _modules()]
     use_packed()
     for module in _modules():

@@ -1,4 +1,4 @@
-"""The SAM 3D engine: `Inference` behind the interface of all engines, with what a service owes its callers."""
+"""SAM 3D engine: `Inference` behind the interface of all engines, with warm-up, retries and errors for a service."""
 
 from __future__ import annotations
 
@@ -23,14 +23,18 @@ from sam3d_bento.progress import OnProgress, silent
 from sam3d_bento.reconstruction import Mask, Photo, Reconstruction
 from sam3d_bento.warning_codes import WarningCode
 
-# draft: four shortcut steps are 4 evaluations of the first network, where 25 with guidance are 44.
+# Sampling steps of each quality. In a draft, four shortcut steps are 4 evaluations of the first network, where 25 steps
+# with guidance are 44.
 STEPS = {"draft": Steps(4, 12, shortcut=True), "standard": STANDARD, "high": Steps(50, 50)}
 
 log = logging.getLogger("sam3d_bento.sam3d")
 
 
 def available(checkpoint_dir: Path) -> str | None:
-    """Why this engine cannot be used here, as a sentence; None when it can. Imports torch only if the rest is there."""
+    """Return why this engine cannot be used here, as a sentence, or None if it can.
+
+    Imports torch only if everything else is there.
+    """
     if importlib.util.find_spec("torch") is None:
         return "PyTorch is not installed; the engine 'sam3d' cannot be used."
     if upstream.locate() is None:
@@ -58,7 +62,7 @@ class Sam3dEngine:
 
     @property
     def version(self) -> str:
-        """Upstream's source; the weights are in the manifest."""
+        """Upstream's source. The version of the weights is fixed by the manifest."""
         return f"sam3d-objects/{self._loaded.upstream.source}"
 
     @property
@@ -88,7 +92,7 @@ class Sam3dEngine:
         return int(torch.cuda.max_memory_allocated())
 
     def load(self) -> None:
-        """Load the checkpoints and run once. Raises NotReady with the reason when that cannot be."""
+        """Load the checkpoints and run once. Raises NotReady with the reason when that is impossible."""
         if self._device == "cuda" and (reason := available(self._checkpoint_dir)) is not None:
             raise NotReady(reason)
         try:
@@ -105,10 +109,10 @@ class Sam3dEngine:
     def reconstruct(
         self, photo: Photo, mask: Mask, options: Options, seed: int, on_progress: OnProgress, *, splats: bool = False
     ) -> Reconstruction:
-        """See `engines.Engine`.
+        """Reconstruct the masked object, see `engines.Engine`.
 
-        Raises NoObject, BadResult, GpuOutOfMemory after one leaner attempt, and EngineLost when this process can no
-        longer use its GPU.
+        When the GPU's memory does not suffice, it tries once more in a profile that needs less. Raises NoObject,
+        BadResult, GpuOutOfMemory after that second attempt, and EngineLost when this process can no longer use its GPU.
         """
         self._reset_peak()
         self.retries = 0
@@ -148,7 +152,10 @@ class Sam3dEngine:
         return result
 
     def _attempt(self, run: Callable[[Inference], Reconstruction]) -> Reconstruction | None:
-        """None: out of memory. The exception is gone then, and with it the tensors that its frames held."""
+        """Run once, and return None when the GPU's memory did not suffice.
+
+        The exception is then gone, and with it the tensors that its frames held.
+        """
         try:
             return run(self._loaded)
         except RuntimeError as exc:
@@ -166,7 +173,7 @@ class Sam3dEngine:
         except RuntimeError as exc:
             if not faults.is_out_of_memory(exc):
                 raise
-            self._loaded.release()  # another process took the room; the next run will tell
+            self._loaded.release()  # another process took the memory; the next run reports it if that is still so
 
     def _free(self) -> None:
         gc.collect()
@@ -179,7 +186,10 @@ class Sam3dEngine:
             torch.cuda.reset_peak_memory_stats()
 
     def _warm_up(self) -> None:
-        """A small run of everything: kernels are compiled and chosen at first use, and a broken set-up shows here."""
+        """Run everything once on a small photo, because kernels are compiled and chosen at their first use.
+
+        A broken installation also shows here. Raises NotReady when the run fails.
+        """
         row, column = np.ogrid[-32:32, -32:32]
         ball = np.sqrt(np.clip(1 - (row**2 + column**2) / 24**2, 0, None))
         rgb = np.repeat((40 + 200 * ball).astype(np.uint8)[:, :, None], 3, axis=2)

@@ -1,11 +1,11 @@
-"""A function of tensors, recorded as a CUDA graph at one call and replayed at the next ones.
+"""Record a function of tensors as a CUDA graph at one call, and replay the graph at later calls.
 
-A step of a generator is some thousand short kernels; launched one by one from Python, they leave a fast GPU idle for
-more than half of the time. A replay launches them all at once.
+A step of a generator runs about a thousand short kernels. Launched one by one from Python, they leave a fast GPU idle
+for more than half of the time. A replay launches them all at once.
 
-A recording holds addresses: of the weights, of everything that the function computes on the way, of its arguments and
-its results. So it must not outlive the place of the weights. `Replayed` copies the arguments in and the results out,
-and keeps its recordings only until `drop`; `sampling` drops them at the end of each solve.
+A recording contains addresses: those of the weights, of all intermediate values, of the arguments and of the results.
+It must therefore not be used after the weights have moved. `Replayed` copies the arguments in and the results out, and
+keeps its recordings only until `drop`. `sampling` drops them at the end of each solve.
 """
 
 from __future__ import annotations
@@ -21,27 +21,29 @@ from torch.utils import _pytree as pytree
 log = logging.getLogger("sam3d_bento.sam3d")
 
 
-# Calls a function and records what it does: what it returned, and how to have that computed anew, in the same place.
+# Calls a function and records what it does. Returns the result of the function, and a function that computes this
+# result again, at the same addresses.
 Recorder = Callable[[Callable[[], Any]], tuple[Any, Callable[[], None]]]
 
 
 class CudaRecorder:
-    """Records as a CUDA graph. The current stream must not be CUDA's default one, which cannot be recorded.
+    """Recorder that makes CUDA graphs. The current stream must not be CUDA's default one, which cannot be recorded.
 
-    Its recordings share the memory of what they compute on the way, so a result lasts until the next replay of any.
+    The recordings share the memory of their intermediate values, so a result is valid until the next replay of any of
+    them.
     """
 
     def __init__(self) -> None:
         self._pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, function: Callable[[], Any]) -> tuple[Any, Callable[[], None]]:
-        """See `Recorder`; the result is there after the first replay.
+        """Record a call of `function`, see `Recorder`. The result is valid after the first replay.
 
         Raises RuntimeError for a function that waits for the GPU, and when memory does not suffice.
         """
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
         try:
-            # thread_local: that another thread of this process uses the GPU is no error.
+            # thread_local: it is no error when another thread of this process uses the GPU.
             with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
                 result = function()
         except RuntimeError:
@@ -51,8 +53,8 @@ class CudaRecorder:
 
     def _end(self, device: torch.device) -> None:
         # torch 2.11: where CUDA does not accept the end of a broken capture, the allocator and the random generator
-        # believe that it goes on; no cached memory is given back, and no random number made. Where CUDA does accept it,
-        # there is nothing to end.
+        # still count it as running. Then no cached memory is freed, and no random number can be generated. Where CUDA
+        # does accept the end, there is nothing to do here.
         before_2_8 = "_cuda_endAllocateCurrentStreamToPool"
         end = getattr(torch._C, before_2_8 if hasattr(torch._C, before_2_8) else "_cuda_endAllocateToPool")
         with suppress(RuntimeError):
@@ -63,12 +65,12 @@ class CudaRecorder:
 
 
 class Replayed:
-    """`function`, whose calls with tensors of the same shapes are replayed from the second one on.
+    """Wrapper of `function` that replays calls with tensors of the same shapes, from the second such call on.
 
-    Its arguments and its result are trees of tensors and of constants that can be compared. The first call with any
-    shapes runs as it is: it loads the kernels and fills caches, which a recording cannot. What the function reads
-    besides its arguments must stay at its place until `drop`. The results are those of the function, bit for bit, if it
-    is deterministic. A function that cannot be recorded is run as it is, every time.
+    The arguments and the result are trees of tensors and of constants that can be compared. The first call with any
+    shapes runs without a recording, because it loads the kernels and fills caches, which a recording cannot do. Data
+    that the function reads besides its arguments must stay at its address until `drop`. The results equal those of the
+    function bit for bit, if it is deterministic. A function that cannot be recorded runs normally at every call.
     """
 
     def __init__(self, function: Callable[..., Any], recorder: Recorder) -> None:
@@ -80,7 +82,7 @@ class Replayed:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         leaves, structure = pytree.tree_flatten((args, kwargs))
-        kind = repr(structure), tuple(_kind(leaf) for leaf in leaves)  # repr: torch 2.5.1's is not hashable itself
+        kind = repr(structure), tuple(_kind(leaf) for leaf in leaves)  # repr: torch 2.5.1's structure is not hashable
         if kind not in self._calls and kind in self._known and self._recordable:
             self._try_to_record(kind, leaves, structure)
         self._known.add(kind)
@@ -89,7 +91,7 @@ class Replayed:
         return self._function(*args, **kwargs)
 
     def drop(self) -> None:
-        """Forget all recordings, and with them their memory."""
+        """Delete all recordings, which frees their memory."""
         self._calls.clear()
         self._known.clear()
 
@@ -97,8 +99,8 @@ class Replayed:
         try:
             self._calls[kind] = self._recorded(leaves, structure)
         except RuntimeError as exc:
-            # Whatever it is, running the function is the answer: without a recording it needs less memory, and if the
-            # GPU is lost, it says so itself.
+            # After any such error, the function runs without a recording. That needs less memory, and if the GPU is
+            # lost, the function raises its own error.
             log.warning("sampling steps cannot be recorded and take longer: %s", str(exc).splitlines()[0])
             self._recordable = False
             self._calls.clear()
@@ -110,7 +112,7 @@ class Replayed:
 
 
 class _Call(NamedTuple):
-    """given: the leaves of the recorded call's arguments. result: what it returned, anew after each replay."""
+    """Recorded call. given: the leaves of its arguments. result: its result, which each replay overwrites."""
 
     given: list[Any]
     result: Any

@@ -1,7 +1,7 @@
-"""SAM 3D Objects as a Python object: made from `pipeline.yaml`, called with a photo and a mask.
+"""Use SAM 3D Objects as a Python object: made from `pipeline.yaml`, called with a photo and a mask.
 
-It takes the place of `Inference` in upstream's notebook/inference.py, which needs conda, gradio and kaolin's renderer.
-Importing this module does not import torch; making an `Inference` does, once the checkpoints were found complete.
+It replaces `Inference` in upstream's notebook/inference.py, which needs conda, gradio and kaolin's renderer. Importing
+this module does not import torch. Making an `Inference` does, after the checkpoints were found complete.
 """
 
 from __future__ import annotations
@@ -26,19 +26,24 @@ from sam3d_bento.reconstruction import Reconstruction
 
 @dataclass(frozen=True)
 class Steps:
-    """How long the two generators sample. shortcut: stage 1 by the steps it was distilled for, without guidance."""
+    """Sampling steps of the two generators. shortcut: stage 1 takes the few steps that it was distilled for.
+
+    These need no guidance.
+    """
 
     stage1: int
     stage2: int
     shortcut: bool = False
 
 
+# Error message, also of `engine.available`.
 NO_GPU = "There is no CUDA GPU; the engine 'sam3d' cannot be used."
 
-STANDARD = Steps(25, 25)  # upstream's defaults
+# Upstream's default numbers of steps.
+STANDARD = Steps(25, 25)
 
-# Where each stage ends on the way from 0 to 1: its share of the run time that others report for an A800 at 25 + 25
-# steps (stage 1 4 s, stage 2 10 s, mesh 14 s of 31 s), with the extraction counted to the mesh.
+# Progress, 0..1, at which each stage ends. It follows the run times that others report for an A800 at 25 + 25 steps
+# (stage 1 4 s, stage 2 10 s, mesh 14 s of 31 s). The extraction counts as part of the mesh.
 _END: dict[Stage, float] = {
     "depth": 0.03,
     "ss_condition": 0.05,
@@ -51,12 +56,14 @@ _END: dict[Stage, float] = {
 
 
 class Inference:
-    """Loaded once, called for one photo after the other, never for two at a time.
+    """Loaded network, which is called for one photo after the other, never for two at once.
 
-    config_file: `pipeline.yaml` in the folder of the checkpoints. compile: only False; upstream's compilation warms up
-    through a method that is not public. device: `cuda` (the first visible GPU) or `cpu`, which is for tests.
-    profile: what stays on the GPU; None: by the size of its memory. cast: weights in float16 beforehand (`precision`);
-    None: on a GPU, where upstream runs under autocast.
+    config_file: `pipeline.yaml` in the folder of the checkpoints.
+    compile: must be False, because the warm-up of upstream's compilation calls a method that is not public.
+    device: `cuda` (the first visible GPU), or `cpu`, which is for tests.
+    profile: what stays on the GPU; None for a choice by the size of its memory.
+    cast: whether weights are cast to float16 once after loading (`precision`); None for True on a GPU, where upstream
+    runs under autocast, and False on a CPU.
 
     Raises NotReady when a file, upstream itself or the GPU is missing, and ValueError for compile=True.
     """
@@ -76,7 +83,7 @@ class Inference:
         checkpoints.check(file.parent)
         checkpoints.check_configurations(file.parent)
         self.upstream = upstream.prepare(device)
-        # Only now: these need torch, and upstream already imported.
+        # Imported only now, because these need torch, and upstream imported before them.
         import torch
         from hydra.errors import InstantiationException
         from hydra.utils import instantiate
@@ -99,22 +106,22 @@ class Inference:
                 with modules.without_initialisation(), checkpoints.verified_code(file.parent) as code:
                     options = {"compute_device": str(self.device), "cast": cast, "code_dir": str(code)}
                     self.pipeline = instantiate(config, **options)
-            except InstantiationException as exc:  # hydra wraps whatever a constructor raises
+            except InstantiationException as exc:  # hydra wraps any error of a constructor
                 raise next((cause for cause in _causes(exc) if isinstance(cause, NotReady)), exc) from exc
             self.pipeline.settle(profile)
-        self.stage: Stage = "depth"  # the latest that a run entered
+        self.stage: Stage = "depth"  # the last that a run entered
         self.seconds: dict[Stage, float] = {}  # of each stage of the last run that succeeded
         self._forget()
 
     @property
     def profile(self) -> Profile:
-        """What is on the GPU when."""
+        """Memory profile, which says what is on the GPU in which stage."""
         found: Profile = self.pipeline.residency.profile
         return found
 
     @contextmanager
     def in_profile(self, profile: Profile) -> Iterator[None]:
-        """Run leaner for the time."""
+        """Use another memory profile within the block."""
         residency, before = self.pipeline.residency, self.profile
         residency.profile = profile
         try:
@@ -133,7 +140,10 @@ class Inference:
         splats: bool = False,
         on_progress: OnProgress = silent,
     ) -> dict[str, Any]:
-        """Upstream's `run`: its dictionary of tensors, without a GLB. Arguments as in `generate_single_object`."""
+        """Call upstream's `run`, and return its dictionary of tensors, without a GLB.
+
+        The arguments and errors are those of `generate_single_object`.
+        """
         started: dict[Stage, float] = {}
 
         def on_stage_progress(stage: Stage, fraction: float) -> None:
@@ -177,16 +187,19 @@ class Inference:
         splats: bool = False,
         on_progress: OnProgress = silent,
     ) -> Reconstruction:
-        """The masked object as a coloured mesh, with its pose, and with gaussians if `splats`.
+        """Reconstruct the masked object as a coloured mesh, with its pose, and with gaussians if `splats`.
 
-        image: (H, W, 3) uint8 sRGB, upright, its background untouched. mask: (H, W) bool. seed: None for a random one.
-        pointmap: (H, W, 3) float32, a point per pixel in PyTorch3D's camera frame (x left, y up, z forward), instead
-        of the depth model's. Equal arguments give equal results: bit for bit on a CPU; on a GPU up to rounding, because
-        upstream's mesh extraction adds there in no fixed order.
+        image: (H, W, 3) uint8 sRGB, upright, with its background unchanged. mask: (H, W) bool.
+        seed: None for a random one.
+        pointmap: (H, W, 3) float32, a point per pixel in PyTorch3D's camera frame (x left, y up, z forward), used
+        instead of the depth model's; None for the depth model's.
+
+        Equal arguments give equal results: bit for bit on a CPU, and up to rounding on a GPU, where upstream's mesh
+        extraction adds in no fixed order.
 
         Raises NoObject, BadResult, whatever `on_progress` raises, and the GPU's own errors.
         """
-        # Only now: it would import torch before the checkpoints were looked at.
+        # Imported only here, because it would import torch before the checkpoints were checked.
         from sam3d_bento.engines.sam3d.result import to_reconstruction
 
         output = self(image, mask, seed, pointmap, steps=steps, splats=splats, on_progress=on_progress)
@@ -200,20 +213,22 @@ class Inference:
         return to_reconstruction(output, details)
 
     def rest(self) -> None:
-        """Have in place what the next run begins with. The copies run while the caller does something else."""
+        """Copy the weights of the first stage to the GPU, for the next run. The copies run in the background."""
         with self._in_its_stream():
             self.pipeline.residency.enter("depth")
 
     def release(self) -> None:
-        """Give back everything that is on the GPU."""
+        """Free everything that is on the GPU."""
         self.pipeline.residency.release()
         if self.device.type == "cuda":
             self._torch.cuda.empty_cache()
 
     @contextmanager
     def _in_its_stream(self) -> Iterator[None]:
-        """On a GPU: one CUDA stream for all work, after and before that of the caller's. CUDA's default stream, which
-        is the caller's, cannot be recorded (`graphs`)."""
+        """Run all GPU work of the block in one CUDA stream, after earlier and before later work of the caller's stream.
+
+        The caller's stream is CUDA's default one, which cannot be recorded (`graphs`). On a CPU this does nothing.
+        """
         if self._stream is None:
             yield
             return
@@ -237,9 +252,10 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def merge_mask_to_rgba(image: UInt8, mask: Bool) -> UInt8:
-    """The photo with the mask as alpha, 0 or 255: what upstream's `run` takes. Raises NoObject below 2 x 2 pixels.
+    """Return the photo with the mask as alpha, 0 or 255, (H, W, 4) uint8, as upstream's `run` takes it.
 
-    Upstream crops to the mask's box and refuses a smaller one.
+    Raises NoObject when the mask's box is smaller than 2 x 2 pixels. Upstream crops to this box and fails on a smaller
+    one.
     """
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if len(rows) == 0 or rows[-1] == rows[0] or columns[-1] == columns[0]:

@@ -1,8 +1,9 @@
-"""From upstream's tensors to this project's `Reconstruction`: the one place where z-up becomes y-up.
+"""Turn upstream's tensors into this project's `Reconstruction`. This is the only place where z-up becomes y-up.
 
-Upstream's object frame is z-up. Turned by -90 degrees about x, (x, y, z) becomes (x, z, -y): y-up, right-handed, the
-same numbers. Its pose says how row vectors go to the camera, `(points * scale) @ matrix(rotation) + translation`;
-ours says the same of our vertices for column vectors, as everybody expects of a quaternion.
+Upstream's object frame is z-up. A rotation by -90 degrees about x turns (x, y, z) into (x, z, -y): y-up, right-handed,
+the same numbers. Upstream's pose takes row vectors to the camera frame: `(points * scale) @ matrix(rotation) +
+translation`. The pose of a `Reconstruction` does the same to its vertices as column vectors, which is the usual meaning
+of a quaternion.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ import numpy.typing as npt
 from sam3d_bento.arrays import Float32, UInt8
 from sam3d_bento.reconstruction import SH_C0, Pose, Reconstruction, Splats
 
-# Half of the turn by -90 degrees about x: cos 45°, -sin 45°.
+# Quaternion wxyz of the rotation by -90 degrees about x: the half angle gives cos 45° and -sin 45°.
 TURN = np.array([np.sqrt(0.5), -np.sqrt(0.5), 0.0, 0.0])
 
-# PyTorch3D's camera: x to the left, y up, z forward; in the scene units of the depth model (MoGe: metres, roughly).
+# Name of PyTorch3D's camera frame: x to the left, y up, z forward, in the units of the depth model (MoGe: roughly
+# metres).
 CAMERA_FRAME = "pytorch3d"
 
 
 def to_reconstruction(output: dict[str, Any], details: dict[str, Any]) -> Reconstruction:
-    """What upstream's `run` returned, in main memory. details: as in `Reconstruction`.
+    """Return the output of upstream's `run` as a reconstruction in main memory. details: as in `Reconstruction`.
 
-    Colours are the network's, in sRGB (upstream writes them into its GLB unchanged). A pose that is not finite (no
-    depth was found inside the mask) is left out, and so are splats that are not finite.
+    Colours are those of the network, in sRGB (upstream writes them into its GLB unchanged). A pose that is not finite,
+    because no depth was found inside the mask, is omitted. Splats that are not finite are omitted as well.
     """
     mesh = output["mesh"][0]
     return Reconstruction(
@@ -40,13 +42,13 @@ def to_reconstruction(output: dict[str, Any], details: dict[str, Any]) -> Recons
 
 
 def y_up(points: npt.NDArray[Any]) -> Float32:
-    """(N, 3) from upstream's z-up frame."""
+    """Return points (N, 3) of upstream's z-up frame in the y-up frame, float32."""
     turned: Float32 = np.stack((points[:, 0], points[:, 2], -points[:, 1]), axis=1).astype(np.float32)
     return turned
 
 
 def multiply(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The Hamilton product of quaternions (..., 4), real part first: `other`'s rotation, then `one`'s."""
+    """Return the Hamilton product of quaternions (..., 4) wxyz: the rotation of `other`, followed by that of `one`."""
     w, x, y, z = np.moveaxis(one, -1, 0)
     a, b, c, d = np.moveaxis(other, -1, 0)
     return np.stack(
@@ -72,7 +74,7 @@ def _splats(gaussian: Any) -> Splats:
         positions=y_up(positions[finite]),
         colours=_to_8_bit(colours[finite]),
         opacity=opacity[finite].astype(np.float32),
-        # Along the splat's own axes, which the rotation carries: they do not turn.
+        # The scale is along the splat's own axes, which its rotation turns. The numbers stay.
         scale=scale[finite].astype(np.float32),
         rotation=turned.astype(np.float32),
     )
@@ -82,7 +84,7 @@ def _pose(output: dict[str, Any]) -> Pose | None:
     rotation, translation, scale = (_numpy(output[name])[0] for name in ("rotation", "translation", "scale"))
     if not np.isfinite(np.concatenate((rotation, translation, scale))).all():
         return None
-    # As column vectors the rotation is the inverse; our vertices are first turned back to z-up, by the turn's inverse.
+    # For column vectors, the rotation is the inverse. Before it, the inverse of TURN takes our vertices back to z-up.
     rotation = multiply(rotation * (1, -1, -1, -1), TURN * (1, -1, -1, -1))
     return Pose(
         rotation=rotation.astype(np.float32),

@@ -1,10 +1,11 @@
-"""The steps of the two generators: told one by one, and on a GPU recorded once and replayed.
+"""Sample with the two generators: report each step, and on a GPU record a step once and replay it.
 
-From step to step the sample changes and the time. The photo's tokens, the places of the voxels and the weights do not;
-so on a GPU, for as long as one solve takes, the networks of the generators are functions of few tensors which nothing
-makes wait for the GPU (`dense`, `sparse`), as `graphs` needs it. What they compute stays upstream's, but for one thing:
-without guidance's condition, which upstream sets to zero, all tokens of the photo are equal, and attention to many
-equal tokens is attention to one.
+From step to step, only the sample and the time change. The photo's tokens, the coordinates of the voxels and the
+weights stay the same. During one solve on a GPU, `dense` and `sparse` therefore make the networks of the generators
+functions of few tensors that never wait for the GPU, as `graphs` requires.
+
+The networks compute what upstream's do, with one shortcut. For the unconditional evaluation of guidance, upstream sets
+the photo's tokens to zero. All tokens are then equal, and attention to many equal tokens is attention to one.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from sam3d_bento.engines.sam3d.upstream import overridden
 
 
 class WatchedSolver:
-    """An ODE solver of upstream's that tells of each step.
+    """Wrapper of an upstream ODE solver that reports each step.
 
-    on_progress: called with the finished share. solving: what holds during a solve, also one that is broken off.
+    on_progress: called with the finished share, 0..1. solving: makes a context manager that is entered for each solve,
+    and left even if the solve is interrupted.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class WatchedSolver:
         self._solving = solving
 
     def solve_iter(self, dynamics: Any, start: Any, times: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        """As upstream's: yields each state with its time."""
+        """Yield each state with its time, as upstream's solver does."""
         steps = len(times) - 1
         with self._solving():
             for index, state in enumerate(self._solver.solve_iter(dynamics, start, times, *args, **kwargs)):
@@ -49,9 +51,9 @@ class WatchedSolver:
 
 @contextmanager
 def dense(network: Any, recorder: Callable[[], Recorder]) -> Iterator[None]:
-    """Within, calls of the first generator's network (SparseStructureFlowTdfyWrapper) are replayed.
+    """Replay the calls of the first generator's network (SparseStructureFlowTdfyWrapper) within the block.
 
-    recorder: makes one for these calls alone.
+    recorder: makes a recorder for these calls alone.
     """
     replayed = Replayed(network.forward, recorder())
 
@@ -67,11 +69,13 @@ def dense(network: Any, recorder: Callable[[], Recorder]) -> Iterator[None]:
 
 @contextmanager
 def sparse(network: Any, recorder: Callable[[], Recorder]) -> Iterator[None]:
-    """Within, calls of the second generator's network (SLatFlowModelTdfyWrapper) are replayed.
+    """Replay the calls of the second generator's network (SLatFlowModelTdfyWrapper) within the block.
 
-    All calls must be for the same voxels, as those of one solve are. recorder: makes one for these calls alone.
+    All calls must be for the same voxels, as those of one solve are.
+    recorder: makes a recorder for these calls alone.
     """
-    places: list[SparseTensor] = []  # one, once the voxels are known: neighbours and caches hang on it
+    # One tensor, once the voxels are known. It carries the neighbour tables and the caches of these voxels.
+    places: list[SparseTensor] = []
 
     def on_places(sample: Any, time: Any, condition: Any) -> Any:
         return SLatFlowModel.forward(network, places[0].replace(sample[0]), time, condition).feats[None]
@@ -87,7 +91,7 @@ def sparse(network: Any, recorder: Callable[[], Recorder]) -> Iterator[None]:
         for module in network.modules():
             if type(module) in _RESAMPLING:
                 stack.enter_context(overridden(module, "forward", _RESAMPLING[type(module)](module)))
-        # One sequence needs no flash_attn, whose table of lengths is copied to the GPU at every call.
+        # There is one sequence, so flash_attn is not needed. It copies a table of lengths to the GPU at every call.
         stack.enter_context(attention.packed())
         stack.enter_context(overridden(network, "forward", forward))
         stack.callback(replayed.drop)
@@ -95,10 +99,10 @@ def sparse(network: Any, recorder: Callable[[], Recorder]) -> Iterator[None]:
 
 
 class _Downsample:
-    """The forward of a SparseDownsample whose inputs all have the same places.
+    """Forward of a SparseDownsample whose inputs all have the same coordinates.
 
-    Upstream works the places of its output out anew at every call, and waits for the GPU four times. It also adds in
-    whatever order the GPU's threads come; here it is the order of the rows, as on a CPU.
+    Upstream computes the coordinates of its output at every call, and waits for the GPU four times. It also adds in the
+    order in which the GPU's threads happen to run. Here the order is that of the rows, as on a CPU.
     """
 
     def __init__(self, module: SparseDownsample) -> None:
@@ -110,7 +114,7 @@ class _Downsample:
         if self._output is None:
             self._output, block = _places(self._forward(x), self._module)
             self._members = _members(block, len(self._output.feats))
-            self._counts = (self._members < len(block)).sum(1)[:, None] + 1  # with the zeros that upstream adds to
+            self._counts = (self._members < len(block)).sum(1)[:, None] + 1  # + 1: upstream counts its initial zeros
         padded = torch.cat((x.feats, x.feats.new_zeros(1, x.feats.shape[1])))
         total = x.feats.new_zeros(len(self._members), x.feats.shape[1])
         for member in self._members.unbind(1):
@@ -119,7 +123,7 @@ class _Downsample:
 
 
 class _Upsample:
-    """The forward of the SparseUpsample that undoes a `_Downsample`."""
+    """Forward of the SparseUpsample that undoes a `_Downsample`."""
 
     def __init__(self, module: SparseUpsample) -> None:
         self._module = module
@@ -136,13 +140,18 @@ _RESAMPLING: dict[type, Callable[..., Any]] = {SparseDownsample: _Downsample, Sp
 
 
 def _places(output: SparseTensor, module: SparseDownsample | SparseUpsample) -> tuple[SparseTensor, torch.Tensor]:
-    """Where the features of `output` are, with one of them only; and from upstream's cache each voxel's block."""
+    """Return the coordinates of `output`, with one feature channel only, and the block of each voxel (N,).
+
+    The blocks come from upstream's cache.
+    """
     return output.replace(output.feats[:, :1].clone()), output.get_spatial_cache(f"upsample_{3 * (module.factor,)}_idx")
 
 
 def _members(block: torch.Tensor, blocks: int) -> torch.Tensor:
-    """(blocks, M): the rows in each block, of which the fullest has M, in order, filled up with N. block (N,): of each
-    row."""
+    """Return the rows in each block (blocks, M) in ascending order, padded with N. The fullest block has M rows.
+
+    block (N,): the block of each row.
+    """
     rows = block.argsort(stable=True)
     fullest = int(torch.bincount(block).max())
     block = block[rows]
@@ -153,5 +162,8 @@ def _members(block: torch.Tensor, blocks: int) -> torch.Tensor:
 
 
 def _condition(network: Any, tokens: Any, without: bool) -> Any:
-    """tokens (1, T, C): of the photo. without: the condition is guidance's empty one, one token of zeros."""
+    """Return the condition of one evaluation: the tokens of the photo, or one token of zeros.
+
+    tokens (1, T, C): of the photo. without: whether this is the unconditional evaluation of guidance.
+    """
     return tokens[:, :1] * 0 if without and network.force_zeros_cond else tokens

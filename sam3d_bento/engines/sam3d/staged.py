@@ -1,7 +1,7 @@
-"""Upstream's pipeline, its own `run` and its own arithmetic, with a hand on what happens between the stages.
+"""Control upstream's pipeline between its stages. Its `run` and its arithmetic stay upstream's.
 
-`StagedPipeline` overrides only methods that `InferencePipelinePointMap.run` calls: to load without waste, to have each
-stage's weights in place, to report every step, and to end before upstream's own GLB.
+`StagedPipeline` overrides only methods that `InferencePipelinePointMap.run` calls. With these it loads without waste,
+places the weights of each stage, reports every step, and ends before upstream makes a GLB.
 """
 
 from __future__ import annotations
@@ -24,21 +24,24 @@ from sam3d_bento.engines.sam3d.memory.profiles import Part, Profile, Stage
 from sam3d_bento.engines.sam3d.memory.residency import Residency
 from sam3d_bento.errors import BadResult, NoObject
 
-# Told the stage and its finished share, 0..1; may raise to end the run.
+# Called with the stage and its finished share, 0..1. It may raise to end the run.
 OnStageProgress = Callable[[Stage, float], None]
 
 log = logging.getLogger("sam3d_bento.sam3d")
 
 
 class StagedPipeline(InferencePipelinePointMap):
-    """See the module's docstring. Made by `hydra.utils.instantiate` from `loading.pipeline_config`.
+    """Upstream's pipeline with control between its stages, made by `hydra.utils.instantiate`.
 
-    compute_device: where it runs; all modules are built in main memory, and `settle` makes it ready to run.
-    cast: weights in half precision beforehand, see `precision`. code_dir: where DINOv2's code lies while it loads.
+    Its configuration comes from `loading.pipeline_config`.
+    compute_device: where it runs. All modules are built in main memory, and `settle` makes the pipeline ready to run.
+    cast: whether weights are cast to half precision after loading, see `precision`.
+    code_dir: folder of DINOv2's code during loading.
     """
 
-    # The classes whose forward runs under upstream's autocast from beginning to end: `sample_sparse_structure` and
-    # `get_condition_input`. The decoders of the second stage do not, and its generator has `use_fp16`.
+    # Classes whose forward runs entirely under upstream's autocast, in `sample_sparse_structure` and
+    # `get_condition_input`. The decoders of the second stage do not run under it, and the generator of that stage has
+    # `use_fp16`.
     UNDER_AUTOCAST = ("ShortCut", "EmbedderFuser", "SparseStructureDecoderTdfyWrapper")
 
     residency: Residency
@@ -61,10 +64,13 @@ class StagedPipeline(InferencePipelinePointMap):
         state_dict_key: str | None = "state_dict",
         device: Any = "cpu",
     ) -> Any:
-        """As upstream's, strictly. `state_dict_fn` is upstream's filter by prefix; `device` stays main memory."""
+        """Build a module and load its weights, as upstream does, but strictly: the weights must match the module.
+
+        state_dict_fn: upstream's filter by prefix. device: ignored, because modules are built in main memory.
+        """
         modules.local_backbones(config, self._code_dir)
         if "representation_config" in config and str(config.get("_target_", "")).endswith("MeshDecoderTdfyWrapper"):
-            config.device = str(self.compute_device)  # FlexiCubes' tables are no buffers: `.to` would not move them
+            config.device = str(self.compute_device)  # `.to` does not move FlexiCubes' tables, which are no buffers
         with mesh_extraction.without_dense_grid():
             module = instantiate(config)
         state = modules.read_state(Path(ckpt_path), state_dict_key, Path(self.workspace_dir))
@@ -77,7 +83,7 @@ class StagedPipeline(InferencePipelinePointMap):
         return module
 
     def settle(self, profile: Profile) -> None:
-        """After loading: share and place the weights, and put the watches in."""
+        """Make the loaded pipeline ready to run: share the backbones, place the weights, and add the progress hooks."""
         self.device = self.compute_device
         self.depth_model.device = self.compute_device
         decoder = self.models["slat_decoder_mesh"]
@@ -93,7 +99,7 @@ class StagedPipeline(InferencePipelinePointMap):
             "slat_decoder_gs": self.models["slat_decoder_gs"],
         }
         if self._cast:
-            # MoGe's `infer` runs under an autocast of its own, always float16.
+            # MoGe's `infer` uses its own autocast, which is always float16.
             precision.cast_beforehand(parts["depth_model"], torch.float16)
         precision.share_backbones([parts["ss_condition_embedder"], parts["slat_condition_embedder"]])
         self._watch_steps(parts)
@@ -115,19 +121,19 @@ class StagedPipeline(InferencePipelinePointMap):
         for part, stage in decoders.items():
             layers = [*parts[part].blocks, *getattr(parts[part], "upsample", ())]
             for index, layer in enumerate(layers):
-                done = (index + 1) / (len(layers) + 1)  # the extraction is one more step
+                done = (index + 1) / (len(layers) + 1)  # + 1: the extraction is one more step
                 layer.register_forward_hook(partial(self._tell, stage, done))
 
     # -- the stages, in the order of `run` ---------------------------------------------------------------------------
 
     def compute_pointmap(self, image: Any, pointmap: Any = None) -> Any:
-        """Depth from the photo, or the caller's own point map."""
+        """Compute the point map from the photo, or return the caller's point map."""
         if pointmap is None:
             self._enter("depth")
         return super().compute_pointmap(image, pointmap)
 
     def get_condition_input(self, condition_embedder: Any, input_dict: Any, input_mapping: Any) -> Any:
-        """The photo's tokens; then the generator that reads them takes the embedder's place."""
+        """Compute the tokens of the photo. The generator that reads them then replaces the embedder on the GPU."""
         first = condition_embedder is self.condition_embedders["ss_condition_embedder"]
         self._enter("ss_condition" if first else "slat_condition")
         condition = super().get_condition_input(condition_embedder, input_dict, input_mapping)
@@ -135,15 +141,18 @@ class StagedPipeline(InferencePipelinePointMap):
         return condition
 
     def sample_sparse_structure(self, *args: Any, **kwargs: Any) -> Any:
-        """Which voxels are the object. The generator's own step count is as before, also after a failure."""
+        """Find the voxels of the object. The generator's step count is restored afterwards, even after a failure."""
         return self._with_steps_restored("ss_generator", super().sample_sparse_structure, *args, **kwargs)
 
     def sample_slat(self, *args: Any, **kwargs: Any) -> Any:
-        """What is in each voxel. As `sample_sparse_structure`."""
+        """Compute the latent of each voxel. The step count is restored as in `sample_sparse_structure`."""
         return self._with_steps_restored("slat_generator", super().sample_slat, *args, **kwargs)
 
     def decode_slat(self, slat: Any, formats: Sequence[str] = ("mesh", "gaussian")) -> dict[str, Any]:
-        """Voxels to a mesh, then to gaussians if asked for. Raises BadResult for a mesh that is empty or not finite."""
+        """Decode the voxels into a mesh, and into gaussians if `formats` contains them.
+
+        Raises BadResult for a mesh that is empty or not finite.
+        """
         decoded: dict[str, Any] = {}
         with torch.no_grad():
             self._enter("mesh")
@@ -154,14 +163,16 @@ class StagedPipeline(InferencePipelinePointMap):
         return decoded
 
     def postprocess_slat_output(self, outputs: dict[str, Any], *args: Any) -> dict[str, Any]:
-        """Nothing: the exporter of this project takes over. Upstream would write vertex colours, or bake with
-        packages that are not for commercial use."""
+        """Return the outputs unchanged, because the exporter of this project takes over here.
+
+        Upstream would write vertex colours, or bake with packages that are not for commercial use.
+        """
         return outputs
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _tell(self, stage: Stage, done: float, *hooked: Any) -> None:
-        """Call the `on_progress` of the run. hooked: what torch hands to a forward hook."""
+        """Call the `on_progress` of the run. hooked: the arguments that torch passes to a forward hook."""
         self.on_progress(stage, done)
 
     def _enter(self, stage: Stage) -> None:
@@ -169,7 +180,7 @@ class StagedPipeline(InferencePipelinePointMap):
         self.residency.enter(stage)
 
     def _with_steps_restored(self, name: str, method: Any, *args: Any, **kwargs: Any) -> Any:
-        # Upstream restores the count only after a success; the next run would silently take an aborted run's steps.
+        # Upstream restores the count only after a success. After an aborted run, the next run would use its steps.
         generator = self.models[name]
         steps = generator.inference_steps
         try:
@@ -208,7 +219,10 @@ class StagedPipeline(InferencePipelinePointMap):
 
 
 def _refuse_nothing(module: Any, inputs: Any, occupancy: Any) -> None:
-    """A forward hook: upstream fails on an empty grid in places that do not say so (`min(): … numel() == 0`)."""
+    """Raise NoObject for a grid without occupied voxels. A forward hook.
+
+    Upstream fails on an empty grid with messages that do not mention it (`min(): … numel() == 0`).
+    """
     if not bool((occupancy > 0).any()):
         raise NoObject("The network sees no object in the masked part of the photo. Another seed or mask may succeed.")
 

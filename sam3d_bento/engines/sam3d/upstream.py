@@ -1,8 +1,8 @@
-"""Import Meta's `sam3d_objects` as it is, on a GPU machine or on a CPU, without its notebook and without conda.
+"""Import Meta's `sam3d_objects` unchanged, on a GPU machine or on a CPU, without its notebook and without conda.
 
-Where it comes from: the package `sam3d_objects` (from its repository, at the commit that Dockerfile.base pins), or the
-same source inside the PyPI wheel `sam3d`. What stands in its way is cleared from outside, each piece named here with
-the upstream file that it is about.
+It comes from the package `sam3d_objects` (from its repository, at the commit that Dockerfile.base pins), or from the
+same source inside the PyPI wheel `sam3d`. What prevents the import is changed from outside. Each change names the
+upstream file that needs it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from typing import Any
 from sam3d_bento.engines.sam3d import standins
 from sam3d_bento.errors import NotReady
 
+# Environment variables that upstream and its libraries read when they are imported.
 ENVIRONMENT = {
-    "LIDRA_SKIP_INIT": "true",  # sam3d_objects/__init__.py imports a module that is not public otherwise
+    "LIDRA_SKIP_INIT": "true",  # otherwise sam3d_objects/__init__.py imports a module that is not public
     "SPARSE_BACKEND": "spconv",
-    "LOGURU_LEVEL": "ERROR",  # upstream tells every tensor's fate at INFO, and warns about its own defaults
-    # Nothing is downloaded at run time: huggingface_hub then fails at once instead of asking the network.
+    "LOGURU_LEVEL": "ERROR",  # upstream logs every tensor at INFO, and warns about its own defaults
+    # Nothing is downloaded at run time. With these, huggingface_hub fails at once instead of using the network.
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
 }
@@ -36,8 +37,11 @@ NOT_INSTALLED = "Meta's package sam3d_objects is not installed; the engine 'sam3
 
 @dataclass(frozen=True)
 class Upstream:
-    """What was imported. source: `sam3d_objects` or `sam3d <version>`; attention: the kernel for sparse attention;
-    standins: packages that small replacements of ours stand in for."""
+    """Upstream as it was imported.
+
+    source: `sam3d_objects` or `sam3d <version>`. attention: the kernel for sparse attention.
+    standins: the packages that are replaced by a stand-in of this project.
+    """
 
     source: str
     attention: str
@@ -48,19 +52,19 @@ _imported: Upstream | None = None
 
 
 def locate() -> str | None:
-    """`sam3d_objects` or `sam3d`, whichever is installed, the former first; None without either. Imports neither."""
+    """Return the installed package, `sam3d_objects` or else `sam3d`; None without either. Imports neither of them."""
     return next((name for name in ("sam3d_objects", "sam3d") if importlib.util.find_spec(name) is not None), None)
 
 
 def import_torch() -> Any:
-    """torch, without its complaint that pynvml is the old name of nvidia-ml-py, which this project asks for."""
+    """Import torch without its warning that pynvml, a dependency of this project, is the old name of nvidia-ml-py."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         return importlib.import_module("torch")
 
 
 def prepare(device_type: str) -> Upstream:
-    """Make `import sam3d_objects.…` work in this process; the first call decides for all.
+    """Make `import sam3d_objects.…` work in this process. All later calls return what the first call did.
 
     device_type: `cuda` or `cpu`. Raises NotReady when upstream is not installed.
     """
@@ -78,14 +82,14 @@ def _prepare(device_type: str) -> Upstream:
         spec = importlib.util.find_spec("sam3d")
         assert spec is not None
         assert spec.submodule_search_locations is not None
-        # The wheel carries the repository below this folder; its modules import each other as `sam3d_objects`.
+        # The wheel has the repository in this folder, and its modules import each other as `sam3d_objects`.
         sys.path.append(str(Path(spec.submodule_search_locations[0]) / "third_party" / "meta"))
     attention = _attention(device_type)
     import_torch()
     os.environ |= ENVIRONMENT | {"ATTN_BACKEND": attention, "SPARSE_ATTN_BACKEND": attention}
     _import_torchvision()
     missing = standins.install(device_type)
-    # modules/sparse/conv/__init__.py prints; standard output belongs to whoever runs us.
+    # modules/sparse/conv/__init__.py prints, but standard output is for the output of the calling program.
     with standins.placeholders(), _named_gpu(), redirect_stdout(sys.stderr):
         importlib.import_module("sam3d_objects.pipeline.inference_pipeline_pointmap")
     if attention == "sdpa":
@@ -98,7 +102,10 @@ def _prepare(device_type: str) -> Upstream:
 
 
 def _attention(device_type: str) -> str:
-    """The backend that upstream reads from the environment when it is imported: a packed kernel, or its `sdpa`."""
+    """Return the attention backend for the environment variable that upstream reads at its import.
+
+    It is a kernel for packed sequences if one is installed, else `sdpa`.
+    """
     if device_type == "cuda":
         for backend in ("flash_attn", "xformers"):
             if standins.installed(backend):
@@ -108,10 +115,10 @@ def _attention(device_type: str) -> str:
 
 @contextmanager
 def _named_gpu() -> Iterator[None]:
-    """Keep set_attention_backend() of pipeline/inference_pipeline.py, which runs at import, from choosing itself.
+    """Prevent set_attention_backend() of pipeline/inference_pipeline.py, which runs at import, from choosing a backend.
 
-    Without CUDA its `gpu_name` is unbound (UnboundLocalError); on an A100, H100 or H200 it overwrites our choice with
-    flash_attn, installed or not. It sees a GPU of another name instead.
+    Without CUDA, its `gpu_name` is unbound (UnboundLocalError). On an A100, H100 or H200, it replaces our choice by
+    flash_attn, even where that is not installed. Within the block it sees a GPU of another name instead.
     """
     import torch
 
@@ -129,7 +136,7 @@ def _named_gpu() -> Iterator[None]:
 
 @contextmanager
 def rebound(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """`owner.name` is `value` for the time."""
+    """Set `owner.name` to `value` within the block, and restore it afterwards."""
     before = getattr(owner, name)
     setattr(owner, name, value)
     try:
@@ -140,23 +147,23 @@ def rebound(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 @contextmanager
 def overridden(module: Any, method: str, function: Callable[..., Any]) -> Iterator[None]:
-    """This one `module` has `function` as its `method` for the time."""
+    """Use `function` as the `method` of this one `module` within the block, and restore the original afterwards."""
     before = vars(module).get(method)
     setattr(module, method, function)
     try:
         yield
     finally:
         if before is None:
-            delattr(module, method)  # the class's own again
+            delattr(module, method)  # the method of the class is visible again
         else:
             setattr(module, method, before)
 
 
 def _import_torchvision() -> None:
-    """Import torchvision, also PyPI's CUDA build beside a CPU build of torch.
+    """Import torchvision, even PyPI's CUDA build together with a CPU build of torch.
 
-    Its compiled operators do not load then, and torchvision 0.28 fails on two names that it gives fake kernels to;
-    declared, they let it import. None of its operators is used: only transforms.
+    Its compiled operators do not load in that case, and torchvision 0.28 fails on two operators for which it registers
+    fake kernels. After these are declared, the import succeeds. Upstream uses none of the operators, only transforms.
     """
     import torch
 
@@ -174,10 +181,11 @@ def _import_torchvision() -> None:
 
 @contextmanager
 def computing_on(device: Any) -> Iterator[None]:
-    """Upstream names CUDA where it should name its device: on a CPU, let those places mean the CPU. For one run.
+    """Make upstream's fixed references to CUDA mean the CPU within the block, for one run on a CPU.
 
-    pipeline/inference_pipeline.py logs `torch.cuda.current_device()`; representations/gaussian/gaussian_model.py calls
-    `.cuda()` and has `device="cuda"` as a default. The autocasts for "cuda" disable themselves, with a warning each.
+    pipeline/inference_pipeline.py logs `torch.cuda.current_device()`. representations/gaussian/gaussian_model.py calls
+    `.cuda()` and has `device="cuda"` as a default. The autocasts for "cuda" disable themselves, each with a warning,
+    which is suppressed. On a GPU this does nothing.
     """
     if device.type == "cuda":
         yield

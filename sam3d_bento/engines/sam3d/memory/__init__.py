@@ -1,1 +1,1 @@
-"""What is on the GPU in which stage, and how much memory that takes."""
+"""Decide what is on the GPU in which stage, and calculate how much memory that takes."""

@@ -1,9 +1,9 @@
-"""The released networks, as the configurations that upstream's classes are built from. Knows no torch.
+"""Configurations of the released networks, from which upstream's classes are built. Does not import torch.
 
-Meta's own files are given out behind a licence. These values are those of the public copies: all seven files in
+Meta distributes its files only under a licence. These values come from public copies: all seven files in
 wlfeng0509/Fast-SAM3D-3Dfy-Anything-in-Images-but-Faster@8549520, checkpoints/hf, whose `pipeline.yaml` differs from
 Meta's only by a local path. Networks built from them have as many parameters as Meta's checkpoints have numbers.
-What only training or sampling reads is left out.
+Values that only training or sampling reads are omitted.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Architecture = Mapping[Part, Config]
 _BACKBONE = "sam3d_objects.model.backbone."
 _TDFY = _BACKBONE + "tdfy_dit.models."
 
-# Where each part's configuration lies in a checkpoint folder: the file, and the keys inside. As in the methods `init_*`
-# of pipeline/inference_pipeline.py. The depth model has none there: `model.pt` of MoGe carries its own.
+# Location of each part's configuration in a checkpoint folder: the file, and the keys inside it, as in the methods
+# `init_*` of pipeline/inference_pipeline.py. The depth model has none there, because MoGe's `model.pt` contains it.
 FILES: dict[Part, tuple[str, ...]] = {
     "ss_condition_embedder": ("ss_generator.yaml", "module", "condition_embedder", "backbone"),
     "ss_generator": ("ss_generator.yaml", "module", "generator", "backbone"),
@@ -34,7 +34,7 @@ FILES: dict[Part, tuple[str, ...]] = {
 
 
 def from_checkpoints(directory: Path) -> Architecture:
-    """What the files beside `pipeline.yaml` in `directory` say; the released values for a file that is not there."""
+    """Read the configurations beside `pipeline.yaml` in `directory`. A missing file gives the released values."""
     from omegaconf import OmegaConf
 
     found: dict[Part, Config] = dict(RELEASED)
@@ -53,7 +53,10 @@ def _dino(**more: Any) -> dict[str, Any]:
 
 
 def _embedder(*nodes: tuple[Config, list[list[str]]]) -> Config:
-    """nodes: what embeds, and the names and groups of the inputs that it is given one after the other."""
+    """Return the configuration of a condition embedder.
+
+    nodes: each an embedding network, and the names and groups of the inputs that it embeds one after the other.
+    """
     return {
         "_target_": _BACKBONE + "dit.embedder.embedder_fuser.EmbedderFuser",
         "projection_net_hidden_dim_multiplier": 4.0,
@@ -118,7 +121,7 @@ _SLAT_GENERATOR: dict[str, Any] = _TRANSFORMER | {
     "resolution": 64,
     "use_fp16": True,
 }
-# Both decoders of the second stage: 12 blocks with windows of 8 voxels.
+# Both decoders of the second stage are transformers of 12 blocks with windows of 8 x 8 x 8 voxels.
 _DECODER: dict[str, Any] = {
     "resolution": 64,
     "model_channels": 768,
@@ -131,6 +134,7 @@ _DECODER: dict[str, Any] = {
     "use_fp16": True,
 }
 
+# Configurations of the released networks, without the depth model.
 RELEASED: Architecture = {
     "ss_condition_embedder": _embedder(
         (_dino(), _IMAGES),
@@ -196,7 +200,7 @@ RELEASED: Architecture = {
     },
 }
 
-# MoGeModel of moge/model/v1.py, the arguments in Ruicheng/moge-vitl's model.pt: from memory, but with as many
+# Arguments of MoGeModel (moge/model/v1.py) in Ruicheng/moge-vitl's model.pt. They are from memory, but give as many
 # parameters (314,174,020) as that file has room for (1,256,823,446 bytes of float32 and 127 kB of names).
 DEPTH_MODEL: Config = {
     "encoder": "dinov2_vitl14",

@@ -1,7 +1,7 @@
-"""How much GPU memory each stage is planned to need, in each profile. Planned: counted and calculated, not measured.
+"""Calculate how much GPU memory each stage needs in each profile. The figures are calculated, not measured.
 
-Weights are counted on upstream's own modules, built on torch's `meta` device, where a tensor has a shape and no memory,
-and treated as the engine treats them (`precision`). Working sets are formulas (`working_sets`). Upstream must be
+Weights are counted on upstream's own modules, which are built on torch's `meta` device, where a tensor has a shape and
+no memory, and cast as the engine casts them (`precision`). Working sets are formulas (`working_sets`). Upstream must be
 importable (`upstream.prepare`).
 """
 
@@ -23,15 +23,17 @@ from sam3d_bento.engines.sam3d.memory.profiles import PARTS, STAGES, Part, Profi
 from sam3d_bento.engines.sam3d.memory.working_sets import DINO_CHANNELS, DINO_MLP, DINO_PATCH, Work, working_bytes
 from sam3d_bento.engines.sam3d.upstream import rebound
 
-# The most voxels that reach the second generator: downsample_sparse_structure, pipeline/inference_utils.py.
+# Most voxels that reach the second generator: downsample_sparse_structure, pipeline/inference_utils.py.
 MAX_VOXELS = 42_000
-# Beside what the formulas tell: about 0.5 GB of CUDA context and loaded kernels, which torch does not count, and 0.3 GB
-# for what cuBLAS and cuDNN take inside of a call and for gaps between torch's blocks. Both estimated.
+# Memory that the formulas do not contain: about 0.5 GB of CUDA context and loaded kernels, which torch does not count,
+# and 0.3 GB that cuBLAS and cuDNN allocate within a call and that is lost in gaps between torch's blocks. Both are
+# estimates.
 OVERHEAD_BYTES = 800_000_000
-# Through a whole run: what `run` keeps of the photo, its point maps and the embedders' inputs, and cuBLAS's workspace,
-# which torch allocates. Measured on an H100 for a photo of 1024 x 1024: 91 to 105 MB in every stage.
+# Memory that is held through a whole run: the photo, its point maps and the embedders' inputs, which `run` keeps, and
+# cuBLAS's workspace, which torch allocates. Measured on an H100 for a photo of 1024 x 1024: 91 to 105 MB in every
+# stage.
 HELD_BYTES = 100_000_000
-# As StagedPipeline casts them; the others choose their own precision by `use_fp16`.
+# Parts that StagedPipeline casts to float16. The others choose their own precision by `use_fp16`.
 CAST_PARTS: tuple[Part, ...] = (
     "depth_model",
     "ss_condition_embedder",
@@ -39,26 +41,30 @@ CAST_PARTS: tuple[Part, ...] = (
     "ss_decoder",
     "slat_condition_embedder",
 )
+# The only backbone of the condition embedders that can be planned; `vit_large` has its parameters.
 BACKBONE = "dinov2_vitl14_reg"
 
 
 @dataclass(frozen=True)
 class PartWeights:
-    """parameters: how many numbers the checkpoint has for it. tensors: the bytes of each parameter and buffer on the
-    GPU, by a key that parts which share a tensor have in common."""
+    """Weights of a part.
+
+    parameters: the count of numbers that the checkpoint has for the part.
+    tensors: the bytes of each parameter and buffer on the GPU, by a key that is equal in all parts that share a tensor.
+    """
 
     parameters: int
     tensors: Mapping[int, int]
 
     @property
     def bytes(self) -> int:
-        """On the GPU, what it shares with other parts included."""
+        """Bytes on the GPU, including what the part shares with other parts."""
         return sum(self.tensors.values())
 
 
 @dataclass(frozen=True)
 class StagePlan:
-    """weights_bytes: all resident parts. working_bytes: what the stage itself needs at its worst moment."""
+    """Memory of a stage. weights_bytes: all resident parts. working_bytes: the working set at its largest."""
 
     stage: Stage
     weights_bytes: int
@@ -66,13 +72,13 @@ class StagePlan:
 
     @property
     def bytes(self) -> int:
-        """Both together."""
+        """Bytes of the weights and the working set together."""
         return self.weights_bytes + self.working_bytes
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A run in one profile, stage by stage."""
+    """Memory of a run in one profile, stage by stage."""
 
     profile: Profile
     voxels: int
@@ -80,21 +86,21 @@ class Plan:
 
     @property
     def worst(self) -> StagePlan:
-        """The stage that needs the most."""
+        """Stage that needs the most memory."""
         return max(self.stages, key=lambda stage: stage.bytes)
 
     @property
     def peak(self) -> int:
-        """Bytes of the card in use in the worst stage, `OVERHEAD_BYTES` included."""
+        """Bytes of the card that are in use in the worst stage, including `OVERHEAD_BYTES`."""
         return self.worst.bytes + OVERHEAD_BYTES
 
 
 def plan(
     profile: Profile, voxels: int, photo_pixels: int = 1024 * 1024, architecture: Architecture | None = None
 ) -> Plan:
-    """The plan for an object of `voxels` occupied cells of 64³ and a photo of `photo_pixels`.
+    """Calculate the memory of a run with an object of `voxels` occupied cells of 64³ and a photo of `photo_pixels`.
 
-    architecture: None for the released networks. Raises ValueError for voxels that no run can have.
+    architecture: None for the released networks. Raises ValueError for a number of voxels that no run can have.
     """
     if not 0 < voxels <= MAX_VOXELS:
         raise ValueError(f"An object has 1 to {MAX_VOXELS:,} voxels, not {voxels:,}.")
@@ -116,12 +122,12 @@ def plan(
 
 
 def together(parts: Sequence[PartWeights]) -> int:
-    """Bytes of the parts on the GPU at once: what some share is there once."""
+    """Return the bytes of the parts on the GPU together. A tensor that parts share counts once."""
     return sum({key: size for part in parts for key, size in part.tensors.items()}.values())
 
 
 def table(plans: Sequence[Plan]) -> str:
-    """Plans for one number of voxels beside each other, as text, in GB (10⁹ bytes)."""
+    """Return plans for one number of voxels side by side as a text table, in GB (10⁹ bytes)."""
     rows = [["stage", *(plan.profile.name for plan in plans)]]
     for index, stage in enumerate(STAGES):
         rows.append([stage, *(_sum(plan.stages[index]) for plan in plans)])
@@ -135,7 +141,7 @@ def table(plans: Sequence[Plan]) -> str:
 
 
 def parts_table(architecture: Architecture | None = None) -> str:
-    """What each part weighs, as text."""
+    """Return the parameters and bytes of each part as a text table."""
     weights = part_weights(architecture)
     rows = [["part", "parameters", "GB on the GPU"]]
     rows += [[part, f"{weights[part].parameters:,}", _gb(weights[part].bytes)] for part in PARTS]
@@ -162,14 +168,14 @@ def _aligned(rows: list[list[str]]) -> str:
 
 
 def part_weights(architecture: Architecture | None = None) -> Mapping[Part, PartWeights]:
-    """What each part weighs; nothing is allocated. architecture: None for the released networks.
+    """Count the weights of each part, without allocating them. architecture: None for the released networks.
 
-    Raises NotReady for a configuration that names something else than model code (`loading.check_targets`).
+    Raises NotReady for a configuration that names anything but model code (`loading.check_targets`).
     """
     return _part_weights(json.dumps(RELEASED if architecture is None else architecture, sort_keys=True))
 
 
-@cache  # two seconds; a plan per profile asks for the same
+@cache  # takes two seconds, and the plan of every profile needs the same
 def _part_weights(architecture: str) -> Mapping[Part, PartWeights]:
     parts = build(json.loads(architecture))
     for part in CAST_PARTS:
@@ -187,7 +193,7 @@ def _weigh(module: Any) -> PartWeights:
 
 
 def build(architecture: Architecture) -> dict[Part, Any]:
-    """The modules on the `meta` device, as upstream builds them, with one DINOv2 in all condition embedders."""
+    """Build the modules on the `meta` device as upstream does, with one DINOv2 that all condition embedders share."""
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
@@ -222,9 +228,10 @@ def _on_meta() -> Iterator[None]:
 
 
 def vit_large(registers: int) -> Any:
-    """A module with the parameters of DINOv2's ViT-L/14, not with its functions: 304,368,640, and registers more.
+    """Build a module that has the parameters of DINOv2's ViT-L/14 but not its functions.
 
-    After vision_transformer.py of facebookresearch/dinov2, with layer scale and positions for 518 pixels.
+    It has 304,368,640 parameters, and 1,024 more for each register. It follows vision_transformer.py of
+    facebookresearch/dinov2, with layer scale and positions for 518 pixels.
     """
     width, hidden, places = DINO_CHANNELS, DINO_MLP * DINO_CHANNELS, (518 // DINO_PATCH) ** 2
     vit = nn.Module()
@@ -237,16 +244,19 @@ def vit_large(registers: int) -> Any:
         vit.blocks.append(nn.Sequential(*attention, *mlp))
     vit.norm = nn.LayerNorm(width)
     vit.scales = nn.Parameter(torch.empty(2 * 24, width))
-    # positions of the class token and the patches; the class token, the mask's token, the registers
+    # The positions of the patches and of the class token, then the class token, the mask token and the registers.
     vit.tokens = nn.Parameter(torch.empty(places + 1 + 2 + registers, width))
     return vit
 
 
 def moge(config: Config) -> Any:
-    """A module with the parameters of MoGeModel (moge/model/v1.py), not with its functions. `config`: its arguments."""
+    """Build a module that has the parameters of MoGeModel (moge/model/v1.py) but not its functions.
+
+    config: the arguments of MoGeModel.
+    """
     projected, widths = config["dim_proj"], config["dim_upsample"]
     layers = [nn.Conv2d(DINO_CHANNELS, projected, 1) for _ in range(config["intermediate_layers"])]
-    for before, width in zip([projected, *widths], widths, strict=False):  # two channels more: where a pixel is
+    for before, width in zip([projected, *widths], widths, strict=False):  # + 2 channels: the pixel's position
         hidden = config["dim_times_res_block_hidden"] * width
         layers += [nn.ConvTranspose2d(before + 2, width, 2), nn.Conv2d(width, width, 3)]
         for _ in range(config["num_res_blocks"]):

@@ -1,7 +1,7 @@
-"""Which parts of the network are on the GPU in which stage: the memory profiles. Knows no torch.
+"""Memory profiles, which say what parts of the network are on the GPU in which stage. Does not import torch.
 
-A part is one module tree with weights; a stage is one step of a run, in upstream's order. `residency` moves the parts,
-`plan` adds up their bytes, both from the tables here.
+A part is one module tree with weights. A stage is one step of a run, in upstream's order. From the tables here,
+`residency` moves the parts, and `plan` adds up their bytes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+# Stages of a run, in upstream's order.
 Stage = Literal["depth", "ss_condition", "ss_sample", "slat_condition", "slat_sample", "mesh", "gaussians"]
+# Parts of the network.
 Part = Literal[
     "depth_model",
     "ss_condition_embedder",
@@ -25,7 +27,8 @@ ProfileName = Literal["24gb", "16gb", "12gb"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 PARTS: tuple[Part, ...] = get_args(Part)
 
-# What each stage computes with: InferencePipelinePointMap.run and the methods that it calls, in their order.
+# Parts that each stage computes with, after InferencePipelinePointMap.run and the methods that it calls, in their
+# order.
 NEEDS: dict[Stage, frozenset[Part]] = {
     "depth": frozenset({"depth_model"}),
     "ss_condition": frozenset({"ss_condition_embedder"}),
@@ -35,16 +38,17 @@ NEEDS: dict[Stage, frozenset[Part]] = {
     "mesh": frozenset({"slat_decoder_mesh"}),
     "gaussians": frozenset({"slat_decoder_gs"}),
 }
+# Stages before the decoders.
 DIFFUSION: frozenset[Stage] = frozenset({"depth", "ss_condition", "ss_sample", "slat_condition", "slat_sample"})
 
 
 @dataclass(frozen=True)
 class Profile:
-    """How a card of `card_bytes` is used.
+    """Use of a card of `card_bytes`.
 
-    keep_diffusion: everything that the stages up to the decoders need stays on the GPU through all of them and leaves
-    before the mesh decode, whose working set is the largest; else each stage has only its own parts there.
-    decode_rows: rows at a time in the mesh decoder's widest layers, None for all at once, as upstream.
+    keep_diffusion: whether the parts of all stages before the decoders stay on the GPU together. They leave it before
+    the mesh is decoded, because that working set is the largest. Otherwise each stage has only its own parts there.
+    decode_rows: rows that the mesh decoder's widest layers process at once; None for all rows, as upstream.
     """
 
     name: ProfileName
@@ -53,15 +57,15 @@ class Profile:
     decode_rows: int | None
 
     def residents(self, stage: Stage) -> frozenset[Part]:
-        """The parts that are on the GPU while `stage` runs."""
+        """Return the parts that are on the GPU while `stage` runs."""
         if self.keep_diffusion and stage in DIFFUSION:
             return frozenset().union(*(NEEDS[other] for other in DIFFUSION))
         return NEEDS[stage]
 
     def cheaper(self, stage: Stage) -> Profile | None:
-        """The next profile in which `stage` needs less; the next at all for a stage that needs the same in all.
+        """Return the next profile in which `stage` needs less, or the next profile if it needs the same in all of them.
 
-        None for the tightest.
+        None for the profile of the smallest card.
         """
         later = list(PROFILES.values())[list(PROFILES).index(self.name) + 1 :]
         leaner = (profile for profile in later if profile._cost(stage) != self._cost(stage))
@@ -71,7 +75,8 @@ class Profile:
         return self.residents(stage), self.decode_rows if stage == "mesh" else None
 
 
-# From the roomy to the tight. 262,144 rows of the mesh decoder's last layers (96 channels, float32) are 100 MB.
+# From the largest card to the smallest. 262,144 rows of the mesh decoder's last layers (96 channels, float32) are
+# 100 MB.
 PROFILES: dict[ProfileName, Profile] = {
     "24gb": Profile("24gb", 24 * 10**9, keep_diffusion=True, decode_rows=None),
     "16gb": Profile("16gb", 16 * 10**9, keep_diffusion=False, decode_rows=None),
@@ -80,6 +85,9 @@ PROFILES: dict[ProfileName, Profile] = {
 
 
 def fitting(total_bytes: int) -> Profile:
-    """The roomiest profile for a card of `total_bytes`; the tightest for one that is smaller than all."""
+    """Return the profile for a card of `total_bytes`: that of the largest card whose size it reaches within 5 %.
+
+    A card below all sizes gets the profile of the smallest.
+    """
     # Cards sold as 24 GB report a little more or less than 24e9 bytes (an RTX 4090: 25.3e9, an A10G: 23.7e9).
     return next((p for p in PROFILES.values() if total_bytes >= 0.95 * p.card_bytes), PROFILES["12gb"])

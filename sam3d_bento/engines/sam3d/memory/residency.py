@@ -1,12 +1,12 @@
-"""Which weights are on the GPU, stage by stage.
+"""Keep the weights on the GPU that the current stage needs.
 
 A `Residency` owns
-  * the master copy of every weight and buffer of every part, in main memory (page-locked beside a GPU, so that a copy
-    to it runs at the bus's full speed and none is ever made back);
-  * the copies on the GPU, of which there are exactly those of the current stage's residents.
-It promises that a part which is not resident cannot be run by mistake: its parameters are placeholders without data.
+  * the master copy of every weight and buffer of every part, in main memory. With a GPU, it is page-locked, so that a
+    copy to the GPU runs at the full speed of the bus. Nothing is ever copied back.
+  * the copies on the GPU, which are exactly those of the parts that are resident in the current stage.
+A part that is not resident cannot run by mistake, because its parameters are placeholders without data.
 
-A module that several parts share (the DINOv2 backbone) is held once and stays as long as one of them is resident.
+A module that several parts share (the DINOv2 backbone) is held once, and stays while one of these parts is resident.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from sam3d_bento.engines.sam3d.memory.profiles import Part, Profile, Stage
 
 
 class Slot(NamedTuple):
-    """One parameter or buffer: the dictionary of its module that holds it, and its name there."""
+    """Location of a parameter or buffer: the dictionary of the module that holds it, and its name there."""
 
     holder: Any
     name: str
 
 
 class Residency:
-    """See the module's docstring. parts: a module per part, all of its tensors in main memory."""
+    """Owner of the weights in main memory and on the GPU. parts: a module per part, with all tensors in main memory."""
 
     def __init__(self, parts: Mapping[Part, Any], device: Any, profile: Profile) -> None:
         self.device = device
@@ -44,19 +44,19 @@ class Residency:
 
     @property
     def resident(self) -> frozenset[Part]:
-        """The parts that can be run now."""
+        """Parts that can run now."""
         return self._resident
 
     def enter(self, stage: Stage) -> None:
-        """Have in place what the profile wants for this stage, and nothing else."""
+        """Copy the parts to the GPU that the profile has there in this stage, and remove all others."""
         self._place(self.profile.residents(stage) & self._slots.keys())
 
     def release(self) -> None:
-        """Nothing is resident."""
+        """Remove all parts from the GPU."""
         self._place(frozenset())
 
     def refresh(self, part: Part) -> None:
-        """Take the part's weights from the masters again, after something changed them in place."""
+        """Copy the weights of a part from the masters again, after they were changed in place."""
         if part in self._resident:
             for slot in self._slots[part]:
                 self._fill(slot)
@@ -68,7 +68,8 @@ class Residency:
                 if _key(slot) not in keep:
                     slot.holder[slot.name] = _placeholder(slot.holder[slot.name])
         if self._resident - wanted and self.device.type == "cuda":
-            # Returned to the driver: the next stage wants blocks of other sizes, and fragments are how 24 GB run out.
+            # Return the memory to the driver, because the next stage needs blocks of other sizes. Fragmentation is how
+            # 24 GB run out.
             torch.cuda.empty_cache()
         for part in wanted - self._resident:
             for slot in self._slots[part]:
@@ -96,7 +97,7 @@ def _key(slot: Slot) -> tuple[int, str]:
 
 
 def _like(before: Any, data: Any) -> Any:
-    """`data` as what stood there before: a parameter, frozen, or a buffer."""
+    """Return `data` as the kind of tensor that `before` is: a frozen parameter, or a buffer."""
     return torch.nn.Parameter(data, requires_grad=False) if isinstance(before, torch.nn.Parameter) else data
 
 

@@ -1,11 +1,11 @@
-"""Small replacements for what upstream imports, for machines where the real package is absent.
+"""Replace packages that upstream imports by small stand-ins, on machines where the real package is absent.
 
-Upstream imports some twenty packages; on the way from a photo to a mesh it executes a few functions of seven of them.
-Those seven have a module here, each equal to the original in what is executed (`tests/upstream`). The others are
-imported by upstream for work that this project does itself (texture baking, rendering, layout optimisation): they are
-placeholders while upstream is imported, whether the real ones are installed or not, and refuse to be called.
+Upstream imports about twenty packages. On the way from a photo to a mesh, it executes a few functions of seven of them.
+Each of the seven has a module here, whose functions equal the original (`tests/upstream`). Upstream imports the other
+packages for work that this project does itself: texture baking, rendering, layout optimisation. While upstream is
+imported, these are placeholders, whether the real packages are installed or not. Calling a placeholder is an error.
 
-With that the GPU image needs no compiler and no build of a CUDA extension: PyPI has no wheel of pytorch3d and only an
+The GPU image therefore needs no compiler and no build of a CUDA extension. PyPI has no wheel of pytorch3d and only an
 empty one of kaolin.
 """
 
@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-# What upstream executes of each: the modules that it imports, of the real package or of its stand-in here.
+# Packages of which upstream executes code, each with the modules that upstream imports, from the real package or from
+# its stand-in here.
 EXECUTED = {
     "kaolin": ("kaolin.utils.testing",),
     "lightning": ("lightning.pytorch",),
@@ -30,8 +31,8 @@ EXECUTED = {
     "utils3d": ("utils3d.torch",),
 }
 
-# Imported at the top of upstream modules, executed by none of the functions between photo and mesh:
-# renderers/gaussian_render.py, utils/postprocessing_utils.py, pipeline/inference_utils.py,
+# Packages that upstream modules import at their top, but that no function between photo and mesh executes. The modules
+# are renderers/gaussian_render.py, utils/postprocessing_utils.py, pipeline/inference_utils.py,
 # pipeline/layout_post_optimization_utils.py, data/utils.py, data/dataset/tdfy/img_and_mask_transforms.py.
 NEVER_EXECUTED = (
     "astor",
@@ -50,21 +51,21 @@ NEVER_EXECUTED = (
 
 
 class Placeholder:
-    """Takes the place of a name that is imported but not used on our path. Calling it is a fault."""
+    """Stand-in of a name that upstream imports but does not use between photo and mesh. Calling it raises an error."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise NotImplementedError("A package that this service leaves out was called: upstream took another path.")
 
 
 def _placeholder_name(name: str) -> type[Placeholder]:
-    """Any public name of a stand-in module that it does not define."""
+    """Return the placeholder for a public name that a stand-in module does not define."""
     if name.startswith("__"):
         raise AttributeError(name)
     return Placeholder
 
 
 def module(name: str, **names: Any) -> ModuleType:
-    """Put a module `name` into `sys.modules`, parents included, and set `names` on it; the others are placeholders."""
+    """Put a module `name` and its parents into `sys.modules`, and set `names` on it. Other names are placeholders."""
     parent: ModuleType | None = None
     for length in range(1, name.count(".") + 2):
         full = ".".join(name.split(".")[:length])
@@ -84,21 +85,22 @@ def module(name: str, **names: Any) -> ModuleType:
 
 
 def installed(package: str) -> bool:
-    """Whether the real package can be imported; it is not imported to find out."""
-    spec = importlib.util.find_spec(package)  # for a stand-in of ours: the spec that `module` gave it, without a loader
+    """Return whether the real package can be imported, without importing it."""
+    spec = importlib.util.find_spec(package)  # of a stand-in: the spec from `module`, without a loader
     return spec is not None and spec.loader is not None
 
 
 def install(device_type: str) -> list[str]:
-    """Put in place what is missing of EXECUTED; returns the names of the packages that are stood in for.
+    """Install a stand-in for each package of EXECUTED that is missing, and return the names of these packages.
 
-    device_type: `cuda` or `cpu`. Idempotent.
+    device_type: `cuda` or `cpu`. A second call changes nothing.
     """
     missing = [package for package in EXECUTED if not _usable(package, device_type)]
     for package in missing:
         importlib.import_module(f"{__name__}.{package}").install()
-    # The real ones are imported now: later, for upstream, even packages that are installed are hidden, and a real
-    # package may want a real matplotlib. What is absent they do not execute either (MoGe's utilities import cv2).
+    # The real packages are imported now, because a real package may need a real matplotlib, for example. Later, while
+    # upstream is imported, even installed packages of NEVER_EXECUTED are hidden. The real packages execute nothing of
+    # those that are absent (MoGe's utilities import cv2).
     with placeholders([name for name in NEVER_EXECUTED if not installed(name.partition(".")[0])]):
         for package in EXECUTED.keys() - missing:
             for name in EXECUTED[package]:
@@ -108,21 +110,21 @@ def install(device_type: str) -> list[str]:
 
 def _usable(package: str, device_type: str) -> bool:
     if package in ("kaolin", "lightning"):
-        # One function that checks a shape, one `isinstance`. The real ones load CUDA and warp for it (PyPI has only an
-        # empty kaolin 0.1), and need up to 13 seconds to import.
+        # Upstream executes one function that checks a shape, and one `isinstance`. For these, the real packages load
+        # CUDA and warp, and need up to 13 seconds to import. PyPI also has only an empty kaolin 0.1.
         return False
     if package == "spconv" and device_type != "cuda":
-        # spconv 2.3.8 on CPU gives wrong neighbours for column-major indices, and with more than one OpenMP thread
-        # other results on every call.
+        # On a CPU, spconv 2.3.8 gives wrong neighbours for column-major indices, and with more than one OpenMP thread
+        # it gives other results at every call.
         return False
     return installed(package)
 
 
 @contextmanager
 def placeholders(names: Sequence[str] = NEVER_EXECUTED) -> Iterator[None]:
-    """Modules of these names are placeholders for the time; the real ones are back afterwards.
+    """Replace the modules of these names by placeholders within the block, and restore the real ones afterwards.
 
-    The exporter uses the real xatlas in the same process.
+    They must be restored because the exporter uses the real xatlas in the same process.
     """
     packages = {name.partition(".")[0] for name in names}
     hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in packages}

@@ -1,4 +1,4 @@
-"""What upstream executes of kaolin 0.17: `utils.testing.check_tensor`, at the head of FlexiCubes."""
+"""Stand-in for kaolin 0.17. Upstream executes `utils.testing.check_tensor`, at the beginning of FlexiCubes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from sam3d_bento.engines.sam3d import standins
 def check_tensor(
     tensor: Any, shape: Sequence[int | None] | None = None, dtype: Any = None, device: Any = None, throw: bool = True
 ) -> bool:
-    """Whether the tensor has this shape (None: any length), dtype and device type; ValueError instead, if `throw`."""
+    """Return whether the tensor has this shape (None: any length), dtype and device type.
+
+    throw: raise ValueError if it has not.
+    """
     right = (
         (
             shape is None
@@ -29,5 +32,5 @@ def check_tensor(
 
 
 def install() -> None:
-    """Take the package's place."""
+    """Install this stand-in in `sys.modules`."""
     standins.module("kaolin.utils.testing", check_tensor=check_tensor)

@@ -1,4 +1,4 @@
-"""What upstream executes of lightning 2.3: one `isinstance` in model/io.py, which nothing of ours is."""
+"""Stand-in for lightning 2.3. Upstream executes one `isinstance` in model/io.py, which is false for all its models."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from sam3d_bento.engines.sam3d import standins
 
 
 class LightningModule:
-    """No model here is one."""
+    """Class of which no model here is an instance."""
 
 
 def install() -> None:
-    """Take the package's place."""
+    """Install this stand-in in `sys.modules`."""
     standins.module("lightning.pytorch", LightningModule=LightningModule)
     standins.module("lightning.pytorch.utilities.consolidate_checkpoint")

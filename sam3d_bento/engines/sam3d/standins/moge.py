@@ -1,6 +1,6 @@
-"""What upstream executes of MoGe when the caller brings the point map himself: the focal length that fits it.
+"""Stand-in for MoGe where the caller gives the point map. Upstream then computes the focal length that fits it.
 
-MoGe's network itself has no stand-in: without the package, only runs with a given point map are possible.
+MoGe's network has no stand-in. Without the package, only runs with a given point map are possible.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from sam3d_bento.engines.sam3d import standins
 
 
 def recover_focal_shift(points: Any, mask: Any = None, focal: Any = None) -> tuple[Any, Any]:
-    """The focal length of a point map (B, H, W, 3), relative to half of the image's diagonal, least squares.
+    """Fit the focal length of a point map (B, H, W, 3) by least squares, relative to half of the image's diagonal.
 
-    The original also fits a depth shift; a given point map is metric, so the shift is zero here. Returns (B,) tensors
+    The original also fits a depth shift. A given point map is metric, so the shift is zero here. Returns (B,) tensors
     in the order (shift, focal) in which pipeline/utils/pointmap.py unpacks them (MoGe issue #110). They become the
     intrinsics, which only upstream's layout optimisation reads.
     """
@@ -39,6 +39,6 @@ def recover_focal_shift(points: Any, mask: Any = None, focal: Any = None) -> tup
 
 
 def install() -> None:
-    """Take the package's place."""
+    """Install this stand-in in `sys.modules`."""
     standins.module("moge.utils.geometry_torch", recover_focal_shift=recover_focal_shift)
     standins.module("moge.utils.geometry_numpy")

@@ -1,7 +1,7 @@
-"""What upstream executes of pytorch3d 0.7: rigid transforms of points, and quaternions.
+"""Stand-in for pytorch3d 0.7. Upstream executes rigid transforms of points, and conversions of quaternions.
 
-pytorch3d multiplies row vectors from the left: points (N, 3) become `points @ R + t`, and `a.compose(b)` does a first.
-Quaternions are real part first.
+pytorch3d multiplies row vectors from the left: points (N, 3) become `points @ R + t`, and `a.compose(b)` applies `a`
+first. Quaternions are wxyz, with the real part first.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sam3d_bento.engines.sam3d import standins
 
 
 def quaternion_to_matrix(quaternions: Any) -> Any:
-    """(..., 4) quaternions, of any length but zero, as rotation matrices (..., 3, 3)."""
+    """Convert quaternions (..., 4), of any length but zero, to rotation matrices (..., 3, 3)."""
     r, i, j, k = torch.unbind(quaternions, -1)
     two = 2.0 / (quaternions * quaternions).sum(-1)
     rows = (
@@ -33,9 +33,9 @@ def quaternion_to_matrix(quaternions: Any) -> Any:
 
 
 def matrix_to_quaternion(matrix: Any) -> Any:
-    """Rotation matrices (..., 3, 3) as unit quaternions (..., 4) with a real part that is not negative.
+    """Convert rotation matrices (..., 3, 3) to unit quaternions (..., 4) with a real part that is not negative.
 
-    Four ways to divide, each stable where its own component is large (Shepperd 1978); the stablest is taken.
+    There are four ways to divide, each stable where its component is large (Shepperd 1978). The most stable is used.
     """
     batch = matrix.shape[:-2]
     m00, m01, m02, m10, m11, m12, m20, m21, m22 = torch.unbind(matrix.reshape((*batch, 9)), -1)
@@ -56,7 +56,7 @@ def matrix_to_quaternion(matrix: Any) -> Any:
 
 
 class Transform3d:
-    """A chain of transforms as one (B, 4, 4) matrix for row vectors."""
+    """Chain of transforms as one matrix (B, 4, 4) for row vectors."""
 
     def __init__(self, dtype: Any = torch.float32, device: Any = "cpu", matrix: Any = None) -> None:
         if matrix is None:
@@ -64,18 +64,18 @@ class Transform3d:
         self._matrix = matrix if matrix.dim() == 3 else matrix[None]
 
     def get_matrix(self) -> Any:
-        """(B, 4, 4)."""
+        """Return the matrix (B, 4, 4)."""
         return self._matrix
 
     def compose(self, *others: Transform3d) -> Transform3d:
-        """This transform, then the others."""
+        """Return the transform that applies this one first, then the others."""
         matrix = self._matrix
         for other in others:
             matrix = matrix @ other.get_matrix()
         return Transform3d(matrix=matrix)
 
     def scale(self, factors: Any) -> Transform3d:
-        """Then scale by a number, (3,) or (B, 3)."""
+        """Return this transform followed by a scaling. factors: a number, (3,) or (B, 3)."""
         factors = torch.as_tensor(factors, dtype=self._matrix.dtype, device=self._matrix.device)
         factors = factors.reshape(1, 1).expand(1, 3) if factors.dim() == 0 else factors.reshape(-1, 3)
         step = self._identity(len(factors))
@@ -84,30 +84,30 @@ class Transform3d:
         return Transform3d(matrix=self._matrix @ step)
 
     def rotate(self, rotation: Any) -> Transform3d:
-        """Then rotate by (3, 3) or (B, 3, 3)."""
+        """Return this transform followed by a rotation (3, 3) or (B, 3, 3)."""
         rotation = rotation.to(self._matrix).reshape(-1, 3, 3)
         step = self._identity(len(rotation))
         step[:, :3, :3] = rotation
         return Transform3d(matrix=self._matrix @ step)
 
     def translate(self, offset: Any) -> Transform3d:
-        """Then move by (3,) or (B, 3)."""
+        """Return this transform followed by a translation (3,) or (B, 3)."""
         offset = torch.as_tensor(offset, dtype=self._matrix.dtype, device=self._matrix.device).reshape(-1, 3)
         step = self._identity(len(offset))
         step[:, 3, :3] = offset
         return Transform3d(matrix=self._matrix @ step)
 
     def inverse(self) -> Transform3d:
-        """The transform that undoes this one."""
+        """Return the transform that undoes this one."""
         return Transform3d(matrix=torch.linalg.inv(self._matrix))
 
     def to(self, device: Any, copy: bool = False, dtype: Any = None) -> Transform3d:
-        """The same on another device."""
+        """Return the same transform on another device."""
         return Transform3d(matrix=self._matrix.to(device=device, dtype=dtype, copy=copy))
 
     def transform_points(self, points: Any) -> Any:
-        """(..., 3) points, transformed, in the precision of the transform."""
-        points = points.to(self._matrix.dtype)  # the MoGe that upstream pins gives float16 where there is no GPU
+        """Transform points (..., 3). The result has the precision of the transform."""
+        points = points.to(self._matrix.dtype)  # upstream's version of MoGe returns float16 on a CPU
         homogeneous = torch.cat((points, torch.ones_like(points[..., :1])), -1)
         if len(self._matrix) == 1:
             homogeneous = homogeneous.reshape(-1, 4) @ self._matrix[0]
@@ -120,9 +120,9 @@ class Transform3d:
 
 
 def look_at_view_transform(eye: Any, at: Any, up: Any, device: Any = "cpu") -> tuple[Any, Any]:
-    """World to camera (x left, y up, z forward) for cameras at `eye` that look at `at`, all (B, 3).
+    """Return the transform from world to camera (x left, y up, z forward) of cameras at `eye` that look at `at`.
 
-    Returns R (B, 3, 3) and T (B, 3) for row vectors.
+    eye, at, up (B, 3). Returns R (B, 3, 3) and T (B, 3) for row vectors.
     """
     eye, at, up = (torch.as_tensor(vector, dtype=torch.float32, device=device) for vector in (eye, at, up))
     forward = normalize(at - eye, eps=1e-5)
@@ -133,7 +133,7 @@ def look_at_view_transform(eye: Any, at: Any, up: Any, device: Any = "cpu") -> t
 
 
 def install() -> None:
-    """Take the package's place."""
+    """Install this stand-in in `sys.modules`."""
     standins.module(
         "pytorch3d.transforms",
         Transform3d=Transform3d,

@@ -1,7 +1,8 @@
-"""What upstream executes of spconv 2.3: `SparseConvTensor` and the submanifold `SubMConv3d`, in plain torch.
+"""Stand-in for spconv 2.3 in plain torch. Upstream executes `SparseConvTensor` and the submanifold `SubMConv3d`.
 
-Parameters are laid out as spconv's (weight (out, k, k, k, in)), so its checkpoints load. Any device, any dtype,
-deterministic on CPU. Rows are gathered by neighbour, a block of rows at a time, and multiplied as one matrix.
+Parameters have spconv's layout (weight (out, k, k, k, in)), so its checkpoints load. It works on any device and with
+any dtype, and is deterministic on a CPU. Rows are gathered by neighbour, a block of rows at a time, and multiplied as
+one matrix.
 """
 
 from __future__ import annotations
@@ -15,16 +16,17 @@ from torch import nn
 
 from sam3d_bento.engines.sam3d import standins
 
-# Values in one gathered block: 64 Mi of float16 are 128 MiB, large enough to keep a GPU busy in the matrix product.
+# Values in one gathered block. 64 Mi of float16 are 128 MiB, large enough to keep a GPU busy in the matrix product.
 BLOCK_VALUES = 1 << 26
-# Rows whose neighbours are looked up at once: 27 numbers of 8 bytes each make 57 MB a temporary.
+# Rows whose neighbours are looked up at once. With 27 numbers of 8 bytes each, a temporary has 57 MB.
 ROWS_SEARCHED = 1 << 18
 
 
 class SparseConvTensor:
-    """Features (N, C) at integer coordinates `indices` (N, 4), batch index first.
+    """Features (N, C) at integer coordinates `indices` (N, 4), with the batch index first.
 
-    Attributes and constructor as spconv's, because upstream reads and copies them one by one (SparseTensor.replace).
+    The attributes and the constructor are spconv's, because upstream reads and copies them one by one
+    (SparseTensor.replace).
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class SparseConvTensor:
         return self._features
 
     def replace_feature(self, features: Any) -> SparseConvTensor:
-        """Other features at the same places, with the same neighbour tables."""
+        """Return a tensor with other features at the same coordinates, which shares the neighbour tables."""
         return SparseConvTensor(
             features,
             self.indices,
@@ -68,7 +70,7 @@ class SparseConvTensor:
 
 
 class SubMConv3d(nn.Module):
-    """A convolution whose output exists exactly where its input does (Graham & van der Maaten 2017). Stride 1."""
+    """Convolution whose output exists exactly where its input does (Graham & van der Maaten 2017). Stride 1."""
 
     def __init__(
         self,
@@ -106,7 +108,10 @@ class SubMConv3d(nn.Module):
         return x.replace_feature(result)
 
     def _convolve(self, features: Any, neighbours: Any, matrix: Any) -> Any:
-        """features (N, in), neighbours (N, k³) rows or N for none, matrix (k³·in, out) ► (N, out)."""
+        """Gather the features of the neighbours and multiply them by a matrix; return (N, out).
+
+        features (N, in). neighbours (N, k³): rows, or N for none. matrix (k³·in, out).
+        """
         padded = torch.cat((features, features.new_zeros(1, self.in_channels)))
         result = features.new_empty(len(features), self.out_channels)
         rows = max(1, BLOCK_VALUES // matrix.shape[0])
@@ -116,9 +121,10 @@ class SubMConv3d(nn.Module):
         return result
 
     def _neighbours(self, x: SparseConvTensor) -> Any:
-        """(N, k³) int32: the row at each kernel offset, in the order of the kernel's own axes; N where there is none.
+        """Return the row at each kernel offset (N, k³) int32, in the order of the kernel's axes; N where there is none.
 
-        Kept with the places: layers at one resolution share it, with or without the `indice_key` that spconv needs.
+        The table is cached with the coordinates, so that layers at one resolution share it, with or without the
+        `indice_key` that spconv needs.
         """
         key = (self.kernel_size, self.dilation)
         if key in x.indice_dict and x.indice_dict[key][0] is x.indices:
@@ -129,7 +135,7 @@ class SubMConv3d(nn.Module):
         if count == 0:
             return places.new_zeros((0, self.kernel_size**3), dtype=torch.int32)
         lowest = places[:, 1:].amin(0)
-        extent = places[:, 1:].amax(0) - lowest + 1 + 2 * reach  # room for the reach: a neighbour never wraps around
+        extent = places[:, 1:].amax(0) - lowest + 1 + 2 * reach  # 2 * reach: a neighbour never wraps around
         stride = torch.stack((extent[1] * extent[2], extent[2], torch.ones_like(extent[2])))
         code = ((places[:, 1:] - lowest + reach) * stride).sum(1) + places[:, 0] * extent.prod()
         in_order, row = code.sort()
@@ -146,7 +152,7 @@ class SubMConv3d(nn.Module):
 
 
 def install() -> None:
-    """Take the package's place."""
+    """Install this stand-in in `sys.modules`."""
     standins.module(
         "spconv.pytorch",
         SparseConvTensor=SparseConvTensor,

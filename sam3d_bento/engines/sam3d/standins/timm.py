@@ -1,4 +1,4 @@
-"""What upstream executes of timm 1.0: the transformer `Block` inside PointPatchEmbed, with timm's parameter names."""
+"""Stand-in for timm 1.0. Upstream executes the transformer `Block` in PointPatchEmbed, with timm's parameter names."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Attention(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Two layers with GELU between."""
+    """Two linear layers with GELU between them."""
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
@@ -63,5 +63,5 @@ class Block(nn.Module):
 
 
 def install() -> None:
-    """Take the package's place."""
+    """Install this stand-in in `sys.modules`."""
     standins.module("timm.models.vision_transformer", Block=Block)
