@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import anyio.to_thread
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
@@ -23,7 +24,7 @@ from starlette.routing import Route
 import sam3d_bento
 from sam3d_bento import gpu, weights
 from sam3d_bento.errors import StorageUnavailable
-from sam3d_bento.serving.assets import ASSET_NAME
+from sam3d_bento.serving.assets import ASSET_NAME, KINDS, Kind
 from sam3d_bento.serving.assets.threads import StorageThreads
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.request_context import backend
@@ -137,14 +138,14 @@ def _results(backend: Backend) -> Iterator[Metric]:
     yield GaugeMetricFamily("sam3d_assets_limit_bytes", "Bytes above which the oldest results are removed.", limit)
 
 
-def held(folder: Path) -> tuple[int, dict[str, int]]:
+def held(folder: Path) -> tuple[int, dict[Kind, int]]:
     """Return the number of results in the folder, and the bytes of their files by kind."""
-    count, sizes = 0, {"glb": 0, "npz": 0, "webp": 0}
+    count, sizes = 0, dict.fromkeys(KINDS, 0)
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             if ASSET_NAME.fullmatch(entry.name):
                 with suppress(FileNotFoundError):  # a sweep has removed the file
-                    kind = entry.name.rpartition(".")[2]
+                    kind = cast(Kind, entry.name.partition(".")[2])
                     sizes[kind] += entry.stat(follow_symlinks=False).st_size
                     count += kind == "glb"
     return count, sizes

@@ -1,6 +1,7 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
+from sam3d_bento.serving.assets import KINDS
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.routes import metrics
 from sam3d_bento.settings import Settings
@@ -24,16 +25,25 @@ def take(tmp_path):
     return take
 
 
+NOTHING = dict.fromkeys(KINDS, 0)
+
+
 def test_only_results_are_held(tmp_path):
-    for name, size in ((f"{ID}.glb", 100), (f"{ID}.npz", 1000), (f"{ID}.webp", 10), (f"{OTHER}.glb", 5)):
+    for name, size in (
+        (f"{ID}.glb", 100),
+        (f"{ID}.npz", 1000),
+        (f"{ID}.webp", 10),
+        (f"{OTHER}.glb", 5),
+        (f"{ID}.obj.zip", 7),
+    ):
         (tmp_path / name).write_bytes(bytes(size))
     for name in (f".{ID}.part", "notes.txt", "short.glb", f"{ID.upper()}.glb"):
         (tmp_path / name).write_bytes(bytes(9999))
-    assert metrics.held(tmp_path) == (2, {"glb": 105, "npz": 1000, "webp": 10})
+    assert metrics.held(tmp_path) == (2, NOTHING | {"glb": 105, "npz": 1000, "webp": 10, "obj.zip": 7})
 
 
 def test_a_folder_that_is_not_there_yet_holds_nothing(tmp_path):
-    assert metrics.held(tmp_path / "nowhere") == (0, {"glb": 0, "npz": 0, "webp": 0})
+    assert metrics.held(tmp_path / "nowhere") == (0, NOTHING)
 
 
 def test_a_service_that_failed_is_not_ready_and_says_what_it_is(take):
