@@ -14,6 +14,7 @@ from sam3d_bento import gpu, logs
 from sam3d_bento.errors import StorageUnavailable
 from sam3d_bento.serving.assets import Assets
 from sam3d_bento.serving.assets.folder import AssetFolder
+from sam3d_bento.serving.helpers import Helpers
 from sam3d_bento.serving.jobs import Jobs
 from sam3d_bento.serving.keys import Keys
 from sam3d_bento.serving.reconstructor import Reconstructor
@@ -52,13 +53,14 @@ class Backend:
         self.keys = None if settings.api_keys_file is None else Keys(settings.api_keys_file)
         self.telemetry = Telemetry()
         self._traces = Traces(tracer)
-        self.worker = Worker("engine", engine_loader, settings, self.workdir, run_ended=self._run_ended)
+        # The processes share what they lock (`photo.decode_lock`) in this service's own folder, and with no other.
+        self._process_settings = settings.model_copy(update={"work_dir": self.workdir.path})
+        self.worker = Worker("engine", engine_loader, self._process_settings, self.workdir, run_ended=self._run_ended)
         keep = settings.keep_reconstructions
         self.reconstructor = Reconstructor(self.worker, self.assets, keep_reconstructions=keep)
         self.jobs = Jobs(self.reconstructor, self.worker, settings.output_ttl_seconds)
         self.drawing = asyncio.Lock()  # one picture at a time: a page of them is no reason to refuse exports
-        self._helpers: dict[str, Worker] = {}
-        self._helpers_lock = threading.Lock()
+        self._helpers = Helpers(settings.helper_idle_seconds)
         self._stopping = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep_regularly, name="sweeper", daemon=True)
         self._tempdir_before = tempfile.tempdir
@@ -99,18 +101,23 @@ class Backend:
 
     @property
     def workers(self) -> list[Worker]:
-        """The engine's, and the helpers that were started."""
-        return [self.worker, *self._helpers.values()]
+        """The engine's, and the helpers that run now."""
+        return [self.worker, *self._helpers.workers]
 
     @property
     def mask_worker(self) -> Worker:
-        """The process that previews masks, started at the first call: a mask never waits for a reconstruction."""
+        """The process that previews masks, started when it is needed: a mask never waits for a reconstruction.
+
+        It ends when it has been idle for long: do not keep it over an upload.
+        """
         return self._helper("mask", MASK_LOADER)
 
     @property
     def postprocess_worker(self) -> Worker:
-        """The process that exports finished results again and draws them, started at the first call: it takes seconds
-        of a CPU, for which neither a mask nor a reconstruction waits."""
+        """The process that exports finished results again and draws them, started when it is needed.
+
+        It takes seconds of a CPU, for which neither a mask nor a reconstruction waits. It ends as `mask_worker` does.
+        """
         return self._helper("postprocess", POSTPROCESS_LOADER)
 
     def health(self) -> dict[str, Any]:
@@ -155,8 +162,8 @@ class Backend:
         self._stopping.set()
         if self._sweeper.is_alive():
             self._sweeper.join()
-        for worker in self.workers:
-            worker.stop()
+        self._helpers.stop()
+        self.worker.stop()
         tempfile.tempdir = self._tempdir_before
         self.workdir.close()
 
@@ -165,18 +172,11 @@ class Backend:
         self._traces.run_ended(process, job, outcome)
 
     def _helper(self, name: str, loader: str) -> Worker:
-        with self._helpers_lock:
-            if name not in self._helpers:
-                self._helpers[name] = Worker(
-                    name,
-                    loader,
-                    self.settings,
-                    self.workdir,
-                    queue_while_loading=True,
-                    run_ended=self._run_ended,
-                )
-                self._helpers[name].start()
-            return self._helpers[name]
+        return self._helpers.get(name, lambda: self._make_helper(name, loader))
+
+    def _make_helper(self, name: str, loader: str) -> Worker:
+        settings = self._process_settings
+        return Worker(name, loader, settings, self.workdir, queue_while_loading=True, run_ended=self._run_ended)
 
     def _sweep_regularly(self) -> None:
         while True:

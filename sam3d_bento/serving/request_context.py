@@ -7,6 +7,7 @@ from typing import Any
 import bentoml
 from starlette.requests import Request
 
+from sam3d_bento.serving.admission import Reservation
 from sam3d_bento.serving.backend import Backend
 
 
@@ -19,6 +20,12 @@ def backend() -> Backend:
 def request_id(request: Request) -> str:
     """The id that this request's responses and log lines carry."""
     return str(request.scope["state"]["request_id"])
+
+
+def reservation(request: Request) -> Reservation | None:
+    """Return what the request's body has reserved (`UploadLimit`); None where nobody counts."""
+    found: Reservation | None = request.scope.get("state", {}).get("reservation")
+    return found
 
 
 def note(request: Request, **fields: Any) -> None:

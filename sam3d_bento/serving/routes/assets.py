@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -61,13 +63,13 @@ async def export(request: Request) -> Response:
     asset_id = request.path_params["id"]
     await server.assets.get(asset_id)
     wanted, changes = await export_form.read(request)
-    worker = server.postprocess_worker
-    worker.admit()
+    server.postprocess_worker.admit()
     async with server.assets.local(asset_id, "glb", "npz") as files:
         if "glb" not in files:
             raise NotFound(GONE)  # it has expired since it was found
         order = ExportSubmission(files["glb"], files.get("npz"), wanted, changes)
-        content: bytes = await result(worker.submit(order, request_id(request)), request)
+        job = server.postprocess_worker.submit(order, request_id(request))
+        content: bytes = await result(job, request)
     kind = FILE_TYPES[wanted]
     note(request, outcome="done", asset=asset_id, format=wanted, bytes=len(content))
     name = f'attachment; filename="{asset_id}.{kind.suffix}"'
@@ -93,6 +95,10 @@ def _answer(request: Request, stored: StoredFile | StoredObject, kind: Kind) -> 
         content_disposition_type=DISPOSITIONS[kind],
     )
 
+
+# An order names a format and a handful of options. JSON of megabytes would hold the event loop for seconds.
+MAX_ORDER_BYTES = 64_000
+BODY_LIMITS = {re.compile(r"/api/assets/[^/]*/export/?"): MAX_ORDER_BYTES}
 
 routes = [
     Route("/api/assets/{id}.glb", asset, methods=["GET", "DELETE"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
+import anyio.to_thread
 from starlette.requests import ClientDisconnect, Request
 
 from sam3d_bento.errors import BadRequest, Cancelled, UnsupportedMedia, shown
@@ -41,8 +42,8 @@ async def read(request: Request) -> tuple[Format, dict[str, Any]]:
 
 
 async def _read_object(request: Request) -> dict[str, Any]:
-    try:
-        fields = json.loads(await request.body())
+    try:  # in a thread: the interpreter is let go between two steps of a long one
+        fields = await anyio.to_thread.run_sync(json.loads, await request.body())
     except ClientDisconnect:
         raise Cancelled("The client went away during the upload.") from None
     except (ValueError, RecursionError) as exc:  # the second: nested a thousand deep
