@@ -5,7 +5,8 @@ query, the command line, the serverless input, the studio and the table in READM
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,6 +15,7 @@ from sam3d_bento.errors import BadRequest
 SEED_MAX = 2**31 - 1  # the range of a signed 32-bit integer, which every random generator we meet accepts
 
 Shape = Literal["auto", "puff", "lathe", "box"]
+Compression = bool | Literal["quantize"]
 
 
 class Options(BaseModel):
@@ -44,7 +46,11 @@ class Options(BaseModel):
         Field(description="How the texture is encoded; `webp` needs a viewer that knows EXT_texture_webp."),
     ] = "png"
     compress: Annotated[
-        bool, Field(description="Quantized and packed geometry, for viewers that know EXT_meshopt_compression.")
+        Compression,
+        Field(
+            description="`true`: quantized and packed geometry, for viewers that know EXT_meshopt_compression; "
+            "`quantize`: quantized alone, for viewers without a decoder."
+        ),
     ] = False
 
 
@@ -67,8 +73,19 @@ def checked(values: Mapping[str, Any], *, strict: bool = False) -> Options:
 
 def choices(name: str) -> tuple[Any, ...] | None:
     """Return the values that the option takes, or None where they are not listed one by one."""
-    annotation = Options.model_fields[name].annotation
-    return get_args(annotation) if get_origin(annotation) is Literal else None
+    return _listed(Options.model_fields[name].annotation)
+
+
+def _listed(annotation: Any) -> tuple[Any, ...] | None:
+    """Return the values of a type that has few: of Literal, bool, or a union of such."""
+    if annotation is bool:
+        return (False, True)
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    if get_origin(annotation) in (Union, UnionType):
+        parts = [_listed(part) for part in get_args(annotation)]
+        return None if None in parts else tuple(value for part in parts if part for value in part)
+    return None
 
 
 def from_texts(texts: Mapping[str, str]) -> dict[str, Any]:
@@ -81,6 +98,6 @@ def from_texts(texts: Mapping[str, str]) -> dict[str, Any]:
     for name, text in texts.items():
         listed = choices(name) if name in Options.model_fields else None
         # Python refuses to read thousands of digits
-        if listed and isinstance(listed[0], int) and text.isascii() and text.isdigit() and len(text) < 10:
+        if listed and type(listed[0]) is int and text.isascii() and text.isdigit() and len(text) < 10:
             values[name] = int(text)
     return values

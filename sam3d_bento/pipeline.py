@@ -15,6 +15,7 @@ from typing import Any
 from sam3d_bento import engines, export
 from sam3d_bento.options import SEED_MAX
 from sam3d_bento.photo import images, masks
+from sam3d_bento.photo.hidden_colours import without_hidden_colours
 from sam3d_bento.photo.mask_model import MaskModel
 from sam3d_bento.progress import OnProgress
 from sam3d_bento.reconstruction import Mask, Photo, Reconstruction
@@ -125,6 +126,7 @@ def _isolate(submission: Submission, mask_model: MaskModel, max_pixels: int, clo
         photo = images.decode(submission.photo, max_pixels=max_pixels)
         uploaded = None if submission.mask is None else images.decode(submission.mask, max_pixels=max_pixels)
     with clock.stage("mask"):
+        photo = without_hidden_colours(photo)  # the engine, too, shows a network the whole picture
         mask = masks.isolate(photo, uploaded, mask_model)
     return photo, mask
 

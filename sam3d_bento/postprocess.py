@@ -6,6 +6,7 @@ because the exporter is deterministic.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from sam3d_bento.export import conversion, render, splat_file
 from sam3d_bento.export.glb.check import check
 from sam3d_bento.export.glb.read import read_document, read_glb
 from sam3d_bento.export.glb.write import write_glb
-from sam3d_bento.formats import Format
+from sam3d_bento.formats import Format, FormatOptions
 from sam3d_bento.options import Options
-from sam3d_bento.progress import OnProgress
+from sam3d_bento.progress import OnProgress, silent
 from sam3d_bento.reconstruction import Reconstruction
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import ExportSubmission, OnStageProgress, RunnerInfo, ThumbnailSubmission
@@ -58,13 +59,44 @@ class Postprocessor:
         return made
 
 
+@dataclass(frozen=True)
+class ExportedFile:
+    """A file's bytes. facts: what the exporter says of the model, as in `asset.extras`; empty for gaussians."""
+
+    content: bytes
+    facts: dict[str, Any]
+
+
+def export_reconstruction(
+    dense: Reconstruction,
+    wanted: Format,
+    options: Options,
+    extras: dict[str, Any],
+    of_format: FormatOptions,
+    on_progress: OnProgress = silent,
+) -> ExportedFile:
+    """Export a dense mesh to a file of any format. extras: JSON values for the GLB.
+
+    Raises NotFound for gaussians where there are none, and what the exporter raises.
+    """
+    if wanted == "ply-splats":
+        return ExportedFile(_gaussians(dense), {})
+    exported = export.to_glb(dense, options if wanted == "glb" else plain(options), extras, on_progress)
+    if wanted == "glb":
+        return ExportedFile(exported.glb, exported.extras)
+    return ExportedFile(conversion.convert(read_glb(exported.glb), wanted, of_format), exported.extras)
+
+
+def _gaussians(dense: Reconstruction) -> bytes:
+    if dense.splats is None:
+        raise NotFound(NO_SPLATS)
+    return splat_file.to_ply(dense.splats)
+
+
 def _export(order: ExportSubmission, on_progress: OnProgress) -> bytes:
     """Make a result's file in another format, or by other options."""
     if order.format == "ply-splats":
-        splats = _dense(order.reconstruction).splats
-        if splats is None:
-            raise NotFound(NO_SPLATS)
-        return splat_file.to_ply(splats)
+        return _gaussians(_dense(order.reconstruction))
     stored = order.glb.read_bytes()
     extras = read_document(stored)["asset"]["extras"]
     before = Options.model_validate(
@@ -74,8 +106,8 @@ def _export(order: ExportSubmission, on_progress: OnProgress) -> bytes:
     if wanted == before:
         glb = stored
     else:
-        glb = _exported_anew(order, stored, before, wanted if order.format == "glb" else _plain(wanted), on_progress)
-    return glb if order.format == "glb" else conversion.WRITERS[order.format](read_glb(glb))
+        glb = _exported_anew(order, stored, before, wanted if order.format == "glb" else plain(wanted), on_progress)
+    return glb if order.format == "glb" else conversion.convert(read_glb(glb), order.format, order.format_options)
 
 
 def _changes(wanted: Format, changes: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +118,7 @@ def _changes(wanted: Format, changes: dict[str, Any]) -> dict[str, Any]:
     return kept | ({"texture_format": "png"} if kept.get("texture_format") == "webp" else {})
 
 
-def _plain(options: Options) -> Options:
+def plain(options: Options) -> Options:
     """Return the options of a GLB that loses nothing on its way into another format."""
     lossy = {"texture_format": "png"} if options.texture_format == "webp" else {}
     return options.model_copy(update={"compress": False, **lossy})

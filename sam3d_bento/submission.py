@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from sam3d_bento.formats import Format
+from sam3d_bento.formats import Format, FormatOptions
 from sam3d_bento.options import Options
 
 Stage = Literal["decode", "mask", "reconstruct", "export"]
@@ -55,13 +55,14 @@ class MaskImage:
 class ExportSubmission:
     """A finished result as another file. glb, reconstruction: its files, the second None when it was not kept.
 
-    changes: option values by which the export is to differ from that of the result.
+    changes: option values by which the export is to differ from that of the result. format_options: of the format.
     """
 
     glb: Path
     reconstruction: Path | None
     format: Format
-    changes: dict[str, Any]
+    changes: dict[str, Any] = field(default_factory=dict)
+    format_options: FormatOptions = field(default_factory=FormatOptions)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,10 @@ class WarningCode(StrEnum):
     """A warning code; `sentence` says it in words."""
 
     FIRST_FRAME_ONLY = "first_frame_only"
+    HDR_TONE_MAPPED = "hdr_tone_mapped"
     SEVERAL_OBJECTS = "several_objects"
     CUT_BY_FRAME = "cut_by_frame"
+    MASK_VALUES_STRETCHED = "mask_values_stretched"
     SHAPE_GUESSED = "shape_guessed"
     QUALITY_IGNORED = "quality_ignored"
     SHAPE_IGNORED = "shape_ignored"
@@ -24,11 +26,15 @@ class WarningCode(StrEnum):
 
 _SENTENCES = {
     WarningCode.FIRST_FRAME_ONLY: "The image is animated or has several pages; only the first was used.",
+    WarningCode.HDR_TONE_MAPPED: "The image is HDR (PQ or HLG); what is brighter than white was compressed.",
     WarningCode.SEVERAL_OBJECTS: (
         "Several separate objects were found; only the largest was reconstructed. Send a mask to choose another."
     ),
     WarningCode.CUT_BY_FRAME: (
         "The object touches the border of the photo; what lies outside is missing from the model."
+    ),
+    WarningCode.MASK_VALUES_STRETCHED: (
+        "The mask's two values are not white and black; the higher one was taken for the object."
     ),
     WarningCode.SHAPE_GUESSED: "The preview engine fits a shape to the silhouette: thickness and the back are guessed.",
     WarningCode.QUALITY_IGNORED: "The preview engine has one quality; the option 'quality' was ignored.",

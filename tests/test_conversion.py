@@ -1,6 +1,8 @@
 """Every format, in a reader that is not its writer, with its colours."""
 
+import dataclasses
 import io
+import tempfile
 import zipfile
 
 import numpy as np
@@ -12,10 +14,10 @@ from pxr import Usd, UsdGeom, UsdShade, UsdValidation
 
 from sam3d_bento.errors import UnsupportedMedia
 from sam3d_bento.export import conversion
-from sam3d_bento.export.glb.read import read_glb
+from sam3d_bento.export.glb.read import TexturedMesh, read_glb
 from sam3d_bento.export.glb.write import write_glb
 from sam3d_bento.export.mesh.surface import vertex_normals
-from sam3d_bento.formats import FORMATS
+from sam3d_bento.formats import FORMATS, FormatOptions
 from tests.support import finished
 from tests.support.export_meshes import blob
 
@@ -142,6 +144,87 @@ def test_a_packed_model_of_slivers_stays_closed_where_readers_weld_it(wanted, wr
     mesh.merge_vertices(merge_norm=True, merge_tex=True)
     assert mesh.is_watertight
     assert mesh.volume == pytest.approx(trimesh.Trimesh(vertices, faces).volume, rel=1e-3)
+
+
+def loaded(content, wanted):
+    """The mesh that trimesh reads."""
+    return trimesh.load_mesh(io.BytesIO(content), file_type=wanted, process=False)
+
+
+@pytest.mark.parametrize("wanted", ["stl", "ply"])
+def test_stl_and_ply_stand_upright_where_z_is_up(model, wanted):
+    """What is up in the GLB is up there, and what faces +z faces the reader, at -y."""
+    x, y, z = model.positions.T
+    mesh = loaded(conversion.convert(model, wanted), wanted)
+    low, high = mesh.bounds
+    scale = 100 / np.ptp(model.positions, axis=0).max() if wanted == "stl" else 1
+    assert np.allclose(low, scale * np.array([x.min(), -z.max(), y.min()]), rtol=1e-5)
+    assert np.allclose(high, scale * np.array([x.max(), -z.min(), y.max()]), rtol=1e-5)
+    assert mesh.volume == pytest.approx(scale**3 * trimesh.Trimesh(model.positions, model.faces).volume, rel=1e-4)
+
+
+def test_the_normals_of_a_ply_turn_with_it(model):
+    mesh = loaded(conversion.convert(model, "ply"), "ply")
+    outward = mesh.vertices / np.linalg.norm(mesh.vertices, axis=1, keepdims=True)
+    assert (np.einsum("ij,ij->i", mesh.vertex_normals, outward) > 0.95).all()
+    vertex = plyfile.PlyData.read(io.BytesIO(conversion.convert(model, "ply")))["vertex"]
+    written = np.stack([vertex[name] for name in ("nx", "ny", "nz")], 1)
+    assert (np.einsum("ij,ij->i", written, outward) > 0.95).all()
+
+
+@pytest.mark.parametrize(("metres", "millimetres"), [(None, 100), (0.001, 1), (0.25, 250), (1000, 1_000_000)])
+def test_an_stl_is_in_millimetres_and_as_long_as_it_should_be(model, metres, millimetres):
+    options = FormatOptions() if metres is None else FormatOptions(longest_side=metres)
+    mesh = loaded(conversion.convert(model, "stl", options), "stl")
+    assert mesh.extents.max() == pytest.approx(millimetres, rel=1e-6)
+    mesh.merge_vertices()
+    assert mesh.is_watertight
+
+
+def test_with_their_old_values_the_files_are_as_they_were(model):
+    old = FormatOptions(up="y", longest_side=0.001, origin="centre")
+    assert conversion.convert(model, "ply", old) == conversion.to_ply(model)
+    before, after = (
+        loaded(content, "stl") for content in (conversion.to_stl(model), conversion.convert(model, "stl", old))
+    )
+    assert np.allclose(after.vertices, before.vertices / before.extents.max(), atol=1e-6)
+    points = usd_points(conversion.convert(model, "usdz", old))
+    assert np.array_equal(points, model.positions)
+
+
+def usd_points(content):
+    """The points of the mesh in a USD package."""
+    with tempfile.NamedTemporaryFile(suffix=".usdz") as file:
+        file.write(content)
+        file.flush()
+        stage = Usd.Stage.Open(file.name)
+        return np.array(UsdGeom.Mesh(stage.GetPrimAtPath("/model/mesh")).GetPointsAttr().Get())
+
+
+def test_a_usdz_stands_on_the_floor(model):
+    points = usd_points(conversion.convert(model, "usdz"))
+    assert points[:, 1].min() == 0
+    assert np.allclose(points - model.positions, [0, -model.positions[:, 1].min(), 0], atol=1e-6)
+
+
+def test_an_obj_keeps_the_frame_of_the_glb(model):
+    assert conversion.convert(model, "obj") == conversion.to_obj(model)
+
+
+def test_a_model_that_is_a_point_or_nothing_stays_finite():
+    point = TexturedMesh(
+        *(np.zeros((3, width), np.float32) for width in (3, 3, 2)), np.int32([[0, 1, 2]]), _png(), "image/png"
+    )
+    nothing = dataclasses.replace(point, faces=np.empty((0, 3), np.int32), positions=np.empty((0, 3), np.float32))
+    for wanted in ("stl", "ply", "usdz"):
+        assert np.isfinite(conversion.laid_out(point, wanted, FormatOptions()).positions).all()
+        assert conversion.laid_out(nothing, wanted, FormatOptions()).positions.shape == (0, 3)
+
+
+def _png():
+    file = io.BytesIO()
+    Image.new("RGB", (2, 2)).save(file, "PNG")
+    return file.getvalue()
 
 
 def test_every_format_has_a_writer():

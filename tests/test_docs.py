@@ -1,12 +1,13 @@
 """What the README says in tables is what the code does."""
 
 import re
+from typing import get_args
 
 import pytest
 from pydantic_core import PydanticUndefined
 
 from sam3d_bento import errors
-from sam3d_bento.formats import FILE_TYPES
+from sam3d_bento.formats import FILE_TYPES, FormatOptions
 from sam3d_bento.options import Options
 from sam3d_bento.settings import PREFIX, Settings
 from sam3d_bento.warning_codes import WarningCode
@@ -50,7 +51,7 @@ def test_every_option_is_described_with_its_default():
     for name, field in Options.model_fields.items():
         if field.default is not None:
             shown = f"{field.default:,}" if name == "target_faces" else str(field.default)
-            assert described[name][2] == (shown.lower() if field.annotation is bool else shown)
+            assert described[name][2] == (shown.lower() if isinstance(field.default, bool) else shown)
 
 
 def test_every_format_is_described():
@@ -58,6 +59,23 @@ def test_every_format_is_described():
     assert set(described) == set(FILE_TYPES)
     for name, kind in FILE_TYPES.items():
         assert described[name].startswith(kind.description)
+
+
+def test_every_option_of_a_format_is_described_with_its_formats_and_its_default():
+    described = {row[0]: row for row in rows("field of a format")}
+    assert set(described) == set(FormatOptions.model_fields)
+    for name, field in FormatOptions.model_fields.items():
+        _, takers, values, default = described[name]
+        assert takers.split(", ") == [other for other, kind in FILE_TYPES.items() if name in kind.options]
+        assert default == str(field.default)
+        words = get_args(field.annotation)
+        assert not words or values.split(": ")[0].split(", ") == list(words)
+
+
+def test_every_link_of_a_result_is_described():
+    (row,) = (row for row in rows("route") if ".usdz" in row[0])
+    links = re.findall(r"\.([a-z.]+)", row[0])
+    assert sorted(links) == sorted(kind.suffix for name, kind in FILE_TYPES.items() if name != "glb")
 
 
 def test_every_warning_is_described_in_its_own_words():

@@ -7,7 +7,9 @@ import pytest
 
 from sam3d_bento import formats
 from sam3d_bento.errors import UnsupportedMedia
-from sam3d_bento.formats import FILE_TYPES, FORMATS
+from sam3d_bento.formats import FILE_TYPES, FORMATS, FormatOptions
+from sam3d_bento.options import Options
+from sam3d_bento.serving.assets import DERIVED_KINDS, KINDS, MEDIA_TYPES
 from tests.support.places import PROJECT
 
 
@@ -49,3 +51,34 @@ def test_to_say_what_is_available_loads_no_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_each_option_of_a_format_is_declared_once_and_taken_by_some_format():
+    taken = {option for kind in FILE_TYPES.values() for option in kind.options}
+    assert taken == set(FormatOptions.model_fields)
+    assert not taken & set(Options.model_fields), "a field of an export says one thing"
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("cup.glb", "glb"),
+        ("CUP.STL", "stl"),
+        ("cup.ply", "ply"),
+        ("cup.splats.ply", "ply-splats"),
+        ("cup.obj.zip", "obj"),
+        ("cup.usdz", "usdz"),
+        ("cup.zip", None),
+        ("cup", None),
+        ("stl", None),
+        ("", None),
+    ],
+)
+def test_a_file_s_name_says_its_format(name, wanted):
+    assert formats.by_suffix(name) == wanted
+
+
+def test_files_beside_a_result_are_those_of_the_formats():
+    others = {kind.suffix for name, kind in FILE_TYPES.items() if name != "glb"}
+    assert set(DERIVED_KINDS) == others
+    assert {"glb", "npz", "webp"} | others == set(KINDS) == set(MEDIA_TYPES)

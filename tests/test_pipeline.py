@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sam3d_bento.engines.preview.engine import PreviewEngine
 from sam3d_bento.options import Options
-from sam3d_bento.pipeline import Pipeline
+from sam3d_bento.pipeline import MaskPreview, Pipeline
 from sam3d_bento.reconstruction import Pose, Reconstruction, Splats
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import Submission
+from tests.support.cutouts import small_cut_out
 
 TETRAHEDRON = (
     np.float32([[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]]),
@@ -98,3 +100,25 @@ def test_the_report_has_the_peak_of_this_run_and_the_file_what_does_not_change(p
     extras = json.loads(asset.glb[20 : 20 + length])["asset"]["extras"]
     assert extras["pose"] == asset.report["pose"]
     assert set(asset.report) - set(extras) == {"engine_facts", "seconds", "gpu_peak_bytes", "retries", "bytes"}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_colour_hidden_under_alpha_0_is_in_the_model(seed):
+    """Not a byte of the file depends on them."""
+    rng = np.random.default_rng(seed)
+    picture = small_cut_out(rng, most_pixels=300)
+    pipeline = Pipeline(PreviewEngine(), None, Settings())
+    options = Options(seed=1, texture_size=512, target_faces=1000)
+    glbs = [
+        pipeline.run(Submission(one.png(), options=options), silent).glb
+        for one in (picture, picture.with_other_hidden_colours(rng))
+    ]
+    assert glbs[0] == glbs[1]
+
+
+def test_a_mask_that_was_stretched_is_said_in_the_report():
+    file = io.BytesIO()
+    Image.fromarray(np.pad(np.ones((20, 20), np.uint8), 10)).save(file, "PNG")
+    mask = MaskPreview(None, Settings()).run(Submission(submitted().photo, mask=file.getvalue()), silent)
+    assert mask.report["warnings"] == ["mask_values_stretched"]
+    assert mask.report["mask"] == {"source": "upload", "coverage": 0.25}

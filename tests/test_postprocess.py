@@ -136,7 +136,7 @@ def test_a_packed_result_is_drawn_and_had_in_every_format_without_its_reconstruc
 
 
 @pytest.mark.parametrize("texture_format", choices("texture_format"))
-@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("compress", [False, True, "quantize"])
 def test_a_packed_result_is_encoded_anew_without_its_reconstruction(packed, compress, texture_format):
     changes = {"compress": compress, "texture_format": texture_format}
     glb = run(ExportSubmission(packed, None, "glb", changes))
@@ -149,7 +149,7 @@ def test_a_packed_result_is_encoded_anew_without_its_reconstruction(packed, comp
 
 
 @pytest.mark.parametrize("texture_format", choices("texture_format"))
-@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("compress", [False, True, "quantize"])
 def test_a_plain_result_encoded_anew_is_what_a_run_with_these_options_would_have_given(
     stored, compress, texture_format
 ):

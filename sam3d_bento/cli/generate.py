@@ -1,7 +1,7 @@
 """The commands `sam3d-bento generate`, `export` and `mask`: the service's pipeline without the service.
 
-Photos become GLBs in this process, or in a service elsewhere; a saved reconstruction becomes a GLB again; a photo's
-mask is looked at before anything runs.
+Photos become GLBs in this process, or in a service elsewhere; a saved reconstruction becomes a GLB again, or a file of
+another format; a photo's mask is looked at before anything runs.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, get_args
 
 import click
 from pydantic import ValidationError
@@ -17,8 +17,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from sam3d_bento import api_key, logs
 from sam3d_bento.cli.generators import Generator, LocalGenerator, RemoteGenerator
-from sam3d_bento.cli.terminal import console, existing_file, key_file_option, reports_errors
-from sam3d_bento.errors import Sam3DError
+from sam3d_bento.cli.terminal import Switch, SwitchCommand, console, existing_file, key_file_option, reports_errors
+from sam3d_bento.errors import BadRequest, Sam3DError
+from sam3d_bento.formats import FILE_TYPES, FORMATS, Format, FormatOptions, by_suffix, format_options, require
 from sam3d_bento.options import EXPORT_OPTIONS, Options, choices, from_texts
 from sam3d_bento.settings import Settings, SettingsError
 from sam3d_bento.submission import STAGES, Stage, Submission
@@ -42,15 +43,30 @@ def option_flags(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
+def format_flags(command: Callable[P, R]) -> Callable[P, R]:
+    """Add a flag to the command for each option of a format, as `FormatOptions` declares it."""
+    for name, field in reversed(FormatOptions.model_fields.items()):
+        takers = ", ".join(other for other, kind in FILE_TYPES.items() if name in kind.options)
+        words = get_args(field.annotation)
+        command = click.option(
+            f"--{name.replace('_', '-')}",
+            type=click.Choice(words) if words else float,
+            help=f"{takers}: {field.description}  [default: {field.default}]",
+        )(command)
+    return command
+
+
 def _flag(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     field = Options.model_fields[name]
     spelling = f"--{name.replace('_', '-')}"
-    if field.annotation is bool:
-        return click.option(spelling, is_flag=True, help=field.description)
     listed = choices(name)
+    how: dict[str, Any] = {"help": field.description, "show_default": True}
+    if listed and True in listed:
+        words = click.Choice([str(choice).lower() for choice in listed])
+        return click.option(spelling, cls=Switch, type=words, default=str(field.default).lower(), **how)
     kind = click.Choice([str(choice) for choice in listed]) if listed else int
     default = None if field.default is None else str(field.default)
-    return click.option(spelling, type=kind, default=default, show_default=True, help=field.description)
+    return click.option(spelling, type=kind, default=default, **how)
 
 
 def _options(**values: Any) -> Options:
@@ -63,7 +79,7 @@ def _options(**values: Any) -> Options:
         raise click.UsageError(faults) from exc
 
 
-@click.command()
+@click.command(cls=SwitchCommand)
 @click.argument("photos", nargs=-1, required=True, type=existing_file)
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path(), show_default=True)
 @click.option("--mask", type=existing_file, help="White where the object is; for a single photo.")
@@ -129,21 +145,42 @@ def generate(
         sys.exit(1)
 
 
-@click.command()
+@click.command(cls=SwitchCommand)
 @click.argument("scan", type=existing_file)
 @click.option("-o", "--output", type=output_file, required=True)
+@click.option(
+    "--format", "wanted", type=click.Choice(FORMATS), help="Default: what the suffix of OUTPUT says, else glb."
+)
 @option_flags(*EXPORT_OPTIONS)
+@format_flags
 @plainly
-def export(scan: Path, output: Path, **shape: Any) -> None:
-    """Turn a saved reconstruction (SCAN.npz) into a GLB, without inference."""
-    options = _options(**shape)
-    from sam3d_bento.export import to_glb
+def export(scan: Path, output: Path, wanted: Format | None, **values: Any) -> None:
+    """Turn a saved reconstruction (SCAN.npz) into a GLB or another file, without inference."""
+    of_format = {name: values.pop(name) for name in FormatOptions.model_fields}
+    options = _options(**values)
+    wanted = wanted or _format_of(output)
+    try:
+        chosen = format_options(wanted, {name: value for name, value in of_format.items() if value is not None})
+    except BadRequest as exc:
+        raise click.UsageError(str(exc)) from exc
+    require(wanted)
+    from sam3d_bento.postprocess import export_reconstruction
     from sam3d_bento.reconstruction import Reconstruction
 
-    extras = {"options": options.model_dump(include=set(shape))}
-    result = to_glb(Reconstruction.load(scan), options, extras)
-    output.write_bytes(result.glb)
-    click.echo(f"{output}  ({result.extras['faces']} faces, {result.extras['texture_size']} px)")
+    dense = Reconstruction.load(scan)
+    made = export_reconstruction(dense, wanted, options, {"options": options.model_dump(include=set(values))}, chosen)
+    output.write_bytes(made.content)
+    facts = f"{made.facts['faces']} faces, {made.facts['texture_size']} px" if made.facts else f"{wanted}"
+    click.echo(f"{output}  ({facts})")
+
+
+def _format_of(output: Path) -> Format:
+    """Return the format that a file's name says; GLB where it says none. Raises click's usage error for a bare OBJ."""
+    if output.suffix.lower() == ".obj":
+        raise click.UsageError(
+            f"An OBJ comes with its material and texture, zipped: name the file {output.stem}.obj.zip."
+        )
+    return by_suffix(output.name) or "glb"
 
 
 @click.command()

@@ -43,3 +43,28 @@ def reports_errors(*errors: type[Exception]) -> Callable[[Callable[P, R]], Calla
         return wrapper
 
     return decorate
+
+
+class Switch(click.Option):
+    """An option whose type is a `click.Choice` with "true"; without a value it means that."""
+
+
+class SwitchCommand(click.Command):
+    """A command whose `Switch` options may stand without a value, also before an argument.
+
+    click's own optional values take the argument that follows as the value.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See `click.Command`."""
+        words = {
+            spelling: [str(choice) for choice in option.type.choices]
+            for option in self.params
+            if isinstance(option, Switch) and isinstance(option.type, click.Choice)
+            for spelling in option.opts
+        }
+        end = args.index("--") if "--" in args else len(args)
+        for place, argument in enumerate(args[:end]):
+            if argument in words and not set(args[place + 1 : place + 2]) & set(words[argument]):
+                args[place] = f"{argument}=true"
+        return super().parse_args(ctx, args)

@@ -1,4 +1,8 @@
-"""Write a finished model as OBJ, STL, PLY or USDZ. All keep the GLB's frame: y up, the longest side 1."""
+"""Write a finished model as OBJ, STL, PLY or USDZ.
+
+The writers keep the frame of the mesh that they are given. `convert` lays it into the frame that readers of each
+format expect, which `formats.FormatOptions` describes.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import trimesh
 from PIL import Image
 from trimesh.exchange import obj, ply, stl
@@ -18,12 +23,45 @@ from trimesh.visual.material import SimpleMaterial
 
 from sam3d_bento.arrays import Float32, Int32, UInt8
 from sam3d_bento.export.glb.read import TexturedMesh, sampled
-from sam3d_bento.formats import Format, require
+from sam3d_bento.formats import FILE_TYPES, Format, FormatOptions, require
 
 # What readers of OBJ and USDZ can be expected to know; any other texture is written anew as PNG for them.
 TEXTURE_SUFFIXES = {"image/png": "png", "image/jpeg": "jpeg"}
 NAME = "model"  # of the files inside an archive
+MILLIMETRES_PER_METRE = 1000
+SMALLEST_EXTENT = 1e-12  # of a model that is a point: it stays one
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # equal models give equal bytes
+
+
+def convert(mesh: TexturedMesh, wanted: Format, options: FormatOptions | None = None) -> bytes:
+    """Return the model as a file of a format in WRITERS. options: None for the format's defaults.
+
+    Raises UnsupportedMedia where the format needs an extra that is not installed.
+    """
+    return WRITERS[wanted](laid_out(mesh, wanted, options or FormatOptions()))
+
+
+def laid_out(mesh: TexturedMesh, wanted: Format, options: FormatOptions) -> TexturedMesh:
+    """Return the mesh in the frame and unit of a format; those options apply that the format has.
+
+    In this order: `longest_side` scales the model to millimetres. `origin` shifts its lowest point to y = 0. `up` turns
+    it by 90 degrees about x, so that (x, y, z) becomes (x, -z, y), and what faced +z faces -y.
+    """
+    has = FILE_TYPES[wanted].options
+    positions, normals = mesh.positions.astype(np.float64), mesh.normals
+    if "longest_side" in has and len(positions):
+        extent = float(np.ptp(positions, axis=0).max())
+        positions = positions * (options.longest_side * MILLIMETRES_PER_METRE / max(extent, SMALLEST_EXTENT))
+    if "origin" in has and options.origin == "bottom" and len(positions):
+        positions = positions - [0, positions[:, 1].min(), 0]
+    if "up" in has and options.up == "z":
+        positions, normals = z_up(positions), z_up(normals)
+    return replace(mesh, positions=np.ascontiguousarray(positions, np.float32), normals=np.ascontiguousarray(normals))
+
+
+def z_up(vectors: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return vectors (N, 3) of a y-up frame in a z-up frame, both right-handed: (x, -z, y)."""
+    return np.stack([vectors[:, 0], -vectors[:, 2], vectors[:, 1]], axis=1)
 
 
 def to_obj(model: TexturedMesh, name: str = NAME) -> bytes:

@@ -217,7 +217,7 @@ def test_a_compressed_model_is_shown_too(visit, drawing):
     studio = visit()
     page = studio.page
     studio.choose(drawing(((150, 150, 360, 360), RED)))
-    page.check("#option-compress")
+    page.select_option("#option-compress", "true")
     page.select_option("#option-texture_format", "webp")
     studio.make()
     studio.wait_for_model()
@@ -236,6 +236,27 @@ def test_the_model_is_had_in_other_formats(visit, drawing):
     assert download.value.suggested_filename.endswith(".stl")
     stl = trimesh.load_mesh(download.value.path(), file_type="stl")
     assert f"{len(stl.faces):,}" in page.inner_text("#facts")
+
+
+def test_a_download_has_the_options_of_its_format(visit, drawing):
+    studio = visit()
+    page = studio.page
+    studio.choose(drawing(((150, 150, 360, 360), RED)))
+    studio.make()
+    studio.wait_for_model()
+    page.click("text=Options of the downloads")
+    for option, value in (("up", "y"), ("origin", "centre")):
+        page.select_option(f"#option-{option}", value)
+    page.fill("#option-longest_side", "0.25")
+    sizes = {}
+    for name in ("STL", "PLY", "USDZ"):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=name, exact=True).click()
+        sizes[name] = download.value.path().stat().st_size
+        if name == "STL":
+            stl = trimesh.load_mesh(download.value.path(), file_type="stl")
+            assert stl.extents.max() == pytest.approx(250, rel=1e-4)
+    assert min(sizes.values()) > 0
 
 
 def test_nothing_moves_under_the_readers_eyes(visit, coffee):

@@ -88,7 +88,7 @@ def photograph(chromium):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("compress", [False, True], ids=["plain", "compressed"])
+@pytest.mark.parametrize("compress", [False, True, "quantize"], ids=["plain", "compressed", "quantized"])
 @pytest.mark.parametrize("texture_format", ["png", "jpeg", "webp"])
 def test_three_shows_what_we_show(photograph, reconstruction, texture_format, compress):
     options = Options(texture_size=1024, target_faces=8000, texture_format=texture_format, compress=compress)

@@ -7,7 +7,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from sam3d_bento.cli.main import main
+from sam3d_bento.export.glb.read import read_document
 from sam3d_bento.reconstruction import Reconstruction
+from tests.support import finished
 
 SMALL = ["--target-faces", "1000", "--texture-size", "512"]
 
@@ -142,3 +144,76 @@ def test_the_glb_tells_how_it_was_made(run, photo, tmp_path):
     text = (tmp_path / "ball.glb").read_bytes()[:6000].decode("ascii", "replace")
     for fact in ('"engine":"preview"', '"seed":3', '"source":"alpha"', "shape_guessed"):
         assert fact in text
+
+
+@pytest.mark.parametrize(
+    ("spelling", "compress"),
+    [
+        ([], False),
+        (["--compress"], True),
+        (["--compress", "true"], True),
+        (["--compress=true"], True),
+        (["--compress", "false"], False),
+        (["--compress", "quantize"], "quantize"),
+        (["--compress=quantize"], "quantize"),
+    ],
+)
+def test_compress_stands_alone_or_has_a_value_wherever_it_stands(run, photo, tmp_path, spelling, compress):
+    scan = tmp_path / "scan.npz"
+    finished.reconstruction().save(scan)
+    for arguments in (["export", *spelling, scan], ["export", scan, *spelling]):
+        run(*arguments, "-o", tmp_path / "x.glb", *SMALL)
+        extras = read_document((tmp_path / "x.glb").read_bytes())["asset"]["extras"]
+        assert extras["options"]["compress"] == compress
+    assert "--compress" in run("export", scan, "-o", tmp_path / "x.glb", "--compress=much", status=2)
+
+
+@pytest.fixture
+def scan(tmp_path):
+    finished.reconstruction().save(tmp_path / "scan.npz")
+    return tmp_path / "scan.npz"
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("x.glb", b"glTF"),
+        ("x.PLY", b"ply\nformat binary"),
+        ("x.splats.ply", b"ply\nformat binary"),
+        ("x.usdz", b"PK"),
+        ("x.obj.zip", b"PK"),
+        ("x.model", b"glTF"),
+        ("x", b"glTF"),
+    ],
+)
+def test_a_file_has_the_format_that_its_name_says(run, scan, tmp_path, name, start):
+    output = run("export", scan, "-o", tmp_path / name, *SMALL)
+    assert (tmp_path / name).read_bytes().startswith(start)
+    assert name in output
+
+
+def test_an_stl_is_upright_and_as_long_as_it_should_be(run, scan, tmp_path):
+    for arguments, length in (((), 100), (("--longest-side", "0.25", "--up", "y"), 250)):
+        run("export", scan, "-o", tmp_path / "x.stl", *SMALL, *arguments)
+        assert trimesh.load_mesh(tmp_path / "x.stl").extents.max() == pytest.approx(length, rel=1e-5)
+
+
+def test_a_format_may_be_named(run, scan, tmp_path):
+    run("export", scan, "-o", tmp_path / "x.stl", "--format", "glb", *SMALL)
+    assert (tmp_path / "x.stl").read_bytes().startswith(b"glTF")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("x.glb", ["--up", "z"], "'up' does not go with the format 'glb', only with stl, ply"),
+        ("x.usdz", ["--longest-side", "1"], "'longest_side' does not go with the format 'usdz'"),
+        ("x.stl", ["--longest-side", "0"], "longest_side"),
+        ("x.stl", ["--longest-side", "nan"], "longest_side"),
+        ("x.obj", [], "x.obj.zip"),
+    ],
+)
+def test_what_a_format_does_not_take_is_named_and_nothing_is_written(run, scan, tmp_path, name, arguments, said):
+    output = run("export", scan, "-o", tmp_path / name, *arguments, status=2)
+    assert said in " ".join(output.replace("│", " ").split())
+    assert not (tmp_path / name).exists()

@@ -10,6 +10,8 @@ import trimesh
 
 from sam3d_bento.errors import BadResult, Cancelled
 from sam3d_bento.export import Export, to_glb
+from sam3d_bento.export.glb.unpack import unpack_glb
+from sam3d_bento.export.mesh.topology import is_watertight
 from sam3d_bento.options import Options
 from sam3d_bento.reconstruction import Pose, Reconstruction, Splats
 from tests.support.export_meshes import (
@@ -25,6 +27,7 @@ from tests.support.export_meshes import (
     sphere,
     tangle,
 )
+from tests.support.silhouettes import assert_solid, inflated, silhouette
 
 OPTIONS = Options(texture_size=512, target_faces=3000)
 EXTRAS = {"engine": "preview", "seed": 7}
@@ -51,6 +54,7 @@ def test_the_file_says_how_it_was_made(exported: Export) -> None:
     assert exported.extras == EXTRAS | {
         "faces": len(mesh.faces),
         "vertices": len(mesh.vertices),
+        "watertight": True,
         "texture_size": 512,
         "colour_source": "mesh",
     }
@@ -84,6 +88,23 @@ def test_merged_by_position_it_is_closed_and_looks_outwards(exported: Export) ->
     face_normals = trimesh.Trimesh(model.vertices, model.faces, process=False).face_normals
     agreement = np.einsum("ij,ikj->ik", face_normals, model.vertex_normals[model.faces])
     assert (agreement > 0).mean() > 0.99
+
+
+@pytest.mark.parametrize("seed", [3, 4, 13])
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_silhouette_is_watertight_as_it_is_written(seed: int, compress: bool) -> None:
+    options = Options(texture_size=512, target_faces=1000, compress=compress)
+    exported = to_glb(inflated(silhouette(seed)), options, {})
+    assert exported.extras["watertight"] is True
+    model = read(unpack_glb(exported.glb)).mesh
+    assert is_watertight(model.vertices.astype(np.float32), model.faces.astype(np.int32))
+    assert_solid(model.vertices.astype(np.float32), model.faces.astype(np.int32))
+
+
+def test_the_file_says_that_an_open_surface_is_not_watertight() -> None:
+    vertices, faces = sphere(40)
+    bowl = faces[vertices[faces].mean(axis=1)[:, 1] < 0.1]
+    assert to_glb(painted((vertices, bowl)), OPTIONS, {}).extras["watertight"] is False
 
 
 def test_a_seam_does_not_show_in_the_shading(exported: Export) -> None:

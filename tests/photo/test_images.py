@@ -7,12 +7,16 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from sam3d_bento.errors import BadRequest, RequestError, TooLarge, UnsupportedMedia
 from sam3d_bento.photo import images
+from sam3d_bento.photo.colour import icc
 from sam3d_bento.photo.images import WORKING_SIZE, decode
 from sam3d_bento.warning_codes import WarningCode
+from tests.support.png_files import png_chunk, png_of, transparent_colour
+from tests.support.profiles import grey_profile
+from tests.support.tiff_files import tiff_of
 
 LIMIT = 64_000_000
 LOSSLESS = {"PNG": {}, "WEBP": {"lossless": True}, "BMP": {}, "TIFF": {}}
@@ -190,15 +194,38 @@ def test_a_large_picture_is_reduced_and_remembers_its_size(kind):
     assert difference(photo, scene(WORKING_SIZE, 1365)) < 1.5
 
 
-def test_hidden_colours_do_not_bleed_into_visible_ones():
-    picture = np.zeros((3000, 3000, 4), np.uint8)
+def _cut_out_with_a_hidden_colour(kind):
+    """A red square, and green under alpha 0 around it, larger than the working size."""
+    picture = np.zeros((300, 2100, 4), np.uint8)
     picture[...] = (0, 255, 0, 0)
-    picture[1000:2000, 1000:2000] = (255, 0, 0, 255)
-    photo = decode(encode(Image.fromarray(picture), "PNG"), max_pixels=LIMIT)
-    assert photo.rgb.shape[:2] == photo.alpha.shape == (WORKING_SIZE, WORKING_SIZE)
+    picture[101:199, 701:1399] = (255, 0, 0, 255)
+    match kind:
+        case "png" | "webp" | "tiff":
+            return encode(Image.fromarray(picture), kind.upper(), **({"lossless": True} if kind == "webp" else {}))
+        case "png-16":
+            return png_of(picture.astype(int) * 257, 16, 6)
+        case "tiff-16":
+            return tiff_of(picture.astype(np.uint16) * 257, tags=[(338, 3, (2,))])
+        case "transparent colour":
+            return png_of(picture[..., :3].astype(int), 8, 2, before=transparent_colour(0, 255, 0))
+    raise AssertionError(kind)
+
+
+@pytest.mark.parametrize("kind", ["png", "webp", "tiff", "png-16", "tiff-16", "transparent colour"])
+def test_hidden_colours_do_not_bleed_into_visible_ones(kind):
+    photo = decode(_cut_out_with_a_hidden_colour(kind), max_pixels=LIMIT)
+    assert photo.rgb.shape[:2] == photo.alpha.shape == (293, WORKING_SIZE)
     visible = photo.rgb[photo.alpha > 0]
     assert visible[:, 0].min() > 250
     assert visible[:, 1].max() == 0
+
+
+def test_hidden_greys_do_not_bleed_into_visible_ones():
+    picture = np.zeros((300, 2100, 2), np.uint8)
+    picture[..., 0] = 255
+    picture[101:199, 701:1399] = (10, 255)
+    photo = decode(encode(Image.fromarray(picture, "LA"), "PNG"), max_pixels=LIMIT)
+    assert photo.rgb[photo.alpha > 0].max() <= 20  # at low alpha a level of grey is several
 
 
 # --- orientation
@@ -226,6 +253,27 @@ def test_every_exif_orientation_is_turned_upright(orientation, kind):
     assert photo.original_size == (64, 48)
     assert photo.rgb.shape == (48, 64, 3)
     assert difference(photo, scene()) < 5
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "JPEG", "AVIF", "HEIF"])
+def test_the_orientation_is_taken_from_xmp_where_exif_has_none(kind):
+    stored = scene().transpose(_STORED[6])
+    xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    options = {"tiffinfo": {700: xmp}} if kind == "TIFF" else {"xmp": xmp}
+    if kind == "PNG":
+        options = {"pnginfo": PngImagePlugin.PngInfo()}
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode())
+    photo = decode(encode(stored, kind, **options, **FORMATS[kind]), max_pixels=LIMIT)
+    assert photo.original_size == (64, 48)
+    assert difference(photo, scene()) < 5
+
+
+def test_the_orientation_is_taken_from_xmp_in_a_deep_tiff():
+    xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    stored = np.asarray(scene().transpose(_STORED[6])).astype(np.uint16) * 257
+    photo = decode(tiff_of(stored, tags=[(700, 7, xmp)]), max_pixels=LIMIT)
+    assert photo.original_size == (64, 48)
+    assert difference(photo, scene()) == 0
 
 
 def test_a_large_turned_jpeg_is_upright_too():
@@ -389,12 +437,40 @@ def test_a_profile_leaves_alpha_alone():
         swapped_profile()[:200],
         swapped_profile()[:16] + b"CMYK" + swapped_profile()[20:],
         swapped_profile()[:16] + b"RGB\xff" + swapped_profile()[20:],
-        swapped_profile() + bytes(images.MAX_PROFILE_BYTES),
+        swapped_profile() + bytes(icc.MAX_PROFILE_BYTES),
     ],
     ids=["garbage", "cut", "for-cmyk", "not-ascii", "huge"],
 )
 def test_a_profile_that_cannot_be_used_is_ignored(profile):
     data = encode(scene(), "WEBP", lossless=True, icc_profile=profile)
+    assert difference(decode(data, max_pixels=LIMIT), scene()) == 0
+
+
+@pytest.mark.parametrize(("gamma", "expected"), [(1.0, 188), (1.8, 146), (2.2, 128)])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "PNG LA", "PNG 1-bit tRNS", "PNG 16", "TIFF", "TIFF 16", "TIFF float"])
+def test_a_grey_profile_is_applied(kind, gamma, expected):
+    profile = grey_profile(gamma)
+    grey = Image.new("L", (32, 32), 128)
+    chunk = png_chunk(b"iCCP", b"a\0\0" + zlib.compress(profile))
+    match kind:
+        case "JPEG" | "PNG" | "TIFF":
+            data = encode(grey, kind, icc_profile=profile)
+        case "PNG LA":
+            data = encode(grey.convert("LA"), "PNG", icc_profile=profile)
+        case "PNG 1-bit tRNS":
+            before = chunk + transparent_colour(0)
+            data = png_of(np.full((32, 32, 1), 128), 8, 0, before=before)
+        case "PNG 16":
+            data = png_of(np.full((32, 32, 1), 128 * 257), 16, 0, before=chunk)
+        case "TIFF 16":
+            data = tiff_of(np.full((32, 32, 1), 128 * 257, "u2"), photometric=1, tags=[(34675, 7, profile)])
+        case _:
+            data = tiff_of(np.full((32, 32, 1), 128 / 255, "f4"), photometric=1, tags=[(34675, 7, profile)])
+    assert np.abs(decode(data, max_pixels=LIMIT).rgb.astype(int) - expected).max() <= 2
+
+
+def test_a_grey_profile_is_not_for_colours():
+    data = encode(scene(), "PNG", icc_profile=grey_profile(1.0))
     assert difference(decode(data, max_pixels=LIMIT), scene()) == 0
 
 

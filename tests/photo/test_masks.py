@@ -223,14 +223,115 @@ def test_a_cut_out_brings_its_own_mask(mask_model):
     assert np.array_equal(mask.pixels, alpha > 0)
 
 
+@pytest.mark.parametrize(
+    ("name", "object_alpha"),
+    [
+        ("table-trimmed", 255),
+        ("picture-frame-trimmed", 255),
+        ("tiny-cutout", 255),
+        ("thin-rod", 255),
+        ("glass", 115),
+    ],
+)
+def test_a_cut_out_is_taken_at_its_word_and_no_network_is_run(name, object_alpha):
+    side, where = 400, np.zeros((400, 400), bool)
+    match name:
+        case "table-trimmed":
+            where[:40], where[:, :30], where[:, -30:] = True, True, True
+        case "picture-frame-trimmed":
+            where[:] = True
+            where[40:-40, 40:-40] = False
+        case "tiny-cutout":
+            where = disc(side, 14)
+        case "thin-rod":
+            where[20:380, 200] = True
+        case "glass":
+            where = disc(side, 80)
+    rgb = drawing(((20, 20, 380, 380), BLUE), size=(side, side)).rgb
+    mask = isolate(photo_of(rgb, where * np.uint8(object_alpha)), None, None)
+    assert mask.source == "alpha"
+    assert np.array_equal(mask.pixels, where)
+    assert mask.warnings == ()
+
+
+def test_only_a_trimmed_outline_may_end_at_the_canvas_without_a_warning():
+    half = np.zeros((300, 300), np.uint8)
+    half[100:, 80:220] = 255
+    assert isolate(photo_of(np.zeros((300, 300)), half), None, None).warnings == (WarningCode.CUT_BY_FRAME,)
+    half[:, :40] = half[:90] = 0
+    trimmed = np.full((200, 140), 255, np.uint8)
+    trimmed[20:150, 30:110] = 0
+    photo = photo_of(np.zeros((200, 140)), trimmed)
+    assert isolate(photo, None, None).warnings == ()
+    assert isolate(photo, photo_of(trimmed), None).warnings == ()
+    assert isolate(photo_of(np.zeros((200, 140))), photo_of(trimmed), None).warnings == (WarningCode.CUT_BY_FRAME,)
+
+
 def test_alpha_that_cuts_nothing_out_is_left_aside(mask_model):
     rgb = drawing(((150, 150, 360, 360), RED)).rgb
-    frame = np.full((512, 512), 255, np.uint8)
-    frame[100:400, 100:400] = 0
-    for alpha in (np.full((512, 512), 255), np.full((512, 512), 200), np.zeros((512, 512)), frame):
-        mask = isolate(photo_of(rgb, alpha.astype(np.uint8)), None, mask_model)
+    for level in (255, 200, 0):
+        mask = isolate(photo_of(rgb, np.full((512, 512), level, np.uint8)), None, mask_model)
         assert mask.source == "rembg"
         assert mask.pixels[255, 255]
+
+
+def test_a_pixel_of_alpha_0_is_never_object_and_its_colour_is_shown_to_no_network():
+    """One pixel short of a cut-out: alpha says little, but what it hides stays hidden."""
+    alpha = np.full((512, 512), 255, np.uint8)
+    alpha[255, :261] = 0
+    hidden = np.full((512, 512, 3), (255, 0, 255), np.uint8)
+    seen = []
+
+    class Watched(Answers):
+        def soft_mask(self, rgb):
+            seen.append(rgb)
+            return super().soft_mask(rgb)
+
+    rgb = np.where(alpha[..., None] > 0, drawing(((150, 150, 360, 360), RED)).rgb, hidden)
+    mask = isolate(photo_of(rgb, alpha), None, Watched(soft_of(disc())))
+    assert mask.source == "rembg"
+    assert not mask.pixels[alpha == 0].any()
+    assert mask.pixels[256, 256]
+    for shown in seen:
+        assert not ((shown[..., 0] > 210) & (shown[..., 1] < 40) & (shown[..., 2] > 210)).any()
+
+
+# --- small things
+
+
+@pytest.mark.parametrize(("size", "at"), [(30, (0.3, 0.4)), (54, (0.5, 0.5)), (100, (0.15, 0.8))])
+def test_a_small_thing_is_found_close_up(size, at, mask_model):
+    row, column = (round(900 * share) for share in at)
+    box = (column - size // 2, row - size // 2, column + size // 2 - 1, row + size // 2 - 1)
+    photo = drawing((box, RED), size=(900, 900))
+    mask = isolate(photo, None, mask_model)
+    expected = (photo.rgb == RED).all(2)
+    assert (mask.pixels & expected).sum() / (mask.pixels | expected).sum() > 0.9
+    assert mask.warnings == ()
+
+
+def test_the_surer_of_two_looks_counts_if_it_is_of_the_same_thing():
+    small = disc(512, 12)
+
+    class Looks:
+        def __init__(self, first, close):
+            self.first, self.close = first, close
+
+        def soft_mask(self, rgb):
+            if rgb.shape[:2] == (512, 512):
+                return small * np.uint8(self.first)
+            half = rgb.shape[0] // 2
+            row, column = np.mgrid[: rgb.shape[0], : rgb.shape[1]]
+            radius = np.hypot(row - half + self.close[1], column - half)
+            return (radius < 14) * np.uint8(self.close[0])
+
+    photo = photo_of(np.zeros((512, 512)))
+    assert isolate(photo, None, Looks(140, (255, 0))).pixels.sum() == pytest.approx(np.pi * 14**2, rel=0.1)
+    assert np.array_equal(isolate(photo, None, Looks(255, (140, 0))).pixels, ndimage.binary_opening(small))
+    with pytest.raises(NoObject, match="stands out"):
+        isolate(photo, None, Looks(140, (140, 0)))
+    with pytest.raises(NoObject, match="stands out"):
+        isolate(photo, None, Looks(140, (255, 30)))
 
 
 # --- uploaded masks
@@ -239,7 +340,8 @@ def test_alpha_that_cuts_nothing_out_is_left_aside(mask_model):
 def test_an_uploaded_mask_goes_before_everything_and_is_used_as_it_is(mask_model):
     wish = disc(radius=30, centre=(60, 60)) | disc(radius=25, centre=(400, 400))
     wish[60, 60] = False
-    photo = photo_of(drawing(((150, 150, 360, 360), RED)).rgb, soft_of(disc()))
+    seen = soft_of(disc(radius=330))  # a cut-out of more than the wish
+    photo = photo_of(drawing(((150, 150, 360, 360), RED)).rgb, seen)
     mask = isolate(photo, photo_of(soft_of(wish)), mask_model)
     assert mask.source == "upload"
     assert np.array_equal(mask.pixels, wish)
@@ -265,13 +367,46 @@ def test_a_mask_of_another_size_is_refused_naming_both(mask_model):
         isolate(drawing(), photo_of(np.zeros((200, 300))), mask_model)
 
 
+def test_an_uploaded_mask_is_cut_by_alpha_0():
+    left, right = np.zeros((200, 200), np.uint8), np.zeros((200, 200), np.uint8)
+    left[:, :120], right[:, 80:] = 1, 255
+    photo = photo_of(drawing(size=(200, 200)).rgb, left)
+    mask = isolate(photo, photo_of(right), None)
+    assert np.array_equal(mask.pixels, (left > 0) & (right > 0))
+    everything = isolate(photo, photo_of(np.full((200, 200), 255)), None)
+    assert np.array_equal(everything.pixels, left > 0)
+    left[:, 80:] = 0
+    with pytest.raises(NoObject, match="alpha"):
+        isolate(photo_of(photo.rgb, left), photo_of(right), None)
+    shows_nothing = photo_of(photo.rgb, np.zeros((200, 200), np.uint8))
+    assert np.array_equal(isolate(shows_nothing, photo_of(right), None).pixels, right > 0)
+
+
 def test_an_uploaded_mask_of_nothing_or_of_everything_is_refused(mask_model):
-    with pytest.raises(NoObject, match="next to nothing"):
-        isolate(drawing(), photo_of(np.ones((512, 512))), mask_model)  # values 0 and 1: a frequent slip
+    for level in (0, 1, 127):
+        with pytest.raises(NoObject, match=f"next to nothing.*brightest value is {level} of 255.*white"):
+            isolate(drawing(), photo_of(np.full((512, 512), level)), mask_model)
     with pytest.raises(NoObject, match="whole photo"):
         isolate(drawing(), photo_of(np.full((512, 512), 255)), mask_model)
     small = disc(radius=6)
     assert isolate(drawing(), photo_of(soft_of(small)), mask_model).coverage == small.mean()
+
+
+def test_a_mask_of_two_values_that_are_not_white_and_black_is_taken_by_the_higher_and_it_is_said():
+    wish = disc()
+    for low, high in [(0, 1), (0, 127), (3, 90), (128, 255), (254, 255)]:
+        mask = isolate(drawing(), photo_of(np.where(wish, high, low)), None)
+        assert np.array_equal(mask.pixels, wish), (low, high)
+        assert mask.warnings == (WarningCode.MASK_VALUES_STRETCHED,)
+    plain = isolate(drawing(), photo_of(np.where(wish, 200, 60)), None)
+    assert plain.warnings == (), "these are white and black enough"
+
+
+def test_a_dark_mask_of_more_than_two_values_is_refused_with_the_brightest():
+    values = np.zeros((512, 512))
+    values[:200], values[300:] = 1, 2
+    with pytest.raises(NoObject, match=r"brightest value is 2 of 255.*white \(128 or more\)"):
+        isolate(drawing(), photo_of(values), None)
 
 
 def test_an_upright_mask_fits_a_large_turned_photo(mask_model):

@@ -12,6 +12,9 @@ import numpy as np
 import pillow_heif
 from PIL import ExifTags, Image, ImageCms
 
+from tests.support.png_files import png_chunk, png_of
+from tests.support.tiff_files import tiff_of
+
 SIZE = (24, 18)
 pillow_heif.register_heif_opener()
 
@@ -39,10 +42,6 @@ def encode(image, kind, **options):
         options["append_images"] = [image.copy().rotate(90)]
     image.copy().save(file, kind, **options)  # a copy: Pillow keeps an encoder's settings with the picture
     return file.getvalue()
-
-
-def png_chunk(name, body):
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
 def png(width, height, depth=8, colour_type=2, rows=b"", before=b""):
@@ -117,7 +116,17 @@ def well_formed():
         ("avif-tagged", "AVIF", cut_out(), {**tagged, "speed": 10}),
         ("heic", "HEIF", small, {}),
     ]
-    return [(name, "JPEG" if kind == "MPO" else kind, encode(image, kind, **o)) for name, kind, image, o in pictures]
+    rgb16 = np.asarray(small).astype(np.uint16) * 257
+    floats = (rgb16 / 65535).astype(np.float32)
+    by_hand = [
+        ("png-rgb16", "PNG", png_of(rgb16.astype(int), 16, 2, before=png_chunk(b"cICP", b"\x09\x10\0\1"), seed=1)),
+        ("png-rgb16-interlaced", "PNG", png_of(rgb16.astype(int), 16, 2, interlaced=True, seed=1)),
+        ("tiff-rgb16", "TIFF", tiff_of(rgb16, packed=True, predictor=2, rows=5)),
+        ("tiff-rgb-float", "TIFF", tiff_of(floats, packed=True, predictor=3, tile=(16, 16), order=">")),
+        ("tiff-12", "TIFF", tiff_of(rgb16 >> 4, 12, planar=True)),
+    ]
+    encoded = [(name, "JPEG" if kind == "MPO" else kind, encode(image, kind, **o)) for name, kind, image, o in pictures]
+    return encoded + by_hand
 
 
 def parts(data, kind):

@@ -16,7 +16,8 @@ from itertools import chain, pairwise
 
 from PIL import Image
 
-from tests.support.image_files import cut_out, encode, exif, parts, png, png_chunk, profile, scene, tiff, well_formed
+from tests.support.image_files import cut_out, encode, exif, parts, png, profile, scene, tiff, well_formed
+from tests.support.png_files import png_chunk
 
 FLIPS = 50  # of each well-formed picture
 SEED = 8

@@ -1,4 +1,4 @@
-"""The bufferViews and accessors of a mesh in a GLB: as they are, or quantized and packed."""
+"""The bufferViews and accessors of a mesh in a GLB: as they are, quantized, or quantized and packed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Geometry:
 
 
 def plain(positions: Float32, normals: Float32, uv: Float32, faces: Int32) -> Geometry:
-    """As float32, with indices as small as they can be. Arrays as in `write`."""
+    """As float32, with indices as small as they can be. Arrays as in `write_glb`."""
     geometry = Geometry()
     indices = _indices(faces, len(positions))
     geometry.views.append({**geometry.append(indices.tobytes()), "target": ELEMENT_ARRAY_BUFFER})
@@ -59,11 +59,39 @@ def plain(positions: Float32, normals: Float32, uv: Float32, faces: Int32) -> Ge
     return geometry
 
 
+def quantized(positions: Float32, normals: Float32, uv: Float32, faces: Int32) -> Geometry:
+    """Return the mesh in half the bytes, for readers of KHR_mesh_quantization; none of them needs a decoder.
+
+    Positions become 16 bits of the longest side, which the node's transform undoes; normals bytes; texture coordinates
+    16 bits of the texture's edge, a quarter of a texel of 4096 or less. Vertices and faces keep their order, and
+    padding keeps each element at a multiple of four bytes. Arrays as in `write_glb`.
+    """
+    low, high = bounds(positions)
+    step = max(float((high - low).max()) / MOST_SHORT, 1e-12)
+    places = np.rint((positions - low) / step).clip(0, MOST_SHORT).astype("<u2")
+    directions = np.rint(normals * 127).astype(np.int8)
+    coordinates = np.rint(uv * MOST_SHORT).astype("<u2")
+    indices = _indices(faces, len(positions))
+
+    geometry = Geometry(node={"translation": low.tolist(), "scale": [step] * 3}, extensions=["KHR_mesh_quantization"])
+    geometry.views.append({**geometry.append(indices.tobytes()), "target": ELEMENT_ARRAY_BUFFER})
+    for elements in (np.pad(places, ((0, 0), (0, 1))), np.pad(directions, ((0, 0), (0, 1))), coordinates):
+        stride = {"byteStride": elements.itemsize * elements.shape[1], "target": ARRAY_BUFFER}
+        geometry.views.append({**geometry.append(np.ascontiguousarray(elements).tobytes()), **stride})
+    geometry.accessors = [
+        _accessor(0, indices.ravel()),
+        _accessor(1, places) | _bounds(places),
+        _signed_bytes(2, len(positions)),
+        _accessor(3, coordinates) | {"normalized": True},
+    ]
+    return geometry
+
+
 def packed(positions: Float32, normals: Float32, uv: Float32, faces: Int32, texture_size: int) -> Geometry:
     """Quantized (KHR_mesh_quantization) and packed (EXT_meshopt_compression), its vertices and faces in another order.
 
     Positions become 13 bits of the longest side, which the node's transform undoes; normals bytes; texture coordinates
-    a sixteenth of a texel, which KHR_texture_transform undoes. Arrays as in `write`.
+    a sixteenth of a texel, which KHR_texture_transform undoes. Arrays as in `write_glb`.
     """
     vertices, faces = order.by_first_use(order.in_fans(faces, len(positions)))
     low, high = bounds(positions)
@@ -81,7 +109,7 @@ def packed(positions: Float32, normals: Float32, uv: Float32, faces: Int32, text
     geometry.accessors = [
         _accessor(0, indices.ravel()),
         _accessor(1, places) | _bounds(places),
-        {"bufferView": 2, "componentType": BYTE, "normalized": True, "count": len(vertices), "type": "VEC3"},
+        _signed_bytes(2, len(vertices)),
         _accessor(3, coordinates) | {"normalized": True},
     ]
     four_aligned = np.pad(places, ((0, 0), (0, 1)))
@@ -113,6 +141,11 @@ def packed(positions: Float32, normals: Float32, uv: Float32, faces: Int32, text
 
 def _indices(faces: Int32, vertices: int) -> npt.NDArray[Any]:
     return faces.astype("<u2" if vertices <= MOST_SHORT else "<u4")
+
+
+def _signed_bytes(view: int, count: int) -> dict[str, Any]:
+    """Return the accessor of unit vectors as bytes."""
+    return {"bufferView": view, "componentType": BYTE, "normalized": True, "count": count, "type": "VEC3"}
 
 
 def _accessor(view: int, values: npt.NDArray[Any]) -> dict[str, Any]:

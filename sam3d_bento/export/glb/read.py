@@ -63,8 +63,9 @@ def read_glb(glb: bytes) -> TexturedMesh:
     """Read the mesh and the texture of a GLB of `write_glb`'s.
 
     A packed file gives what it holds: positions of 13 bits along the longest side, normals of 8 bits a component,
-    texture coordinates to a sixteenth of a texel, vertices and faces in another order than those that were written.
-    The texture stays as it is encoded. Raises BadRequest for a file that is none, or that is laid out otherwise.
+    texture coordinates to a sixteenth of a texel, vertices and faces in another order than those that were written. A
+    quantized file has positions and texture coordinates of 16 bits, normals of 8, and keeps the order. The texture
+    stays as it is encoded. Raises BadRequest for a file that is none, or that is laid out otherwise.
     """
     document, data = container.split(glb)
     unknown = sorted(set(document.get("extensionsRequired", ())) - READABLE)

@@ -9,6 +9,7 @@ from sam3d_bento import __version__
 from sam3d_bento.arrays import Float32, Int32, UInt8
 from sam3d_bento.export.glb import container, geometry, image
 from sam3d_bento.export.glb.geometry import Geometry
+from sam3d_bento.options import Compression
 
 # Numbers from the glTF 2.0 specification.
 LINEAR, LINEAR_MIPMAP_LINEAR, CLAMP_TO_EDGE = 9729, 9987, 33071
@@ -25,21 +26,25 @@ def write_glb(
     extras: Mapping[str, Any],
     *,
     texture_format: str = "png",
-    compress: bool = False,
+    compress: Compression = False,
 ) -> bytes:
     """Return a GLB: one node, one mesh, one opaque material that is not metallic, its base colour a picture.
 
     positions, normals (N, 3) and uv (N, 2) float32, (0, 0) the image's top left; faces (F, 3) int32;
     texture (S, S, 3) uint8 sRGB; extras: JSON values for `asset.extras`. Equal inputs give equal bytes.
-    texture_format: png, jpeg, or webp, which readers without EXT_texture_webp refuse. compress: quantized and packed
-    geometry, which readers without EXT_meshopt_compression refuse.
+    texture_format: png, jpeg, or webp, which readers without EXT_texture_webp refuse. compress: True: quantized and
+    packed geometry, which readers without EXT_meshopt_compression refuse; "quantize": geometry that is quantized alone,
+    which readers without KHR_mesh_quantization refuse.
     """
-    mesh = (
-        geometry.packed(positions, normals, uv, faces, len(texture))
-        if compress
-        else geometry.plain(positions, normals, uv, faces)
-    )
-    picture, media_type = image.encode(texture, texture_format, len(mesh.data) + DOCUMENT_BYTES if compress else 0)
+    beside = 0  # bytes that count against the budget of a WebP texture: a packed file is meant to be small
+    if compress == "quantize":
+        mesh = geometry.quantized(positions, normals, uv, faces)
+    elif compress:
+        mesh = geometry.packed(positions, normals, uv, faces, len(texture))
+        beside = len(mesh.data) + DOCUMENT_BYTES
+    else:
+        mesh = geometry.plain(positions, normals, uv, faces)
+    picture, media_type = image.encode(texture, texture_format, beside)
     return assemble(mesh, picture, media_type, extras)
 
 

@@ -8,8 +8,10 @@ from sam3d_bento.arrays import Bool, Float32, Floats, Indices, Int32, UInt8
 from sam3d_bento.errors import BadResult
 from sam3d_bento.export.grouping import first_equal
 from sam3d_bento.export.mesh.components import pieces
+from sam3d_bento.export.mesh.degenerate import without_degenerate
 from sam3d_bento.export.mesh.holes import fill_holes
-from sam3d_bento.export.mesh.surface import Surface, chosen, face_areas, referenced
+from sam3d_bento.export.mesh.surface import Surface, chosen, referenced
+from sam3d_bento.export.mesh.topology import weld
 from sam3d_bento.reconstruction import Reconstruction
 
 NEUTRAL_GREY = 128  # sRGB, for a reconstruction without colours
@@ -18,9 +20,6 @@ NEUTRAL_GREY = 128  # sRGB, for a reconstruction without colours
 # this small is a point: both would lead the native libraries into overflow.
 FARTHEST = 1e3
 SMALLEST_AREA = 1e-9
-
-# A face is degenerate when its area is lost in the rounding of float32 coordinates.
-DEGENERATE_AREA = 1e-14
 
 # A piece is a floater when it is a speck of a few voxels, or small in area and no long thin part either.
 # Area alone cannot tell: beside a small object, a speck has a fair share of the area.
@@ -39,8 +38,8 @@ def clean(reconstruction: Reconstruction) -> Surface:
     """
     vertices, faces, colours = _arrays(reconstruction)
     faces = _usable(vertices, faces)
-    faces = _weld(vertices, faces)
-    faces, areas = _with_area(vertices, faces)
+    faces = weld(vertices).take(faces)
+    faces, areas = without_degenerate(vertices, faces)
     single = _single(faces)
     faces, areas = chosen(faces, single), chosen(areas, single)
     if areas.sum() < SMALLEST_AREA:
@@ -73,19 +72,6 @@ def _usable(vertices: Float32, faces: Int32) -> Int32:
         sane = np.all(np.abs(vertices) < FARTHEST, axis=1)
         faces = faces[sane[faces].all(axis=1)]
     return faces
-
-
-def _weld(vertices: Float32, faces: Int32) -> Int32:
-    """The faces with every corner moved to the first vertex at exactly its place."""
-    places = (vertices + np.float32(0)).view(np.int32)  # -0.0 becomes 0.0: equal places have equal bits
-    return first_equal(places).astype(np.int32).take(faces)
-
-
-def _with_area(vertices: Float32, faces: Int32) -> tuple[Int32, Floats]:
-    """The faces that are not degenerate, and their areas."""
-    areas = face_areas(vertices, faces)
-    sound = areas > DEGENERATE_AREA
-    return chosen(faces, sound), chosen(areas, sound)
 
 
 def _single(faces: Int32) -> Bool:

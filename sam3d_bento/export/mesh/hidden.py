@@ -1,7 +1,10 @@
 """Faces that nobody can see: the inside of closed hollows, and what lies deep between other parts.
 
-They would take their share of the faces that are wanted, and of the texture. Rays tell: a face is seen when one that
-starts on it gets away, on either side, lest an open sheet or a piece that is inside out be lost.
+They would take their share of the faces that are wanted, and of the texture. A face is seen when a ray that starts on
+it escapes, on either side, so that neither an open sheet nor a piece that is inside out is lost.
+
+A closed piece of the surface goes as a whole or stays as a whole: without a part of its faces it would be open, and
+enclose another volume. Only pieces that are open anyway lose the part that nobody sees.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import numpy as np
 from sam3d_bento.arrays import Bool, Float32, Indices, Int32
 from sam3d_bento.export.mesh.components import pieces
 from sam3d_bento.export.mesh.surface import Surface, area_vectors, extent, mix, unit
+from sam3d_bento.export.mesh.topology import at_border
 from sam3d_bento.export.parallel import in_order
 from sam3d_bento.export.rays import NOWHERE
 
@@ -41,16 +45,20 @@ RAYS_AT_A_TIME = 1 << 12  # of a round, which threads share
 
 
 def visible(dense: Surface, starts: Int32, faces: Int32) -> Bool:
-    """(F,) which faces of a mesh can be seen from outside, with a margin of faces around them; all where none could be.
+    """Return (F,) which faces of a mesh can be seen from outside, or belong to what can; all where none can be seen.
 
+    To a seen face belong the faces around it and, where its piece is closed, the whole piece.
     dense: the surface that is looked at. starts (F, 3) int32: for each face one of `dense` at its place, where rays
     start. faces (F, 3) int32: says which are neighbours, by corners of any numbering from 0. The rays are random, but
     always the same.
     """
     clearance = CLEARANCE * extent(dense.vertices)
     outwards = unit(area_vectors(dense.vertices, starts))
-    count, piece_of_vertex = pieces(int(faces.max()) + 1, faces)
+    vertices = int(faces.max()) + 1
+    count, piece_of_vertex = pieces(vertices, faces)
     piece = piece_of_vertex.take(faces[:, 0])
+    closed = np.ones(count, dtype=bool)
+    closed[piece_of_vertex[at_border(vertices, faces)]] = False
     rest = np.arange(len(faces))
     for side, (way, rounds) in enumerate(((outwards, FRONT_ROUNDS), (-outwards, BACK_ROUNDS))):
         sealed, vain = _Sealed(piece, count), 0
@@ -63,6 +71,7 @@ def visible(dense: Surface, starts: Int32, faces: Int32) -> Bool:
             escape = partial(_escaping, dense, starts, way, clearance, (side, number))
             escaped = np.concatenate(list(in_order(escape, enumerate(parts))))
             vain = 0 if len(escaped) else vain + 1
+            rest = _outside_pieces(piece.take(escaped), closed, rest, piece)
             rest = sealed.taken_from(_far_from(escaped, rest, faces), tested, escaped)
         rest = np.concatenate([rest, *sealed.faces])
         rest.sort()
@@ -127,8 +136,19 @@ def _directions(normals: Float32, random: np.random.Generator) -> Float32:
     return directions
 
 
+def _outside_pieces(seen: Indices, closed: Bool, rest: Indices, piece: Indices) -> Indices:
+    """Return those of the faces `rest` that belong to none of the closed pieces among `seen`.
+
+    closed (P,): whether a piece is closed. piece (F,): which piece a face belongs to.
+    """
+    whole = np.zeros(len(closed), dtype=bool)
+    whole[seen] = True
+    whole &= closed
+    return rest.compress(~whole.take(piece.take(rest)))
+
+
 def _far_from(seen: Indices, rest: Indices, faces: Int32) -> Indices:
-    """Those of the faces `rest`, among them `seen`, that are more than RINGS steps from `seen`."""
+    """Return those of the faces `rest` that are more than RINGS steps from `seen`."""
     reached = np.zeros(int(faces.max()) + 1, dtype=bool)
     reached[faces[seen]] = True
     for ring in range(RINGS):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from sam3d_bento.arrays import Bool, Indices, Int32
+from sam3d_bento.arrays import Indices, Int32
 from sam3d_bento.export.grouping import added_up, first_equal
 from sam3d_bento.export.mesh.components import components
 from sam3d_bento.export.mesh.surface import Surface, area_vectors, lengths
+from sam3d_bento.export.mesh.topology import at_border
 
 LARGEST = 0.05  # the extent of a hole that is a fault rather than an opening; the object's is about 1
 
@@ -55,30 +56,14 @@ def fill_holes(surface: Surface) -> Surface:
 
 def _open_edges(count: int, faces: Int32) -> tuple[Int32, Indices]:
     """(E, 2) start and end, in the winding of their face, of the edges that only one face has; (E,) that face."""
-    at_border = _at_border(count, faces)
-    a, b, c = (at_border[faces[:, corner]] for corner in range(3))
+    open_there = at_border(count, faces)
+    a, b, c = (open_there[faces[:, corner]] for corner in range(3))
     near = np.flatnonzero(a | b | c)
     corners = faces[near]
     edges = np.stack([corners, np.roll(corners, -1, axis=1)], axis=2).reshape(-1, 2)
     first = first_equal(np.sort(edges, axis=1))
     alone = np.bincount(first, minlength=len(edges))[first] == 1
     return edges[alone], np.repeat(near, 3)[alone]
-
-
-def _at_border(count: int, faces: Int32) -> Bool:
-    """(V,) whether not every edge that leaves the vertex in one face comes back in another.
-
-    Each vertex has a random number; those of the vertices that edges lead to, less those that edges come from, add
-    up to nothing where all come in pairs. It is a sum where finding the pairs would be a sort of all edges; that it
-    comes to nothing by chance, and a hole is missed, happens once in billions.
-    """
-    number = np.random.default_rng(0).integers(1 << 40, size=count).astype(np.float64)  # their sums are exact
-    balance = np.zeros(count)
-    at = [number.take(faces[:, corner]) for corner in range(3)]
-    for corner in range(3):
-        balance += np.bincount(faces[:, corner], at[(corner + 1) % 3] - at[(corner + 2) % 3], minlength=count)
-    unpaired: Bool = balance != 0
-    return unpaired
 
 
 def _simple_loops(edges: Int32, owner: Indices) -> tuple[Int32, Indices, Indices]:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import fast_simplification
 import numpy as np
-from trimesh.grouping import unique_rows
 
-from sam3d_bento.arrays import Bool, Float32, Indices, Int32
-from sam3d_bento.errors import BadResult
-from sam3d_bento.export.mesh.clean import DEGENERATE_AREA
+from sam3d_bento.arrays import Float32, Indices, Int32
 from sam3d_bento.export.mesh.coarsen import coarsen
-from sam3d_bento.export.mesh.components import components
+from sam3d_bento.export.mesh.degenerate import contract
 from sam3d_bento.export.mesh.hidden import visible
-from sam3d_bento.export.mesh.surface import Surface, face_areas, lengths, referenced
+from sam3d_bento.export.mesh.surface import Surface, bounds, face_areas, lengths, referenced
+from sam3d_bento.export.mesh.topology import in_closed_pieces
+from sam3d_bento.export.mesh.volume import restore_volume, signed_volume
 from sam3d_bento.progress import OnProgress, silent
 
 Mesh = tuple[Float32, Int32]
@@ -33,34 +33,46 @@ STAGE = 4
 FEWER = 1.3
 COARSEST = 2.2
 
-# fast_simplification 0.2.0: where a thin tip collapses, two faces back to back are left, joined to the surface by an
-# edge of four faces; without them it is whole again. Only a few are such accidents: a sheet that has two sides keeps
-# them.
-FEW_FOLDS = 0.01
+# Where quadrics fail: grids with cells of a FINEST_GRID-th of the extent and wider, each WIDER than the one before, so
+# that each has about a third fewer faces.
+FINEST_GRID, WIDER = 1000, 1.2
 
 
 def simplify(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
     """At most `target_faces` faces; a mesh that small already is returned as it is.
 
-    vertices (V, 3) float32 and faces (F, 3) int32 in and out; the result has no degenerate face and no unused vertex.
-    Raises BadResult when nothing is left.
+    vertices (V, 3) float32 and faces (F, 3) int32 in and out. The result has no unused vertex, but may have degenerate
+    faces, folds, and edges of more than two faces: `repair` is for those.
     """
     if len(faces) <= target_faces:
         return vertices, faces
     reduced = _coarse(vertices, faces, target_faces)
-    return _fine(reduced.vertices, reduced.faces, target_faces)
+    lost = signed_volume(vertices, faces) - signed_volume(reduced.vertices, reduced.faces)
+    return _finished(reduced.vertices, reduced.faces, target_faces, lost)
 
 
 def simplify_visible(dense: Surface, target_faces: int, on_progress: OnProgress = silent) -> Mesh:
-    """What `simplify` does for the faces of `dense` that can be seen from outside; none is spent on the others."""
+    """Return what `simplify` does, without spending a face on what cannot be seen from outside (see `visible`)."""
     if len(dense.faces) <= target_faces:
         return dense.vertices, dense.faces
     reduced = _coarse(dense.vertices, dense.faces, target_faces)
     on_progress(0.3)
     seen = visible(dense, dense.faces[reduced.origins], reduced.faces)
     on_progress(0.6)
+    lost = signed_volume(dense.vertices, dense.faces) - signed_volume(reduced.vertices, reduced.faces)
     used, faces = referenced(len(reduced.vertices), reduced.faces[seen])
-    return _fine(reduced.vertices[used], faces, target_faces)
+    return _finished(reduced.vertices[used], faces, target_faces, lost)
+
+
+def _finished(vertices: Float32, faces: Int32, target_faces: int, lost: float) -> Mesh:
+    """Return what stage two makes of the mesh, with the volume that its closed pieces have and stage one has lost.
+
+    What open pieces have lost is no volume: where there are some, `lost` does not count.
+    """
+    closed = in_closed_pieces(len(vertices), faces)
+    volume = signed_volume(vertices, faces.compress(closed, axis=0)) + (lost if closed.all() else 0)
+    vertices, faces = _fine(vertices, faces, target_faces)
+    return restore_volume(vertices, faces, volume), faces
 
 
 @dataclass(frozen=True)
@@ -85,17 +97,13 @@ def _coarse(vertices: Float32, faces: Int32, target_faces: int) -> _Coarse:
 def _fine(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
     """Stage two: by least quadric error to the target, and without what that leaves behind."""
     # fast_simplification 0.2.0 may stop above its goal, or lose a tangle altogether: then the next way takes over.
-    for way in (partial(_quadric, aggressiveness=ACCURATE), partial(_quadric, aggressiveness=EAGER), _largest):
+    accurate, eager = (partial(_quadric, aggressiveness=aggressiveness) for aggressiveness in (ACCURATE, EAGER))
+    ways: tuple[Callable[[Float32, Int32, int], Mesh], ...] = (accurate, eager, _clustered, _largest)
+    for way in ways:
         if len(faces) > target_faces:
             reduced = way(vertices, faces, target_faces)
             vertices, faces = reduced if len(reduced[1]) else (vertices, faces)
     faces = _without_needles(vertices, faces)
-    folds = _folds(faces)
-    if folds.mean() < FEW_FOLDS:
-        faces = faces[~folds]
-    faces = faces[face_areas(vertices, faces) > DEGENERATE_AREA]
-    if not len(faces):
-        raise BadResult("Nothing is left of the surface after simplification.")
     used, faces = referenced(len(vertices), faces)
     return vertices[used], faces
 
@@ -104,6 +112,23 @@ def _quadric(vertices: Float32, faces: Int32, target_faces: int, *, aggressivene
     """fast_simplification: collapses edges to the point of least quadric error."""
     points, faces = fast_simplification.simplify(vertices, faces, target_count=target_faces, agg=aggressiveness)
     return points.astype(np.float32), faces.astype(np.int32)
+
+
+def _clustered(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
+    """Return a closed mesh after clustering on ever wider grids, until it has at most `target_faces`; it stays closed.
+
+    fast_simplification 0.2.0 refuses to make slender triangles, and stalls where there are many. A mesh that is open,
+    or vanishes, is returned as it is.
+    """
+    if not in_closed_pieces(len(vertices), faces).all():
+        return vertices, faces
+    low, high = bounds(vertices)
+    cell = float((high - low).max()) / FINEST_GRID
+    reduced, fewer = vertices, faces
+    while len(fewer) > target_faces:
+        reduced, fewer, _ = coarsen(vertices, faces, cell)
+        cell *= WIDER
+    return (reduced, fewer) if len(fewer) else (vertices, faces)
 
 
 def _largest(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
@@ -117,18 +142,5 @@ def _without_needles(vertices: Float32, faces: Int32) -> Int32:
     start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
     length = np.linalg.norm(vertices[end] - vertices[start], axis=1)
     short = length < min(NEEDLE_SHARE * np.median(length), NEEDLE_LENGTH)
-    _, group = components(len(vertices), start[short], end[short])
-    _, first = np.unique(group, return_index=True)
-    shrunk = first[group][faces].astype(np.int32)
-    kept: Int32 = shrunk[(shrunk != np.roll(shrunk, 1, axis=1)).all(axis=1)]
+    kept = contract(len(vertices), faces, start[short], end[short])
     return kept if len(kept) else faces
-
-
-def _folds(faces: Int32) -> Bool:
-    """(F,) whether a face lies back to back on another one, with the same corners the other way round."""
-    # One of the three steps around a face goes down in index, or two when it runs the other way.
-    falling = (faces > np.roll(faces, -1, axis=1)).sum(axis=1)
-    first, group = unique_rows(np.sort(faces, axis=1))
-    balance = np.bincount(group, np.where(falling == 1, 1, -1), minlength=len(first))
-    folds: Bool = balance[group] == 0
-    return folds

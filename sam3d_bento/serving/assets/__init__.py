@@ -1,7 +1,8 @@
 """Finished results behind links that cannot be guessed and that expire: what every place for them is asked.
 
-A result is a GLB, and beside it, where there are such, the reconstruction that it was exported from and its picture:
-`<id>.glb`, `<id>.npz`, `<id>.webp` (id: 128 random bits in hex). They live equally long, as long as the GLB.
+A result is a GLB, and beside it, where there are such, the reconstruction that it was exported from, its picture, and
+the model in other formats: `<id>.glb`, `<id>.npz`, `<id>.webp`, `<id>.usdz`, `<id>.obj.zip` and so on (id: 128 random
+bits in hex). They live equally long, as long as the GLB.
 
 `Assets` is what the service asks of any place; `folder.AssetFolder` is a folder, `bucket.Bucket` an object store.
 """
@@ -15,19 +16,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
-# A file of a result, named by its suffix: the model, the reconstruction it was exported from, its picture.
-Kind = Literal["glb", "npz", "webp"]
+from sam3d_bento.formats import FILE_TYPES
 
-GLB_MEDIA_TYPE = "model/gltf-binary"
-MEDIA_TYPES: dict[Kind, str] = {"glb": GLB_MEDIA_TYPE, "npz": "application/octet-stream", "webp": "image/webp"}
-# A browser shows a picture and saves the others.
-DISPOSITIONS: dict[Kind, str] = {"glb": "attachment", "npz": "attachment", "webp": "inline"}
+# A file of a result, named by its suffix: the model, the reconstruction it was exported from, its picture, and the
+# model in the formats of `formats.FILE_TYPES`.
+Kind = Literal["glb", "npz", "webp", "obj.zip", "stl", "ply", "splats.ply", "usdz"]
 KINDS: tuple[Kind, ...] = get_args(Kind)  # the GLB first: without it the others are not served
+# The GLB in another format. Each can be made again, so these are the first to go when room is short.
+DERIVED_KINDS: tuple[Kind, ...] = ("obj.zip", "stl", "ply", "splats.ply", "usdz")
+
+GLB_MEDIA_TYPE = FILE_TYPES["glb"].media_type
+MEDIA_TYPES: dict[str, str] = {
+    "npz": "application/octet-stream",
+    "webp": "image/webp",
+    **{kind.suffix: kind.media_type for kind in FILE_TYPES.values()},
+}
+# A browser shows a picture, and Quick Look a USDZ; the others are saved.
+SHOWN_KINDS: frozenset[Kind] = frozenset({"webp", "usdz"})
+DISPOSITIONS: dict[Kind, str] = {kind: "inline" if kind in SHOWN_KINDS else "attachment" for kind in KINDS}
 # What a client hears of an id that is unknown, over, or none: nobody learns which.
 GONE = "There is no such result, or its link has expired."
 
 ASSET_ID = re.compile(r"[0-9a-f]{32}")
-ASSET_NAME = re.compile(rf"[0-9a-f]{{32}}\.({'|'.join(KINDS)})")
+ASSET_NAME = re.compile(rf"[0-9a-f]{{32}}\.({'|'.join(map(re.escape, KINDS))})")
 
 
 @dataclass(frozen=True)
@@ -71,7 +82,10 @@ class Assets(Protocol):
         """
 
     async def add(self, asset_id: str, kind: Kind, content: bytes) -> None:
-        """Keep another file with an asset, as long as the asset. Raises like `put`, and NotFound."""
+        """Keep another file with an asset, as long as the asset. Raises like `put`, and NotFound.
+
+        A derived file takes no room from anything but other derived files. Raises StorageFull where it does not fit.
+        """
 
     async def get(self, asset_id: str, kind: Kind = "glb") -> StoredFile | StoredObject:
         """A file of the asset. Raises NotFound when there is none, or its time is over, and StorageUnavailable."""

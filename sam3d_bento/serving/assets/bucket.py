@@ -1,9 +1,9 @@
 """Finished results in an object store, so that every service process answers every link.
 
-Owns `<folder>/<id>.glb`, `.npz` and `.webp` (id: 128 random bits in hex) and the `.probe` objects of `claim`; nothing
-else in the bucket is read or touched. The time to live is counted from the store's own time of writing: a link works
-for it, through whichever process, and the sweep of any process removes what is over. What is not a GLB is served as
-long as its GLB. No byte quota holds here. Clients fetch from the store itself, by signed links.
+Owns `<folder>/<id>.glb` and the files beside it (`assets.KINDS`; id: 128 random bits in hex) and the `.probe` objects
+of `claim`; nothing else in the bucket is read or touched. The time to live is counted from the store's own time of
+writing: a link works for it, through whichever process, and the sweep of any process removes what is over. What is not
+a GLB is served as long as its GLB. No byte quota holds here. Clients fetch from the store itself, by signed links.
 
 A call for a request ends within PATIENCE_SECONDS, whatever the store does.
 """
@@ -30,7 +30,7 @@ from obstore.store import from_url
 
 from sam3d_bento import logs
 from sam3d_bento.errors import NotFound, StorageUnavailable
-from sam3d_bento.serving.assets import ASSET_ID, DISPOSITIONS, GONE, KINDS, MEDIA_TYPES, Kind, StoredObject
+from sam3d_bento.serving.assets import ASSET_ID, ASSET_NAME, DISPOSITIONS, GONE, KINDS, MEDIA_TYPES, Kind, StoredObject
 from sam3d_bento.serving.assets.credentials import CredentialsFile
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     SigningStore = AzureStore | GCSStore | S3Store
 
-OWN_NAME = re.compile(rf"[0-9a-f]{{32}}\.({'|'.join(KINDS)}|probe)")
+OWN_NAME = re.compile(rf"{ASSET_NAME.pattern}|[0-9a-f]{{32}}\.probe")
 LINK_LIFETIME = timedelta(minutes=5)  # to begin a download; ours stays the link to keep
 # Nothing is served past its time anyway, so a sweep only frees room; and every listing is paid for.
 SWEEP_SECONDS = 600.0

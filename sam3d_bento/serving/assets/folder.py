@@ -2,7 +2,8 @@
 
 The folder owns the results' files in `OUTPUT_DIR` and the `.part` files on their way there; nothing else in it is
 touched. A file appears under its name only when it is whole. A link works for the time to live, over restarts too.
-Above the byte quota the oldest reconstructions go first, then the oldest results.
+Above the byte quota the oldest files in other formats go first, then the oldest reconstructions, then the oldest
+results.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import anyio.to_thread
 
 from sam3d_bento import logs
 from sam3d_bento.errors import NotFound, StorageFull
-from sam3d_bento.serving.assets import ASSET_ID, ASSET_NAME, GONE, KINDS, Kind, StoredFile
+from sam3d_bento.serving.assets import ASSET_ID, ASSET_NAME, DERIVED_KINDS, GONE, KINDS, Kind, StoredFile
 
 PART_NAME = re.compile(r"\.[0-9a-f]{32}\.part")
 # A write takes milliseconds, and a GLB follows its reconstruction at once: what is older, a process that died has left.
@@ -113,7 +114,7 @@ class AssetFolder:
             self._write(asset_id, "glb", lambda file: file.write(glb))
         except StorageFull:
             # The disk is smaller than the quota. Reconstructions, this one's included, are worth less than a result.
-            if not sum(self._remove(asset.id, ["npz"]) for asset in self._assets()):
+            if not sum(self._remove(asset.id, [*DERIVED_KINDS, "npz"]) for asset in self._assets()):
                 raise
             self._write(asset_id, "glb", lambda file: file.write(glb))
 
@@ -148,7 +149,10 @@ class AssetFolder:
 
     def _add(self, asset_id: str, kind: Kind, content: bytes) -> None:
         with self._lock:
-            self._make_room(len(content))
+            if kind not in DERIVED_KINDS:
+                self._make_room(len(content))
+            elif not self._make_room(len(content), only=DERIVED_KINDS):
+                raise StorageFull("There is no room for a file in another format.")
             self._find(asset_id, "glb")  # it may have been the oldest
             self._write(asset_id, kind, lambda file: file.write(content))
 
@@ -192,19 +196,23 @@ class AssetFolder:
             self._make_room(0)
         return removed
 
-    def _make_room(self, size: int) -> None:
-        """Remove the oldest reconstructions, then the oldest assets, until `size` more bytes fit into the quota."""
+    def _make_room(self, size: int, only: Iterable[Kind] | None = None) -> bool:
+        """Remove the oldest files until `size` more bytes fit into the quota. Returns whether they do.
+
+        Files in other formats go first, then reconstructions, then whole assets; or files of the kinds in `only`.
+        """
         assets = sorted(self._assets(), key=lambda asset: asset.since)
         excess = sum(sum(asset.sizes.values()) for asset in assets)
         excess += sum(stat.st_size for _, stat in self._parts()) + size - self.max_bytes
-        for kinds in (("npz",), KINDS):
+        for kinds in (DERIVED_KINDS, ("npz",), KINDS) if only is None else (tuple(only),):
             for asset in assets:
                 if excess <= 0:
-                    return
+                    return True
                 going = asset.sizes.keys() & set(kinds)
                 if asset.whole and going:
                     self._remove(asset.id, going)
                     excess -= sum(asset.sizes.pop(kind) for kind in going)
+        return excess <= 0
 
     def _remove(self, asset_id: str, kinds: Iterable[Kind]) -> int:
         """Remove these files of the asset, the GLB first: without it the others are not served. How many there were."""
@@ -227,9 +235,10 @@ class AssetFolder:
         sizes: dict[str, dict[Kind, int]] = defaultdict(dict)
         times: dict[str, dict[Kind, float]] = defaultdict(dict)
         for path, stat in self._files(ASSET_NAME):
-            kind = cast(Kind, path.suffix[1:])
-            sizes[path.stem][kind] = stat.st_size
-            times[path.stem][kind] = stat.st_mtime
+            asset_id, _, suffix = path.name.partition(".")
+            kind = cast(Kind, suffix)
+            sizes[asset_id][kind] = stat.st_size
+            times[asset_id][kind] = stat.st_mtime
         return [_Held(name, sizes[name], times[name].get("glb", min(times[name].values()))) for name in sizes]
 
     def _parts(self) -> Iterator[tuple[Path, os.stat_result]]:

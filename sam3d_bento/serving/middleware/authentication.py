@@ -15,11 +15,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sam3d_bento.errors import Unauthorized
 from sam3d_bento.serving import problems
+from sam3d_bento.serving.assets import KINDS
 from sam3d_bento.serving.request_context import backend, note, request_id
 
 OPEN = frozenset({"/", "/health", "/livez", "/readyz", "/healthz", "/docs.json"})
 OPEN_BELOW = "/studio/"
-NAMED_BY_ID = re.compile(r"/api/(assets/[0-9a-f]{32}\.(glb|webp)|jobs/[0-9a-f]{32}(/events)?)")
+# Of a result, the files that a link names; not its reconstruction.
+LINKED_KINDS = "|".join(re.escape(kind) for kind in KINDS if kind != "npz")
+NAMED_BY_ID = re.compile(rf"/api/(assets/[0-9a-f]{{32}}\.({LINKED_KINDS})|jobs/[0-9a-f]{{32}}(/events)?)")
 METRICS = "/metrics"
 
 CHALLENGE = 'Bearer realm="sam3d"'

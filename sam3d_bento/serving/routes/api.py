@@ -99,6 +99,7 @@ async def options(request: Request) -> Response:
     server = backend()
     settings, info = server.settings, server.worker.info
     fields = Options.model_json_schema()["properties"]
+    of_formats = formats.FormatOptions.model_json_schema()["properties"]
     engine = {"name": info.name, "version": info.version, "device": info.device, "facts": info.facts} if info else None
     return JSONResponse(
         {
@@ -107,7 +108,12 @@ async def options(request: Request) -> Response:
             "formats": info.formats if info else None,
             "export": {
                 "formats": {
-                    name: {"media_type": kind.media_type, "suffix": kind.suffix, "description": kind.description}
+                    name: {
+                        "media_type": kind.media_type,
+                        "suffix": kind.suffix,
+                        "description": kind.description,
+                        "options": {option: of_formats[option] for option in kind.options},
+                    }
                     for name, kind in formats.available().items()
                 },
                 "options": EXPORT_OPTIONS,

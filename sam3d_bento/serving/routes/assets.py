@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import cast
+from weakref import WeakValueDictionary
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from sam3d_bento.errors import NotFound
-from sam3d_bento.formats import FILE_TYPES
+from sam3d_bento import formats
+from sam3d_bento.errors import NotFound, StorageFull
+from sam3d_bento.formats import FILE_TYPES, Format
 from sam3d_bento.serving.assets import DISPOSITIONS, GONE, MEDIA_TYPES, Kind, StoredFile, StoredObject
 from sam3d_bento.serving.request_context import backend, note, request_id
 from sam3d_bento.serving.routes import export_form
-from sam3d_bento.serving.routes.handlers import problem_responses, result
+from sam3d_bento.serving.routes.handlers import Handler, problem_responses, result
 from sam3d_bento.submission import ExportSubmission, ThumbnailSubmission
 
 
@@ -31,29 +38,98 @@ async def asset(request: Request) -> Response:
 @problem_responses
 async def thumbnail(request: Request) -> Response:
     """A picture of the result. Drawn at the first request, and kept as long as the result."""
+
+    async def draw() -> bytes:
+        async with _files(request.path_params["id"], "glb") as files:
+            return await _run(request, ThumbnailSubmission(files["glb"]))
+
+    return await _made_once(request, "webp", backend().drawing, draw, ("glb",))
+
+
+def in_format(name: Format) -> Handler:
+    """Return the handler that answers a result in another format, by the format's own defaults.
+
+    The file is made at the first request and kept as long as the result. One is made at a time for a result.
+    """
+    kind = cast(Kind, FILE_TYPES[name].suffix)
+    sources: tuple[Kind, ...] = ("glb", "npz") if FILE_TYPES[name].from_reconstruction else ("glb",)
+
+    async def formatted(request: Request) -> Response:
+        """The result in another format. Made at the first request, and kept as long as the result."""
+        asset_id = request.path_params["id"]
+        formats.require(name)
+
+        async def make() -> bytes:
+            async with _files(asset_id, *sources) as files:
+                return await _run(request, ExportSubmission(files["glb"], files.get("npz"), name))
+
+        lock = _making.setdefault(asset_id, asyncio.Lock())
+        return await _made_once(request, kind, lock, make, sources)
+
+    return problem_responses(formatted)
+
+
+# The locks of results of which a file is being made. One goes when nobody holds it or waits for it.
+_making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+
+async def _made_once(
+    request: Request, kind: Kind, lock: asyncio.Lock, make: Callable[[], Awaitable[bytes]], sources: tuple[Kind, ...]
+) -> Response:
+    """Answer a file that lies beside a result; make it under the lock and keep it where it does not lie there yet.
+
+    sources: what it is made of. HEAD makes nothing: it answers the media type of a file whose sources there are.
+    """
     store = backend().assets
     asset_id = request.path_params["id"]
     try:
-        return _answer(request, await store.get(asset_id, "webp"), "webp")
+        return _answer(request, await store.get(asset_id, kind), kind)
     except NotFound:
-        await store.get(asset_id)  # without a result there is nothing to draw
-    async with backend().drawing:
+        await store.get(asset_id)  # without a result there is nothing to make it of
+    if request.method == "HEAD":
+        for source in sources:
+            await store.get(asset_id, source)
+        return _unmade(asset_id, kind)
+    async with lock:
         try:
-            stored = await store.get(asset_id, "webp")  # somebody was quicker
+            stored = await store.get(asset_id, kind)  # somebody was quicker
         except NotFound:
-            await store.add(asset_id, "webp", await _draw(request, asset_id))
-            stored = await store.get(asset_id, "webp")
-    return _answer(request, stored, "webp")
+            content = await make()
+            note(request, outcome="done", asset=asset_id, kind=kind, bytes=len(content))
+            try:
+                await store.add(asset_id, kind, content)
+                stored = await store.get(asset_id, kind)
+            except StorageFull:  # to have the file is worth more than to keep it
+                return Response(content, headers=_unkept(asset_id, kind), media_type=MEDIA_TYPES[kind])
+    return _answer(request, stored, kind)
 
 
-async def _draw(request: Request, asset_id: str) -> bytes:
-    """Draw the picture of a result in the helper process."""
-    async with backend().assets.local(asset_id, "glb") as files:
+def _unmade(asset_id: str, kind: Kind) -> Response:
+    """Answer HEAD for a file that is not made yet: as GET would be answered, but for the length."""
+    answer = Response(headers=_unkept(asset_id, kind), media_type=MEDIA_TYPES[kind])
+    del answer.headers["content-length"]
+    return answer
+
+
+def _unkept(asset_id: str, kind: Kind) -> dict[str, str]:
+    """Return the headers of a file that lies nowhere."""
+    name = f'{DISPOSITIONS[kind]}; filename="{asset_id}.{kind}"'
+    return {"Content-Disposition": name, "Cache-Control": "no-store"}
+
+
+@asynccontextmanager
+async def _files(asset_id: str, *kinds: Kind) -> AsyncIterator[dict[Kind, Path]]:
+    """Hold a result's files on this machine during the block. Raises NotFound when the GLB has expired meanwhile."""
+    async with backend().assets.local(asset_id, *kinds) as files:
         if "glb" not in files:
-            raise NotFound(GONE)  # it has expired since it was found
-        job = backend().postprocess_worker.submit(ThumbnailSubmission(files["glb"]), request_id(request))
-        picture: bytes = await result(job, request)
-    return picture
+            raise NotFound(GONE)
+        yield files
+
+
+async def _run(request: Request, order: ExportSubmission | ThumbnailSubmission) -> bytes:
+    """Have the helper process make a file. Raises Busy at once when its queue is full."""
+    content: bytes = await result(backend().postprocess_worker.submit(order, request_id(request)), request)
+    return content
 
 
 @problem_responses
@@ -62,16 +138,13 @@ async def export(request: Request) -> Response:
     server = backend()
     asset_id = request.path_params["id"]
     await server.assets.get(asset_id)
-    wanted, changes = await export_form.read(request)
+    given = await export_form.read(request)
     server.postprocess_worker.admit()
-    async with server.assets.local(asset_id, "glb", "npz") as files:
-        if "glb" not in files:
-            raise NotFound(GONE)  # it has expired since it was found
-        order = ExportSubmission(files["glb"], files.get("npz"), wanted, changes)
-        job = server.postprocess_worker.submit(order, request_id(request))
-        content: bytes = await result(job, request)
-    kind = FILE_TYPES[wanted]
-    note(request, outcome="done", asset=asset_id, format=wanted, bytes=len(content))
+    async with _files(asset_id, "glb", "npz") as files:
+        order = ExportSubmission(files["glb"], files.get("npz"), given.format, given.changes, given.format_options)
+        content = await _run(request, order)
+    kind = FILE_TYPES[given.format]
+    note(request, outcome="done", asset=asset_id, format=given.format, bytes=len(content))
     name = f'attachment; filename="{asset_id}.{kind.suffix}"'
     return Response(
         content, headers={"Content-Disposition": name, "Cache-Control": "no-store"}, media_type=kind.media_type
@@ -103,5 +176,11 @@ BODY_LIMITS = {re.compile(r"/api/assets/[^/]*/export/?"): MAX_ORDER_BYTES}
 routes = [
     Route("/api/assets/{id}.glb", asset, methods=["GET", "DELETE"]),
     Route("/api/assets/{id}.webp", thumbnail),
+    # `.splats.ply` before `.ply`, which its path would fit as well.
+    *(
+        Route(f"/api/assets/{{id}}.{kind.suffix}", in_format(name))
+        for name, kind in sorted(FILE_TYPES.items(), key=lambda item: -len(item[1].suffix))
+        if name != "glb"
+    ),
     Route("/api/assets/{id}/export", export, methods=["POST"]),
 ]

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any
 
 import anyio.to_thread
 from starlette.requests import ClientDisconnect, Request
 
 from sam3d_bento.errors import BadRequest, Cancelled, UnsupportedMedia, shown
-from sam3d_bento.formats import FORMATS, Format, require
+from sam3d_bento.formats import FORMATS, Format, FormatOptions, format_options, require
 from sam3d_bento.options import EXPORT_OPTIONS, checked
 from sam3d_bento.serving.routes import upload_form
 
 
-async def read(request: Request) -> tuple[Format, dict[str, Any]]:
-    """The format, and the option values by which the export is to differ from the result's own.
+@dataclass(frozen=True)
+class ExportInput:
+    """A read request. changes: option values by which the export is to differ from the result's own."""
+
+    format: Format
+    changes: dict[str, Any]
+    format_options: FormatOptions
+
+
+async def read(request: Request) -> ExportInput:
+    """Read the format, the options of the export and those of the format.
 
     Raises BadRequest that names the field; UnsupportedMedia for a format that cannot be made here.
     """
     media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    is_json = media_type == "application/json"
     fields: dict[str, Any]
-    if media_type == "application/json":
+    if is_json:
         fields = await _read_object(request)
     elif media_type in ("multipart/form-data", "application/x-www-form-urlencoded"):
         fields = {**await upload_form.read_texts(request)}
@@ -29,16 +40,20 @@ async def read(request: Request) -> tuple[Format, dict[str, Any]]:
         raise UnsupportedMedia("Send the fields as application/json or as a form.")
     else:
         fields = {}
-    wanted = fields.pop("format", "glb")
-    if wanted not in FORMATS:
-        raise BadRequest(f"The field 'format' must be one of {', '.join(FORMATS)}.")
-    unknown = next((name for name in fields if name not in EXPORT_OPTIONS), None)
+    known = ("format", *EXPORT_OPTIONS, *FormatOptions.model_fields)
+    unknown = next((name for name in fields if name not in known), None)
     if unknown is not None:
-        known = ", ".join(["format", *EXPORT_OPTIONS])
-        raise BadRequest(f"There is no field '{shown(unknown)}' here. The fields are: {known}.")
-    options = checked(fields, strict=True) if media_type == "application/json" else upload_form.options_of(fields)
-    require(cast(Format, wanted))
-    return cast(Format, wanted), options.model_dump(include=set(fields))
+        raise BadRequest(f"There is no field '{shown(unknown)}' here. The fields are: {', '.join(known)}.")
+    if not is_json:  # a field left blank counts as absent
+        fields = {name: text for name, text in fields.items() if text != ""}
+    wanted = fields.pop("format", "glb")
+    if not isinstance(wanted, str) or wanted not in FORMATS:
+        raise BadRequest(f"The field 'format' must be one of {', '.join(FORMATS)}.")
+    of_format = {name: fields.pop(name) for name in FormatOptions.model_fields if name in fields}
+    chosen = format_options(wanted, of_format, strict=is_json)
+    options = checked(fields, strict=True) if is_json else upload_form.options_of(fields)
+    require(wanted)
+    return ExportInput(wanted, options.model_dump(include=set(fields)), chosen)
 
 
 async def _read_object(request: Request) -> dict[str, Any]:

@@ -99,15 +99,11 @@ export async function asset(id) {
   }
 }
 
-/** The result in another format, made from the saved reconstruction: {blob, name}. */
-export async function exportAs(id, format) {
-  const answer = await request(`api/assets/${id}/export`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ format }),
-  });
+/** The result as another file: {blob, name}. fields: `format` and the options of it, as texts. */
+export async function exportAs(id, fields) {
+  const answer = await request(`api/assets/${id}/export`, { method: "POST", body: form(fields) });
   const name = answer.headers.get("Content-Disposition")?.match(/filename="([^"]+)"/)?.[1];
-  return { blob: await answer.blob(), name: name ?? `${id}.${format}` };
+  return { blob: await answer.blob(), name: name ?? `${id}.${fields.format}` };
 }
 
 /** Whether a result can still be fetched. Unsure, after a failure on the way, counts as yes. */

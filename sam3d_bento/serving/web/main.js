@@ -5,7 +5,7 @@ import { announce, byId } from "./dom.js";
 import { listenForPhotos } from "./intake.js";
 import { Job } from "./job.js";
 import { Display } from "./display.js";
-import { chosenOptions, leaveToService, showOptions } from "./options_form.js";
+import { chosenOptions, leaveToService, showFormatOptions, showOptions } from "./options_form.js";
 import { Photo } from "./photo.js";
 import { showWaiting } from "./problem_box.js";
 import { showPause, showProgress } from "./progress.js";
@@ -39,7 +39,10 @@ async function loadCatalogue() {
   } catch {
     return; // the strip at the top says that the service does not answer; it is asked again once it does
   }
-  if (!byId("options").childElementCount) showOptions(catalogue.options);
+  if (!byId("options").childElementCount) {
+    showOptions(catalogue.options);
+    showFormatOptions(catalogue.export.formats);
+  }
   byId("photo-limits").textContent = `JPEG, PNG, WebP and others, up to ${megabytes(catalogue.limits.max_upload_bytes)}`;
   offerDownloads();
 }

@@ -1,4 +1,5 @@
-// The form of options, made from what /api/options says of them: choices, ranges, defaults. It knows no option by name.
+// Forms of options, made from what /api/options says of them: choices, ranges, defaults. They know no option by name.
+// One is for the run; another for the files that a model is had as.
 
 import { byId, make } from "./dom.js";
 import { count, label } from "./format.js";
@@ -11,9 +12,29 @@ export function showOptions(schemas) {
 }
 
 /** What the person chose. What was left as it is, is left to the service. */
-export function chosenOptions() {
+export const chosenOptions = () => chosenIn("options");
+
+/** The options that formats have, each once, with the formats that take it. formats: as in /api/options. */
+export function showFormatOptions(formats) {
+  const schemas = new Map();
+  for (const [format, { options = {} }] of Object.entries(formats)) {
+    for (const [name, schema] of Object.entries(options)) {
+      const takers = [...(schemas.get(name)?.takers ?? []), format];
+      schemas.set(name, { ...schema, takers });
+    }
+  }
+  byId("format-options").replaceChildren(...[...schemas].map(([name, schema]) => field(name, schema)).filter(Boolean));
+  byId("format-options-box").hidden = schemas.size === 0;
+}
+
+/** Of what the person chose there, what goes with a format; options: those that it takes. */
+export function chosenFormatOptions(options) {
+  return Object.fromEntries(Object.entries(chosenIn("format-options")).filter(([name]) => name in options));
+}
+
+function chosenIn(id) {
   const chosen = {};
-  for (const control of byId("options").querySelectorAll("[name]")) {
+  for (const control of byId(id).querySelectorAll("[name]")) {
     const value = control.type === "checkbox" ? String(control.checked) : control.value;
     if (value !== control.dataset.default) chosen[control.name] = value;
   }
@@ -27,17 +48,25 @@ export function leaveToService(name) {
 }
 
 function field(name, schema) {
-  const kind = schema.anyOf?.find(({ type }) => type !== "null") ?? schema; // a value that may be absent
+  const kind = kindOf(schema);
   const control = controlFor(kind);
   if (!control) return null;
   const initial = schema.default ?? "";
   if (control.type === "checkbox") control.checked = initial === true;
-  else control.value = initial;
+  else control.value = String(initial);
   Object.assign(control, { name, id: `option-${name}` });
   control.dataset.default = String(initial);
   const help = make("small", { id: `help-${name}` }, ...withCode([schema.description, range(kind)].filter(Boolean).join(" ")));
   control.setAttribute("aria-describedby", help.id);
-  return make("div", { className: "field" }, make("label", { htmlFor: control.id, textContent: label(name) }), control, help);
+  const takers = schema.takers ? ` (${schema.takers.join(", ").toUpperCase()})` : "";
+  return make("div", { className: "field" }, make("label", { htmlFor: control.id, textContent: label(name) + takers }), control, help);
+}
+
+/** A schema with its alternatives as one: a value that may be absent is left out; a boolean beside words are choices. */
+function kindOf(schema) {
+  const kinds = schema.anyOf?.filter(({ type }) => type !== "null") ?? [schema];
+  if (kinds.length === 1) return kinds[0];
+  return { enum: kinds.flatMap(({ type, enum: choices, const: only }) => (type === "boolean" ? ["false", "true"] : choices ?? [only])) };
 }
 
 /** A text with `names` in backticks, as elements. */

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { byId, make } from "./dom.js";
+import { chosenFormatOptions } from "./options_form.js";
 import { retryWhileBusy } from "./retry.js";
 import { count, megabytes, percent, seconds, STAGES } from "./format.js";
 
@@ -43,9 +44,9 @@ export function showDownloads(id, formats) {
     glb.setAttribute("aria-disabled", "true");
   }
   const others = Object.entries(formats).filter(([name]) => name !== "glb");
-  const buttons = others.map(([name, { description }]) => {
+  const buttons = others.map(([name, { description, options = {} }]) => {
     const button = make("button", { type: "button", disabled: !id, textContent: name.toUpperCase().replace("-", " "), title: description });
-    button.addEventListener("click", () => save(id, name, button));
+    button.addEventListener("click", () => save(id, { format: name, ...chosenFormatOptions(options) }, button));
     return button;
   });
   const again = make("button", { type: "button", id: "again", disabled: true, textContent: "Again with a new seed" });
@@ -54,12 +55,12 @@ export function showDownloads(id, formats) {
 }
 
 /** Have the file made, which may take seconds, and hand it to the browser. */
-async function save(id, format, button) {
+async function save(id, fields, button) {
   button.disabled = true;
   tell(`Making the ${button.textContent} file…`);
   try {
     const { blob, name } = await retryWhileBusy(
-      () => api.exportAs(id, format),
+      () => api.exportAs(id, fields),
       (problem, left) => tell(`${problem.message} Next try in ${left} s.`),
     );
     const link = make("a", { href: URL.createObjectURL(blob), download: name });

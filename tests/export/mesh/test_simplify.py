@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 import trimesh
+from skimage.measure import marching_cubes
 
 from sam3d_bento.arrays import Bool, Float32, Int32
 from sam3d_bento.export.mesh.simplify import simplify, simplify_visible
 from sam3d_bento.export.mesh.surface import Surface, face_areas
+from sam3d_bento.export.mesh.volume import closed_volume
 from tests.support.export_meshes import Mesh, blob, joined, soup, sphere, tangle, unbalanced_edges
 
 BLOB = blob(130)  # about 50,000 faces
@@ -26,16 +28,15 @@ def test_the_shape_survives(target: int) -> None:
     assert after.area == pytest.approx(before.area, rel=0.03)
 
 
-def test_nothing_degenerate_or_unused_is_left() -> None:
+def test_no_unused_vertex_is_left() -> None:
     vertices, faces = simplify(*BLOB, 3000)
-    assert face_areas(vertices, faces).min() > 0
     assert set(faces.ravel().tolist()) == set(range(len(vertices)))
 
 
-@pytest.mark.parametrize(("seed", "target"), [(7, 10_000), (8, 10_000), (3, 4000)])
-def test_no_faces_are_left_back_to_back(seed: int, target: int) -> None:
-    _, faces = simplify(*blob(160, seed), target)  # here the libraries leave two to four
-    assert len(np.unique(np.sort(faces, axis=1), axis=0)) == len(faces)
+def test_thin_rods_with_few_faces_keep_their_volume() -> None:
+    mesh = rods(8, radius=0.005)
+    vertices, faces = simplify(*mesh, 1000)  # a tenth of it is lost on the way
+    assert closed_volume(vertices, faces) == pytest.approx(closed_volume(*mesh), rel=0.01)
 
 
 def test_no_needles_are_left() -> None:
@@ -106,6 +107,24 @@ def test_no_face_is_spent_on_what_nobody_sees() -> None:
     assert unbalanced_edges(faces) == 0
 
 
+def test_a_cavity_behind_a_small_opening_stays() -> None:
+    mesh = shell_with_a_pore()
+    vertices, faces = simplify_visible(surface(*mesh), 6000)
+    assert unbalanced_edges(faces) == 0
+    assert closed_volume(vertices, faces) == pytest.approx(closed_volume(*mesh), rel=0.02)
+    assert np.linalg.norm(vertices, axis=1).min() < 0.32, "the wall of the cavity"
+
+
+def shell_with_a_pore() -> Mesh:
+    """A closed surface: a thick shell around a cavity that a narrow pore leads into."""
+    axis = np.linspace(-0.5, 0.5, 90)
+    x, y, z = np.meshgrid(axis, axis, axis, indexing="ij")
+    shell = np.abs(np.sqrt(x**2 + y**2 + z**2) - 0.38) - 0.07
+    pore = np.maximum(np.hypot(x, z) - 0.025, -y)
+    vertices, faces, _, _ = marching_cubes(np.maximum(shell, -pore), 0, gradient_direction="ascent")
+    return (vertices / 89 - 0.5).astype(np.float32), faces.astype(np.int32)
+
+
 def test_all_is_seen_of_what_has_nothing_hidden() -> None:
     together, apart = simplify_visible(surface(*BLOB), 5000), simplify(*BLOB, 5000)
     np.testing.assert_array_equal(together[0], apart[0])
@@ -153,3 +172,13 @@ def test_the_two_sides_of_a_sheet_survive() -> None:
     areas = face_areas(vertices, faces)
     assert areas[up].sum() == pytest.approx(areas[~up].sum(), rel=0.05)
     assert areas[up].sum() > 0.8
+
+
+@pytest.mark.parametrize(("target", "accuracy"), [(1000, 0.1), (6000, 0.01)])
+def test_a_closed_mesh_of_slender_faces_stays_closed(target: int, accuracy: float) -> None:
+    tube = trimesh.creation.annulus(0.2, 0.21, 0.9, sections=300).subdivide().subdivide()
+    mesh = tube.vertices.astype(np.float32), tube.faces.astype(np.int32)  # no library reduces it
+    vertices, faces = simplify(*mesh, target)
+    assert target / 2 < len(faces) <= target
+    assert unbalanced_edges(faces) == 0
+    assert closed_volume(vertices, faces) == pytest.approx(closed_volume(*mesh), rel=accuracy)

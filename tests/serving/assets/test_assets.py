@@ -9,7 +9,9 @@ def test_every_file_of_a_result_has_a_name_and_says_what_it_is_and_what_to_do_wi
     for kind in KINDS:
         assert ASSET_NAME.fullmatch(f"{ID}.{kind}")
     assert set(MEDIA_TYPES) == set(DISPOSITIONS) == set(KINDS)
-    assert [kind for kind in KINDS if DISPOSITIONS[kind] == "inline"] == ["webp"], "browsers show pictures only"
+    assert [kind for kind in KINDS if DISPOSITIONS[kind] == "inline"] == ["webp", "usdz"], (
+        "pictures, and Quick Look's files"
+    )
 
 
 @pytest.mark.parametrize("name", ["", ID[1:], f"{ID}0", ID.upper(), f"{ID}\n", f"../{ID}", f"{ID}.glb"])

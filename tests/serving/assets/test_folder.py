@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sam3d_bento.errors import NotFound, StorageFull
+from sam3d_bento.serving.assets import DERIVED_KINDS
 from sam3d_bento.serving.assets.folder import AssetFolder
 
 pytestmark = pytest.mark.anyio
@@ -262,3 +263,58 @@ async def test_on_a_full_disk_reconstructions_make_room_for_a_result(store, scan
     monkeypatch.setattr("os.fdopen", full_while_there_are_reconstructions)
     second = await store.put(b"two")
     assert names(store) == sorted([f"{first}.glb", f"{second}.glb"])
+
+
+async def test_files_in_other_formats_count_in_the_quota_and_go_first(store, scan):
+    first = await store.put(bytes(100), scan(200))
+    await store.add(first, "obj.zip", bytes(200))
+    age(store.root / f"{first}.glb", 50)
+    second = await store.put(bytes(100), scan(200))
+    await store.add(second, "splats.ply", bytes(100))
+    third = await store.put(bytes(300))
+    kept = [f"{first}.glb", f"{first}.npz", f"{second}.glb", f"{second}.npz", f"{second}.splats.ply", f"{third}.glb"]
+    assert names(store) == sorted(kept), "the oldest of them, and no more than was needed"
+
+
+@pytest.mark.parametrize("size", [1, 250, 900, 5000])
+async def test_a_file_in_another_format_takes_no_room_from_a_result(store, scan, size):
+    first = await store.put(bytes(300), scan(200))
+    await store.add(first, "stl", bytes(300))
+    second = await store.put(bytes(200))
+    if size > 300:  # what is left, and what the other file of its kind has
+        with pytest.raises(StorageFull):
+            await store.add(second, "usdz", bytes(size))
+    else:
+        await store.add(second, "usdz", bytes(size))
+        assert (await store.get(second, "usdz")).path.stat().st_size == size
+    for asset_id in (first, second):
+        assert await store.get(asset_id)
+    assert await store.get(first, "npz")
+    assert sum(path.stat().st_size for path in store.root.iterdir()) <= 1000
+
+
+async def test_files_in_other_formats_are_deleted_and_swept_with_their_result(store):
+    gone, old = await store.put(b"glb"), await store.put(b"glb")
+    for asset_id in (gone, old):
+        for kind in DERIVED_KINDS:
+            await store.add(asset_id, kind, b"made")
+            assert (await store.get(asset_id, kind)).path.read_bytes() == b"made"
+    await store.delete(gone)
+    assert not [name for name in names(store) if name.startswith(gone)]
+    age(store.root / f"{old}.glb", 101)
+    assert store.sweep() == 1 + len(DERIVED_KINDS)
+    assert names(store) == []
+
+
+async def test_on_a_full_disk_files_in_other_formats_make_room_for_a_result(store, monkeypatch):
+    await store.add(await store.put(b"one"), "stl", b"made")
+    write = os.fdopen
+
+    def full_while_there_are_others(*args):
+        if list(store.root.glob("*.stl")):
+            os.close(args[0])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(*args)
+
+    monkeypatch.setattr("os.fdopen", full_while_there_are_others)
+    assert await store.get(await store.put(b"two"))

@@ -1,5 +1,6 @@
 import pytest
 
+from sam3d_bento.formats import FILE_TYPES
 from sam3d_bento.serving.middleware.authentication import is_open
 from sam3d_bento.serving.worker.state import WorkerState
 from tests.support.fake_runner import photo
@@ -87,12 +88,24 @@ def test_health_and_the_studio_are_open_and_metrics_as_it_is_set(serve, keys):
     assert closed.get("/health").status_code == 200
 
 
+@pytest.mark.parametrize("suffix", [*(kind.suffix for kind in FILE_TYPES.values()), "webp"])
+def test_every_file_that_a_link_names_is_open_to_read(suffix):
+    path = f"/api/assets/{ID}.{suffix}"
+    assert is_open("GET", path, metrics=False)
+    assert is_open("HEAD", path, metrics=False)
+    assert not is_open("DELETE", path, metrics=False)
+    assert not is_open("POST", path, metrics=False)
+
+
 @pytest.mark.parametrize(
     "path",
     [
         "/api/assets/short.glb",
         f"/api/assets/{ID}.npz",
         f"/api/assets/{ID}.glb\n",
+        f"/api/assets/{ID}.obj",
+        f"/api/assets/{ID}.objxzip",
+        f"/api/assets/{ID}/export",
         f"/api/assets/{ID}.glb/../../inference",
         f"/api/jobs/{ID}/events/more",
         "/studio",

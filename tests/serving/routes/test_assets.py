@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
@@ -15,7 +16,9 @@ from PIL import Image
 from sam3d_bento.export.conversion import WRITERS
 from sam3d_bento.formats import FILE_TYPES
 from sam3d_bento.serving.request_context import backend
+from sam3d_bento.submission import ThumbnailSubmission
 from tests.support import finished
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -83,30 +86,28 @@ def test_the_result_in_another_size_from_json_or_a_form(serve, store, how):
     assert mesh.visual.material.baseColorTexture.size == (1024, 1024)
 
 
-@pytest.mark.parametrize(
-    ("wanted", "media_type", "suffix"),
-    [
-        ("glb", "model/gltf-binary", "glb"),
-        ("obj", "application/zip", "obj.zip"),
-        ("stl", "model/stl", "stl"),
-        ("ply", "application/octet-stream", "ply"),
-        ("ply-splats", "application/octet-stream", "splats.ply"),
-        ("usdz", "model/vnd.usdz+zip", "usdz"),
-    ],
-)
-def test_every_format_has_its_name_and_media_type(serve, store, wanted, media_type, suffix):
+def test_every_format_has_its_name_and_media_type(serve, store):
     http = serve()
     path = store()
-    answer = http.post(f"{path}/export", json={"format": wanted})
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == media_type
-    assert answer.headers["content-disposition"] == f'attachment; filename="{path.rsplit("/")[-1]}.{suffix}"'
-    if wanted == "ply":
-        assert len(plyfile.PlyData.read(io.BytesIO(answer.content))["vertex"]) > 400
-    elif suffix.endswith("z") or suffix.endswith("zip"):
-        assert zipfile.ZipFile(io.BytesIO(answer.content)).testzip() is None
-    listed = http.get("/api/options").json()["export"]["formats"][wanted]
-    assert (listed["media_type"], listed["suffix"]) == (media_type, suffix)
+    listed = http.get("/api/options").json()["export"]["formats"]
+    assert set(listed) == {*WRITERS, "glb", "ply-splats"}, "those that have a writer"
+    for wanted, (media_type, suffix) in {
+        "glb": ("model/gltf-binary", "glb"),
+        "obj": ("application/zip", "obj.zip"),
+        "stl": ("model/stl", "stl"),
+        "ply": ("application/octet-stream", "ply"),
+        "ply-splats": ("application/octet-stream", "splats.ply"),
+        "usdz": ("model/vnd.usdz+zip", "usdz"),
+    }.items():
+        answer = http.post(f"{path}/export", json={"format": wanted})
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"] == media_type
+        assert answer.headers["content-disposition"] == f'attachment; filename="{path.rsplit("/")[-1]}.{suffix}"'
+        if wanted == "ply":
+            assert len(plyfile.PlyData.read(io.BytesIO(answer.content))["vertex"]) > 400
+        elif suffix.endswith("z") or suffix.endswith("zip"):
+            assert zipfile.ZipFile(io.BytesIO(answer.content)).testzip() is None
+        assert (listed[wanted]["media_type"], listed[wanted]["suffix"]) == (media_type, suffix)
 
 
 @pytest.mark.parametrize(
@@ -158,10 +159,6 @@ def test_a_packed_result_is_drawn_and_had_in_every_format_without_its_reconstruc
     assert len(mesh_of(plain.content, "glb").faces) > 500
 
 
-def test_the_formats_that_are_offered_are_those_that_have_a_writer(serve):
-    assert set(serve().get("/api/options").json()["export"]["formats"]) == {*WRITERS, "glb", "ply-splats"}
-
-
 def test_reconstructions_are_kept_unless_a_setting_says_no(serve, settings):
     photo = {"image": ("photo.png", b"nap:0", "image/png")}
     http = serve()
@@ -200,11 +197,139 @@ def test_a_bucket_keeps_and_serves_all_of_a_result(serve, store, s3, settings):
     fetched = httpx.get(picture.headers["location"])
     assert (fetched.headers["content-type"], fetched.content[8:12]) == ("image/webp", b"WEBP")
     assert {f"{name}.glb", f"{name}.npz", f"{name}.webp"} <= s3.names()
+    for suffix in LINKED:
+        assert http.head(f"{path}.{suffix}", follow_redirects=False).status_code == 200
+        linked = http.get(f"{path}.{suffix}", follow_redirects=False)
+        assert linked.status_code == 307, linked.text
+        fetched = httpx.get(linked.headers["location"])
+        assert (fetched.status_code, fetched.headers["content-type"]) == (200, LINKED[suffix].media_type)
+        assert http.head(f"{path}.{suffix}", follow_redirects=False).status_code == 307
     answer = http.post(f"{path}/export", json={"format": "glb", "target_faces": 3000})
     assert len(mesh_of(answer.content, "glb").faces) > 1000
     assert http.delete(f"{path}.glb").status_code == 204
     assert not {other for other in s3.names() if name in other}
     assert [file for file in backend().workdir.path.rglob("*") if file.is_file()] == []
+
+
+LINKED = {kind.suffix: kind for name, kind in FILE_TYPES.items() if name != "glb"}
+
+
+def test_every_format_has_a_link_that_is_made_once_and_lives_as_long_as_its_result(serve, store, settings):
+    """What it gives is what an export of this format gives."""
+    http = serve()
+    path = store()
+    name = path.rsplit("/")[-1]
+    made = {}
+    for suffix, kind in LINKED.items():
+        before = {file.name for file in settings.output_dir.iterdir()}
+        head = http.head(f"{path}.{suffix}")
+        assert (head.status_code, head.headers["content-type"]) == (200, kind.media_type)
+        assert "content-length" not in head.headers, "nobody knows it yet"
+        assert {file.name for file in settings.output_dir.iterdir()} == before, "HEAD makes nothing"
+        made[suffix] = first = http.get(f"{path}.{suffix}")
+        assert (first.status_code, first.headers["content-type"]) == (200, kind.media_type), first.text
+        shown = "inline" if suffix == "usdz" else "attachment"
+        assert first.headers["content-disposition"] == f'{shown}; filename="{name}.{suffix}"'
+        assert first.headers["cache-control"].startswith("private, max-age=")
+        assert {file.name for file in settings.output_dir.iterdir()} == before | {f"{name}.{suffix}"}
+    for wanted in ("obj", "stl", "ply"):
+        exported = http.post(f"{path}/export", json={"format": wanted})
+        assert made[FILE_TYPES[wanted].suffix].content == exported.content, wanted
+    backend().postprocess_worker.stop()
+    for suffix, first in made.items():
+        assert http.get(f"{path}.{suffix}").content == first.content, "kept"
+        assert http.get(f"{path}.{suffix}", headers={"range": "bytes=0-3"}).content == first.content[:4]
+        assert http.get(f"{path}.{suffix}", headers={"if-none-match": first.headers["etag"]}).status_code == 304
+        assert http.head(f"{path}.{suffix}").headers["content-length"] == str(len(first.content))
+        assert http.delete(f"{path}.{suffix}").status_code == 405
+    assert http.delete(f"{path}.glb").status_code == 204
+    assert list(settings.output_dir.iterdir()) == []
+    for suffix in LINKED:
+        for method in (http.get, http.head):
+            assert method(f"{path}.{suffix}").status_code == 404
+
+
+def test_a_link_needs_no_reconstruction_but_for_gaussians(serve, store):
+    http = serve()
+    path = store(kept=False)
+    for suffix in LINKED:
+        answers = [http.head(f"{path}.{suffix}"), http.get(f"{path}.{suffix}")]
+        status = 404 if suffix == "splats.ply" else 200
+        assert [answer.status_code for answer in answers] == [status, status], suffix
+    assert "not kept" in http.get(f"{path}.splats.ply").json()["detail"]
+
+
+def test_who_asks_at_once_waits_for_the_one_that_makes_it(serve, store, capfd):
+    """Of eight requests for three files of a result none is refused by a queue of two, and each file is made once."""
+    http = serve(log_format="json")
+    path = store()
+    suffixes = ["stl", "stl", "stl", "usdz", "usdz", "usdz", "ply", "ply"]
+    with ThreadPoolExecutor(len(suffixes)) as pool:
+        answers = list(pool.map(lambda suffix: http.get(f"{path}.{suffix}"), suffixes))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.content for answer in answers}) == 3
+    lines = [line for line in capfd.readouterr().err.splitlines() if "postprocess start" in line]
+    assert len(lines) == 3
+
+
+def test_a_full_queue_is_a_429_at_once_and_the_link_works_later(serve, store, settings):
+    http = serve()
+    path, other = store(), store()
+    asyncio.run(backend().assets.add(other.rsplit("/")[-1], "stl", b"kept"))
+    order = ThumbnailSubmission(settings.output_dir / f"{path.rsplit('/')[-1]}.glb")
+    # They wait while the process loads, which takes a second or more.
+    jobs = [backend().postprocess_worker.submit(order, "a picture") for _ in range(settings.queue_limit + 1)]
+    refused = http.get(f"{path}.stl")
+    assert (refused.status_code, refused.json()["code"]) == (429, "busy")
+    assert int(refused.headers["retry-after"]) >= 1
+    assert http.get(f"{other}.stl").content == b"kept", "what is there needs no queue"
+    assert http.head(f"{path}.stl").status_code == 200
+    for job in jobs:
+        job.future.result(PATIENCE)
+    assert http.get(f"{path}.stl").status_code == 200
+
+
+def test_without_usd_its_link_names_the_extra(serve, store, monkeypatch):
+    http = serve()
+    path = store()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    answer = http.get(f"{path}.usdz")
+    assert (answer.status_code, "extra 'usdz'" in answer.json()["detail"]) == (415, True)
+
+
+def test_a_file_that_finds_no_room_is_handed_out_all_the_same(serve, store, settings, result):
+    """It costs no result its place."""
+    room = len(result[0]) + len(result[1]) + 10
+    http = serve(output_max_bytes=room)
+    path = store()
+    before = {file.name for file in settings.output_dir.iterdir()}
+    answer = http.get(f"{path}.stl")
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+    assert len(mesh_of(answer.content, "stl").faces) > 500
+    assert {file.name for file in settings.output_dir.iterdir()} == before
+
+
+def test_options_of_a_format_are_offered_and_taken_with_it_alone(serve, store):
+    http = serve()
+    path = store()
+    listed = http.get("/api/options").json()["export"]["formats"]
+    assert {name: list(kind["options"]) for name, kind in listed.items()} == {
+        name: list(kind.options) for name, kind in FILE_TYPES.items()
+    }
+    assert (listed["stl"]["options"]["up"]["default"], listed["stl"]["options"]["longest_side"]["default"]) == (
+        "z",
+        0.1,
+    )
+    upright, lying = (
+        mesh_of(http.post(f"{path}/export", json={"format": "stl", "up": up, "longest_side": 0.05}).content, "stl")
+        for up in ("z", "y")
+    )
+    assert upright.extents.max() == pytest.approx(50, rel=1e-5)
+    assert np.allclose(
+        upright.vertices, np.stack([lying.vertices[:, 0], -lying.vertices[:, 2], lying.vertices[:, 1]], 1)
+    )
+    refused = http.post(f"{path}/export", data={"format": "glb", "up": "z"})
+    assert (refused.status_code, "'up'" in refused.json()["detail"]) == (400, True)
 
 
 def test_the_log_tells_what_was_exported(serve, store, capfd):

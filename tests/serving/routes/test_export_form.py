@@ -1,11 +1,13 @@
 """What an order of another file says; what mistakes in it are answered, test_assets.py asks over HTTP."""
 
 import json
+import re
 
 import pytest
 from starlette.requests import Request
 
 from sam3d_bento.errors import BadRequest, UnsupportedMedia
+from sam3d_bento.formats import FormatOptions
 from sam3d_bento.serving.routes import export_form
 
 pytestmark = pytest.mark.anyio
@@ -23,8 +25,8 @@ def order(body=b"", media_type=""):
 
 
 async def test_an_empty_order_is_the_glb_as_it_is():
-    assert await export_form.read(order()) == ("glb", {})
-    assert await export_form.read(order(b"{}", "application/json")) == ("glb", {})
+    for empty in (order(), order(b"{}", "application/json"), order(b"format=&target_faces=&up=", FORM)):
+        assert await export_form.read(empty) == export_form.ExportInput("glb", {}, FormatOptions())
 
 
 @pytest.mark.parametrize(
@@ -37,7 +39,9 @@ async def test_an_empty_order_is_the_glb_as_it_is():
 )
 async def test_only_what_is_said_is_to_differ_from_the_result(body, media_type):
     """A value that happens to be the default is said as well: the result may have been made with another."""
-    assert await export_form.read(order(body, media_type)) == ("stl", {"target_faces": 2000, "compress": False})
+    given = await export_form.read(order(body, media_type))
+    assert (given.format, given.changes) == ("stl", {"target_faces": 2000, "compress": False})
+    assert given.format_options == FormatOptions()
 
 
 async def test_what_the_engine_made_cannot_be_ordered_anew():
@@ -47,9 +51,45 @@ async def test_what_the_engine_made_cannot_be_ordered_anew():
 
 
 async def test_a_number_is_a_number_in_json_and_a_text_in_a_form():
-    assert (await export_form.read(order(b"target_faces=2000", FORM)))[1] == {"target_faces": 2000}
+    assert (await export_form.read(order(b"target_faces=2000", FORM))).changes == {"target_faces": 2000}
+    assert (await export_form.read(order(b"format=stl&longest_side=2.5", FORM))).format_options.longest_side == 2.5
+    with pytest.raises(BadRequest, match="longest_side"):
+        await export_form.read(order(b'{"format": "stl", "longest_side": "2.5"}', "application/json"))
     with pytest.raises(BadRequest, match="target_faces"):
         await export_form.read(order(b'{"target_faces": "2000"}', "application/json"))
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"format": "glb", "up": "z"}, "'up' does not go with the format 'glb', only with stl, ply"),
+        ({"up": "z"}, "'up' does not go with the format 'glb'"),
+        ({"format": "usdz", "longest_side": 0.1}, "'longest_side' does not go with the format 'usdz', only with stl"),
+        ({"format": "ply", "longest_side": 0.1}, "'longest_side'"),
+        ({"format": "ply-splats", "up": "y"}, "'up'"),
+        ({"format": "obj", "origin": "bottom"}, "'origin' does not go with the format 'obj', only with usdz"),
+        ({"format": "stl", "up": "x"}, "'up'"),
+        ({"format": "stl", "up": None}, "'up'"),
+        ({"format": "stl", "longest_side": 0}, "'longest_side'"),
+        ({"format": "stl", "longest_side": -1}, "'longest_side'"),
+        ({"format": "stl", "longest_side": 10**400}, "'longest_side'"),
+        ({"format": "stl", "longest_side": True}, "'longest_side'"),
+        ({"format": "stl", "longest_side": float("nan")}, "'longest_side'"),
+        ({"format": "stl", "longest_side": float("inf")}, "'longest_side'"),
+        ({"format": ["stl"]}, "'format'"),
+        ({"format": {}}, "'format'"),
+        ({"format": "stl", "pivot": "base"}, "no field 'pivot'"),
+    ],
+)
+async def test_an_option_of_a_format_goes_with_that_format_alone_and_within_its_range(body, said):
+    with pytest.raises(BadRequest, match=re.escape(said)):
+        await export_form.read(order(json.dumps(body).encode(), "application/json"))
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "1e400", "0", "1001", "ten", "1e-9", "0x1"])
+async def test_a_length_in_a_form_is_a_number_in_its_range(value):
+    with pytest.raises(BadRequest, match="longest_side"):
+        await export_form.read(order(f"format=stl&longest_side={value}".encode(), FORM))
 
 
 async def test_an_order_nested_without_end_is_a_mistake_and_no_fault():

@@ -19,7 +19,10 @@ def test_a_form_with_either_name_of_the_photo(http, field):
     assert answer.json()["options"] == {**Options().model_dump(), "seed": 5, "texture_size": 2048}
 
 
-@pytest.mark.parametrize(("text", "compress"), [("true", True), ("on", True), ("1", True), ("false", False)])
+@pytest.mark.parametrize(
+    ("text", "compress"),
+    [("true", True), ("on", True), ("1", True), ("false", False), ("quantize", "quantize"), ('"quantize"', "quantize")],
+)
 def test_a_choice_of_the_file_s_form(http, text, compress):
     data = {"texture_format": "webp", "compress": text, "colour_source": "fused"}
     options = http.post("/", files={"image": PNG}, data=data).json()["options"]

@@ -1,0 +1,1 @@
+"""Colour: which space a file is in, and its conversion to sRGB."""

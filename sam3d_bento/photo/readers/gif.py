@@ -1,0 +1,72 @@
+"""GIF: its first frame, also of a file that ends within the last bits of it. CompuServe, GIF89a."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from sam3d_bento.errors import BadRequest
+from sam3d_bento.photo.colour import srgb
+from sam3d_bento.photo.readers.picture import Picture, Size, models_of, pillow_picture, whole_picture, with_8_bits
+
+_IMAGE, _EXTENSION = 0x2C, 0x21  # section 20 and 23
+_MAX_BLOCKS = 1_000_000  # looked at; a picture of 64 million pixels in 255 bytes each has 250,000
+
+
+def open_gif(data: bytes) -> Picture:
+    """Open a GIF. Raises BadRequest for pixels missing."""
+    image = pillow_picture(data, "GIF")
+    # Before loading, because a GIF looks ahead to answer.
+    several = bool(getattr(image, "is_animated", False))
+
+    def load(_: srgb.Space | None, size: Size) -> Image.Image:
+        try:
+            image.load()
+        except OSError as exc:
+            mended = _load_cut(data)
+            if mended is None:
+                raise BadRequest("The GIF image is damaged or cut short; it could not be read.") from exc
+            return with_8_bits(mended)
+        return with_8_bits(image)
+
+    return Picture(image.size, models_of("RGB"), load, several=several)
+
+
+def _load_cut(data: bytes) -> Image.Image | None:
+    """Load the first frame of a file that ends within it, when only what follows its last pixel is missing."""
+    start = _last_block(data)
+    if start is None:
+        return None
+    rest = data[start + 1 :]
+    body = data[:start] + (bytes([len(rest)]) + rest if rest else b"")
+
+    def with_more(filler: bytes) -> Image.Image:
+        return pillow_picture(body + bytes([len(filler)]) + filler + b"\0\x3b", "GIF")
+
+    try:
+        return whole_picture(with_more)
+    except OSError:
+        return None
+
+
+def _last_block(data: bytes) -> int | None:
+    """Return where the block of the first frame's data begins that the file ends within; None when there is none."""
+    position = 13 + _table_size(data[10]) if len(data) > 13 else len(data)
+    blocks = 0
+    while position < len(data) and data[position] in (_IMAGE, _EXTENSION):
+        is_image = data[position] == _IMAGE
+        if position + 10 > len(data):
+            return None
+        position += 11 + _table_size(data[position + 9]) if is_image else 2
+        while position < len(data) and data[position] and blocks < _MAX_BLOCKS:
+            blocks += 1
+            if position + data[position] >= len(data) - 1 and is_image:
+                return position if position + data[position] > len(data) - 1 else None
+            position += 1 + data[position]
+        position += 1
+        if is_image:
+            return None
+    return None
+
+
+def _table_size(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
