@@ -10,17 +10,22 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from sam3d_bento import engines, export
 from sam3d_bento.options import SEED_MAX
 from sam3d_bento.photo import images, masks
+from sam3d_bento.photo.decode_lock import DecodeLock
 from sam3d_bento.photo.hidden_colours import without_hidden_colours
 from sam3d_bento.photo.mask_model import MaskModel
 from sam3d_bento.progress import OnProgress
 from sam3d_bento.reconstruction import Mask, Photo, Reconstruction
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import Asset, MaskImage, OnStageProgress, RunnerInfo, Stage, Submission
+
+# In the folder for short-lived files, which the processes of a service share.
+DECODE_LOCK_NAME = "decode.lock"
 
 
 class StageClock:
@@ -46,7 +51,7 @@ class Pipeline:
     def __init__(self, engine: engines.Engine, mask_model: MaskModel, settings: Settings) -> None:
         self._engine = engine
         self._mask_model = mask_model
-        self._max_pixels = settings.max_pixels
+        self._decode = _Decoder(settings)
         self.info = RunnerInfo(engine.name, engine.version, engine.device, images.FORMATS, engine.facts)
 
     @classmethod
@@ -70,7 +75,7 @@ class Pipeline:
         options = submission.options
         seed = secrets.randbelow(SEED_MAX + 1) if options.seed is None else options.seed
         clock = StageClock(on_progress)
-        photo, mask = _isolate(submission, self._mask_model, self._max_pixels, clock)
+        photo, mask = _isolate(submission, self._mask_model, self._decode, clock)
         with clock.stage("reconstruct") as on_step:
             # `auto` may paint with them, and cannot tell before it has seen them: a tenth of a second of a GPU.
             splats = on_reconstruction is not None or options.colour_source != "mesh"
@@ -103,7 +108,7 @@ class MaskPreview:
 
     def __init__(self, mask_model: MaskModel, settings: Settings) -> None:
         self._mask_model = mask_model
-        self._max_pixels = settings.max_pixels
+        self._decode = _Decoder(settings)
         self.info = RunnerInfo("mask", settings.mask_model, "cpu", images.FORMATS)
 
     @classmethod
@@ -114,17 +119,30 @@ class MaskPreview:
     def run(self, submission: Submission, on_progress: OnStageProgress) -> MaskImage:
         """Photo in, mask out. Raises what `Pipeline.run` would raise for the same photo in these steps."""
         clock = StageClock(on_progress)
-        photo, mask = _isolate(submission, self._mask_model, self._max_pixels, clock)
+        photo, mask = _isolate(submission, self._mask_model, self._decode, clock)
         warnings = [str(code) for code in (*photo.warnings, *mask.warnings)]
         png = masks.to_png(mask, photo.original_size)
         return MaskImage(png, {**_mask_facts(mask), "warnings": warnings, "seconds": clock.seconds})
 
 
-def _isolate(submission: Submission, mask_model: MaskModel, max_pixels: int, clock: StageClock) -> tuple[Photo, Mask]:
+class _Decoder:
+    """Reads pictures within the settings' limits, large ones in turn with other processes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._max_pixels = settings.max_pixels
+        self._lock = DecodeLock(settings.work_dir / DECODE_LOCK_NAME)
+
+    def __call__(self, data: bytes, on_step: OnProgress) -> Photo:
+        """Return the picture. Raises as `images.decode` does, and what `on_step` raises while it waits."""
+        turn = partial(self._lock.turn, on_wait=partial(on_step, 0.0))
+        return images.decode(data, max_pixels=self._max_pixels, turn=turn)
+
+
+def _isolate(submission: Submission, mask_model: MaskModel, decode: _Decoder, clock: StageClock) -> tuple[Photo, Mask]:
     """The steps that the preview of a mask and the whole run share."""
-    with clock.stage("decode"):
-        photo = images.decode(submission.photo, max_pixels=max_pixels)
-        uploaded = None if submission.mask is None else images.decode(submission.mask, max_pixels=max_pixels)
+    with clock.stage("decode") as on_step:
+        photo = decode(submission.photo, on_step)
+        uploaded = None if submission.mask is None else decode(submission.mask, on_step)
     with clock.stage("mask"):
         photo = without_hidden_colours(photo)  # the engine, too, shows a network the whole picture
         mask = masks.isolate(photo, uploaded, mask_model)

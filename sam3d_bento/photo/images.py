@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from math import hypot
 
@@ -22,6 +23,7 @@ from sam3d_bento.photo.readers.picture import Picture, declared_space
 from sam3d_bento.photo.readers.png import open_png
 from sam3d_bento.photo.readers.tiff import open_tiff
 from sam3d_bento.photo.readers.webp import open_webp
+from sam3d_bento.photo.reduction import reduce
 from sam3d_bento.reconstruction import Photo
 from sam3d_bento.settings import PILLOW_MAX_PIXELS
 from sam3d_bento.warning_codes import WarningCode
@@ -72,7 +74,16 @@ _FILM_DIAGONAL = 43.27  # of 35 mm film, in the unit of these lengths: millimetr
 _FOCAL_LENGTHS = (8, 2000)  # from fisheye to telescope; 0 means unknown
 
 
-def decode(data: bytes, *, max_pixels: int) -> Photo:
+# Entered while a picture of so many pixels takes its full memory (`decode_lock`).
+Turn = Callable[[int], AbstractContextManager[None]]
+
+
+def no_turn(pixels: int) -> AbstractContextManager[None]:
+    """Return a context that does nothing."""
+    return nullcontext()
+
+
+def decode(data: bytes, *, max_pixels: int, turn: Turn = no_turn) -> Photo:
     """Read a picture: upright, sRGB, its long side at most `WORKING_SIZE`, hidden colours kept out of visible pixels.
 
     Of several frames the first is used and `WarningCode.FIRST_FRAME_ONLY` given. A picture in an HDR space is
@@ -82,6 +93,8 @@ def decode(data: bytes, *, max_pixels: int) -> Photo:
     Raises UnsupportedMedia for a format, or a kind of it, that is not read, TooLarge for more than `max_pixels`
     (checked on the header, before any pixel is decoded), BadRequest for no data, a broken file whose pixels are not
     all there, or a picture too small to use.
+
+    turn: entered with the number of pixels, before they are decoded.
     """
     if not data:
         raise BadRequest("The image is empty: the upload has no bytes.")
@@ -90,7 +103,7 @@ def decode(data: bytes, *, max_pixels: int) -> Photo:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow remarks on much in a stranger's file; the log is not for strangers
-            return _decode(data, kind, max_pixels)
+            return _decode(data, kind, max_pixels, turn)
     except RequestError:
         raise
     except Image.DecompressionBombError as exc:
@@ -110,7 +123,7 @@ def _format_of(data: bytes) -> str:
     return kind
 
 
-def _decode(data: bytes, kind: str, max_pixels: int) -> Photo:
+def _decode(data: bytes, kind: str, max_pixels: int, turn: Turn) -> Photo:
     """Do the work of `decode` without its safety net: Pillow's own errors come through."""
     refuse_excess(data, kind)
     picture = _READERS[kind](data)
@@ -118,13 +131,19 @@ def _decode(data: bytes, kind: str, max_pixels: int) -> Photo:
     if stored_size[0] * stored_size[1] > max_pixels:
         raise _too_large(max_pixels)
     working_size = _working_size(stored_size)
+    with turn(stored_size[0] * stored_size[1]):
+        return _decode_pixels(picture, working_size)
+
+
+def _decode_pixels(picture: Picture, working_size: tuple[int, int]) -> Photo:
+    """Do what takes memory by the picture's full size."""
+    stored_size = picture.size
     space = declared_space(picture)
     image = picture.load(space, working_size)
     exif = _exif(picture)
     orientation = _orientation(exif)
     if image.size != working_size:
-        # Pillow weights colours by alpha here, so what is transparent does not bleed into what is not.
-        image = image.resize(working_size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+        image = reduce(image, working_size)
     if orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[orientation])
     has_alpha = image.mode in ("LA", "RGBA")
