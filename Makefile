@@ -10,7 +10,7 @@ PORT ?= 8000
 # BentoML reads this when it is imported, and takes only the word "true" for a no.
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help demo serve test test-properties test-upstream test-container test-browser audit sbom bench-service bench-preview bench-export \
+.PHONY: help demo serve test test-properties test-faults test-upstream test-container test-browser audit sbom bench-service bench-preview bench-export \
   bench-load fuzz lint weights bytecode requirements clean
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make serve         set up, start the service on port $(PORT) and leave it running"
 	@echo "make test          set up, lint, type-check and test"
 	@echo "make test-properties many random cases of what make test shows with a few"
+	@echo "make test-faults   floods and memory limits on real processes"
 	@echo "make test-upstream set up another environment with torch, and run Meta's real code with tiny random weights"
 	@echo "make test-container build the images with buildah, as root, and run the service in them without a network"
 	@echo "make test-browser  use the studio in headless Chromium"
@@ -43,6 +44,10 @@ test: weights lint
 # Two files at a time, as in `make test`.
 test-properties: weights $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m properties
+
+# One file at a time: they measure. What needs a cgroup skips, saying so, where none can be made.
+test-faults: weights $(VENV)/.dev
+	$(BIN)/python -m pytest -m faults
 
 # Skips, saying so, where the wheel with Meta's code cannot be had. A wheel with another hash is no reason to skip.
 test-upstream: weights

@@ -13,7 +13,8 @@ from typing import Any
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 
 LARGEST_KEPT = 32 << 20  # bytes of an array; the most that glibc accepts here
-KEPT = 1 << 30  # bytes at the end of the heap that stay, until `give_back`
+KEPT = 1 << 28  # bytes at the end of the heap that stay, until `give_back`; with a GiB no run was faster
+LARGE = 1 << 20  # bytes; `keep_small`
 
 
 def keep_for_reuse() -> None:
@@ -24,6 +25,18 @@ def keep_for_reuse() -> None:
     malloc: Any = ctypes.CDLL(None)
     if hasattr(malloc, "mallopt"):
         for option, value in ((M_ARENA_MAX, 1), (M_MMAP_THRESHOLD, LARGEST_KEPT), (M_TRIM_THRESHOLD, KEPT)):
+            malloc.mallopt(option, value)
+
+
+def keep_small() -> None:
+    """From now on each block of LARGE bytes or more is the system's again when it is freed.
+
+    For a process that holds uploads for moments: glibc by itself keeps such blocks in the heap after the first ones,
+    where a small one that lives on holds them.
+    """
+    malloc: Any = ctypes.CDLL(None)
+    if hasattr(malloc, "mallopt"):
+        for option, value in ((M_ARENA_MAX, 2), (M_MMAP_THRESHOLD, LARGE)):
             malloc.mallopt(option, value)
 
 

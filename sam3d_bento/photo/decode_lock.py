@@ -1,7 +1,7 @@
 """One large picture is decoded at a time, over all processes of a service: `DecodeLock`.
 
-A picture of 64 million pixels takes up to 0.8 GiB while it is decoded, and a fortieth of that afterwards. The engine and
-the process for masks take turns, so that their memory together has room for one.
+A picture of 64 million pixels takes up to 0.8 GiB while it is decoded, and a fortieth of that afterwards. The engine
+and the process for masks take turns, so that their memory together has room for one.
 """
 
 from __future__ import annotations

@@ -83,7 +83,8 @@ class Upload:
 
     def read(self) -> bytes:
         """Return a copy of all bytes."""
-        return b"".join(self.chunks())
+        self._settle()
+        return bytes(self._buffer) if self._file is None else os.pread(self._file.fileno(), self._size, 0)
 
     def chunks(self) -> Iterator[bytes]:
         """Yield all bytes, at most CHUNK_BYTES at a time."""
