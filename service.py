@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from sam3d_bento import malloc
-from sam3d_bento.serving import bentoml_seams, write_timeout
+from sam3d_bento.serving import bentoml_seams, connections
 from sam3d_bento.serving.admission import Budget
 from sam3d_bento.serving.assets import GLB_MEDIA_TYPE
 from sam3d_bento.serving.backend import Backend
@@ -29,7 +29,7 @@ from sam3d_bento.settings import Settings
 
 settings = Settings.from_environ()
 bentoml_seams.adopt_logs(settings.log_format)
-write_timeout.adopt()
+connections.adopt()
 malloc.keep_small()
 
 # BentoML counts a request's time from its arrival, queueing included, and a request that it gives up runs on. So its

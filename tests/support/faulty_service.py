@@ -1,11 +1,14 @@
-"""The service as service.py wires it, around an engine that can be made to fail; its patience with uploads is short."""
+"""The service as service.py wires it, around an engine that can be made to fail; its patience with clients is short."""
 
 import functools
 
+from sam3d_bento.serving import connections
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.middleware import upload_limit
 
 upload_limit.UploadLimit = functools.partial(upload_limit.UploadLimit, stall_seconds=4.0, grace_seconds=5.0)
+
+connections.WRITE_STALL_SECONDS = 4
 
 import service  # noqa: E402  # after that, because it takes its limits when it is imported
 
