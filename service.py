@@ -11,12 +11,15 @@ from bentoml.validators import ContentType
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
-from sam3d_bento.serving import bentoml_seams, shortage
+from sam3d_bento import malloc
+from sam3d_bento.serving import bentoml_seams, connections, shortage
+from sam3d_bento.serving.admission import Budget
 from sam3d_bento.serving.assets import GLB_MEDIA_TYPE
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.middleware.access_log import AccessLog
 from sam3d_bento.serving.middleware.authentication import Authentication
 from sam3d_bento.serving.middleware.content_encoding import ContentEncoding
+from sam3d_bento.serving.middleware.open_requests import OpenRequests
 from sam3d_bento.serving.middleware.problem_details import ProblemDetails
 from sam3d_bento.serving.middleware.request_metrics import RequestMetrics
 from sam3d_bento.serving.middleware.security_headers import SecurityHeaders, cors
@@ -29,6 +32,8 @@ from sam3d_bento.settings import Settings
 bentoml_seams.end_with_supervisor()
 settings = Settings.from_environ()
 bentoml_seams.adopt_logs(settings.log_format)
+connections.adopt()
+malloc.keep_small()
 
 # BentoML counts a request's time from its arrival, queueing included, and a request that it gives up runs on. So its
 # limit lies where only a fault of ours can reach it: the longest wait of a job, its own run, and an hour.
@@ -87,11 +92,17 @@ class Sam3D:
 
 
 Sam3D.add_asgi_middleware(AccessLog)
+Sam3D.add_asgi_middleware(OpenRequests, limit=settings.max_requests)
 Sam3D.add_asgi_middleware(RequestMetrics, routes=api.app.routes)
 Sam3D.add_asgi_middleware(SecurityHeaders, shared=bool(settings.cors_origins))
 if settings.cors_origins:
     Sam3D.add_asgi_middleware(CORSMiddleware, **cors(settings.cors_origins))
 Sam3D.add_asgi_middleware(ProblemDetails)
 Sam3D.add_asgi_middleware(Authentication)
-Sam3D.add_asgi_middleware(UploadLimit, max_bytes=settings.max_upload_bytes)
+Sam3D.add_asgi_middleware(
+    UploadLimit,
+    max_bytes=settings.max_upload_bytes,
+    budget=Budget(settings.upload_room_bytes),
+    route_limits=api.BODY_LIMITS,
+)
 Sam3D.add_asgi_middleware(ContentEncoding, max_bytes=settings.max_upload_bytes)

@@ -11,11 +11,13 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from sam3d_bento import engines, export
 from sam3d_bento.options import SEED_MAX
 from sam3d_bento.photo import images, masks
+from sam3d_bento.photo.decode_lock import DecodeLock
 from sam3d_bento.photo.hidden_colours import without_hidden_colours
 from sam3d_bento.photo.mask_model import MaskModel
 from sam3d_bento.photo.mask_values import read_mask
@@ -23,6 +25,9 @@ from sam3d_bento.progress import OnProgress
 from sam3d_bento.reconstruction import Mask, Photo, Reconstruction
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import Asset, MaskImage, OnStageProgress, RunnerInfo, Stage, Submission
+
+# In the folder for short-lived files, which the processes of a service share.
+DECODE_LOCK_NAME = "decode.lock"
 
 
 class StageClock:
@@ -48,7 +53,7 @@ class Pipeline:
     def __init__(self, engine: engines.Engine, mask_model: MaskModel, settings: Settings) -> None:
         self._engine = engine
         self._mask_model = mask_model
-        self._max_pixels = settings.max_pixels
+        self._decode = _Decoder(settings)
         self.info = RunnerInfo(engine.name, engine.version, engine.device, images.FORMATS, engine.facts)
 
     @classmethod
@@ -73,7 +78,7 @@ class Pipeline:
         options = submission.options
         seed = secrets.randbelow(SEED_MAX + 1) if options.seed is None else options.seed
         clock = StageClock(on_progress)
-        photo, mask = _isolate(submission, self._mask_model, self._max_pixels, clock)
+        photo, mask = _isolate(submission, self._mask_model, self._decode, clock)
         with clock.stage("reconstruct") as on_step:
             # `auto` may paint with splats, and must see them to decide. They take a tenth of a second on a GPU.
             splats = on_reconstruction is not None or options.colour_source != "mesh"
@@ -106,7 +111,7 @@ class MaskPreview:
 
     def __init__(self, mask_model: MaskModel, settings: Settings) -> None:
         self._mask_model = mask_model
-        self._max_pixels = settings.max_pixels
+        self._decode = _Decoder(settings)
         self.info = RunnerInfo("mask", settings.mask_model, "cpu", images.FORMATS)
 
     @classmethod
@@ -117,17 +122,36 @@ class MaskPreview:
     def run(self, submission: Submission, on_progress: OnStageProgress) -> MaskImage:
         """Return the mask of a photo. Raises what `Pipeline.run` would raise for the same photo in these steps."""
         clock = StageClock(on_progress)
-        photo, mask = _isolate(submission, self._mask_model, self._max_pixels, clock)
+        photo, mask = _isolate(submission, self._mask_model, self._decode, clock)
         warnings = [str(code) for code in (*photo.warnings, *mask.warnings)]
         png = masks.to_png(mask, photo.original_size)
         return MaskImage(png, {**_mask_facts(mask), "warnings": warnings, "seconds": clock.seconds})
 
 
-def _isolate(submission: Submission, mask_model: MaskModel, max_pixels: int, clock: StageClock) -> tuple[Photo, Mask]:
+class _Decoder:
+    """Reader of pictures within the settings' limits; large ones wait for their turn among the processes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._max_pixels = settings.max_pixels
+        self._lock = DecodeLock(settings.work_dir / DECODE_LOCK_NAME)
+
+    def photo(self, data: bytes, on_step: OnProgress) -> Photo:
+        """Return the photo. Raises as `images.decode` does, and what `on_step` raises while it waits."""
+        return images.decode(data, max_pixels=self._max_pixels, turn=self._turn(on_step))
+
+    def mask(self, data: bytes, on_step: OnProgress) -> Photo:
+        """Return the picture of a mask. Raises as `photo` does."""
+        return read_mask(data, max_pixels=self._max_pixels, turn=self._turn(on_step))
+
+    def _turn(self, on_step: OnProgress) -> images.Turn:
+        return partial(self._lock.turn, on_wait=partial(on_step, 0.0))
+
+
+def _isolate(submission: Submission, mask_model: MaskModel, decode: _Decoder, clock: StageClock) -> tuple[Photo, Mask]:
     """Decode the photo and find its mask: the steps that `MaskPreview.run` and `Pipeline.run` share."""
-    with clock.stage("decode"):
-        photo = images.decode(submission.photo, max_pixels=max_pixels)
-        uploaded = None if submission.mask is None else read_mask(submission.mask, max_pixels=max_pixels)
+    with clock.stage("decode") as on_step:
+        photo = decode.photo(submission.photo, on_step)
+        uploaded = None if submission.mask is None else decode.mask(submission.mask, on_step)
     with clock.stage("mask"):
         photo = without_hidden_colours(photo)  # for the engine as well: its network sees the whole photo
         mask = masks.isolate(photo, uploaded, mask_model)

@@ -133,6 +133,17 @@ class Settings(BaseModel):
         default_factory=lambda: Path(f"/tmp/sam3d-bento-{os.getuid()}")  # noqa: S108  # `WorkDir.claim` checks its owner
     )
     max_upload_bytes: Annotated[Count, Field(description="Largest request body")] = 20_000_000
+    upload_budget_bytes: Annotated[
+        Count | None,
+        Field(
+            description="Request bodies that are read or wait may have so many bytes together, more is refused with"
+            " 429; absent: as many as fill both queues with the largest"
+        ),
+    ] = None
+    max_requests: Annotated[
+        Count, Field(description="Requests that may be open at once; one more is refused with 429")
+    ] = 500
+    max_event_streams: Annotated[Count, Field(description="Event streams of jobs that may be open at once")] = 200
     max_pixels: Annotated[Count, Field(le=PILLOW_MAX_PIXELS, description="Largest image, width × height")] = 64_000_000
     queue_limit: Annotated[Count, Field(description="Jobs that may wait; one more is refused with 429")] = 8
     deadline_seconds: Annotated[Seconds, Field(description="A run that takes longer is stopped")] = 120
@@ -146,6 +157,9 @@ class Settings(BaseModel):
             " of the queue at its deadline"
         ),
     ] = None
+    helper_idle_seconds: Annotated[
+        Seconds, Field(description="The processes for masks and exports end when nobody has used them for so long")
+    ] = 600
     api_keys_file: Annotated[
         File | None, Field(description="Keys of the API, one a line; absent: everybody may use it")
     ] = None
@@ -184,6 +198,11 @@ class Settings(BaseModel):
     def shutdown_limit_seconds(self) -> float:
         """How long requests are answered after SIGTERM."""
         return self.full_queue_seconds if self.shutdown_seconds is None else self.shutdown_seconds
+
+    @property
+    def upload_room_bytes(self) -> int:
+        """Return the bytes of `upload_budget_bytes`, where absent those of two full queues and of two bodies more."""
+        return self.upload_budget_bytes or 2 * (self.queue_limit + 2) * self.max_upload_bytes
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Settings:

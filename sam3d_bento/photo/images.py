@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from math import hypot
 
@@ -22,6 +23,7 @@ from sam3d_bento.photo.readers.picture import Picture, declared_space
 from sam3d_bento.photo.readers.png import open_png
 from sam3d_bento.photo.readers.tiff import open_tiff
 from sam3d_bento.photo.readers.webp import open_webp
+from sam3d_bento.photo.reduction import reduce
 from sam3d_bento.reconstruction import Photo
 from sam3d_bento.settings import PILLOW_MAX_PIXELS
 from sam3d_bento.warning_codes import WarningCode
@@ -73,7 +75,16 @@ _FILM_DIAGONAL = 43.27  # millimetres, of 35 mm film
 _FOCAL_LENGTHS = (8, 2000)  # millimetres, from fisheye lens to telescope; 0 means unknown
 
 
-def decode(data: bytes, *, max_pixels: int) -> Photo:
+# Entered while a picture of so many pixels takes its full memory (`decode_lock`).
+Turn = Callable[[int], AbstractContextManager[None]]
+
+
+def no_turn(pixels: int) -> AbstractContextManager[None]:
+    """Return a context that does nothing."""
+    return nullcontext()
+
+
+def decode(data: bytes, *, max_pixels: int, turn: Turn = no_turn) -> Photo:
     """Decode a picture: upright, in sRGB, its long side at most `WORKING_SIZE`.
 
     Hidden colours are kept out of visible pixels. The first of several frames is used, and
@@ -84,6 +95,8 @@ def decode(data: bytes, *, max_pixels: int) -> Photo:
     Raises UnsupportedMedia for a format, or a kind of it, that is not read; TooLarge for more than `max_pixels`
     (checked in the header, before any pixel is decoded); BadRequest for no data, for a broken file with missing pixels,
     and for a picture too small to use.
+
+    turn: entered with the number of pixels, before they are decoded.
     """
     if not data:
         raise BadRequest("The image is empty: the upload has no bytes.")
@@ -92,7 +105,7 @@ def decode(data: bytes, *, max_pixels: int) -> Photo:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about much in a stranger's file, which must not fill the log
-            return _decode(data, kind, max_pixels)
+            return _decode(data, kind, max_pixels, turn)
     except RequestError:
         raise
     except Image.DecompressionBombError as exc:
@@ -112,7 +125,7 @@ def _format_of(data: bytes) -> str:
     return kind
 
 
-def _decode(data: bytes, kind: str, max_pixels: int) -> Photo:
+def _decode(data: bytes, kind: str, max_pixels: int, turn: Turn) -> Photo:
     """Decode as `decode` does, but let Pillow's own errors pass."""
     refuse_excess(data, kind)
     picture = _READERS[kind](data)
@@ -120,13 +133,19 @@ def _decode(data: bytes, kind: str, max_pixels: int) -> Photo:
     if stored_size[0] * stored_size[1] > max_pixels:
         raise _too_large(max_pixels)
     working_size = _working_size(stored_size)
+    with turn(stored_size[0] * stored_size[1]):
+        return _decode_pixels(picture, working_size)
+
+
+def _decode_pixels(picture: Picture, working_size: tuple[int, int]) -> Photo:
+    """Do what takes memory by the picture's full size."""
+    stored_size = picture.size
     space = declared_space(picture)
     image = picture.load(space, working_size)
     exif = _exif(picture)
     orientation = _orientation(exif)
     if image.size != working_size:
-        # Pillow weights colours by alpha here, so that transparent pixels do not bleed into others.
-        image = image.resize(working_size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+        image = reduce(image, working_size)
     if orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[orientation])
     has_alpha = image.mode in ("LA", "RGBA")

@@ -13,7 +13,7 @@ from PIL import Image
 from scipy import ndimage
 
 from sam3d_bento.arrays import Bool, UInt8
-from sam3d_bento.photo.images import decode
+from sam3d_bento.photo.images import Turn, decode, no_turn
 from sam3d_bento.reconstruction import Photo
 
 THRESHOLD = 128  # of 255; a pixel with at least this value means the object
@@ -23,13 +23,13 @@ OVERSHOOT_SHARE = 1 / 4  # of the same distance; Lanczos resampling adds a littl
 RIM_PIXELS = 5  # maximum width between the areas of two values, where resizing and antialiasing mix them
 
 
-def read_mask(data: bytes, *, max_pixels: int) -> Photo:
+def read_mask(data: bytes, *, max_pixels: int, turn: Turn = no_turn) -> Photo:
     """Decode the file of a mask, as `decode` does.
 
     The exception is a grey mask of 16 bits whose values are all below 256, such as class numbers. It is read by these
     values, because scaling to 8 bits would make them 0 or 1. Raises the errors of `decode`.
     """
-    picture = decode(data, max_pixels=max_pixels)
+    picture = decode(data, max_pixels=max_pixels, turn=turn)
     if picture.rgb.max() > 1:  # 255 of 65,535 is 1 of 255
         return picture
     values = _small_values(data)
@@ -37,7 +37,7 @@ def read_mask(data: bytes, *, max_pixels: int) -> Photo:
         return picture
     small = io.BytesIO()
     Image.fromarray(values).save(small, "PNG", compress_level=1)
-    return decode(small.getvalue(), max_pixels=max_pixels)
+    return decode(small.getvalue(), max_pixels=max_pixels, turn=turn)
 
 
 def _small_values(data: bytes) -> UInt8 | None:

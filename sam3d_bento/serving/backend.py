@@ -12,11 +12,12 @@ from typing import Any
 from opentelemetry.trace import Tracer
 
 from sam3d_bento import gpu, logs
-from sam3d_bento.errors import NotReady, StorageUnavailable
+from sam3d_bento.errors import StorageUnavailable
 from sam3d_bento.serving import shortage
 from sam3d_bento.serving.assets import Assets
 from sam3d_bento.serving.assets.folder import AssetFolder
 from sam3d_bento.serving.assets.threads import StorageThreads
+from sam3d_bento.serving.helpers import Helpers
 from sam3d_bento.serving.jobs import Jobs
 from sam3d_bento.serving.keys import Keys
 from sam3d_bento.serving.reconstructor import Reconstructor
@@ -54,14 +55,14 @@ class Backend:
         self.keys = None if settings.api_keys_file is None else Keys(settings.api_keys_file)
         self.telemetry = Telemetry()
         self._traces = Traces(tracer)
-        self.worker = Worker("engine", engine_loader, settings, self.workdir, run_ended=self._run_ended)
+        # The processes share what they lock (`photo.decode_lock`) in this service's own folder, and with no other.
+        self._process_settings = settings.model_copy(update={"work_dir": self.workdir.path})
+        self.worker = Worker("engine", engine_loader, self._process_settings, self.workdir, run_ended=self._run_ended)
         keep = settings.keep_reconstructions
         self.reconstructor = Reconstructor(self.worker, self.assets, keep_reconstructions=keep)
         self.jobs = Jobs(self.reconstructor, self.worker, settings.output_ttl_seconds)
         self.drawing = asyncio.Lock()  # one picture at a time: a page of them is no reason to refuse exports
-        self._helpers: dict[str, Worker] = {}
-        self._helpers_lock = threading.Lock()
-        self._ending = False  # guarded by _helpers_lock: no helper is started any more
+        self._helpers = Helpers(settings.helper_idle_seconds)
         self._stopping = threading.Event()
         self._storage = StorageThreads("backend", 2)
         self._sweeper = threading.Thread(target=self._sweep_regularly, name="sweeper", daemon=True)
@@ -105,18 +106,23 @@ class Backend:
 
     @property
     def workers(self) -> list[Worker]:
-        """The engine's, and the helpers that were started."""
-        return [self.worker, *tuple(self._helpers.values())]  # a copy: another thread may start one
+        """The engine's, and the helpers that run now."""
+        return [self.worker, *self._helpers.workers]
 
     @property
     def mask_worker(self) -> Worker:
-        """The process that previews masks, started at the first call: a mask never waits for a reconstruction."""
+        """The process that previews masks, started when it is needed: a mask never waits for a reconstruction.
+
+        It ends when it has been idle for long: do not keep it over an upload.
+        """
         return self._helper("mask", MASK_LOADER)
 
     @property
     def postprocess_worker(self) -> Worker:
-        """The process that exports finished results again and draws them, started at the first call: it takes seconds
-        of a CPU, for which neither a mask nor a reconstruction waits."""
+        """The process that exports finished results again and draws them, started when it is needed.
+
+        It takes seconds of a CPU, for which neither a mask nor a reconstruction waits. It ends as `mask_worker` does.
+        """
         return self._helper("postprocess", POSTPROCESS_LOADER)
 
     def health(self) -> dict[str, Any]:
@@ -165,8 +171,7 @@ class Backend:
 
     def end_work(self) -> None:
         """End the processes, and every job with NotReady. May be called again, and before `stop`."""
-        with self._helpers_lock:
-            self._ending = True
+        self._helpers.close()
         threads = [threading.Thread(target=worker.stop, daemon=True) for worker in self.workers]
         for thread in threads:
             thread.start()
@@ -192,26 +197,16 @@ class Backend:
 
         Raises NotReady while the service ends, and when the system has no descriptors or threads for it now.
         """
-        with self._helpers_lock:
-            if name not in self._helpers:
-                if self._ending:
-                    raise NotReady("The service is shutting down.", retry_after_seconds=5)
-                try:
-                    helper = Worker(
-                        name,
-                        loader,
-                        self.settings,
-                        self.workdir,
-                        queue_while_loading=True,
-                        run_ended=self._run_ended,
-                    )
-                    helper.start()
-                except (OSError, RuntimeError) as exc:
-                    if shortage.is_shortage(exc):
-                        raise shortage.refusal() from exc
-                    raise
-                self._helpers[name] = helper
-            return self._helpers[name]
+        try:
+            return self._helpers.get(name, lambda: self._make_helper(name, loader))
+        except (OSError, RuntimeError) as exc:
+            if shortage.is_shortage(exc):
+                raise shortage.refusal() from exc
+            raise
+
+    def _make_helper(self, name: str, loader: str) -> Worker:
+        settings = self._process_settings
+        return Worker(name, loader, settings, self.workdir, queue_while_loading=True, run_ended=self._run_ended)
 
     def _sweep_regularly(self) -> None:
         while True:

@@ -72,6 +72,8 @@ class FollowedJob:
         self.error: Sam3DError | None = None
         self._job: Job | None = job
         self._worker = worker
+        self.streams = 0  # that follow it now; counted by those who open them
+        self.last_event: tuple[int, str, bytes] | None = None  # number, base of its links, as it was written
         self._moved = asyncio.Event()
         self._history: deque[JobStatus] = deque(maxlen=HISTORY)
         self._append(self._observe(job))

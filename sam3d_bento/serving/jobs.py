@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import hashlib
 import logging
 from collections import OrderedDict
@@ -24,6 +25,7 @@ from sam3d_bento import logs
 from sam3d_bento.errors import Internal, KeyReused, NotFound, Sam3DError
 from sam3d_bento.serving.job_status import FollowedJob
 from sam3d_bento.serving.reconstructor import Reconstructor, log_fields
+from sam3d_bento.serving.uploads import Upload, UploadedSubmission
 from sam3d_bento.serving.worker.job import Job
 from sam3d_bento.serving.worker.worker import Worker
 from sam3d_bento.submission import Submission
@@ -46,24 +48,36 @@ class Claim:
     digest: bytes
 
     @classmethod
-    async def of(cls, key: OwnedKey, submission: Submission) -> Claim:
+    async def of(cls, key: OwnedKey, submission: Submission | UploadedSubmission) -> Claim:
         """Return the claim of the key to this input, which is read whole, in a thread."""
         return cls(key, await anyio.to_thread.run_sync(_digest, submission))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A job that has ended. key: its idempotency key. due: when it is forgotten, in the loop's seconds."""
+
+    key: OwnedKey | None
+    due: float
 
 
 class Jobs:
     """See the module's docstring. ttl_seconds: how long an ended job is remembered."""
 
     def __init__(self, reconstructor: Reconstructor, worker: Worker, ttl_seconds: float) -> None:
+        self.streams = 0  # of events that are open now; counted by those who open them
         self._reconstructor = reconstructor
         self._worker = worker
         self._ttl_seconds = ttl_seconds
         self._jobs: dict[str, FollowedJob] = {}
-        self._ended: OrderedDict[str, OwnedKey | None] = OrderedDict()
+        self._ended: OrderedDict[str, _Ended] = OrderedDict()  # in the order in which they are to be forgotten
+        self._forgetting: asyncio.TimerHandle | None = None
         self._claims: dict[OwnedKey, tuple[Claim, str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def submit(self, submission: Submission, label: str, claim: Claim | None = None) -> FollowedJob:
+    def submit(
+        self, submission: Submission | UploadedSubmission, label: str, claim: Claim | None = None
+    ) -> FollowedJob:
         """Take a job in; with a claim that was met before, the job of then. label: the request id.
 
         Raises NotReady and Busy like `Worker.submit`, KeyReused when the claim's key came with another input.
@@ -131,21 +145,33 @@ class Jobs:
             outcome |= log_fields(report)
             followed.done(report)
         logs.event(log, "job done", request_id=job.label, job=job.id, **outcome)
-        self._ended[job.id] = claim.key if claim else None
-        asyncio.get_running_loop().call_later(self._ttl_seconds, self._forget, job.id)
+        loop = asyncio.get_running_loop()
+        self._ended[job.id] = _Ended(claim.key if claim else None, loop.time() + self._ttl_seconds)
         while len(self._ended) > MOST_ENDED:
-            self._forget(next(iter(self._ended)))
+            self._forget_oldest()
+        if self._forgetting is None:
+            self._forget_overdue(loop)
 
-    def _forget(self, job_id: str) -> None:
-        if job_id in self._ended:
-            del self._jobs[job_id]
-            if (key := self._ended.pop(job_id)) is not None:
-                del self._claims[key]
+    def _forget_overdue(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Forget the jobs whose time is over, and come back when the next one's is: one timer for all."""
+        self._forgetting = None
+        while self._ended and (due := next(iter(self._ended.values())).due) <= loop.time():
+            self._forget_oldest()
+        if self._ended:
+            # In a context of its own: that of the request would be held, with all that it refers to.
+            self._forgetting = loop.call_at(due, self._forget_overdue, loop, context=contextvars.Context())
+
+    def _forget_oldest(self) -> None:
+        job_id, ended = self._ended.popitem(last=False)
+        del self._jobs[job_id]
+        if ended.key is not None:
+            del self._claims[ended.key]
 
 
-def _digest(submission: Submission) -> bytes:
+def _digest(submission: Submission | UploadedSubmission) -> bytes:
     digest = hashlib.sha256(submission.options.model_dump_json().encode())
     for file in (submission.photo, submission.mask or b""):
         digest.update(len(file).to_bytes(8))
-        digest.update(file)
+        for chunk in file.chunks() if isinstance(file, Upload) else [file]:
+            digest.update(chunk)
     return digest.digest()

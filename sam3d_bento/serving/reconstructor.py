@@ -14,6 +14,7 @@ from typing import Any
 from sam3d_bento.errors import Internal
 from sam3d_bento.serving import shortage
 from sam3d_bento.serving.assets import Assets
+from sam3d_bento.serving.uploads import UploadedSubmission
 from sam3d_bento.serving.worker.job import Job, ignore
 from sam3d_bento.serving.worker.worker import Worker
 from sam3d_bento.submission import Asset, Submission
@@ -42,7 +43,7 @@ class Reconstructor:
 
     def submit(
         self,
-        submission: Submission,
+        submission: Submission | UploadedSubmission,
         label: str,
         *,
         may_wait: bool = False,

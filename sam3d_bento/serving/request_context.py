@@ -7,6 +7,7 @@ from typing import Any
 import bentoml
 from starlette.requests import Request
 
+from sam3d_bento.serving.admission import Reservation
 from sam3d_bento.serving.backend import Backend
 
 
@@ -24,6 +25,12 @@ def request_id(request: Request) -> str:
 def client_id(request: Request) -> bytes:
     """Return what tells the clients apart that show different API keys; empty where no key is asked for."""
     found: bytes = request.scope["state"].get("client_id", b"")
+    return found
+
+
+def reservation(request: Request) -> Reservation | None:
+    """Return what the request's body has reserved (`UploadLimit`); None where nobody counts."""
+    found: Reservation | None = request.scope.get("state", {}).get("reservation")
     return found
 
 

@@ -21,6 +21,14 @@ def start_faulty(tmp_path_factory, mask_model):
     servers.stop()
 
 
+@pytest.fixture(scope="module")
+def start_server(tmp_path_factory, mask_model):
+    """A factory of servers as they are, with the engine that the settings name; all are ended after the module."""
+    servers = Servers(tmp_path_factory.mktemp)
+    yield servers.start
+    servers.stop()
+
+
 @pytest.fixture(scope="session")
 def start_plain(tmp_path_factory, mask_model):
     """A factory of servers as they are shipped; all are ended at the end of the session."""

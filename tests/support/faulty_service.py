@@ -1,10 +1,11 @@
 """The service as service.py wires it, around an engine that can be made to fail.
 
-Its patience with uploads and with its disks is short.
+Its patience with clients and with its disks is short.
 """
 
 import functools
 
+from sam3d_bento.serving import connections
 from sam3d_bento.serving.assets import threads
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.middleware import upload_limit
@@ -12,6 +13,7 @@ from sam3d_bento.serving.middleware import upload_limit
 upload_limit.UploadLimit = functools.partial(upload_limit.UploadLimit, stall_seconds=4.0, grace_seconds=5.0)
 
 threads.PATIENCE_SECONDS = threads.WRITE_PATIENCE_SECONDS = 3.0
+connections.WRITE_STALL_SECONDS = 4
 
 import service  # noqa: E402  # after that, because it takes its limits when it is imported
 

@@ -22,8 +22,8 @@ def client():
         submission = given.submission
         return JSONResponse(
             {
-                "photo": submission.photo.decode("latin-1"),
-                "mask": submission.mask and submission.mask.decode("latin-1"),
+                "photo": submission.photo.read().decode("latin-1"),
+                "mask": submission.mask and submission.mask.read().decode("latin-1"),
                 "options": submission.options.model_dump(),
                 "link": upload_form.wants_link(given, request.headers.get("accept", "")),
             }

@@ -18,10 +18,12 @@ from sam3d_bento.photo.colour import srgb
 from sam3d_bento.photo.colour.spaces import BT709, SRGB, Chromaticities, ColourSpace, from_chromaticities
 from sam3d_bento.photo.colour.transfer import SRGB as SRGB_TRANSFER
 from sam3d_bento.photo.colour.transfer import power
+from sam3d_bento.photo.readers import bmp_runs
 from sam3d_bento.photo.readers.picture import Picture, Size, pillow_picture, with_8_bits
 
 _CORE, _OS2, _V4, _V5 = 12, 64, 108, 124  # sizes of headers in bytes, by which they are identified
 _RGB, _BITFIELDS, _ALPHA_BITFIELDS = 0, 3, 6  # compressions that are read here
+_RUNS_8, _RUNS_4 = _RUNS = (1, 2)  # run-length encoded, of 8 and of 4 bits
 # Compressions that are not read, by their code in a Windows header.
 _OTHERS = {4: "JPEG", 5: "PNG", 11: "CMYK", 12: "run-length CMYK", 13: "run-length CMYK"}
 _OS2_OTHERS = {3: "Huffman", 4: "run-length of 24 bits"}  # the same codes in an OS/2 header
@@ -67,10 +69,28 @@ def open_bmp(data: bytes) -> Picture:
         return _own_picture(data, header)
 
     def load(_: srgb.Space | None, size: Size) -> Image.Image:
-        image.load()
-        return with_8_bits(image)
+        loaded = pillow_picture(_without_runs(data, header), "BMP") if header.compression in _RUNS else image
+        loaded.load()
+        return with_8_bits(loaded)
 
     return Picture(image.size, ("RGB",), load, _statements(data, header))
+
+
+def _without_runs(data: bytes, header: Header) -> bytes:
+    """Write a run-length encoded picture as a plain one of 8 bits. Raises BadRequest when pixels are missing."""
+    size = (header.width, header.height)
+    indices = bmp_runs.unpack(data, header.offset, size, four_bits=header.compression == _RUNS_4)
+    if indices is None:
+        raise BadRequest("The BMP image is damaged or cut short; it could not be read.")
+    rows = np.zeros((header.height, (header.width + 3) // 4 * 4), np.uint8)
+    rows[:, : header.width] = np.frombuffer(indices, np.uint8).reshape(header.height, header.width)
+    end = 14 + header.size
+    palette = data[end : end + 4 * (header.colours or 1 << header.bits)][:1024].ljust(1024, b"\0")
+    head = bytearray(data[:end])
+    struct.pack_into("<I", head, 10, end + len(palette))
+    struct.pack_into("<HI", head, 28, 8, _RGB)
+    struct.pack_into("<I", head, 46, 256)
+    return bytes(head) + palette + rows.tobytes()
 
 
 def _header(data: bytes) -> Header:

@@ -9,14 +9,14 @@ from sam3d_bento.photo.colour import srgb
 from sam3d_bento.photo.readers.picture import Picture, Size, models_of, pillow_picture, whole_picture, with_8_bits
 
 _IMAGE, _EXTENSION = 0x2C, 0x21  # first bytes of blocks; sections 20 and 23
+_GRAPHIC_CONTROL = 0xF9  # section 23: which colour is transparent
 _MAX_BLOCKS = 1_000_000  # blocks that are read; a picture of 64 million pixels in blocks of 255 bytes has 250,000
 
 
 def open_gif(data: bytes) -> Picture:
     """Open a GIF. Raises BadRequest for missing pixels."""
+    data, several = first_frame(data)
     image = pillow_picture(data, "GIF")
-    # Read this before loading, because Pillow has to look ahead in the file.
-    several = bool(getattr(image, "is_animated", False))
 
     def load(_: srgb.Space | None, size: Size) -> Image.Image:
         try:
@@ -29,6 +29,56 @@ def open_gif(data: bytes) -> Picture:
         return with_8_bits(image)
 
     return Picture(image.size, models_of("RGB"), load, several=several)
+
+
+def first_frame(data: bytes) -> tuple[bytes, bool]:
+    """Return a file of the first frame alone, and whether there are more.
+
+    Comments and the data of applications are left out: Pillow makes texts of them, of twenty times their size. A file
+    that ends within the frame ends there, one without a frame is returned as it is.
+    """
+    kept = [data[: _palette_end(data)]]
+    position = len(kept[0])
+    controls: list[bytes] = []
+    while position < len(data):
+        if data[position] == _IMAGE:
+            end = _blocks_end(data, position + 11 + _table_size(data[min(position + 9, len(data) - 1)]))
+            kept += [*controls, data[position:end]]
+            is_whole = end <= len(data) and data[end - 1] == 0
+            return b"".join([*kept, b"\x3b" if is_whole else b""]), _has_image(data, end)
+        if data[position] == _EXTENSION:
+            end = _blocks_end(data, position + 2)
+            if data[position + 1 : position + 2] == bytes([_GRAPHIC_CONTROL]):
+                block = data[position:end]
+                # The last counts, and the last that names a transparent colour.
+                controls = [one for one in controls[-1:] if one[3:4] and one[3] & 1] + [block]
+            position = end
+        elif data[position : position + 1] == b"\x3b":
+            break
+        else:
+            position += 1
+    return data, False
+
+
+def _has_image(data: bytes, position: int) -> bool:
+    """Return whether an image begins at `position` or after it, before the file's end."""
+    while position < len(data) and data[position] != 0x3B:
+        if data[position] == _IMAGE:
+            return True
+        position = _blocks_end(data, position + 2) if data[position] == _EXTENSION else position + 1
+    return False
+
+
+def _blocks_end(data: bytes, position: int) -> int:
+    """Return where a chain of blocks ends, its terminator included; at most the file's end."""
+    length = len(data)
+    while position < length and data[position]:
+        position += 1 + data[position]
+    return min(position + 1, length)
+
+
+def _palette_end(data: bytes) -> int:
+    return 13 + _table_size(data[10]) if len(data) > 13 else len(data)
 
 
 def _load_cut(data: bytes) -> Image.Image | None:
@@ -50,7 +100,7 @@ def _load_cut(data: bytes) -> Image.Image | None:
 
 def _last_block(data: bytes) -> int | None:
     """Return the start of the block of the first frame's data within which the file ends; None if there is none."""
-    position = 13 + _table_size(data[10]) if len(data) > 13 else len(data)
+    position = _palette_end(data)
     blocks = 0
     while position < len(data) and data[position] in (_IMAGE, _EXTENSION):
         is_image = data[position] == _IMAGE

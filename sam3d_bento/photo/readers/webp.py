@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 
@@ -52,7 +53,7 @@ def open_webp(data: bytes) -> Picture:
 
     def load(_: srgb.Space | None, size: Size) -> Image.Image:
         loaded = _load_cut(frame.chunks) if is_cut else image
-        loaded.load()
+        _load(loaded)
         if loaded.size == canvas:
             return with_8_bits(loaded)
         whole = Image.new("RGBA", canvas)
@@ -67,6 +68,20 @@ def open_webp(data: bytes) -> Picture:
         yield from_exif(exif)
 
     return Picture(canvas, ("RGB",), load, statements(), exif, several=len(frames) > 1)
+
+
+def _load(image: Any) -> None:
+    """Load the pixels. The decoder goes before Pillow makes its copy of them: it has two canvases, 8 bytes a pixel."""
+    if hasattr(image, "_get_next") and hasattr(image, "_decoder"):
+        get_next = image._get_next
+
+        def get_only() -> Any:
+            found = get_next()
+            image._decoder = None
+            return found
+
+        image._get_next = get_only
+    image.load()
 
 
 def _chunks(data: bytes, position: int) -> Iterator[tuple[bytes, Chunk]]:

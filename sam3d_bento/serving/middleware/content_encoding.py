@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 
 import anyio.to_thread
 from starlette.datastructures import Headers
@@ -11,7 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sam3d_bento.errors import BadRequest, Sam3DError, TooLarge, UnsupportedMedia, shown
 from sam3d_bento.serving import problems
-from sam3d_bento.serving.request_context import note, request_id
+from sam3d_bento.serving.admission import Reservation
+from sam3d_bento.serving.request_context import note, request_id, reservation
+from sam3d_bento.serving.uploads import Upload
 
 ACCEPTED = "gzip, deflate, identity"
 # zlib's window bits: 31 reads gzip's format, 15 zlib's, -15 bare deflate data.
@@ -52,36 +55,23 @@ class ContentEncoding:
                 )
             if len(encodings) > MAX_LAYERS:
                 raise UnsupportedMedia(f"The body has more than {MAX_LAYERS} Content-Encodings.")
-            message = await self._decoded(receive, encodings)
+            body, first = await _read(receive)
+            reserved = reservation(Request(scope))
+            for encoding in reversed(encodings):  # they are listed in the order in which they were applied
+                if first is None:
+                    body = await anyio.to_thread.run_sync(_decoded, body, encoding, self.max_bytes, reserved)
         except Sam3DError as error:
             await self._refuse(error, scope, receive, send)
             return
+        messages = _replay(body) if first is None else iter([first])
 
         async def replayed() -> Message:
-            nonlocal message
-            if message is None:
-                return await receive()
-            first, message = message, None
-            return first
+            message = next(messages, None)
+            return await receive() if message is None else message
 
         # The length is the encoded body's.
         headers = [pair for pair in scope["headers"] if pair[0] not in (b"content-encoding", b"content-length")]
         await self.app({**scope, "headers": headers}, replayed, send)
-
-    async def _decoded(self, receive: Receive, encodings: list[str]) -> Message | None:
-        """Read the whole body and decode it. A client that goes away meanwhile is the inner app's to notice."""
-        body = bytearray()
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                return message
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        decoded = bytes(body)
-        for encoding in reversed(encodings):  # they are listed in the order in which they were applied
-            decoded = await anyio.to_thread.run_sync(decode, decoded, encoding, self.max_bytes)
-        return {"type": "http.request", "body": decoded, "more_body": False}
 
     async def _refuse(self, error: Sam3DError, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
@@ -93,6 +83,45 @@ class ContentEncoding:
         await answer(scope, receive, send)
 
 
+async def _read(receive: Receive) -> tuple[Upload, Message | None]:
+    """Return the whole body, or the message that came in its place: that the client went away, for the inner app."""
+    body = Upload()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            return body, message
+        await body.write(message.get("body", b""))
+        more = message.get("more_body", False)
+    return body, None
+
+
+def _replay(body: Upload) -> Iterator[Message]:
+    """Yield the body as messages, and let it go."""
+    rest = len(body)
+    for chunk in body.chunks():
+        rest -= len(chunk)
+        yield {"type": "http.request", "body": chunk, "more_body": rest > 0}
+    body.close()
+
+
+def _decoded(body: Upload, encoding: str, max_bytes: int, reserved: Reservation | None) -> Upload:
+    """Decode a body as `decode` does, and let it go. What is decoded is reserved as it grows; raises Busy too."""
+    share = None if reserved is None else reserved.hand_over(0)
+    for window_bits in FORMATS[encoding]:
+        output = Upload()
+        if share is not None:
+            share.release()
+            output.keep(share)
+        try:
+            _inflate(body.view(), window_bits, max_bytes, output, share)
+        except _NotThisFormat:
+            continue
+        body.close()
+        return output
+    return body
+
+
 def decode(body: bytes, encoding: str, max_bytes: int) -> bytes:
     """Decode a body. encoding: a key of `FORMATS`. max_bytes: the largest result; no more is ever decoded.
 
@@ -100,41 +129,41 @@ def decode(body: bytes, encoding: str, max_bytes: int) -> bytes:
     of its format at all is returned as it is: a proxy may decode a body and leave the header. Raises BadRequest when a
     body is damaged or cut short, TooLarge when it holds more than `max_bytes`.
     """
-    for window_bits in FORMATS[encoding]:
-        try:
-            return _inflate(body, window_bits, max_bytes)
-        except _NotThisFormat:
-            continue
-    return body
+    return _decoded(Upload(body), encoding, max_bytes, None).read()
 
 
 class _NotThisFormat(Exception):
     """The body does not begin as its format does; bare deflate data has no beginning of its own."""
 
 
-def _inflate(body: bytes, window_bits: int, max_bytes: int) -> bytes:
-    """Decode a body; of gzip, all its members (RFC 1952, section 2.2). What follows the end is left out."""
-    if not _begins_as(body, window_bits):
+def _inflate(body: memoryview, window_bits: int, max_bytes: int, output: Upload, share: Reservation | None) -> None:
+    """Decode a body into `output`; of gzip, all its members (RFC 1952, section 2.2). What follows the end is left out.
+
+    share: grows with the output. Raises Busy.
+    """
+    if not _begins_as(bytes(body[:2]), window_bits):
         raise _NotThisFormat
-    output = bytearray()
     position = members = 0
     stream = zlib.decompressobj(window_bits)
     while position < len(body):
         chunk = body[position : position + CHUNK_BYTES]
         try:
-            output += stream.decompress(chunk, max_bytes + 1 - len(output))  # above 0: 0 would be no limit
+            piece = stream.decompress(chunk, max_bytes + 1 - len(output))  # above 0: 0 would be no limit
         except zlib.error:
             if window_bits == BARE:
                 raise _NotThisFormat from None
             raise BadRequest(f"{NOT_AS_DECLARED} it is damaged.") from None
+        if share is not None:
+            share.grow(len(piece))
+        output.append(piece)
         if len(output) > max_bytes:
             raise TooLarge(f"The upload is larger than {max_bytes} bytes when it is decoded.")
         position += len(chunk) - len(stream.unused_data)
         if not stream.eof:
             continue
         members += 1
-        if window_bits != GZIP or not body.startswith(GZIP_MAGIC, position):
-            return bytes(output)
+        if window_bits != GZIP or bytes(body[position : position + len(GZIP_MAGIC)]) != GZIP_MAGIC:
+            return
         if members == MAX_MEMBERS:
             raise BadRequest(f"The body has more than {MAX_MEMBERS} gzip members.")
         stream = zlib.decompressobj(window_bits)

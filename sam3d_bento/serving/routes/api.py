@@ -37,7 +37,9 @@ async def inference(request: Request) -> Response:
     server = backend()
     server.worker.admit()
     given = await upload_form.read(request)
+    as_link = upload_form.wants_link(given, request.headers.get("accept", ""))
     job = server.reconstructor.submit(given.submission, request_id(request))
+    del given  # the job alone holds the upload, and lets it go when the run ends
     async with cancelled_when_gone(job, request):
         made = await server.reconstructor.finish(job)
     report = made.report
@@ -54,7 +56,7 @@ async def inference(request: Request) -> Response:
         "Server-Timing": ", ".join(f"{stage};dur={seconds[stage] * 1000:.1f}" for stage in ("queue", *STAGES)),
         "Cache-Control": "no-store",
     }
-    if upload_form.wants_link(given, request.headers.get("accept", "")):
+    if as_link:
         return JSONResponse(report, headers=headers)
     headers["Content-Disposition"] = f'attachment; filename="{report["id"]}.glb"'
     return Response(made.glb, headers=headers, media_type=GLB_MEDIA_TYPE)
@@ -85,10 +87,11 @@ async def called_directly(server: Backend, **fields: Any) -> Path:
 @problem_responses
 async def mask(request: Request) -> Response:
     """Return the mask that `inference` would use for this photo, as a PNG of the upright photo's size."""
-    worker = backend().mask_worker
-    worker.admit()
+    backend().mask_worker.admit()
     given = await upload_form.read(request, options=False)
-    image: MaskImage = await result(worker.submit(given.submission, request_id(request)), request)
+    job = backend().mask_worker.submit(given.submission, request_id(request))  # after an hour, a helper is another one
+    del given  # as above
+    image: MaskImage = await result(job, request)
     note(request, outcome="done", **{f"{stage}_seconds": spent for stage, spent in image.report["seconds"].items()})
     return Response(
         image.png, headers={**mask_headers(image.report), "Cache-Control": "no-store"}, media_type="image/png"
@@ -157,6 +160,9 @@ def mask_headers(report: dict[str, Any]) -> dict[str, str]:
         "X-Warnings": ",".join(report["warnings"]),
     }
 
+
+# Paths whose bodies are smaller than a photo, and their largest bodies in bytes (`UploadLimit`).
+BODY_LIMITS = assets.BODY_LIMITS
 
 # A GET route answers HEAD as well.
 app = Starlette(

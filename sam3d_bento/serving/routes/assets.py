@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -167,6 +168,10 @@ def _answer(request: Request, stored: StoredFile | StoredObject, kind: Kind) -> 
         disposition=DISPOSITIONS[kind],
     )
 
+
+# An order names a format and a handful of options. JSON of megabytes would hold the event loop for seconds.
+MAX_ORDER_BYTES = 64_000
+BODY_LIMITS = {re.compile(r"/api/assets/[^/]*/export/?"): MAX_ORDER_BYTES}
 
 routes = [
     Route("/api/assets/{id}.glb", asset, methods=["GET", "DELETE"]),

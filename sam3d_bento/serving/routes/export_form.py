@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import anyio.to_thread
 from starlette.requests import ClientDisconnect, Request
 
 from sam3d_bento.errors import BadRequest, Cancelled, UnsupportedMedia, shown
@@ -56,8 +57,8 @@ async def read(request: Request) -> ExportInput:
 
 
 async def _read_object(request: Request) -> dict[str, Any]:
-    try:
-        fields = json.loads(await request.body())
+    try:  # in a thread: the interpreter is let go between two steps of a long one
+        fields = await anyio.to_thread.run_sync(json.loads, await request.body())
     except ClientDisconnect:
         raise Cancelled("The client went away during the upload.") from None
     except (ValueError, RecursionError) as exc:  # the second: nested a thousand deep

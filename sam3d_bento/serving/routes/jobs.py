@@ -11,11 +11,12 @@ from typing import Any, Literal
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from sam3d_bento.errors import BadRequest, NotFound, StorageUnavailable
+from sam3d_bento.errors import BadRequest, Busy, NotFound, StorageUnavailable
 from sam3d_bento.serving import problems
 from sam3d_bento.serving.job_status import ENDS, FollowedJob, JobState, JobStatus
-from sam3d_bento.serving.jobs import Claim
+from sam3d_bento.serving.jobs import Claim, Jobs
 from sam3d_bento.serving.request_context import backend, client_id, note, request_id
 from sam3d_bento.serving.routes import upload_form
 from sam3d_bento.serving.routes.handlers import asset_url, link, problem_responses
@@ -23,6 +24,8 @@ from sam3d_bento.serving.routes.handlers import asset_url, link, problem_respons
 KEY = re.compile(r"[\x20-\x7e]{1,200}")
 # Proxies close a connection on which nothing came for a minute, some for half of one.
 HEARTBEAT_SECONDS = 15.0
+# A page follows its job once, in a few tabs at most.
+MAX_STREAMS_PER_JOB = 32
 # How soon a browser opens a stream again that was cut.
 RETRY_MILLISECONDS = 2000
 # A bucket answers within tenths of a second; a job's state does not wait longer for it.
@@ -46,6 +49,7 @@ async def submit(request: Request) -> Response:
     claim = None if owned is None else await Claim.of(owned, submission)
     job = jobs.submit(submission, request_id(request), claim)
     note(request, job=job.id)
+    del submission  # the job alone holds the upload, and lets it go when the run ends
     headers = {"Location": link(f"/api/jobs/{job.id}"), "Cache-Control": "no-store"}
     return JSONResponse(await described(job, job.now, request), 200 if job.ended else 202, headers)
 
@@ -71,18 +75,45 @@ async def events(request: Request) -> Response:
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     if request.method == "HEAD":
         return Response(headers=headers, media_type="text/event-stream")
-    return StreamingResponse(_stream(found, after, request), headers=headers, media_type="text/event-stream")
+    jobs = backend().jobs
+    if found.streams >= MAX_STREAMS_PER_JOB or jobs.streams >= backend().settings.max_event_streams:
+        raise Busy("Too many event streams are open. Ask for the job's state instead.", retry_after_seconds=5)
+    return _EventStream(jobs, found, _stream(found, after, request), headers)
 
 
-async def _stream(followed: FollowedJob, after: int | None, request: Request) -> AsyncIterator[str]:
-    yield f"retry: {RETRY_MILLISECONDS}\n\n"
+class _EventStream(StreamingResponse):
+    """A stream of a job's events, counted from its begin to its end, however it ends."""
+
+    def __init__(self, jobs: Jobs, followed: FollowedJob, events: AsyncIterator[bytes], headers: dict[str, str]):
+        super().__init__(events, headers=headers, media_type="text/event-stream")
+        self._counters = (jobs, followed)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        for counter in self._counters:
+            counter.streams += 1
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            for counter in self._counters:
+                counter.streams -= 1
+
+
+async def _stream(followed: FollowedJob, after: int | None, request: Request) -> AsyncIterator[bytes]:
+    yield f"retry: {RETRY_MILLISECONDS}\n\n".encode()
     async for moment in followed.events(after, HEARTBEAT_SECONDS):
-        if moment is None:
-            yield ": still here\n\n"
-        else:
-            name = moment.state if moment.state in ENDS else "progress"
-            data = json.dumps(await described(followed, moment, request), separators=(",", ":"))
-            yield f"id: {moment.number}\nevent: {name}\ndata: {data}\n\n"
+        yield b": still here\n\n" if moment is None else await _written(followed, moment, request)
+
+
+async def _written(followed: FollowedJob, moment: JobStatus, request: Request) -> bytes:
+    """Return the event as it goes over the wire. All streams that wait for one share what the first has written."""
+    base = str(request.base_url)
+    if followed.last_event is not None and followed.last_event[:2] == (moment.number, base):
+        return followed.last_event[2]
+    name = moment.state if moment.state in ENDS else "progress"
+    data = json.dumps(await described(followed, moment, request), separators=(",", ":"))
+    event = f"id: {moment.number}\nevent: {name}\ndata: {data}\n\n".encode()
+    followed.last_event = (moment.number, base, event)
+    return event
 
 
 async def described(followed: FollowedJob, moment: JobStatus, request: Request) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 python-multipart, and starlette's parser on it, refuse what MIME allows: text before the first boundary, folded headers,
 lines that end in LF. Starlette's also decides by `filename` alone whether a part is a file, although many HTTP
-libraries write none. So the parts are split here, and `request_body` decides with all of a part at hand. A body is in
-memory as a whole; the upload limit bounds it.
+libraries write none. So the parts are split here, and `request_body` decides with all of a part at hand. A body is one
+buffer, of which the parts are views: a large one is a mapped file (`uploads`), and none of it is copied.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ MAX_HEAD_BYTES = 40_000
 # Of a name; no field's is longer than 20 bytes. A few charsets take quadratic time to decode.
 MAX_NAME_BYTES = 1024
 
+# Of one search. The regular expressions hold the interpreter for as long as they search, 10 ms for this many.
+SEARCHED_BYTES = 1_000_000
+
 # The bytes that no text has: the "binary data bytes" of the WHATWG's MIME Sniffing standard, section 3. Every image
 # format that is read has some of them.
 BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
@@ -35,6 +38,7 @@ _BLANK_LINE = re.compile(rb"(?:\A|\r?\n)\r?\n")
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 _LINE_END = re.compile(rb"\r?\n")
 _EXTENDED_FILENAME = re.compile(rb";\s*filename\*", re.IGNORECASE)
+_NOT_ASCII = re.compile(rb"[\x80-\xff]")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s]")
 
 
@@ -43,14 +47,14 @@ class Part:
     """One part of a form.
 
     name: "" where it has none. filename: None where it has none; of `filename*` only that it is there is known.
-    content_type: the header as it came, "" where it has none. content: the bytes, decoded where the part's header
-    Content-Transfer-Encoding says base64 or quoted-printable and they are.
+    content_type: the header as it came, "" where it has none. content: a view of the body's bytes; bytes of its own
+    where the part's header Content-Transfer-Encoding says base64 or quoted-printable and they are.
     """
 
     name: str
     filename: str | None
     content_type: str
-    content: bytes
+    content: bytes | memoryview
 
     @property
     def media_type(self) -> str:
@@ -71,14 +75,25 @@ class Part:
     @property
     def binary(self) -> bool:
         """Return whether the content holds a byte that no text has (`BINARY`)."""
-        return BINARY.search(self.content) is not None
+        return is_binary(self.content)
 
     def text(self, charset: str) -> str:
         """Return the content as a text, by the part's own charset, else by `charset`."""
-        return decoded(self.content, self.charset or charset).removeprefix("\ufeff")
+        return decoded(bytes(self.content), self.charset or charset).removeprefix("\ufeff")
 
 
-def parse(body: bytes, content_type: str, max_parts: int) -> list[Part]:
+def is_binary(content: bytes | memoryview) -> bool:
+    """Return whether the content holds a byte that no text has (`BINARY`)."""
+    return _holds(BINARY, content)
+
+
+def _holds(pattern: re.Pattern[bytes], content: bytes | memoryview) -> bool:
+    """Return whether a byte that the pattern describes is in the content; piece by piece, see SEARCHED_BYTES."""
+    view = memoryview(content)
+    return any(pattern.search(view[n : n + SEARCHED_BYTES]) for n in range(0, len(view), SEARCHED_BYTES))
+
+
+def parse(body: bytes | memoryview, content_type: str, max_parts: int) -> list[Part]:
     """Split a form into its parts. content_type: the request's header, with the boundary.
 
     Names are decoded by the header's charset, else as UTF-8. Raises BadRequest for what is no form, and for more than
@@ -115,7 +130,7 @@ def decoded(content: bytes, charset: str) -> str:
         return content.decode("latin-1")
 
 
-def _sections(body: bytes, boundary: bytes) -> Iterator[memoryview]:
+def _sections(body: bytes | memoryview, boundary: bytes) -> Iterator[memoryview]:
     """Yield what lies between the boundaries, heads included, without copying it: RFC 2046, section 5.1.1.
 
     What comes before the first boundary and after the closing one is left out. The line break before a boundary
@@ -134,7 +149,8 @@ def _sections(body: bytes, boundary: bytes) -> Iterator[memoryview]:
         start, found = found.end(), delimiter.search(body, found.end())
         if found is None:
             if _has_head(view[start:]):
-                yield view[start : len(body) - len(line_end) if body.endswith(line_end) else len(body)]
+                closed_by_line = bytes(view[-len(line_end) :]) == line_end
+                yield view[start : len(body) - len(line_end) if closed_by_line else len(body)]
             return
         yield view[start : found.start()]
 
@@ -159,7 +175,7 @@ def _part(section: memoryview, charset: str) -> Part:
         name=decoded(name, "ascii" if name.isascii() else charset),
         filename=None if filename is None else decoded(filename[:MAX_NAME_BYTES], charset),
         content_type=headers.get("content-type", b"").decode("latin-1"),
-        content=_transferred(bytes(section[content_start:]), headers.get("content-transfer-encoding", b"")),
+        content=_transferred(section[content_start:], headers.get("content-transfer-encoding", b"")),
     )
 
 
@@ -180,17 +196,17 @@ def _parameters(header: str | bytes) -> dict[bytes, bytes]:
     return parse_options_header(header)[1]
 
 
-def _transferred(content: bytes, encoding: bytes) -> bytes:
+def _transferred(content: memoryview, encoding: bytes) -> bytes | memoryview:
     """Undo a Content-Transfer-Encoding (RFC 2045, section 6), which old mail-like libraries write.
 
     Most libraries that name one send the bytes as they are. So only a content that can be of that encoding is decoded.
     """
     match encoding.lower():
-        case b"base64" if not _NOT_BASE64.search(content):
+        case b"base64" if not _holds(_NOT_BASE64, content):
             try:
                 return binascii.a2b_base64(content)
             except binascii.Error:
                 return content
-        case b"quoted-printable" if content.isascii() and not BINARY.search(content):
-            return quopri.decodestring(content)
+        case b"quoted-printable" if not _holds(_NOT_ASCII, content) and not is_binary(content):
+            return quopri.decodestring(bytes(content))
     return content

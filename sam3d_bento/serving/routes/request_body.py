@@ -6,13 +6,16 @@ rules are those of `_file` and `read_raw`.
 
 from __future__ import annotations
 
+import anyio.to_thread
 from python_multipart.exceptions import FormParserError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from sam3d_bento.errors import BadRequest, UnsupportedMedia, shown
 from sam3d_bento.options import Options
+from sam3d_bento.serving.request_context import reservation
 from sam3d_bento.serving.routes import multipart
+from sam3d_bento.serving.uploads import Upload
 
 # Two files and a handful of options; more is no form of ours. An option's text is short.
 MAX_PARTS = 36
@@ -44,12 +47,15 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def _content(request: Request) -> bytes:
-    """Read the body. `request.body()` would also keep it in memory until the response has been sent."""
-    return b"".join([chunk async for chunk in request.stream()])
+async def _content(request: Request) -> Upload:
+    """Read the body. `request.body()` would keep it in memory, and until the response has been sent."""
+    body = Upload()
+    async for chunk in request.stream():
+        await body.write(chunk)
+    return body
 
 
-async def read_raw(request: Request) -> bytes:
+async def read_raw(request: Request) -> Upload:
     """Read a photo that is the body. Raises UnsupportedMedia that says what to send instead.
 
     Under the types that HTTP libraries write for bytes whose type they were not given, a body is a photo when it holds
@@ -57,10 +63,19 @@ async def read_raw(request: Request) -> bytes:
     """
     found = media_type(request)
     if found.startswith("image/") or found == "application/octet-stream":
-        return await _content(request)
-    if found in UNSPECIFIC_TYPES and multipart.BINARY.search(body := await _content(request)):
-        return body
+        return _kept(await _content(request), request)
+    if found in UNSPECIFIC_TYPES:
+        body = await _content(request)
+        if await anyio.to_thread.run_sync(lambda: multipart.is_binary(body.view())):
+            return _kept(body, request)
     raise UnsupportedMedia(f"{_what_came(found)} {NEXT_STEP}")
+
+
+def _kept(file: Upload, request: Request) -> Upload:
+    """Return the file, which holds its share of what the request has reserved from now on."""
+    if (reserved := reservation(request)) is not None:
+        file.keep(reserved.hand_over(len(file)))
+    return file
 
 
 def _what_came(found: str) -> str:
@@ -83,21 +98,32 @@ async def read_urlencoded(request: Request) -> list[tuple[str, str]]:
         raise BadRequest("The form cannot be read.") from exc
 
 
-async def read_form(request: Request, hint: str = FILES_BELONG) -> tuple[dict[str, bytes], list[tuple[str, str]]]:
+async def read_form(request: Request, hint: str = FILES_BELONG) -> tuple[dict[str, Upload], list[tuple[str, str]]]:
     """Read a multipart form: its files by field, and its texts.
 
     Other multipart types, such as OkHttp's multipart/mixed, are read as long as all parts have names. hint: what the
     refusal of a file in another field says more. Raises BadRequest, UnsupportedMedia.
     """
-    content_type = request.headers["content-type"]
-    parts = multipart.parse(await _content(request), content_type, MAX_PARTS)
-    named = next((part.content[:MAX_CHARSET_BYTES] for part in parts if part.name == CHARSET_FIELD), b"")
+    body = await _content(request)
+    if body.spooled:  # to search it takes milliseconds
+        files, texts = await anyio.to_thread.run_sync(_split, body, request.headers["content-type"], hint)
+    else:
+        files, texts = _split(body, request.headers["content-type"], hint)
+    body.close()
+    return {name: _kept(file, request) for name, file in files.items()}, texts
+
+
+def _split(body: Upload, content_type: str, hint: str) -> tuple[dict[str, Upload], list[tuple[str, str]]]:
+    """Return the files by field, and the texts, of a form. Arguments and errors as of `read_form`."""
+    parts = multipart.parse(body.view(), content_type, MAX_PARTS)
+    named = next((bytes(part.content[:MAX_CHARSET_BYTES]) for part in parts if part.name == CHARSET_FIELD), b"")
     charset = multipart.decoded(named, "ascii") or multipart.form_charset(content_type)
-    files: dict[str, bytes] = {}
+    form_type = content_type.partition(";")[0].strip().lower()
+    files: dict[str, Upload] = {}
     texts: list[tuple[str, str]] = []
     for part in parts:
-        if not part.name and media_type(request) != "multipart/form-data":
-            raise UnsupportedMedia(f"The body's type is {shown(media_type(request))}. {NEXT_STEP}")
+        if not part.name and form_type != "multipart/form-data":
+            raise UnsupportedMedia(f"The body's type is {shown(form_type)}. {NEXT_STEP}")
         if not part.name:
             raise BadRequest("The form cannot be read: a part's Content-Disposition has no name.")
         if part.name in FILE_FIELDS:
@@ -105,13 +131,13 @@ async def read_form(request: Request, hint: str = FILES_BELONG) -> tuple[dict[st
             if content is not None and part.name in files:
                 raise BadRequest(f"The field '{part.name}' was sent twice. It takes one file.")
             if content is not None:
-                files[part.name] = content
+                files[part.name] = Upload(content)
         elif part.name != CHARSET_FIELD:
             texts.append((part.name, _text(part, charset, hint)))
     return files, texts
 
 
-def _file(part: multipart.Part) -> bytes | None:
+def _file(part: multipart.Part) -> bytes | memoryview | None:
     """Return the file in a part of `image`, `file` or `mask`; None where a form leaves the field out.
 
     Many HTTP libraries write no filename (RFC 7578, section 4.2, only says SHOULD) and no Content-Type, or text/plain.
@@ -127,7 +153,7 @@ def _file(part: multipart.Part) -> bytes | None:
         return None
     if part.filename is not None or part.media_type.startswith("image/") or part.binary:
         return part.content
-    raise BadRequest(not_a_file(part.name, multipart.decoded(part.content[:MAX_TEXT_BYTES], "utf-8")))
+    raise BadRequest(not_a_file(part.name, multipart.decoded(bytes(part.content[:MAX_TEXT_BYTES]), "utf-8")))
 
 
 def not_a_file(name: str, text: str) -> str:

@@ -1,4 +1,4 @@
-"""From an HTTP request to a `Submission`: one reader for every route that takes a photo.
+"""From an HTTP request to an `UploadedSubmission`: one reader for every route that takes a photo.
 
 The photo comes as the multipart field `image` (or `file`, the same thing), or as the raw body; options as form fields
 or in the query. Everything else is a 400 or 415 that names the field. Nothing is ever fetched from an address.
@@ -22,7 +22,7 @@ from sam3d_bento.errors import BadRequest, Cancelled, shown
 from sam3d_bento.options import Options, checked, from_texts
 from sam3d_bento.serving.routes import request_body
 from sam3d_bento.serving.routes.request_body import FILE_FIELDS, PHOTO_FIELDS, not_a_file
-from sam3d_bento.submission import Submission
+from sam3d_bento.serving.uploads import Upload, UploadedSubmission
 
 Delivery = Literal["file", "link"]
 
@@ -66,7 +66,7 @@ InferenceInput = create_model(
 class Input:
     """A read request."""
 
-    submission: Submission
+    submission: UploadedSubmission
     delivery: Delivery | None  # None: the caller did not say
 
 
@@ -88,7 +88,7 @@ async def read(request: Request, *, options: bool = True, delivery: bool = True)
     asked = fields.pop("response", None) if options and delivery else None
     if asked not in (None, "file", "link"):
         raise BadRequest("The field 'response' must be 'file' or 'link'.")
-    submission = Submission(
+    submission = UploadedSubmission(
         photo=_photo(files), mask=files.get("mask"), options=options_of(fields) if options else _no_options(fields)
     )
     return Input(submission, asked)  # type: ignore[arg-type]
@@ -118,7 +118,7 @@ def wants_link(given: Input, accept: str) -> bool:
     return _preference(accept, "application", "json") > _preference(accept, "model", "gltf-binary")
 
 
-def _photo(files: dict[str, bytes]) -> bytes:
+def _photo(files: dict[str, Upload]) -> Upload:
     given = [name for name in PHOTO_FIELDS if name in files]
     if len(given) == 2:
         raise BadRequest("The fields 'image' and 'file' mean the same; send one of them.")

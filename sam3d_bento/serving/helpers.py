@@ -1,0 +1,97 @@
+"""The processes that are started when somebody needs them, and end when nobody has for a while: `Helpers`."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sam3d_bento import logs
+from sam3d_bento.errors import NotReady
+from sam3d_bento.serving.worker.worker import Worker
+
+# Looks at the helpers so often while one runs; shorter where helpers are let go sooner.
+LONGEST_LOOK_SECONDS = 15.0
+
+log = logging.getLogger("sam3d_bento.helpers")
+
+
+@dataclass
+class _Helper:
+    worker: Worker
+    used: float  # monotonic seconds
+
+
+class Helpers:
+    """The workers beside the engine's, by name. For any thread.
+
+    A helper that has had no job for `idle_seconds` is stopped, and its memory is the system's again; the next call of
+    `get` starts another, which takes a second. `get` counts as use: whoever has it may submit a job to it at once, but
+    must not keep it over an upload.
+    """
+
+    def __init__(self, idle_seconds: float) -> None:
+        self._idle_seconds = idle_seconds
+        self._helpers: dict[str, _Helper] = {}
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._watch: threading.Thread | None = None
+
+    @property
+    def workers(self) -> list[Worker]:
+        """Return the helpers that run now."""
+        with self._lock:
+            return [helper.worker for helper in self._helpers.values()]
+
+    def get(self, name: str, make: Callable[[], Worker]) -> Worker:
+        """Return the helper of this name; `make` makes it, not started, when it does not run.
+
+        Raises NotReady after `close`, and what `make` and the start of the worker raise.
+        """
+        with self._lock:
+            if self._stopping.is_set():
+                raise NotReady("The service is shutting down.", retry_after_seconds=5)
+            helper = self._helpers.get(name)
+            if helper is None:
+                worker = make()
+                worker.start()
+                helper = self._helpers[name] = _Helper(worker, 0.0)
+                self._begin_to_watch()
+            helper.used = time.monotonic()
+            return helper.worker
+
+    def close(self) -> None:
+        """Start no helper any more, and end the watch over them. Whoever closes stops the `workers`."""
+        with self._lock:
+            self._stopping.set()
+        if self._watch is not None:
+            self._watch.join()
+
+    def _begin_to_watch(self) -> None:
+        if self._watch is None:
+            self._watch = threading.Thread(target=self._let_idle_go, name="helpers", daemon=True)
+            self._watch.start()
+
+    def _let_idle_go(self) -> None:
+        while not self._stopping.wait(min(self._idle_seconds / 4, LONGEST_LOOK_SECONDS)):
+            for worker in self._take_idle():
+                logs.event(log, f"{worker.name} process let go", idle_seconds=self._idle_seconds)
+                worker.stop()
+
+    def _take_idle(self) -> list[Worker]:
+        """Take the idle helpers out, so that nobody gets them any more, and return them."""
+        now = time.monotonic()
+        with self._lock:
+            for helper in self._helpers.values():
+                if _is_in_use(helper.worker):
+                    helper.used = now
+            idle = [name for name, helper in self._helpers.items() if now - helper.used >= self._idle_seconds]
+            return [self._helpers.pop(name).worker for name in idle]
+
+
+def _is_in_use(worker: Worker) -> bool:
+    """Return whether the worker has a job, or is loading. One whose load has failed is of no use."""
+    loading = not (worker.ready or worker.state.final)
+    return loading or worker.queue.waiting > 0 or worker.queue.running is not None

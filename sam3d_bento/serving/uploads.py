@@ -1,0 +1,147 @@
+"""What a client has sent, kept out of memory: `Upload` holds bytes, `UploadedSubmission` a photo to work on."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO
+
+import anyio.to_thread
+
+from sam3d_bento.options import Options
+from sam3d_bento.serving.admission import Reservation
+from sam3d_bento.submission import Submission
+
+# Above this an upload lies in a file. A file costs a tenth of a millisecond; a hundred uploads that are held back at
+# this size take 26 MB.
+IN_MEMORY_BYTES = 256_000
+# Of one read of a file.
+CHUNK_BYTES = 256_000
+
+
+class Upload:
+    """Bytes that come in piece by piece: in memory up to IN_MEMORY_BYTES, above that in an unlinked file.
+
+    The file lies in `tempfile.gettempdir()`, which is the service process's work folder; a killed process leaves
+    nothing, because the file has no name. Where no file can be written (a full disk, a removed folder), the bytes stay
+    in memory. File and reservation are let go by `close`, or with the last reference.
+    """
+
+    def __init__(self, content: bytes | memoryview = b"") -> None:
+        self._size = 0
+        self._buffer = bytearray()
+        self._file: IO[bytes] | None = None
+        self._in_memory_only = False  # no file could be written
+        self._kept: list[Reservation] = []
+        self._files: list[IO[bytes]] = []
+        self._end = weakref.finalize(self, _let_go, self._kept, self._files)
+        for position in range(0, len(content), CHUNK_BYTES):
+            self.append(content[position : position + CHUNK_BYTES])
+
+    def __len__(self) -> int:
+        """Return the number of bytes."""
+        return self._size
+
+    @property
+    def spooled(self) -> bool:
+        """Return whether the bytes lie in a file."""
+        return self._file is not None
+
+    async def write(self, chunk: bytes) -> None:
+        """Add bytes at the end; in a thread when a file is to be written, for a disk may take its time."""
+        if len(self._buffer) + len(chunk) <= IN_MEMORY_BYTES:
+            self.append(chunk)
+        else:
+            await anyio.to_thread.run_sync(self.append, chunk)
+
+    def append(self, chunk: bytes | memoryview) -> None:
+        """Add bytes at the end."""
+        self._buffer += chunk
+        self._size += len(chunk)
+        if len(self._buffer) > IN_MEMORY_BYTES and not self._in_memory_only:
+            self._spool()
+
+    def keep(self, reservation: Reservation) -> None:
+        """Hold a reservation for as long as the bytes."""
+        self._kept.append(reservation)
+
+    def close(self) -> None:
+        """Let the file and the reservation go. The bytes cannot be read any more."""
+        self._end()
+        self._buffer.clear()
+
+    def view(self) -> memoryview:
+        """Return all bytes without a copy; of a file, its pages are mapped as long as the view is referred to."""
+        self._settle()
+        if self._file is None:
+            return memoryview(bytes(self._buffer))
+        return memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
+
+    def read(self) -> bytes:
+        """Return a copy of all bytes."""
+        self._settle()
+        return bytes(self._buffer) if self._file is None else os.pread(self._file.fileno(), self._size, 0)
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield all bytes, at most CHUNK_BYTES at a time."""
+        self._settle()
+        if self._file is None:
+            yield bytes(self._buffer)
+            return
+        for position in range(0, self._size, CHUNK_BYTES):
+            yield os.pread(self._file.fileno(), CHUNK_BYTES, position)
+
+    def _settle(self) -> None:
+        """Bring all bytes to one place: the file, if there is one and it takes them."""
+        if self._file is not None:
+            self._spool()
+
+    def _spool(self) -> None:
+        """Write the buffer to the file, which the first call makes. Without room for it, all bytes stay in memory."""
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # closed by `_let_go`
+                self._files.append(self._file)
+            position = self._size - len(self._buffer)
+            while self._buffer:
+                written = os.pwrite(self._file.fileno(), self._buffer, position)
+                position += written
+                del self._buffer[:written]
+        except OSError:
+            self._in_memory_only = True
+            if self._file is not None:
+                self._bring_back(self._file)
+
+    def _bring_back(self, file: IO[bytes]) -> None:
+        """Read what the file has got into memory, before what was not written, and do without the file."""
+        self._buffer[:0] = os.pread(file.fileno(), self._size - len(self._buffer), 0)
+        self._files.remove(file)
+        file.close()
+        self._file = None
+
+
+def _let_go(kept: list[Reservation], files: list[IO[bytes]]) -> None:
+    for file in files:
+        file.close()
+    for reservation in kept:
+        reservation.release()
+
+
+@dataclass(frozen=True)
+class UploadedSubmission:
+    """A `Submission` whose files may be large: while it waits, they lie on disk.
+
+    Pickled, which is how it gets to the engine process, it is a `Submission` with the bytes.
+    """
+
+    photo: Upload
+    mask: Upload | None
+    options: Options
+
+    def __reduce__(self) -> tuple[object, ...]:
+        mask = None if self.mask is None else self.mask.read()
+        return (Submission, (self.photo.read(), mask, self.options))
