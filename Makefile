@@ -109,6 +109,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/docstrings.py --most 0.10
 
 # Every pin has the SHA-256 of its files. `make requirements UPGRADE=` keeps the versions that are there.
 requirements: $(VENV)/.uv

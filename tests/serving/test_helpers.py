@@ -2,6 +2,7 @@
 
 import pytest
 
+from sam3d_bento.errors import NotReady
 from sam3d_bento.serving.helpers import Helpers
 from sam3d_bento.serving.worker.state import WorkerState
 from sam3d_bento.serving.worker.worker import Worker
@@ -15,11 +16,17 @@ def make(settings, workdir):
     return lambda: Worker("mask", next(loaders), settings, workdir, queue_while_loading=True)
 
 
+def end(helpers):
+    helpers.close()
+    for worker in helpers.workers:
+        worker.stop()
+
+
 @pytest.fixture
 def helpers():
     helpers = Helpers(idle_seconds=0.3)
     yield helpers
-    helpers.stop()
+    end(helpers)
 
 
 def test_a_helper_that_nobody_uses_ends_and_the_next_call_starts_another(helpers, make):
@@ -44,8 +51,12 @@ def test_a_helper_whose_load_failed_is_let_go_and_tried_again(helpers, settings,
     until(lambda: helpers.workers == [])
 
 
-def test_stop_ends_all(make):
+def test_after_the_close_none_is_started_and_those_that_run_can_be_stopped(make):
     helpers = Helpers(idle_seconds=600)
     worker = helpers.get("mask", make)
-    helpers.stop()
+    helpers.close()
+    for name in ("mask", "postprocess"):
+        with pytest.raises(NotReady, match="shutting down"):
+            helpers.get(name, make)
+    end(helpers)
     assert worker.state is WorkerState.STOPPED
