@@ -19,9 +19,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 # Of a download that no byte of gets on. The kernel aborts the connection then, and the answer ends as when its client
 # has gone away. A connection on which nothing is to be sent may be silent for as long as it likes.
 WRITE_STALL_SECONDS = 30
-# Of a body: so many chunks are free, for programs that write a small form byte by byte, and one in so many bytes more.
-FREE_CHUNKS = 5_000
-MIN_BYTES_PER_CHUNK = 64
+# Of a body: so many chunks are free, for programs that write the heads of a form piece by piece, 10 ms of the event
+# loop for all; and one in so many bytes more.
+FREE_CHUNKS = 200
+MIN_BYTES_PER_CHUNK = 16
 
 
 def adopt() -> None:
