@@ -42,10 +42,10 @@ def first_frame(data: bytes) -> tuple[bytes, bool]:
     controls: list[bytes] = []
     while position < len(data):
         if data[position] == _IMAGE:
-            end = _blocks_end(data, position + 11 + _table_size(data[min(position + 9, len(data) - 1)]))
-            kept += [*controls, data[position:end]]
-            is_whole = end <= len(data) and data[end - 1] == 0
-            return b"".join([*kept, b"\x3b" if is_whole else b""]), _has_image(data, end)
+            terminator = _terminator(data, position + 11 + _table_size(data[min(position + 9, len(data) - 1)]))
+            is_whole = terminator < len(data)
+            kept += [*controls, data[position : terminator + 1]]
+            return b"".join([*kept, b"\x3b" if is_whole else b""]), _has_image(data, terminator + 1)
         if data[position] == _EXTENSION:
             end = _blocks_end(data, position + 2)
             if data[position + 1 : position + 2] == bytes([_GRAPHIC_CONTROL]):
@@ -71,10 +71,15 @@ def _has_image(data: bytes, position: int) -> bool:
 
 def _blocks_end(data: bytes, position: int) -> int:
     """Return where a chain of blocks ends, its terminator included; at most the file's end."""
+    return min(_terminator(data, position) + 1, len(data))
+
+
+def _terminator(data: bytes, position: int) -> int:
+    """Return the place of the empty block that ends a chain of blocks; the file's end where the chain is cut."""
     length = len(data)
     while position < length and data[position]:
         position += 1 + data[position]
-    return min(position + 1, length)
+    return min(position, length)
 
 
 def _palette_end(data: bytes) -> int:

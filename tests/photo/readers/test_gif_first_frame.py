@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sam3d_bento.errors import BadRequest
+from sam3d_bento.photo.images import decode
 from sam3d_bento.photo.readers.gif import first_frame
 
 
@@ -69,3 +71,18 @@ def test_other_blocks_cost_no_memory_and_change_nothing(block):
 def test_a_file_that_is_cut_ends_nowhere_else(data):
     found, _ = first_frame(data)
     assert found[:13] == data[:13]
+
+
+def test_a_frame_that_is_cut_is_not_taken_for_whole_because_its_last_byte_is_0():
+    for seed in range(60):
+        pixels = np.random.default_rng(seed).integers(0, 256, (40, 40, 3), np.uint8)
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "GIF")
+        data = file.getvalue()
+        whole = decode(data, max_pixels=10_000).rgb
+        for missing in range(1, 9):
+            try:
+                found = decode(data[:-missing], max_pixels=10_000).rgb
+            except BadRequest:
+                continue
+            assert np.array_equal(found, whole), (seed, missing)
