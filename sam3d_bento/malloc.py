@@ -33,7 +33,7 @@ def keep_for_reuse() -> None:
 
 
 def keep_small() -> None:
-    """From now on each block of LARGE bytes or more is the system's again when it is freed.
+    """Give each block of LARGE bytes or more back to the system as soon as it is freed.
 
     For a process that holds uploads for moments: glibc by itself keeps such blocks in the heap after the first ones,
     where a small one that lives on holds them.

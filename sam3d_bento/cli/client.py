@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from sam3d_bento.errors import Internal, Sam3DError, TransferFailed
+from sam3d_bento.errors import Internal, Sam3DError, TransferFailed, by_code
 from sam3d_bento.submission import Asset, OnStageProgress, Submission
 
 # States of a job that has ended.
@@ -154,12 +154,5 @@ def _problem(answer: httpx.Response) -> dict[str, Any]:
 
 def _error(problem: dict[str, Any]) -> Sam3DError:
     """Return the error of the tree that a problem document describes; Internal for an unknown code."""
-    kinds = {kind.code: kind for kind in _leaves(Sam3DError)}
-    return kinds.get(problem.get("code", ""), Internal)(str(problem.get("detail", "The service does not say why.")))
-
-
-def _leaves(kind: type[Sam3DError]) -> Iterator[type[Sam3DError]]:
-    for child in kind.__subclasses__():
-        if "code" in vars(child):
-            yield child
-        yield from _leaves(child)
+    kind = by_code().get(problem.get("code", ""), Internal)
+    return kind(str(problem.get("detail", "The service does not say why.")))

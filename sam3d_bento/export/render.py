@@ -25,7 +25,6 @@ FIELD_OF_VIEW_DEGREES = 30.0  # of the camera, in both directions
 SUPERSAMPLING = 2  # rays for a pixel along each axis
 AMBIENT = 0.45  # share of the light that comes from all sides; the rest comes from the camera
 MARGIN = 1.06  # size of the picture in sizes of the model, so that some space stays free around it
-GREY = 180  # sRGB level of a mesh without colours
 
 # Side of a thumbnail in pixels, and its quality as a WebP (0 to 100).
 THUMBNAIL_PIXELS = 512

@@ -42,7 +42,7 @@ OwnedKey = tuple[bytes, str]
 
 @dataclass(frozen=True)
 class Claim:
-    """A client's idempotency key, with the digest of the input that it came with."""
+    """Idempotency key of a client, with the digest of the input that it came with."""
 
     key: OwnedKey
     digest: bytes
@@ -55,7 +55,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """A job that has ended. key: its idempotency key. due: when it is forgotten, in the loop's seconds."""
+    """Job that has ended. key: its idempotency key. due: when it is forgotten, in the loop's seconds."""
 
     key: OwnedKey | None
     due: float
@@ -107,7 +107,7 @@ class Jobs:
             ) from None
 
     def knows(self, key: OwnedKey) -> bool:
-        """Whether a job came with this client's key."""
+        """Return whether a job came with this client's key."""
         return key in self._claims
 
     def _on_change(self, loop: asyncio.AbstractEventLoop) -> Callable[[Job], None]:

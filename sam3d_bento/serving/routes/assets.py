@@ -27,7 +27,7 @@ from sam3d_bento.submission import ExportSubmission, ThumbnailSubmission
 
 @problem_responses
 async def asset(request: Request) -> Response:
-    """A finished GLB, or the way to it: whole or a range of it; DELETE removes it and all that lies beside it."""
+    """Answer a finished GLB, whole or a range of it, or a redirect to it; DELETE removes it with its other files."""
     store = backend().assets
     asset_id = request.path_params["id"]
     if request.method == "DELETE":
@@ -38,7 +38,7 @@ async def asset(request: Request) -> Response:
 
 @problem_responses
 async def thumbnail(request: Request) -> Response:
-    """A picture of the result. Drawn at the first request, and kept as long as the result."""
+    """Answer a picture of the result. It is drawn at the first request, and kept as long as the result."""
 
     async def draw() -> bytes:
         async with _files(request.path_params["id"], "glb") as files:
@@ -56,7 +56,7 @@ def in_format(name: Format) -> Handler:
     sources: tuple[Kind, ...] = ("glb", "npz") if FILE_TYPES[name].from_reconstruction else ("glb",)
 
     async def formatted(request: Request) -> Response:
-        """The result in another format. Made at the first request, and kept as long as the result."""
+        """Answer the result in another format. It is made at the first request, and kept as long as the result."""
         asset_id = request.path_params["id"]
         formats.require(name)
 
@@ -135,7 +135,7 @@ async def _run(request: Request, order: ExportSubmission | ThumbnailSubmission) 
 
 @problem_responses
 async def export(request: Request) -> Response:
-    """The result as another file: another format, size or texture, without inference."""
+    """Make another file of the result, without inference: another format, size or texture."""
     server = backend()
     asset_id = request.path_params["id"]
     await server.assets.get(asset_id)

@@ -75,11 +75,11 @@ async def cancelled_when_gone(job: Job, request: Request) -> AsyncIterator[None]
 
 
 def asset_url(request: Request, asset_id: str) -> str:
-    """The absolute link to an asset: below SAM3D_PUBLIC_URL, else below the address that the client used."""
+    """Return the absolute link to an asset: below SAM3D_PUBLIC_URL, else below the address that the client used."""
     base = backend().settings.public_url or str(request.base_url)
     return f"{base.rstrip('/')}/api/assets/{asset_id}.glb"
 
 
 def link(path: str) -> str:
-    """A path of ours as a client of the same host asks for it: below the path of SAM3D_PUBLIC_URL, if it has one."""
+    """Return one of our paths as a client sends it to this host: below the path of SAM3D_PUBLIC_URL, if it has one."""
     return urlsplit(backend().settings.public_url or "").path.rstrip("/") + path

@@ -37,7 +37,7 @@ ResultState = Literal["kept", "gone"] | None
 
 @problem_responses
 async def submit(request: Request) -> Response:
-    """A photo in, a job out."""
+    """Take in a photo as a job."""
     jobs = backend().jobs
     key = request.headers.get("idempotency-key")
     if key is not None and not KEY.fullmatch(key):
@@ -56,7 +56,7 @@ async def submit(request: Request) -> Response:
 
 @problem_responses
 async def job(request: Request) -> Response:
-    """Where a job stands. DELETE cancels it; one that has ended stays as it is."""
+    """Answer where a job stands. DELETE cancels it; one that has ended stays as it is."""
     found = backend().jobs.get(request.path_params["id"])
     if request.method == "DELETE":
         found.cancel()
@@ -66,7 +66,7 @@ async def job(request: Request) -> Response:
 
 @problem_responses
 async def events(request: Request) -> Response:
-    """The job's state now and at every change, until it ends: server-sent events."""
+    """Answer the job's state now and at every change until it ends, as server-sent events."""
     found = backend().jobs.get(request.path_params["id"])
     last = request.headers.get("last-event-id", "")
     after = int(last) if last.isascii() and last.isdigit() and len(last) < 10 else None
@@ -82,7 +82,7 @@ async def events(request: Request) -> Response:
 
 
 class _EventStream(StreamingResponse):
-    """A stream of a job's events, counted from its begin to its end, however it ends."""
+    """Stream of a job's events, counted from its start to its end, however it ends."""
 
     def __init__(self, jobs: Jobs, followed: FollowedJob, events: AsyncIterator[bytes], headers: dict[str, str]):
         super().__init__(events, headers=headers, media_type="text/event-stream")

@@ -29,7 +29,7 @@ class JobQueue:
 
     def __init__(self, limit: int, run_times: RunTimes) -> None:
         self._limit = limit
-        self._pace = run_times
+        self._run_times = run_times
         self._lock = threading.Lock()
         self._waiting: deque[Job] = deque()
         self._running: Job | None = None
@@ -53,7 +53,8 @@ class JobQueue:
     def admit(self) -> None:
         """Raise what `add` would raise now."""
         if self.full:
-            seconds = max(1, math.ceil(self._pace.run_seconds * (len(self._waiting) + 1)))  # 0 would be an invitation
+            # 0 would be an invitation.
+            seconds = max(1, math.ceil(self._run_times.run_seconds * (len(self._waiting) + 1)))
             raise Busy("All places in the queue are taken. Try again later.", retry_after_seconds=seconds)
 
     def add(self, job: Job) -> None:
