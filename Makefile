@@ -17,7 +17,7 @@ test test-properties test-faults: export TESTS_END_WITH_PARENT := 1
 
 help:
 	@echo "make demo          set up, start the service, turn a sample photo into a GLB, check it, stop"
-	@echo "make serve         set up, start the service on port $(PORT) and leave it running"
+	@echo "make serve         set up, start the service on port $(PORT), for this machine alone, and leave it running; HOST=0.0.0.0 opens it"
 	@echo "make test          set up, lint, type-check and test"
 	@echo "make test-properties many random cases of what make test shows with a few"
 	@echo "make test-faults   kill, stop, starve and flood the service's processes, and look what becomes of the others"
@@ -37,7 +37,7 @@ demo: weights bytecode
 	$(BIN)/python tools/demo.py
 
 serve: weights bytecode
-	$(BIN)/sam3d-bento serve --port $(PORT)
+	$(BIN)/sam3d-bento serve --port $(PORT) $(if $(HOST),--host $(HOST))
 
 # Two files at a time: most of them wait for a service to start. Whole files, so that their fixtures are made once.
 test: weights lint

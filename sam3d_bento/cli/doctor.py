@@ -31,6 +31,8 @@ SAMPLE = ("serving", "web", "sample", "coffee.jpg")
 SHOWN = 5
 # Characters of the column of names in the text.
 WIDTH = 32
+# Parts of the report that the verdict tells.
+VERDICT = ("faults", "unknown_variables", "did_you_mean")
 # Options of the self-test: the smallest mesh and texture, so that it is quick.
 QUICK = Options(seed=1, target_faces=1000, texture_size=512)
 
@@ -56,6 +58,9 @@ def examine(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
     faults: list[str] = []
     report: dict[str, Any] = {"versions": machine.versions(), "system": machine.system(), "gpu": gpu.description()}
     report["unknown_variables"] = Settings.unknown_names(environ)
+    report["did_you_mean"] = {
+        name: meant for name in report["unknown_variables"] if (meant := Settings.suggestion(name)) is not None
+    }
     report["credentials_in_environment"] = sorted(filter(_SECRET_NAME.search, environ))
     try:
         settings = Settings.from_environ(environ)
@@ -98,13 +103,21 @@ def masked(text: str) -> str:
 
 
 def text(report: Mapping[str, Any]) -> str:
-    """Return the report as text for people."""
-    lines = []
+    """Return the report as text for people: the verdict first, then what is known."""
+    lines = [*verdict(report), ""]
     for name, value in report.items():
-        if name != "faults":
+        if name not in VERDICT:
             lines += _lines(name.replace("_", " "), value, 0)
-    lines += ["", *([f"FAULT  {fault}" for fault in report["faults"]] or ["No fault was found."])]
     return "\n".join(lines)
+
+
+def verdict(report: Mapping[str, Any]) -> list[str]:
+    """Return a line for each fault, or one that says there is none, and a line for each variable without effect."""
+    lines = [f"FAULT    {fault}" for fault in report["faults"]] or ["No fault was found."]
+    for name in report["unknown_variables"]:
+        meant = report["did_you_mean"].get(name)
+        lines.append(f"WARNING  {name} is no setting.{f' Did you mean {meant}?' if meant else ''}")
+    return lines
 
 
 def _lines(name: str, value: Any, depth: int) -> list[str]:

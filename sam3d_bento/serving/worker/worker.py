@@ -64,6 +64,10 @@ def unnoticed(name: str, job: Job, outcome: Any) -> None:
     """The `run_ended` of a worker whose runs nobody counts."""
 
 
+def unannounced() -> None:
+    """The `loaded` of a worker for whose loads nobody waits."""
+
+
 def pause_seconds(lost_loads: int) -> float:
     """Return how long to wait before the next load after so many that were lost in a row."""
     if lost_loads == 0:
@@ -77,6 +81,7 @@ class Worker:
     name: for logs. loader: as in `messages.Start`. queue_while_loading: whether jobs may wait for the first load too.
     run_ended: called in the supervising thread, before the job's future resolves, with the worker's name, the job, and
     its result or error.
+    loaded: called in the supervising thread after each load that succeeded.
     queue: to look at; jobs come into it by `submit`. run_times: of the runs so far.
     info: of the runner, once it is loaded.
     loads: that succeeded.
@@ -91,6 +96,7 @@ class Worker:
         *,
         queue_while_loading: bool = False,
         run_ended: Callable[[str, Job, Any], None] = unnoticed,
+        loaded: Callable[[], None] = unannounced,
     ) -> None:
         self.name = name
         self.reason = "The engine is loading."
@@ -106,6 +112,7 @@ class Worker:
         self._workdir = workdir
         self._queue_while_loading = queue_while_loading
         self._run_ended = run_ended
+        self._loaded = loaded
         self._state = WorkerState.STARTING
         self._lock = threading.Lock()
         self._waker = Waker()
@@ -234,6 +241,7 @@ class Worker:
             self._enter(WorkerState.READY, "")
             seconds = round(time.monotonic() - started, 2)
             logs.event(log, f"{self.name} process ready", version=loaded.info.version, seconds=seconds)
+            self._loaded()
             return True
         if isinstance(loaded, LoadFailed):
             self._give_up(loaded.error)
