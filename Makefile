@@ -12,12 +12,13 @@ export BENTOML_DO_NOT_TRACK := True
 # tests/conftest.py: however make ends, no process of the tests stays.
 test test-properties test-faults: export TESTS_END_WITH_PARENT := 1
 
-.PHONY: help demo serve test test-properties test-faults test-upstream test-container test-browser audit sbom bench-service bench-preview bench-export \
+.PHONY: help demo serve samples promtool test test-properties test-faults test-upstream test-container test-browser audit sbom bench-service bench-preview bench-export \
   bench-load fuzz lint weights bytecode requirements clean
 
 help:
 	@echo "make demo          set up, start the service, turn a sample photo into a GLB, check it, stop"
 	@echo "make serve         set up, start the service on port $(PORT), for this machine alone, and leave it running; HOST=0.0.0.0 opens it"
+	@echo "make samples       make the sample photos, their results and their pictures anew"
 	@echo "make test          set up, lint, type-check and test"
 	@echo "make test-properties many random cases of what make test shows with a few"
 	@echo "make test-faults   kill, stop, starve and flood the service's processes, and look what becomes of the others"
@@ -39,8 +40,16 @@ demo: weights bytecode
 serve: weights bytecode
 	$(BIN)/sam3d-bento serve --port $(PORT) $(if $(HOST),--host $(HOST))
 
+# Photos that the studio and the documentation show, and what becomes of them.
+samples: weights bytecode
+	$(BIN)/python -m tools.samples
+
+# What the alert rules are tested with; those tests skip, saying so, where it cannot be had.
+promtool:
+	@tools/promtool.sh || echo "SKIPPED: Debian's package prometheus cannot be had here; the alert rules are not tested"
+
 # Two files at a time: most of them wait for a service to start. Whole files, so that their fixtures are made once.
-test: weights lint
+test: weights lint promtool
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Two files at a time, as in `make test`.

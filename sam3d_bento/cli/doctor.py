@@ -25,8 +25,8 @@ from sam3d_bento.submission import Submission
 from sam3d_bento.weights import sets
 from sam3d_bento.weights.part import WeightsError
 
-# Path of the photo of the self-test. It is the studio's sample, so every installation has it.
-SAMPLE = ("serving", "web", "sample", "coffee.jpg")
+# Path of the photo of the self-test. It is one of the studio's samples, so every installation has it.
+SAMPLE = ("serving", "web", "samples", "mug.jpg")
 # Entries of a list that the text shows; JSON has all.
 SHOWN = 5
 # Characters of the column of names in the text.
