@@ -107,7 +107,7 @@ def test_a_usdz_is_a_valid_package_with_its_texture(model, tmp_path):
 
 def test_without_usd_the_extra_is_named(model, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UnsupportedMedia, match="extra 'usdz'"):
+    with pytest.raises(UnsupportedMedia, match="lacks the package usd-core"):
         conversion.to_usdz(model, "model")
 
 
