@@ -78,7 +78,7 @@ def test_all_sets_come_into_one_folder_and_are_verified_there(small, folders, to
     assert found(folders / "app") == ["hf/net.ckpt", "mask/mask-isnet-general-use.onnx", "mask/mask.onnx"]
     assert f"The set 'sam3d' is complete in {folders / 'app' / 'hf'}." in output
     assert run("verify", folders / "app").count("is complete.") == len(SETS)
-    assert "Default: where" in run("fetch", "--help")
+    assert "Default: the folders that the service uses." in " ".join(run("fetch", "--help").split())
 
 
 def test_a_set_comes_to_where_the_service_looks(small, folders, token_file):
@@ -87,7 +87,7 @@ def test_a_set_comes_to_where_the_service_looks(small, folders, token_file):
     assert run("verify") == "The set 'mask' is complete.\n"
     run("fetch", "--set", "sam3d", "--token-file", token_file)
     assert found(folders / "service") == ["masks/mask.onnx", "sam3d/net.ckpt"]
-    assert run("verify", "--set", "sam3d", "--sizes") == "The set 'sam3d' is complete, by its sizes.\n"
+    assert run("verify", "--set", "sam3d", "--sizes") == "The set 'sam3d' is complete (only sizes were checked).\n"
 
 
 def test_what_fails_does_not_keep_other_sets_from_coming(small, folders):
