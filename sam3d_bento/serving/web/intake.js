@@ -1,4 +1,4 @@
-// The ways a photo comes in: dropped, pasted, picked, or one of the samples.
+// Accept a photo that is dropped, pasted or picked, or one of the samples.
 
 import { byId } from "./dom.js";
 
@@ -56,7 +56,7 @@ function sampleButton({ file, title }, take) {
   return item;
 }
 
-/** The whole page takes drops: a file that misses the frame would else replace the page. */
+/** Accept drops on the whole page. Otherwise the browser would open a file that misses the frame. */
 function listenForDrops(take) {
   const frame = byId("intake");
   document.addEventListener("dragover", (event) => {
