@@ -84,11 +84,12 @@ audit: $(AUDIT)/.done
 	  requirements/installer.txt requirements/build.txt requirements/image-pip.txt requirements/image-build.txt
 
 # Python packages; Meta's code and the weights have their hashes in requirements/upstream-wheels.txt and sam3d_bento/weights/weights.json.
-sbom: $(AUDIT)/.done
+sbom: $(AUDIT)/.done $(VENV)/.core
 	mkdir -p build
 	$(AUDIT)/bin/cyclonedx-py requirements requirements/core.txt $(SBOM) -o build/sbom-preview.json
 	cat requirements/upstream.txt requirements/torch-cu121.txt requirements/cuda-cu121.txt \
 	  | $(AUDIT)/bin/cyclonedx-py requirements - $(SBOM) -o build/sbom-sam3d.json
+	$(BIN)/python tools/sbom_licences.py build/sbom-preview.json build/sbom-sam3d.json
 SBOM := --pyproject pyproject.toml --mc-type application --output-reproducible --output-format JSON
 
 bench-service: weights bytecode
