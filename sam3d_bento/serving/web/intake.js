@@ -32,17 +32,16 @@ async function offerSamples(take) {
   try {
     samples = await (await fetch(`${SAMPLES}/samples.json`)).json();
   } catch {
+    byId("samples-title").hidden = byId("samples").hidden = true;
     return;
   }
   byId("samples").replaceChildren(...samples.map((sample) => sampleButton(sample, take)));
-  byId("samples-title").hidden = false;
 }
 
 function sampleButton({ file, title }, take) {
   const picture = document.createElement("img");
   picture.src = `${SAMPLES}/${file}`;
   picture.alt = title;
-  picture.width = picture.height = 72;
   const button = document.createElement("button");
   button.type = "button";
   button.id = `sample-${file.split(".")[0]}`;
