@@ -73,7 +73,7 @@ def test_a_value_that_cannot_be_used_is_named_and_not_told(environ, name):
     assert MARKER not in both(report)
 
 
-def test_what_would_stop_the_service_is_a_fault(environ, tmp_path):
+def test_condition_that_would_stop_the_service_is_a_fault(environ, tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "keys").write_text("short")
     report = doctor.examine(

@@ -83,7 +83,7 @@ def test_loading_compiles_nothing_and_imports_no_more_than_it_needs(mask_model, 
     assert list(tmp_path.rglob("*.nbi")) == []
 
 
-def test_what_was_left_out_of_rembg_refuses_to_be_called(mask_model):
+def test_replaced_modules_of_rembg_refuse_to_be_called(mask_model):
     """In a process of its own: here, pytest's plugins and scikit-image may have brought the real ones before."""
     code = """if True:
         from sam3d_bento.photo.mask_model import MaskModel

@@ -9,7 +9,7 @@ DOCUMENT = {"asset": {"version": "2.0", "extras": {"word": "naïve", "number": 0
 
 
 @pytest.mark.parametrize("data", [b"", b"\0\1\2\3", bytes(range(256))])
-def test_what_is_joined_can_be_split(data):
+def test_joined_parts_can_be_split(data):
     glb = container.join(DOCUMENT, data)
     assert container.split(glb) == (DOCUMENT, data)
     assert struct.unpack_from("<4sII", glb) == (b"glTF", 2, len(glb))
@@ -27,7 +27,7 @@ def test_a_number_that_is_none_is_refused():
 
 
 @pytest.mark.parametrize("content", [b"", b"glTF", b"x" * 100, b"glTF" + bytes(100), b"{}", bytes(range(256)) * 4])
-def test_what_is_no_glb_is_refused(content):
+def test_file_that_is_not_a_glb_is_refused(content):
     with pytest.raises(BadRequest, match="no binary glTF"):
         container.split(content)
 

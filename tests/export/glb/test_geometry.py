@@ -46,7 +46,7 @@ def test_meshoptimizer_decodes_our_buffer_views_to_what_our_decoder_finds(mesh: 
     np.testing.assert_allclose(theirs, from_octahedral(decode_attributes(streams[2], count, 4)), atol=0.006)
 
 
-def test_what_a_reader_must_know_is_named_and_the_unpacked_buffer_is_not_in_the_file() -> None:
+def test_required_extension_is_named_and_the_unpacked_buffer_is_not_in_the_file() -> None:
     glb = written(sphere(40))
     content = document(glb)
     names = ["EXT_meshopt_compression", "KHR_mesh_quantization", "KHR_texture_transform"]
