@@ -31,7 +31,7 @@ def test_invalid_key_is_refused_by_its_line_without_quoting_it(write, line):
 
 
 def test_a_file_without_a_key_or_no_file_at_all_is_refused(write, tmp_path):
-    with pytest.raises(SettingsError, match="holds no key"):
+    with pytest.raises(SettingsError, match="contains no key"):
         api_key.read_all(write("# nobody yet\n"))
     with pytest.raises(SettingsError, match="cannot be read"):
         api_key.read_all(tmp_path / "nowhere")
