@@ -12,13 +12,14 @@ export BENTOML_DO_NOT_TRACK := True
 # tests/conftest.py: however make ends, no process of the tests stays.
 test test-properties test-faults: export TESTS_END_WITH_PARENT := 1
 
-.PHONY: help demo serve samples promtool test test-properties test-faults test-upstream test-container test-browser audit sbom bench-service bench-preview bench-export \
-  bench-load fuzz lint weights bytecode requirements clean
+.PHONY: help demo serve samples promtool check test test-properties test-faults test-upstream test-container test-browser audit sbom \
+  bench-service bench-preview bench-export bench-load fuzz lint weights bytecode requirements clean
 
 help:
 	@echo "make demo          set up, start the service, turn a sample photo into a GLB, check it, stop"
-	@echo "make serve         set up, start the service on port $(PORT), for this machine alone, and leave it running; HOST=0.0.0.0 opens it"
+	@echo "make serve         set up, start the service on port $(PORT), for this machine alone (HOST=0.0.0.0: for all), and leave it running"
 	@echo "make samples       make the sample photos, their results and their pictures anew"
+	@echo "make check         lint, type-check and run the quick tests: no server, nothing slow"
 	@echo "make test          set up, lint, type-check and test"
 	@echo "make test-properties many random cases of what make test shows with a few"
 	@echo "make test-faults   kill, stop, starve and flood the service's processes, and look what becomes of the others"
@@ -47,6 +48,12 @@ samples: weights bytecode
 # What the alert rules are tested with; those tests skip, saying so, where it cannot be had.
 promtool:
 	@tools/promtool.sh || echo "SKIPPED: Debian's package prometheus cannot be had here; the alert rules are not tested"
+
+# The inner loop, in one process: two would collect and import twice. `-m` replaces the choice in pyproject.toml, so
+# the suites of their own are named again.
+check: weights lint
+	$(BIN)/python -m pytest -q \
+	  -m "not server and not slow and not upstream and not container and not browser and not properties and not faults"
 
 # Two files at a time: most of them wait for a service to start. Whole files, so that their fixtures are made once.
 test: weights lint promtool
