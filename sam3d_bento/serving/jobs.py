@@ -14,6 +14,7 @@ import contextlib
 import contextvars
 import hashlib
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from sam3d_bento.serving.worker.job import Job
 from sam3d_bento.serving.worker.worker import Worker
 from sam3d_bento.submission import Submission
 
+IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,200}")
 # A report takes some kilobytes; whoever fetches a thousand results an hour follows them as they end.
 MOST_ENDED = 1000
 
