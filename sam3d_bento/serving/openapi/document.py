@@ -58,7 +58,7 @@ def build(base: str, *, keys: bool, metrics_need_key: bool) -> dict[str, Any]:
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
         "paths": paths,
         "components": {
-            "schemas": answers.schemas() | fields.components() | {"ExportOrder": fields.export_order()},
+            "schemas": answers.schemas() | fields.components(),
             "responses": dict(sorted(shared.items())),
             "headers": responses.header_components(),
             "examples": responses.examples(),

@@ -48,6 +48,19 @@ def _declared() -> dict[str, Schema]:
 
 
 def components() -> dict[str, Schema]:
+    """Return the schemas of all requests, by their names in the document's components."""
+    return _option_components() | {
+        "InferenceForm": _photo_form(options=True, delivery=True),
+        "JobForm": _photo_form(options=True),
+        "MaskForm": _photo_form(options=False),
+        # One name for each media type: generators make a class of each, by which a client knows what to send.
+        "ExportOrder": _export_order(),
+        "ExportForm": _export_order(),
+        "ExportUrlencodedForm": _export_order(),
+    }
+
+
+def _option_components() -> dict[str, Schema]:
     """Return a named schema for each option, without its default: which one applies depends on the operation."""
     options = {
         component_name(name): {key: value for key, value in schema.items() if key != "default"}
@@ -66,7 +79,7 @@ def _form(properties: dict[str, Schema], required: tuple[str, ...] = ()) -> Sche
     return schema | ({"required": list(required)} if required else {})
 
 
-def photo_form(*, options: bool, delivery: bool = False) -> Schema:
+def _photo_form(*, options: bool, delivery: bool = False) -> Schema:
     """Return the schema of a form with a photo, perhaps a mask, and perhaps the options and `response`."""
     properties = {"image": PHOTO, "mask": MASK}
     if options:
@@ -105,7 +118,7 @@ def _parameter(name: str, component: str, description: str, default: Any) -> Sch
     }
 
 
-def export_order() -> Schema:
+def _export_order() -> Schema:
     """Return the schema of an order of an export.
 
     Its options have no `default`: what is left out stays as the result has it. An option of a format is only taken

@@ -41,7 +41,12 @@ TAGS = {
 }
 
 JSON = "application/json"
-FORM, TEXT_FORM = "multipart/form-data", "application/x-www-form-urlencoded"
+FORM = "multipart/form-data"
+EXPORT_BODIES = {
+    JSON: "ExportOrder",
+    FORM: "ExportForm",
+    "application/x-www-form-urlencoded": "ExportUrlencodedForm",
+}
 RAW_PHOTO = {media_type: {"schema": fields.FILE} for media_type in ("image/*", "application/octet-stream")}
 BYTES = fields.FILE
 
@@ -95,10 +100,9 @@ class Operation:
     errors: tuple[type[Sam3DError], ...] = ()
 
 
-def _photo_body(*, options: bool, delivery: bool = False) -> dict[str, Any]:
-    """Return the request body with a photo: a form, or the photo alone with the options in the query."""
-    form = {"schema": fields.photo_form(options=options, delivery=delivery)}
-    return {"required": True, "content": {FORM: form, **RAW_PHOTO}}
+def _photo_body(form: str) -> dict[str, Any]:
+    """Return the request body with a photo: a form of the components, or the photo alone, options in the query."""
+    return {"required": True, "content": {FORM: {"schema": schema(form)}, **RAW_PHOTO}}
 
 
 MASK_HEADERS = ("X-Mask-Source", "X-Mask-Coverage", "X-Warnings")
@@ -113,7 +117,7 @@ INFERENCE = Operation(
     "The answer is a binary glTF file, or with `response=link` or `Accept: application/json` a report with a link to"
     " it. It comes when the run is done; a client that goes away cancels it.",
     tuple(fields.query(delivery=True)),
-    _photo_body(options=True, delivery=True),
+    _photo_body("InferenceForm"),
     {
         200: response(
             "The model, or the report with a link to it.",
@@ -132,7 +136,7 @@ MASK = Operation(
     "Show the mask that would be used",
     "A PNG of the upright photo's size: white the object, dark grey (64) other objects that were left out.",
     (),
-    _photo_body(options=False),
+    _photo_body("MaskForm"),
     {200: response("The mask.", {"image/png": BYTES}, (*MASK_HEADERS, "Cache-Control"))},
     (*BODY_ERRORS, *RUN_ERRORS, NoObject),
 )
@@ -156,7 +160,7 @@ JOBS = (
                 pattern=f"^{IDEMPOTENCY_KEY.pattern}$",
             ),
         ),
-        _photo_body(options=True),
+        _photo_body("JobForm"),
         {
             200: response("The job of the `Idempotency-Key`, which has ended.", JOB_ANSWER, ("Location",)),
             202: response("The job.", JOB_ANSWER, ("Location", "Cache-Control")),
@@ -273,7 +277,7 @@ RESULTS = (
         "Make the model in another format, size or texture",
         "Without inference. What is left out stays as the result has it.",
         (ID,),
-        {"content": {media_type: {"schema": schema("ExportOrder")} for media_type in (JSON, FORM, TEXT_FORM)}},
+        {"content": {media_type: {"schema": schema(name)} for media_type, name in EXPORT_BODIES.items()}},
         {
             200: response(
                 "The file.",
