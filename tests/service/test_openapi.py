@@ -7,9 +7,6 @@ import pytest
 
 pytestmark = pytest.mark.server
 
-# No engine that runs here gives it.
-RARE = {"Report": {"pose"}}
-
 
 @pytest.fixture(scope="module")
 def document(server):
@@ -24,8 +21,7 @@ def fits(document):
     def check(value, name):
         validator = jsonschema.Draft202012Validator({"$ref": f"#/components/schemas/{name}", **document})
         validator.validate(value)
-        named = set(document["components"]["schemas"][name]["properties"])
-        assert named - RARE.get(name, set()) <= set(value) <= named
+        assert set(value) == set(document["components"]["schemas"][name]["properties"])
 
     return check
 
@@ -38,12 +34,7 @@ def test_a_report_and_its_headers(server, document, disc, fits):
     fits(report, "Report")
     fits(report["mask"], "MaskFacts")
     promised = document["paths"]["/api/inference"]["post"]["responses"]["200"]["headers"]
-    assert set(promised) - {"Content-Disposition"} <= {name.title() for name in answer.headers} | {"ETag"}
-    for name in promised:
-        if name.lower() in answer.headers and "pattern" in (
-            schema := document["components"]["headers"][name]["schema"]
-        ):
-            jsonschema.validate(answer.headers[name], schema)
+    assert {name.lower() for name in promised} - {"content-disposition"} <= answer.headers.keys()
 
 
 def test_a_job_and_each_of_its_events(server, disc, fits):
