@@ -15,7 +15,7 @@ def page(visit, server):
     studio = visit()
     studio.complaints = []
     studio.page.on("console", lambda message: studio.complaints.append(message.text))
-    studio.page.click("footer >> text=API")
+    studio.page.click("footer >> text=API description")
     studio.page.wait_for_selector(".opblock")
     yield studio.page
     assert studio.complaints == []

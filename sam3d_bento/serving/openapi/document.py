@@ -8,7 +8,7 @@ import sam3d_bento
 from sam3d_bento.errors import Busy, Internal, NotReady, Sam3DError, Unauthorized
 from sam3d_bento.serving.middleware.authentication import is_open
 from sam3d_bento.serving.middleware.open_requests import PROBES
-from sam3d_bento.serving.openapi import answers, fields, responses
+from sam3d_bento.serving.openapi import fields, responses, schemas
 from sam3d_bento.serving.openapi.operations import OPERATIONS, TAGS, Operation
 
 VERSION = "3.1.1"
@@ -17,7 +17,7 @@ DESCRIPTION = """A photo of an object goes in, a textured 3D model comes out.
 Every error is an `application/problem+json` with a sentence in `detail`, a stable `code`, `retryable` and the
 `request_id`. A method that a path does not have is a 405 (`method_not_allowed`), an unknown path a 404 (`not_found`).
 Bodies may come with `Content-Encoding: gzip` or `deflate`. An `X-Request-Id` of up to 64 letters, digits, `.`, `_` and
-`-` is taken over. Answers may get more fields, and lists of codes more codes, without a new version of the API.
+`-` is taken over. Responses may get more fields, and lists of codes more codes, without a new version of the API.
 """
 
 SCHEMES = {
@@ -58,7 +58,7 @@ def build(base: str, *, keys: bool, metrics_need_key: bool) -> dict[str, Any]:
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
         "paths": paths,
         "components": {
-            "schemas": answers.schemas() | fields.components(),
+            "schemas": schemas.of_responses() | fields.components(),
             "responses": dict(sorted(shared.items())),
             "headers": responses.header_components(),
             "examples": responses.examples(),
@@ -85,9 +85,9 @@ def _described(operation: Operation, shared: dict[str, Any], security: list[dict
         described["parameters"] = list(operation.parameters)
     if operation.body is not None:
         described["requestBody"] = operation.body
-    found = {str(status): answer for status, answer in operation.answers.items()}
+    found = {str(status): response for status, response in operation.responses.items()}
     for status, kinds in responses.by_status(_errors(operation)).items():
-        if status not in operation.answers:
+        if status not in operation.responses:
             name = responses.problem_name(kinds)
             shared[name] = responses.problem(kinds)
             found[str(status)] = {"$ref": f"#/components/responses/{name}"}
@@ -111,12 +111,12 @@ def _head(described: dict[str, Any]) -> dict[str, Any]:
     return described | {
         "operationId": f"head{name[0].upper()}{name[1:]}",
         "summary": f"{described['summary']} (headers alone)",
-        "responses": {status: _bodiless(status, answer) for status, answer in described["responses"].items()},
+        "responses": {status: _bodiless(response) for status, response in described["responses"].items()},
     }
 
 
-def _bodiless(status: str, answer: dict[str, Any]) -> dict[str, Any]:
-    """Return a response of HEAD: the same without content; an error says no more than its status."""
-    if "$ref" in answer:
-        return {"description": f"As of GET: {answer['$ref'].rpartition('/')[2]}.", "headers": responses.headers()}
-    return {name: value for name, value in answer.items() if name != "content"}
+def _bodiless(response: dict[str, Any]) -> dict[str, Any]:
+    """Return a response of HEAD: that of GET without its content. Of an error, only the status is left."""
+    if "$ref" in response:
+        return {"description": f"As of GET: {response['$ref'].rpartition('/')[2]}.", "headers": responses.headers()}
+    return {name: value for name, value in response.items() if name != "content"}

@@ -1,4 +1,4 @@
-"""Give an example of each large answer, for the page of the API and for whoever reads the document."""
+"""Give an example of each large JSON response, for the page of the API and for readers of the document."""
 
 from __future__ import annotations
 

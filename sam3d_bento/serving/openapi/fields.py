@@ -22,6 +22,8 @@ DELIVERY: Schema = {
     "enum": ["file", "link"],
     "description": "`link`: a JSON report with a download link.",
 }
+# Values to begin with, where a form on a page would propose an odd one.
+EXAMPLES: dict[str, Any] = {"seed": 7}
 
 
 def component_name(option: str) -> str:
@@ -64,6 +66,7 @@ def _option_components() -> dict[str, Schema]:
     """Return a named schema for each option, without its default: which one applies depends on the operation."""
     options = {
         component_name(name): {key: value for key, value in schema.items() if key != "default"}
+        | ({"examples": [EXAMPLES[name]]} if name in EXAMPLES else {})
         for name, schema in _declared().items()
     }
     return options | {"Delivery": DELIVERY, "Format": {"type": "string", "enum": list(FORMATS)}}

@@ -1,4 +1,4 @@
-"""List the operations of the API: what each accepts, what it answers, which errors of its own it has.
+"""List the operations of the API: what each accepts and returns, and its own errors.
 
 `document` adds what all operations have in common: the errors of the layers around the routes, and HEAD beside GET.
 """
@@ -84,7 +84,7 @@ RANGE = _header("Range", "The bytes that are wanted.", "bytes=0-1023")
 class Operation:
     """Operation of the API.
 
-    id: for names in generated clients. answers: responses that are no errors, by their statuses.
+    id: for names in generated clients. responses: those that are no errors, by status.
     errors: its own; those of the layers around the routes are added to them.
     """
 
@@ -96,7 +96,7 @@ class Operation:
     description: str = ""
     parameters: tuple[dict[str, Any], ...] = ()
     body: dict[str, Any] | None = None
-    answers: dict[int, Response] = field(default_factory=dict)
+    responses: dict[int, Response] = field(default_factory=dict)
     errors: tuple[type[Sam3DError], ...] = ()
 
 
@@ -114,7 +114,7 @@ INFERENCE = Operation(
     "inference",
     "Reconstruction",
     "Turn a photo into a GLB",
-    "The answer is a binary glTF file, or with `response=link` or `Accept: application/json` a report with a link to"
+    "The response is a binary glTF file, or with `response=link` or `Accept: application/json` a report with a link to"
     " it. It comes when the run is done; a client that goes away cancels it.",
     tuple(fields.query(delivery=True)),
     _photo_body("InferenceForm"),
@@ -141,7 +141,7 @@ MASK = Operation(
     (*BODY_ERRORS, *RUN_ERRORS, NoObject),
 )
 
-JOB_ANSWER = {JSON: schema("Job")}
+JOB_JSON = {JSON: schema("Job")}
 
 JOBS = (
     Operation(
@@ -162,8 +162,8 @@ JOBS = (
         ),
         _photo_body("JobForm"),
         {
-            200: response("The job of the `Idempotency-Key`, which has ended.", JOB_ANSWER, ("Location",)),
-            202: response("The job.", JOB_ANSWER, ("Location", "Cache-Control")),
+            200: response("The job of the `Idempotency-Key`, which has ended.", JOB_JSON, ("Location",)),
+            202: response("The job.", JOB_JSON, ("Location", "Cache-Control")),
         },
         (*BODY_ERRORS, Busy, KeyReused),
     ),
@@ -174,7 +174,7 @@ JOBS = (
         "Jobs",
         "See where a job stands",
         parameters=(ID,),
-        answers={200: response("The job.", JOB_ANSWER, ("Cache-Control",))},
+        responses={200: response("The job.", JOB_JSON, ("Cache-Control",))},
         errors=(NotFound,),
     ),
     Operation(
@@ -185,9 +185,9 @@ JOBS = (
         "Cancel a job",
         "At once when it waits, at the next step when it runs. One that has ended stays as it is.",
         (ID,),
-        answers={
-            200: response("The job, which has ended.", JOB_ANSWER, ("Cache-Control",)),
-            202: response("The job, which ends at its next step.", JOB_ANSWER, ("Cache-Control",)),
+        responses={
+            200: response("The job, which has ended.", JOB_JSON, ("Cache-Control",)),
+            202: response("The job, which ends at its next step.", JOB_JSON, ("Cache-Control",)),
         },
         errors=(NotFound,),
     ),
@@ -199,7 +199,7 @@ JOBS = (
         "Follow a job until it ends",
         "Server-sent events `progress`, then `done`, `failed` or `cancelled`; the data of each is the job as JSON.",
         (ID, _header("Last-Event-ID", "The number of the last event that was seen.", "3")),
-        answers={
+        responses={
             200: response("The events.", {"text/event-stream": {"type": "string"}}, ("Cache-Control",)),
             204: response("No event follows the one that was seen."),
         },
@@ -209,7 +209,7 @@ JOBS = (
 
 
 def _file(media_type: str, content: dict[str, Any] = BYTES) -> dict[int, Response]:
-    """Return the answers with a file of a result, which browsers and download managers may ask for in parts."""
+    """Return the responses with a file of a result, of which clients may request a part."""
     described = ("ETag", "Cache-Control", "Content-Disposition", "Last-Modified", "Accept-Ranges")
     in_parts = {media_type: content, "multipart/byteranges": BYTES}
     return {
@@ -229,7 +229,7 @@ RESULTS = (
         "Results",
         "Fetch the GLB",
         parameters=(ID, RANGE, CONDITION),
-        answers=_file(GLB_MEDIA_TYPE),
+        responses=_file(GLB_MEDIA_TYPE),
         errors=STORE_ERRORS,
     ),
     Operation(
@@ -239,7 +239,7 @@ RESULTS = (
         "Results",
         "Delete a result with all its files",
         parameters=(ID,),
-        answers={204: response("It is deleted.")},
+        responses={204: response("It is deleted.")},
         errors=STORE_ERRORS,
     ),
     Operation(
@@ -250,7 +250,7 @@ RESULTS = (
         "Fetch a picture of the model",
         "512 px, before a transparent background; drawn when it is first asked for.",
         (ID, RANGE, CONDITION),
-        answers=_file(MEDIA_TYPES["webp"]),
+        responses=_file(MEDIA_TYPES["webp"]),
         errors=(*STORE_ERRORS, *RUN_ERRORS),
     ),
     *(
@@ -263,7 +263,7 @@ RESULTS = (
             "Made with the format's defaults when it is first asked for, then kept as long as the result. HEAD makes"
             " nothing.",
             (ID, RANGE, CONDITION),
-            answers=_file(kind.media_type),
+            responses=_file(kind.media_type),
             errors=(*STORE_ERRORS, *RUN_ERRORS, UnsupportedMedia),
         )
         for name, kind in FILE_TYPES.items()
@@ -299,7 +299,7 @@ SERVICE = (
         "getOptions",
         "Service",
         "See the options, the formats, the limits and the warnings",
-        answers={200: response("What this service can do.", {JSON: schema("Capabilities")})},
+        responses={200: response("What this service can do.", {JSON: schema("Capabilities")})},
     ),
     Operation(
         "get",
@@ -307,7 +307,7 @@ SERVICE = (
         "getHealth",
         "Service",
         "See whether the engine is ready",
-        answers={
+        responses={
             200: response("The engine is loaded and warm.", {JSON: schema("Health")}, ("Cache-Control",)),
             503: response(
                 "No jobs are taken; the report says why.",
@@ -323,18 +323,18 @@ SERVICE = (
         "Service",
         "Read the metrics",
         "In Prometheus' text format.",
-        answers={200: response("The metrics.", {"text/plain": {"type": "string"}}, ("Cache-Control",))},
+        responses={200: response("The metrics.", {"text/plain": {"type": "string"}}, ("Cache-Control",))},
     ),
-    Operation("get", "/livez", "isAlive", "Service", "Ask whether a restart would help: no", answers=PROBE),
-    Operation("get", "/healthz", "isHealthy", "Service", "The same as `/livez`", answers=PROBE),
-    Operation("get", "/readyz", "isReady", "Service", "Ask whether the engine is ready", answers=PROBE),
+    Operation("get", "/livez", "isAlive", "Service", "Ask whether a restart would help: no", responses=PROBE),
+    Operation("get", "/healthz", "isHealthy", "Service", "The same as `/livez`", responses=PROBE),
+    Operation("get", "/readyz", "isReady", "Service", "Ask whether the engine is ready", responses=PROBE),
     Operation(
         "get",
         "/docs.json",
         "getDescription",
         "Service",
         "Read this document",
-        answers={200: response("The OpenAPI document.", {JSON: ANY_JSON})},
+        responses={200: response("The OpenAPI document.", {JSON: ANY_JSON})},
     ),
     Operation(
         "get",
@@ -342,7 +342,7 @@ SERVICE = (
         "getBentomlSchema",
         "Service",
         "Read what BentoML's own client needs to know",
-        answers={200: response("BentoML's schema of the service.", {JSON: ANY_JSON})},
+        responses={200: response("BentoML's schema of the service.", {JSON: ANY_JSON})},
     ),
 )
 

@@ -174,7 +174,7 @@ def test_every_example_is_one_of_its_schema(described):
     for name, schema in schemas.items():
         for example in schema.get("examples", []):
             jsonschema.Draft202012Validator({"$ref": f"#/components/schemas/{name}", **described}).validate(example)
-            assert set(example) <= set(schema["properties"])
+            assert not isinstance(example, dict) or set(example) <= set(schema["properties"])
             examined += 1
     assert examined >= 3
     problem = jsonschema.Draft202012Validator({"$ref": "#/components/schemas/Problem", **described})

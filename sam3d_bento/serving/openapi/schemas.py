@@ -1,7 +1,7 @@
-"""Declare the JSON that the service answers, as types from which the schemas of the document are made.
+"""Declare the JSON of responses, as types from which the schemas of the document are made.
 
-The answers themselves are made elsewhere (`reconstructor`, `routes.jobs`, `backend`, `routes.api`); tests hold them
-against these types. Fields may be added to answers, so clients must accept fields that they do not know.
+The responses themselves are made elsewhere (`reconstructor`, `routes.jobs`, `backend`, `routes.api`). Tests compare
+them with these types. Responses may get more fields, so clients must accept fields that they do not know.
 """
 
 from __future__ import annotations
@@ -108,7 +108,9 @@ class Job(BaseModel):
     report: Annotated[Report | None, Field(description="The result's, once it is done.")]
     result: Annotated[
         Literal["kept", "gone"] | None,
-        Field(description="Whether the result can be fetched; null before the end, or when the store does not answer."),
+        Field(
+            description="Whether the result can be fetched; null before the end, or when the store does not respond."
+        ),
     ]
     problem: Annotated[Problem | None, Field(description="What it ended with, when it failed or was cancelled.")]
     links: JobLinks
@@ -216,8 +218,8 @@ class _Untitled(GenerateJsonSchema):
         return False
 
 
-def schemas() -> dict[str, JsonSchemaValue]:
-    """Return the schemas of all answers, by their names in the document's components."""
+def of_responses() -> dict[str, JsonSchemaValue]:
+    """Return the schemas of all JSON responses, by their names in the document's components."""
     types: list[tuple[str, JsonSchemaMode, TypeAdapter[Any]]] = [
         (kind.__name__, "validation", TypeAdapter(kind)) for kind in (Report, Job, Health, Capabilities, Problem)
     ]
