@@ -5,7 +5,8 @@
 
 uvicorn closes the port and waits for its connections to end, without a limit: whoever sends half an upload, or does not
 read its download, would hold the process, and with it the GPU. So this looks at the connections until they are gone.
-Whatever else holds the process up (a store that hangs, say), it ends EXIT_GRACE_SECONDS after all that.
+Whatever else holds the process up (a store that hangs, say), it ends EXIT_GRACE_SECONDS after all that, also when the
+event loop is held up and gets to nothing of it.
 
 Everything but the last happens in the server's event loop.
 """
@@ -15,23 +16,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Collection
 from typing import Any
 
 from sam3d_bento import logs
+from sam3d_bento.serving.connections import tcp
 
 # No progress for so long: a client on a bad line resends within three.
 STALL_SECONDS = 5.0
 LOOK_SECONDS = 0.25
 # For the end of BentoML, the removal of files, the end of the engine processes.
 EXIT_GRACE_SECONDS = 15.0
-
-# struct tcp_info of linux/tcp.h: tcpi_bytes_acked and tcpi_bytes_received, since Linux 4.1.
-TCP_BYTES = struct.Struct("=120x2Q")
 
 log = logging.getLogger("sam3d_bento.shutdown")
 
@@ -61,6 +58,13 @@ class Shutdown:
         self._give_up = give_up or _exit
         self._until = 0.0  # monotonic: when the work is cancelled
         self._task: asyncio.Task[None] | None = None
+        self._bounded = False
+
+    def bound(self) -> None:
+        """Set the end of the process, from now on, without the event loop. For a signal handler, or any thread."""
+        if not self._bounded:
+            self._bounded = True
+            self._give_up_after(self._limit_seconds + 2 * self._stall_seconds + EXIT_GRACE_SECONDS)
 
     def begin(self, *, at_once: bool = False) -> None:
         """Begin; the second time, only `at_once` has an effect: to cancel the work now. For the event loop."""
@@ -76,9 +80,7 @@ class Shutdown:
         watch = Watch(self._stall_seconds)
         while time.monotonic() < self._until and self._connections():
             await self._cut_stalled(watch)
-        last = threading.Timer(self._stall_seconds + EXIT_GRACE_SECONDS, self._give_up)
-        last.daemon = True
-        last.start()
+        self._give_up_after(self._stall_seconds + EXIT_GRACE_SECONDS)
         # Not in a pool: its threads may all be held up.
         threading.Thread(target=self._end_work, name="end-of-work", daemon=True).start()
         give_up = time.monotonic() + self._stall_seconds
@@ -86,6 +88,11 @@ class Shutdown:
             await self._cut_stalled(watch)
         for connection in list(self._connections()):
             _cut(connection, "it was open at the end")
+
+    def _give_up_after(self, seconds: float) -> None:
+        last = threading.Timer(seconds, self._give_up)
+        last.daemon = True
+        last.start()
 
     async def _cut_stalled(self, watch: Watch) -> None:
         """Cut the clients that stall, and let a moment pass."""
@@ -127,14 +134,12 @@ def _progress(connection: Connection) -> tuple[int, ...] | None:
     Bytes that the peer has acknowledged, bytes that have come from it, bytes that wait in this process.
     """
     unsent = connection.transport.get_write_buffer_size()
-    end = connection.transport.get_extra_info("socket")
-    try:
-        acknowledged, received = TCP_BYTES.unpack(end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_BYTES.size))
-    except (AttributeError, OSError, struct.error):  # not Linux, not TCP, closed
+    moved = tcp.moved(connection.transport.get_extra_info("socket"))
+    if moved is None:
         return (unsent,) if unsent else None
-    if not received and connection.cycle is not None:  # a request has come, in bytes that are not counted here
+    if not moved.received and connection.cycle is not None:  # a request has come, in bytes that are not counted here
         return (unsent,) if unsent else None
-    return acknowledged, received, unsent
+    return *moved, unsent
 
 
 def _cut(connection: Connection, reason: str) -> None:
