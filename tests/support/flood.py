@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import socket
 import sys
+import time
 from collections import deque
 
 REQUEST = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -30,11 +31,14 @@ def flood(kind, address):
     while True:
         connection = socket.socket()
         connection.settimeout(PATIENCE_SECONDS)
-        with contextlib.suppress(OSError):
+        try:
             connection.connect(address)
-            if content:
-                connection.sendall(content)
+            connection.sendall(content)
             count += 1
+        except ConnectionRefusedError:  # the server has ended: it is not the processor that is to be flooded
+            time.sleep(0.1)
+        except OSError:
+            pass
         held.append(connection)
         if len(held) > most_held:
             held.popleft().close()
