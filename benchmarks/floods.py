@@ -3,14 +3,12 @@
   floods   /livez while clients send in masses what they should not, each kind in turn
   memory   the memory of all processes together (PSS) under the largest photos, full queues and held uploads
 
-/livez is asked by a process of its own, each time on a new connection. Called as a program, this is that process:
-`python benchmarks/floods.py HOST:PORT` asks until its input ends, and writes the milliseconds of each answer.
+/livez is asked by a process of its own (`livez_probe.py`), each time on a new connection.
 """
 
 from __future__ import annotations
 
 import contextlib
-import http.client
 import io
 import json
 import os
@@ -32,7 +30,6 @@ from PIL import Image
 from service import FOLDER, running_server, sample_photo
 
 SECONDS = 8.0
-PROBE_PAUSE_SECONDS = 0.05
 CLIENTS = 8
 MANY = 100
 SIDE = 8000  # pixels: 64 megapixels
@@ -100,19 +97,6 @@ def probed(client: httpx.Client) -> Iterator[dict[str, Any]]:
     shares = {"p50": 0.5, "p99": 0.99, "max": 1.0}
     found["probes"] = len(taken)
     found["milliseconds"] = {name: taken[int(share * (len(taken) - 1))] for name, share in shares.items()}
-
-
-def probe(address: str) -> None:
-    over, taken = threading.Event(), []
-    threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
-    while not over.wait(PROBE_PAUSE_SECONDS):
-        started = time.perf_counter()
-        connection = http.client.HTTPConnection(address, timeout=60)
-        with contextlib.closing(connection):
-            connection.request("GET", "/livez")
-            assert connection.getresponse().status == 200
-        taken.append(round((time.perf_counter() - started) * 1000, 1))
-    print(json.dumps(taken))
 
 
 def address_text(client: httpx.Client) -> str:
@@ -371,7 +355,3 @@ FLOODS: dict[str, Flood] = {
     "new connections with half a head": new_connections("half a head, held"),
     "new connections with nothing": new_connections("nothing"),
 }
-
-
-if __name__ == "__main__":
-    probe(sys.argv[1])
