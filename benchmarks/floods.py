@@ -41,17 +41,16 @@ Flood = Callable[[httpx.Client, str, float], Counter[str]]
 
 def floods(folder: str, scale: float) -> dict[str, Any]:
     found = {}
-    for name, flood in FLOODS.items():
-        below = Path(folder) / name.replace(" ", "-")
-        below.mkdir()
-        with running_server(str(below)) as (_, client, _):
-            params = {"seed": "1", "target_faces": "1000", "texture_size": "512"}
-            asked = client.post("/api/inference", content=disc(), params=params, headers=PNG | ACCEPT_JSON)
-            result = asked.raise_for_status().json()["id"]
+    with running_server(folder) as (_, client, _):
+        params = {"seed": "1", "target_faces": "1000", "texture_size": "512"}
+        asked = client.post("/api/inference", content=disc(), params=params, headers=PNG | ACCEPT_JSON)
+        result = asked.raise_for_status().json()["id"]
+        for name, flood in FLOODS.items():
             with probed(client) as probes:
                 answers = flood(client, result, SECONDS * scale)
             found[name] = {"livez": probes, "answers": dict(answers.most_common())}
-            assert client.get("/health").json()["losses"] == 0
+            print(name, found[name], flush=True)
+        assert client.get("/health").json()["losses"] == 0
     return {"seconds_each": SECONDS * scale, "load_average": load_average(), "floods": found}
 
 
@@ -81,6 +80,7 @@ def memory(folder: str, scale: float) -> dict[str, Any]:
                 "livez": probes,
                 "answers": dict(answers),
             }
+            print(name, found[name], flush=True)
             assert client.get("/health").json()["losses"] == 0
     return {"load_average": load_average(), "loads": found}
 
