@@ -69,7 +69,7 @@ def test_a_server_that_is_not_there_is_a_sentence(run, photo, tmp_path):
     assert "Traceback" not in output
 
 
-def test_what_only_this_machine_can_keep_does_not_go_with_a_server(run, photo, tmp_path):
+def test_save_reconstruction_cannot_be_used_with_a_server(run, photo, tmp_path):
     arguments = ("--server", "http://127.0.0.1:1", "--save-reconstruction", tmp_path / "x.npz")
     assert "--save-reconstruction" in run("generate", photo, *arguments, status=2)
 
@@ -213,7 +213,7 @@ def test_a_format_may_be_named(run, scan, tmp_path):
         ("x.obj", [], "x.obj.zip"),
     ],
 )
-def test_what_a_format_does_not_take_is_named_and_nothing_is_written(run, scan, tmp_path, name, arguments, said):
+def test_option_of_another_format_is_named_and_nothing_is_written(run, scan, tmp_path, name, arguments, said):
     output = run("export", scan, "-o", tmp_path / name, *arguments, status=2)
     assert said in " ".join(output.replace("│", " ").split())
     assert not (tmp_path / name).exists()

@@ -98,7 +98,7 @@ def test_a_soft_drop_shadow_or_glow_is_not_the_object(sigma, away, strength):
 
 
 @pytest.mark.parametrize("at", [(30, 30), (30, 210), (210, 30), (120, 21), (66, 66)])
-def test_what_is_translucent_and_stands_alone_does_not_lower_the_threshold(at):
+def test_separate_translucent_part_does_not_lower_the_threshold(at):
     pixels = cut_out(over((disc(20, *at), 90), (disc(40, 140, 140), 255))).pixels
     assert np.array_equal(pixels, disc(40, 140, 140) >= 0.5)
 

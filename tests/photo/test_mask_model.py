@@ -49,7 +49,7 @@ def test_a_missing_model_is_refused_with_the_command_that_helps(tmp_path):
 def test_a_damaged_model_is_refused(mask_model, tmp_path):
     good = (Settings.from_environ().mask_dir / "u2netp.onnx").read_bytes()
     (tmp_path / "u2netp.onnx").write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
-    with pytest.raises(NotReady, match="another content"):
+    with pytest.raises(NotReady, match="wrong content"):
         MaskModel("u2netp", tmp_path)
     (tmp_path / "silueta.onnx").write_bytes(b"no network at all")
     with pytest.raises(NotReady, match="damaged"):
@@ -83,7 +83,7 @@ def test_loading_compiles_nothing_and_imports_no_more_than_it_needs(mask_model, 
     assert list(tmp_path.rglob("*.nbi")) == []
 
 
-def test_what_was_left_out_of_rembg_refuses_to_be_called(mask_model):
+def test_replaced_modules_of_rembg_refuse_to_be_called(mask_model):
     """In a process of its own: here, pytest's plugins and scikit-image may have brought the real ones before."""
     code = """if True:
         from sam3d_bento.photo.mask_model import MaskModel

@@ -41,7 +41,7 @@ async def ended(job):
 
 
 async def test_of_too_many_that_ended_the_oldest_are_forgotten(jobs, monkeypatch):
-    monkeypatch.setattr(module, "MOST_ENDED", 2)
+    monkeypatch.setattr(module, "MAX_ENDED", 2)
     taken = [await ended(jobs.submit(Submission(b"nap:0"), "test")) for _ in range(3)]
     with pytest.raises(NotFound):
         jobs.get(taken[0].id)
@@ -99,7 +99,7 @@ async def test_a_listener_that_is_slow_gets_the_last_events_in_order_and_the_end
     assert later[-1].state is JobState.DONE
 
 
-async def test_who_hears_nothing_for_a_while_is_told_so(jobs):
+async def test_silent_stream_gets_heartbeats(jobs):
     jobs.submit(Submission(b"nap:30"), "test")
     waiting = jobs.submit(Submission(b"nap:0"), "test")
     heard = waiting.events(None, 0.01)

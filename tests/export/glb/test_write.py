@@ -40,7 +40,7 @@ def test_indices_are_as_small_as_they_can_be(vertices: int, component: int) -> N
     np.testing.assert_array_equal(read(glb).mesh.faces, first_faces(vertices)[1])
 
 
-def test_what_is_written_is_read_back() -> None:
+def test_written_file_is_read_back() -> None:
     vertices, faces = sphere(30)
     model = read(written((vertices, faces)))
     np.testing.assert_array_equal(model.mesh.vertices, vertices)

@@ -121,7 +121,7 @@ TOUCHING: dict[str, Callable[[], Mesh]] = {
 
 
 @pytest.mark.parametrize("make", TOUCHING.values(), ids=TOUCHING)
-def test_what_touches_is_parted_and_closed(make: Callable[[], Mesh]) -> None:
+def test_touching_parts_are_separated_and_closed(make: Callable[[], Mesh]) -> None:
     vertices, faces = make()
     assert unbalanced_edges(faces) == 0
     repaired, their = repair(vertices, faces)
@@ -249,7 +249,7 @@ def broken(seed: int) -> Mesh:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_whatever_becomes_one_the_surface_is_closed(seed: int) -> None:
+def test_surface_is_closed_after_merging(seed: int) -> None:
     vertices, faces = broken(seed)
     repaired, their = repair(vertices, faces)
     assert len(their) <= len(faces)

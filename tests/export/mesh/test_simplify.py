@@ -151,7 +151,7 @@ def hairs(count: int) -> Mesh:
     [soup(3000, 0.05), soup(8000, 0.01), tangle(3000, 100), tangle(3000, 3000), fan(3000), hairs(3000)],
     ids=["large triangles", "small triangles", "few vertices", "many vertices", "fan", "hairs"],
 )
-def test_what_the_libraries_cannot_reduce_meets_the_target_too(mesh: Mesh) -> None:
+def test_mesh_that_libraries_cannot_reduce_meets_the_target(mesh: Mesh) -> None:
     vertices, faces = simplify(*mesh, 1000)
     assert 0 < len(faces) <= 1000
     assert np.isfinite(vertices).all()
