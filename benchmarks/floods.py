@@ -258,7 +258,7 @@ def ask_all(client: httpx.Client, load: tuple[tuple[str, bytes], ...], pid: int)
     def ask(path: str, content: bytes) -> None:
         params = {"seed": "1", "target_faces": "1000", "texture_size": "512"} if path == "/api/inference" else {}
         headers = {"content-type": "application/octet-stream"}
-        url = f"{client.base_url}{path.lstrip('/')}"
+        url = f"http://{address_text(client)}{path}"
         answers[str(httpx.post(url, content=content, params=params, headers=headers, timeout=300).status_code)] += 1
 
     threads = [threading.Thread(target=ask, args=one) for one in load]
@@ -268,6 +268,7 @@ def ask_all(client: httpx.Client, load: tuple[tuple[str, bytes], ...], pid: int)
     while any(thread.is_alive() for thread in threads) or time.monotonic() < until:
         most = max(most, proportional(pid))
         pause.wait(0.05)
+    assert answers.total() == len(load)  # a thread that failed would make a false figure
     return answers, most
 
 
