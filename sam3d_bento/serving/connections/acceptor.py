@@ -30,8 +30,8 @@ from sam3d_bento import logs
 from sam3d_bento.errors import Busy
 from sam3d_bento.serving import problems, shortage
 
-# A turn with so many requests takes about 10 ms.
-STARTS_PER_TURN = 16
+# A turn with so many requests takes some 3 ms, and ten times that where other programs want the processor.
+STARTS_PER_TURN = 4
 # A turn that takes so many connections and starts none of them takes about 5 ms.
 ACCEPTS_PER_TURN = 512
 # Connections that stand here wait for at most a quarter of a second of work.
