@@ -36,6 +36,7 @@ def local(mask_model):
     return local
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compress", [False, True, "quantize"])
 def test_a_model_comes_with_its_picture_packed_or_not(local, compress):
     made = local().generate(Submission(cut_out(), options=SMALL.model_copy(update={"compress": compress})), unheard)
@@ -47,6 +48,7 @@ def test_a_model_comes_with_its_picture_packed_or_not(local, compress):
     assert red > green > blue, "in the photo's colour"
 
 
+@pytest.mark.slow
 def test_the_dense_mesh_is_kept_where_it_is_wanted_and_is_that_of_the_last_photo(local, tmp_path):
     scan = tmp_path / "scan.npz"
     generator = local(scan)

@@ -90,6 +90,7 @@ def test_merged_by_position_it_is_closed_and_looks_outwards(exported: Export) ->
     assert (agreement > 0).mean() > 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [3, 4, 13])
 @pytest.mark.parametrize("compress", [False, True])
 def test_a_silhouette_is_watertight_as_it_is_written(seed: int, compress: bool) -> None:
@@ -116,6 +117,7 @@ def test_a_seam_does_not_show_in_the_shading(exported: Export) -> None:
     np.testing.assert_array_equal(mesh.vertex_normals[order][1:][same], mesh.vertex_normals[order][:-1][same])
 
 
+@pytest.mark.slow
 def test_equal_inputs_give_equal_bytes(exported: Export) -> None:
     code = (
         "import hashlib, tests.export.test_to_glb as t; reconstruction = t.painted(t.joined(t.blob(130),"
@@ -202,6 +204,7 @@ BALL = sphere(12)
 TRIANGLE = np.array([[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]], np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "mesh",
     [
