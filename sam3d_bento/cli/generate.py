@@ -64,7 +64,8 @@ def _flag(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     if listed and True in listed:
         words = click.Choice([str(choice).lower() for choice in listed])
         return click.option(spelling, cls=Switch, type=words, default=str(field.default).lower(), **how)
-    kind = click.Choice([str(choice) for choice in listed]) if listed else int
+    plain = str if name == "name" else int
+    kind = click.Choice([str(choice) for choice in listed]) if listed else plain
     default = None if field.default is None else str(field.default)
     return click.option(spelling, type=kind, default=default, **how)
 

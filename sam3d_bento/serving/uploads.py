@@ -29,9 +29,12 @@ class Upload:
     The file lies in `tempfile.gettempdir()`, which is the service process's work folder; a killed process leaves
     nothing, because the file has no name. Where no file can be written (a full disk, a removed folder), the bytes stay
     in memory. File and reservation are let go by `close`, or with the last reference.
+
+    file_name: as the client gave it, not cleaned; None where it gave none. Nothing on disk is called so.
     """
 
-    def __init__(self, content: bytes | memoryview = b"") -> None:
+    def __init__(self, content: bytes | memoryview = b"", file_name: str | None = None) -> None:
+        self.file_name = file_name
         self._size = 0
         self._buffer = bytearray()
         self._file: IO[bytes] | None = None

@@ -34,7 +34,8 @@ MEDIA_TYPES: dict[str, str] = {
 }
 # A browser shows a picture, and Quick Look a USDZ; the others are saved.
 SHOWN_KINDS: frozenset[Kind] = frozenset({"webp", "usdz"})
-DISPOSITIONS: dict[Kind, str] = {kind: "inline" if kind in SHOWN_KINDS else "attachment" for kind in KINDS}
+Disposition = Literal["inline", "attachment"]
+DISPOSITIONS: dict[Kind, Disposition] = {kind: "inline" if kind in SHOWN_KINDS else "attachment" for kind in KINDS}
 # What a client hears of an id that is unknown, over, or none: nobody learns which.
 GONE = "There is no such result, or its link has expired."
 
@@ -91,6 +92,9 @@ class Assets(Protocol):
 
     async def get(self, asset_id: str, kind: Kind = "glb") -> StoredFile | StoredObject:
         """A file of the asset. Raises NotFound when there is none, or its time is over, and StorageUnavailable."""
+
+    async def name(self, asset_id: str) -> str:
+        """What the result is called, read from its GLB. Raises like `get`."""
 
     def local(self, asset_id: str, *kinds: Kind) -> AbstractAsyncContextManager[dict[Kind, Path]]:
         """Those of the asset's files that there are, as files of this machine while the block lasts.

@@ -131,7 +131,7 @@ def _split(body: Upload, content_type: str, hint: str) -> tuple[dict[str, Upload
             if content is not None and part.name in files:
                 raise BadRequest(f"The field '{part.name}' was sent twice. It takes one file.")
             if content is not None:
-                files[part.name] = Upload(content)
+                files[part.name] = Upload(content, part.filename)
         elif part.name != CHARSET_FIELD:
             texts.append((part.name, _text(part, charset, hint)))
     return files, texts

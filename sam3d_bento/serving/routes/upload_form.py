@@ -6,6 +6,7 @@ or in the query. Everything else is a 400 or 415 that names the field. Nothing i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from contextvars import ContextVar
 from copy import copy
@@ -88,9 +89,9 @@ async def read(request: Request, *, options: bool = True, delivery: bool = True)
     asked = fields.pop("response", None) if options and delivery else None
     if asked not in (None, "file", "link"):
         raise BadRequest("The field 'response' must be 'file' or 'link'.")
-    submission = UploadedSubmission(
-        photo=_photo(files), mask=files.get("mask"), options=options_of(fields) if options else _no_options(fields)
-    )
+    photo = _photo(files)
+    chosen = options_of(fields) if options else _no_options(fields)
+    submission = UploadedSubmission(photo, files.get("mask"), chosen.named_after(photo.file_name))
     return Input(submission, asked)  # type: ignore[arg-type]
 
 
@@ -147,7 +148,12 @@ def _unquoted(value: str) -> str:
     """A text as it was meant: BentoML's client (1.4.39) sends texts and absent values as JSON, `"draft"` and `null`."""
     if value == "null":
         return ""
-    return value[1:-1] if len(value) >= 2 and value[0] == value[-1] == '"' else value
+    if len(value) < 2 or value[0] != '"' or value[-1] != '"':
+        return value
+    try:
+        return str(json.loads(value))
+    except ValueError:  # quotes of somebody else
+        return value[1:-1]
 
 
 def options_of(fields: dict[str, str]) -> Options:

@@ -102,8 +102,14 @@ export async function asset(id) {
 /** The result as another file: {blob, name}. fields: `format` and the options of it, as texts. */
 export async function exportAs(id, fields) {
   const answer = await request(`api/assets/${id}/export`, { method: "POST", body: form(fields) });
-  const name = answer.headers.get("Content-Disposition")?.match(/filename="([^"]+)"/)?.[1];
+  const name = fileName(answer.headers.get("Content-Disposition") ?? "");
   return { blob: await answer.blob(), name: name ?? `${id}.${fields.format}` };
+}
+
+/** The name in a Content-Disposition header: `filename*`, which has any script, before `filename` (RFC 6266). */
+function fileName(header) {
+  const extended = header.match(/filename\*=UTF-8''([^;]+)/)?.[1];
+  return extended ? decodeURIComponent(extended) : header.match(/filename="([^"]+)"/)?.[1];
 }
 
 /** Whether a result can still be fetched. Unsure, after a failure on the way, counts as yes. */
