@@ -22,6 +22,8 @@ _WHITE_SPACE = re.compile(r"\s+")
 # command, and Windows drops dots and spaces at the end. The last two join letters, and do nothing without a neighbour.
 _LEADING = " .-\u200c\u200d"
 _TRAILING = " .\u200c\u200d"
+# What a file's name does not consist of alone. A library that cannot write a letter writes a question mark.
+_SAYS_NOTHING = f"{_LEADING}_?*"
 # Format characters that are part of the spelling: the zero width (non-)joiner, in Persian, Indic scripts and emoji. All
 # other format characters are dropped. The bidirectional controls among them could disguise a suffix.
 _JOINERS = "\u200c\u200d"
@@ -51,7 +53,7 @@ def _shortened(name: str) -> str:
 
 
 def of_file(file_name: str) -> str | None:
-    """Return the clean name of a file's result: its name without folders and suffix. None if nothing is left."""
+    """Return the clean name of a file's result: its name without folders and suffix. None if that says nothing."""
     last = _FOLDER_SEPARATOR.split(file_name)[-1]
     stem = last.rpartition(".")[0] if "." in last else last
-    return cleaned(stem) if stem.strip(_LEADING) else None
+    return cleaned(stem) if stem.strip(_SAYS_NOTHING) else None

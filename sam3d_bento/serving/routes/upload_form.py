@@ -13,6 +13,7 @@ from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote_to_bytes
 
 import bentoml
 from bentoml.validators import ContentType
@@ -26,6 +27,9 @@ from sam3d_bento.serving.routes.request_body import FILE_FIELDS, PHOTO_FIELDS, n
 from sam3d_bento.serving.uploads import Upload, UploadedSubmission
 
 Delivery = Literal["file", "link"]
+
+# File names that libraries write above bytes without a name: fetch; httpx; requests and aiohttp, the field's own name.
+PLACEHOLDER_NAMES = frozenset({"blob", "upload", *PHOTO_FIELDS})
 
 # The request that BentoML is answering: it hands its API method only the fields, not the request.
 incoming: ContextVar[Request] = ContextVar("incoming")
@@ -91,7 +95,7 @@ async def read(request: Request, *, options: bool = True, delivery: bool = True)
         raise BadRequest("The field 'response' must be 'file' or 'link'.")
     photo = _photo(files)
     chosen = options_of(fields) if options else _no_options(fields)
-    submission = UploadedSubmission(photo, files.get("mask"), chosen.named_after(photo.file_name))
+    submission = UploadedSubmission(photo, files.get("mask"), chosen.named_after(_file_name(photo)))
     return Input(submission, asked)  # type: ignore[arg-type]
 
 
@@ -128,6 +132,21 @@ def _photo(files: dict[str, Upload]) -> Upload:
     if not files[given[0]]:
         raise BadRequest(f"The field '{given[0]}' is an empty file.")
     return files[given[0]]
+
+
+def _file_name(photo: Upload) -> str | None:
+    """Return the photo's file name, or None where the client's library has written a placeholder for it.
+
+    aiohttp writes a name that is not ASCII percent-encoded.
+    """
+    name = photo.file_name
+    if name is None or name in PLACEHOLDER_NAMES:
+        return None
+    try:
+        decoded = unquote_to_bytes(name).decode() if name.isascii() else name
+    except ValueError:  # no UTF-8
+        return name
+    return name if decoded.isascii() else decoded
 
 
 def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
