@@ -14,17 +14,18 @@ import re
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Protocol
 
 from sam3d_bento.formats import FILE_TYPES
 from sam3d_bento.serving.assets.threads import StorageThreads
 
-# A file of a result, named by its suffix: the model, the reconstruction it was exported from, its picture, and the
-# model in the formats of `formats.FILE_TYPES`.
-Kind = Literal["glb", "npz", "webp", "obj.zip", "stl", "ply", "splats.ply", "usdz"]
-KINDS: tuple[Kind, ...] = get_args(Kind)  # the GLB first: without it the others are not served
+# A file of a result, named by its suffix: one of KINDS.
+Kind = str
 # The GLB in another format. Each can be made again, so these are the first to go when room is short.
-DERIVED_KINDS: tuple[Kind, ...] = ("obj.zip", "stl", "ply", "splats.ply", "usdz")
+DERIVED_KINDS: tuple[Kind, ...] = tuple(kind.suffix for name, kind in FILE_TYPES.items() if name != "glb")
+# The model, the reconstruction that it was exported from, its picture, and the model in other formats. The GLB is the
+# first: without it the others are not served.
+KINDS: tuple[Kind, ...] = ("glb", "npz", "webp", *DERIVED_KINDS)
 
 GLB_MEDIA_TYPE = FILE_TYPES["glb"].media_type
 MEDIA_TYPES: dict[str, str] = {

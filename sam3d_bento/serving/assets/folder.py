@@ -25,7 +25,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from sam3d_bento import logs
 from sam3d_bento.errors import NotFound, StorageFull, StorageUnavailable
@@ -267,8 +267,7 @@ class AssetFolder:
         sizes: dict[str, dict[Kind, int]] = defaultdict(dict)
         times: dict[str, dict[Kind, float]] = defaultdict(dict)
         for path, stat in self._files(ASSET_NAME):
-            asset_id, _, suffix = path.name.partition(".")
-            kind = cast(Kind, suffix)
+            asset_id, _, kind = path.name.partition(".")
             sizes[asset_id][kind] = stat.st_size
             times[asset_id][kind] = stat.st_mtime
         return [_Held(name, sizes[name], times[name].get("glb", min(times[name].values()))) for name in sizes]

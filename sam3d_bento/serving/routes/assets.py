@@ -7,7 +7,6 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import cast
 from weakref import WeakValueDictionary
 
 from starlette.requests import Request
@@ -53,7 +52,7 @@ def in_format(name: Format) -> Handler:
 
     The file is made at the first request and kept as long as the result. One is made at a time for a result.
     """
-    kind = cast(Kind, FILE_TYPES[name].suffix)
+    kind = FILE_TYPES[name].suffix
     sources: tuple[Kind, ...] = ("glb", "npz") if FILE_TYPES[name].from_reconstruction else ("glb",)
 
     async def formatted(request: Request) -> Response:
