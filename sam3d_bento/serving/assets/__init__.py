@@ -14,7 +14,7 @@ import re
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from sam3d_bento.formats import FILE_TYPES
 from sam3d_bento.serving.assets.threads import StorageThreads
