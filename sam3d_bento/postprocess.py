@@ -87,6 +87,20 @@ def export_reconstruction(
     return ExportedFile(conversion.convert(read_glb(exported.glb), wanted, of_format), exported.extras)
 
 
+def converted(glb: bytes, dense: Reconstruction | None, wanted: Format) -> bytes:
+    """Return a GLB in another format, with that format's own defaults. dense: what it was exported from, for gaussians.
+
+    Raises NotFound for gaussians where there are none.
+    """
+    if wanted == "glb":
+        return glb
+    if wanted == "ply-splats":
+        if dense is None:
+            raise NotFound(NOT_KEPT)
+        return _gaussians(dense)
+    return conversion.convert(read_glb(glb), wanted)
+
+
 def _gaussians(dense: Reconstruction) -> bytes:
     if dense.splats is None:
         raise NotFound(NO_SPLATS)
