@@ -46,4 +46,4 @@ def test_any_text_gives_a_clean_name(text):
 def test_a_clean_name_survives_as_the_name_of_a_file(text):
     """The command line sends a name to a server as the photo's file name."""
     name = names.cleaned(text)
-    assert names.of_file(f"{name}.jpg") in (name, None if not name.strip("_") else name)
+    assert names.of_file(f"{name}.jpg") in (name, None if not name.strip("_-. ") else name)

@@ -151,6 +151,8 @@ def test_the_command_line(server, folder):
         assert faces(folder / "models" / f"{name}.glb") > 1000
         assert Image.open(folder / "models" / f"{name}.webp").size == (512, 512)
     assert faces(folder / "cup-small.glb") <= 5000
+    assert faces(folder / "cup.glb") > 1000, "through pipes"
+    assert trimesh.load_mesh(folder / "cup.obj").visual.material.image.size == (1024, 1024)
     assert trimesh.load_mesh(folder / "cup.stl").extents.max() == pytest.approx(120, rel=0.01), "millimetres"
     assert Image.open(folder / "mask.png").size == (600, 400)
 
