@@ -81,7 +81,7 @@ def run(command, folder, **environment):
         env=os.environ | {"SAM3D_ENGINE": "preview", **environment},
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
