@@ -12,12 +12,13 @@ export BENTOML_DO_NOT_TRACK := True
 # tests/conftest.py: however make ends, no process of the tests stays.
 test test-properties test-faults: export TESTS_END_WITH_PARENT := 1
 
-.PHONY: help demo serve test test-properties test-faults test-upstream test-container test-browser audit sbom bench-service bench-preview bench-export \
-  bench-load fuzz lint weights bytecode requirements clean
+.PHONY: help demo serve check test test-properties test-faults test-upstream test-container test-browser audit sbom \
+  bench-service bench-preview bench-export bench-load fuzz lint weights bytecode requirements clean
 
 help:
 	@echo "make demo          set up, start the service, turn a sample photo into a GLB, check it, stop"
 	@echo "make serve         set up, start the service on port $(PORT) and leave it running"
+	@echo "make check         lint, type-check and run the quick tests: no server, nothing slow"
 	@echo "make test          set up, lint, type-check and test"
 	@echo "make test-properties many random cases of what make test shows with a few"
 	@echo "make test-faults   kill, stop, starve and flood the service's processes, and look what becomes of the others"
@@ -38,6 +39,12 @@ demo: weights bytecode
 
 serve: weights bytecode
 	$(BIN)/sam3d-bento serve --port $(PORT)
+
+# The inner loop, in one process: two would collect and import twice. `-m` replaces the choice in pyproject.toml, so
+# the suites of their own are named again.
+check: weights lint
+	$(BIN)/python -m pytest -q \
+	  -m "not server and not slow and not upstream and not container and not browser and not properties and not faults"
 
 # Two files at a time: most of them wait for a service to start. Whole files, so that their fixtures are made once.
 test: weights lint

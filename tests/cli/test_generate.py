@@ -28,6 +28,7 @@ def run(mask_model, monkeypatch):
     return command
 
 
+@pytest.mark.slow
 def test_a_photo_becomes_a_glb_named_like_it(run, photo, tmp_path):
     output = run("generate", photo, "-o", tmp_path / "out", *SMALL, "--seed", "3")
     mesh = trimesh.load_mesh(tmp_path / "out" / "ball.glb")
@@ -36,6 +37,7 @@ def test_a_photo_becomes_a_glb_named_like_it(run, photo, tmp_path):
     assert "seed 3" in output
 
 
+@pytest.mark.slow
 def test_a_picture_of_the_model_lies_beside_it(run, photo, tmp_path):
     run("generate", photo, "-o", tmp_path / "out", *SMALL)
     picture = Image.open(tmp_path / "out" / "ball.webp")
@@ -59,11 +61,12 @@ def test_a_server_that_is_not_there_is_a_sentence(run, photo, tmp_path):
     assert "Traceback" not in output
 
 
-def test_what_only_this_machine_can_keep_does_not_go_with_a_server(run, photo, tmp_path):
+def test_save_reconstruction_cannot_be_used_with_a_server(run, photo, tmp_path):
     arguments = ("--server", "http://127.0.0.1:1", "--save-reconstruction", tmp_path / "x.npz")
     assert "--save-reconstruction" in run("generate", photo, *arguments, status=2)
 
 
+@pytest.mark.slow
 def test_one_bad_photo_does_not_cost_the_others(run, photo, tmp_path):
     (tmp_path / "bad.jpg").write_text("no photo")
     output = run("generate", tmp_path / "bad.jpg", photo, "-o", tmp_path / "out", *SMALL, status=1)
@@ -79,6 +82,7 @@ def test_photos_of_the_same_name_are_refused_before_anything_runs(run, photo, tm
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_saved_reconstruction_is_exported_again_without_the_photo(run, photo, tmp_path):
     scan = tmp_path / "scan.npz"
     run("generate", photo, "-o", tmp_path, *SMALL, "--save-reconstruction", scan)
@@ -127,6 +131,7 @@ def test_a_bad_setting_is_a_sentence(run, photo, tmp_path, monkeypatch):
     assert "SAM3D_ENGINE" in run("generate", photo, "-o", tmp_path, status=1)
 
 
+@pytest.mark.slow
 def test_the_glb_tells_how_it_was_made(run, photo, tmp_path):
     run("generate", photo, "-o", tmp_path, *SMALL, "--seed", "3")
     document = trimesh.exchange.gltf.load_glb(io.BytesIO((tmp_path / "ball.glb").read_bytes()))
@@ -136,6 +141,7 @@ def test_the_glb_tells_how_it_was_made(run, photo, tmp_path):
         assert fact in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spelling", "compress"),
     [
@@ -164,6 +170,7 @@ def scan(tmp_path):
     return tmp_path / "scan.npz"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "start"),
     [
@@ -204,6 +211,7 @@ def test_an_obj_overwrites_no_photo_of_its_name(run, scan, photo, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"scan.npz", "ball.png"}
 
 
+@pytest.mark.slow
 def test_a_model_is_called_like_its_photo_or_as_it_is_told(run, photo, scan, tmp_path):
     run("generate", photo, "-o", tmp_path / "out", *SMALL)
     run("generate", photo, "-o", tmp_path / "out", *SMALL, "--name", "a/Роза")
@@ -214,6 +222,7 @@ def test_a_model_is_called_like_its_photo_or_as_it_is_told(run, photo, scan, tmp
         assert document["asset"]["extras"]["name"] == name
 
 
+@pytest.mark.slow
 def test_a_photo_becomes_the_file_that_is_named_in_its_format(run, photo, tmp_path):
     run("generate", photo, "-o", tmp_path / "cup.stl", *SMALL)
     assert len(trimesh.load_mesh(tmp_path / "cup.stl").faces) > 0
@@ -227,6 +236,7 @@ def test_american_spelling_is_understood(run, scan, tmp_path):
     assert extras["options"]["colour_source"] == "splats"
 
 
+@pytest.mark.slow
 def test_folders_keep_their_names_and_what_exists_is_left_out(run, photo, tmp_path, capsys):
     for place in ("shop/red", "shop/blue"):
         (tmp_path / place).mkdir(parents=True)
@@ -255,6 +265,7 @@ def test_folders_keep_their_names_and_what_exists_is_left_out(run, photo, tmp_pa
     assert by_state["done"]["files"] == {"glb": str(tmp_path / "out" / "red" / "cup.glb")}
 
 
+@pytest.mark.slow
 def test_quiet_prints_errors_only(run, photo, tmp_path):
     assert run("generate", photo, "-o", tmp_path / "out", *SMALL, "--quiet") == ""
     (tmp_path / "blank.png").write_bytes(b"no photo")
@@ -277,7 +288,7 @@ def test_a_format_may_be_named(run, scan, tmp_path):
         ("x", [], "or --format"),
     ],
 )
-def test_what_a_format_does_not_take_is_named_and_nothing_is_written(run, scan, tmp_path, name, arguments, said):
+def test_option_of_another_format_is_named_and_nothing_is_written(run, scan, tmp_path, name, arguments, said):
     output = run("export", scan, "-o", tmp_path / name, *arguments, status=2)
     assert said in " ".join(output.replace("│", " ").split())
     assert not (tmp_path / name).exists()

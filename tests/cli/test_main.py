@@ -52,7 +52,7 @@ def test_serve_without_a_service_to_be_found_is_a_sentence(monkeypatch):
     assert "nowhere.py was not found" in said.output
 
 
-def test_what_the_commands_compute_with_is_imported_when_one_computes():
+def test_heavy_modules_are_imported_only_by_commands_that_compute():
     """`serve` replaces itself at once, and `--help` is read by a person: neither waits for numpy or an HTTP client."""
     heavy = "numpy scipy skimage trimesh PIL rembg onnxruntime httpx bentoml starlette"
     code = f"import sys, sam3d_bento.cli; print(*set({heavy!r}.split()) & set(sys.modules))"

@@ -48,6 +48,7 @@ def in_terminal(*arguments):
     return process.wait(PATIENCE), written.decode()
 
 
+@pytest.mark.slow
 def test_a_terminal_sees_how_far_each_photo_is(environment, photo, tmp_path):
     (tmp_path / "cup.png").write_bytes(photo.read_bytes())
     status, written = in_terminal("generate", tmp_path, "-o", tmp_path / "out", *SMALL)
@@ -62,6 +63,7 @@ def test_a_terminal_sees_how_far_each_photo_is(environment, photo, tmp_path):
     assert re.search(r"2 done, 0 failed, \d+ s", written)
 
 
+@pytest.mark.slow
 def test_a_photo_comes_through_a_pipe_and_its_model_goes_through_another(environment, photo):
     arguments = [*COMMAND, "generate", "-", "-o", "-", *SMALL, "--name", "чашка", "--json"]
     done = subprocess.run(arguments, input=photo.read_bytes(), capture_output=True, timeout=PATIENCE, check=True)
@@ -70,6 +72,7 @@ def test_a_photo_comes_through_a_pipe_and_its_model_goes_through_another(environ
     assert b'"state": "done"' in done.stderr
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_no_control_codes_and_no_progress(environment, photo, tmp_path):
     (tmp_path / "blank.jpg").write_bytes(b"no photo")
     done = subprocess.run(
@@ -82,6 +85,7 @@ def test_a_pipe_gets_no_control_codes_and_no_progress(environment, photo, tmp_pa
     assert done.stdout.startswith(str(tmp_path / "out" / "ball.glb").encode())
 
 
+@pytest.mark.slow
 def test_ctrl_c_cancels_the_job_and_is_status_130(tmp_path):
     service = Service()
     service.streams = [[(number, "progress", job())] for number in range(1, 100)]
@@ -103,6 +107,7 @@ def test_ctrl_c_cancels_the_job_and_is_status_130(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["cup.jpg"], "nothing half-written"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_gets_its_completion(shell):
     """As docs/usage.md has it."""

@@ -26,7 +26,7 @@ NOT_RUN = {
     "docs/container.md / The container / 1": DOCKER,
     "docs/operating.md / Traces / 1": "needs a collector; tests/serving/telemetry/test_traces.py has the spans",
     "docs/operating.md / Does it keep its promises here? / 1": "sends 20 photos; test_validate.py sends fewer",
-    "docs/sam3d.md / SAM 3D on a GPU / 1": GPU,
+    "docs/sam3d.md / Install and start / 1": GPU,
     "docs/usage.md / A bare `bentoml serve` / 1": "starts what all tests here have started, and does not end",
     "docs/usage.md / From the command line / 2": "lines for shells; tests/cli/test_session.py asks for completions",
     "docs/usage.md / In your own program / 2": GPU,

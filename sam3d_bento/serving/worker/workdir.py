@@ -120,9 +120,9 @@ class WorkDir:
 def distrust(folder: Path) -> str | None:
     """Return why a private folder below `folder` would not be safe; None if it is safe.
 
-    The owner of a folder can rename its content. So can everybody who may write to it, unless its sticky bit is set. A
-    set-group-ID bit shows that a group was given the folder on purpose, as Kubernetes does with `fsGroup`. A mount point
-    that root owns is accepted: a container's volume has mode 0777 by default.
+    The owner of a folder can rename its content. So can everybody who may write to it, unless it has a sticky bit. A
+    set-group-ID bit shows that a group was given the folder on purpose, as Kubernetes does with `fsGroup`. A mount
+    point that root owns is accepted: a container's volume has mode 0777 by default.
     """
     for found in (folder.lstat(), folder.stat()):  # a symbolic link, and its target
         if found.st_uid not in (0, os.geteuid()):

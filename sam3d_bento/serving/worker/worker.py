@@ -22,7 +22,7 @@ Every job's future resolves, with the job's own result or with an error from `er
 `EngineProcess`). A second thread ends jobs that have waited too long, even if the first thread is blocked. `submit` and
 `Job.cancel` may be called from any thread.
 
-There are two locks. The worker's lock guards `state`, and the queue operations that depend on it: adding a job (not to a
+There are two locks. The worker's lock guards `state`, and queue operations that depend on it: adding a job (not to a
 queue that is no longer served) and taking one (not after `stop`). The queue's own lock is taken inside it, never the
 other way round. Operations that do not depend on the state need only the queue's lock.
 """

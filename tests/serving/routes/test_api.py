@@ -122,7 +122,7 @@ def test_a_bucket_that_cannot_be_used_is_said_by_health(serve, s3, tmp_path):
     assert http.post("/api/inference", files=photo("nap:0")).json()["code"] == "not_ready"
 
 
-def test_what_the_engine_refuses_reaches_the_client_as_it_is(serve):
+def test_error_of_the_engine_reaches_the_client_unchanged(serve):
     answer = serve().post("/api/inference", files=photo("refuse"))
     assert answer.status_code == 422
     assert answer.json()["code"] == "no_object"
