@@ -23,6 +23,8 @@ NOT_RUN = {
     "README.md / Two commands / 1": "sets up and starts the service, as all tests here do",
     "README.md / Two commands / 2": "runs these tests",
     "docs/api.md / Export / 1": "a page that fetches model-viewer from another host",
+    **{f"docs/clients.md / {part}": "run by tests/api" for part in ("Python / 1", "Python / 2", "Python / 3")},
+    **{f"docs/clients.md / TypeScript / {number}": "run by tests/api" for number in (1, 2)},
     "docs/container.md / The container / 1": DOCKER,
     "docs/operating.md / Traces / 1": "needs a collector; tests/serving/telemetry/test_traces.py has the spans",
     "docs/operating.md / Does it keep its promises here? / 1": "sends 20 photos; test_validate.py sends fewer",

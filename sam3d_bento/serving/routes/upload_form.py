@@ -39,7 +39,7 @@ class _PhotoInput(bentoml.IODescriptor):  # type: ignore[misc]  # bentoml is unt
     """Files of the form. `InferenceInput` adds the options."""
 
     # BentoML 1.4.39 answers 500 to malformed forms, downloads from addresses in file fields, and stores uploads on
-    # disk. So this class only describes the fields, for /docs.json and the Python client; `read` below reads them.
+    # disk. So this class only describes the fields, for BentoML's Python client; `read` below reads them.
     # `= None` without Optional: Optional[Path] is unhashable there, and the import fails.
     image: Annotated[Path, ContentType("*/*"), Field(description="The photo: JPEG, PNG, WebP, AVIF, BMP, TIFF, GIF.")]
     mask: Annotated[
