@@ -68,7 +68,8 @@ async def test_a_claim_is_of_the_whole_input(jobs):
     first = jobs.submit(Submission(b"nap:0"), "test", await Claim.of(KEY, Submission(b"nap:0")))
     assert jobs.knows(KEY)
     assert jobs.submit(Submission(b"nap:0"), "other", await Claim.of(KEY, Submission(b"nap:0"))) is first
-    for other in (Submission(b"nap:0", b"mask"), Submission(b"nap:0", options=Options(seed=1)), Submission(b"nap:")):
+    others = [Submission(b"nap:0", options=options) for options in (Options(seed=1), Options(name="chair"))]
+    for other in (Submission(b"nap:0", b"mask"), Submission(b"nap:"), *others):
         with pytest.raises(KeyReused):
             jobs.submit(other, "test", await Claim.of(KEY, other))
 

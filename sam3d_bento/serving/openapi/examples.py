@@ -19,6 +19,7 @@ REPORT: dict[str, Any] = {
     "engine_version": "preview-silhouette/2",
     "engine_facts": FACTS,
     "seed": 7,
+    "name": "chair",
     "options": {"texture_size": 1024, "target_faces": 40000, "quality": "standard", "shape": "auto"},
     "mask": {"source": "rembg", "coverage": 0.476},
     "warnings": ["shape_guessed"],

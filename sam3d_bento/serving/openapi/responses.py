@@ -27,7 +27,7 @@ HEADERS: dict[str, tuple[str, dict[str, Any], Any]] = {
     "Accept-Encoding": ("Content-Encodings that are read.", TEXT, content_encoding.ACCEPTED),
     "Accept-Ranges": ("Ranges of it can be fetched.", TEXT, "bytes"),
     "Cache-Control": ("How long it may be kept.", TEXT, "no-store"),
-    "Content-Disposition": ("The name to save it under.", TEXT, f'attachment; filename="{ID}.glb"'),
+    "Content-Disposition": ("The name to save it under.", TEXT, 'attachment; filename="chair.glb"'),
     "Content-Range": ("Which bytes these are.", TEXT, "bytes 0-1023/1696620"),
     "ETag": ("For `If-None-Match`; a result never changes.", TEXT, f'"{ID}"'),
     "Last-Modified": ("When it was made.", TEXT, "Mon, 30 Nov 2026 19:21:38 GMT"),

@@ -68,7 +68,8 @@ class Report(BaseModel):
     engine_version: str
     engine_facts: Objects
     seed: Count
-    options: Annotated[dict[str, Any], Field(description="The options of the run, without the seed.")]
+    name: Annotated[str, Field(description="What the result is called.")]
+    options: Annotated[dict[str, Any], Field(description="The options of the run, without the seed and the name.")]
     mask: MaskFacts
     warnings: list[WarningCode]
     details: Objects

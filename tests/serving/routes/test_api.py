@@ -32,7 +32,7 @@ def test_a_photo_in_a_file_out_with_the_promised_headers(serve):
     assert answer.content == b"glTFnap:0"
     headers = answer.headers
     assert headers["content-type"] == "model/gltf-binary"
-    assert headers["content-disposition"] == f'attachment; filename="{headers["x-asset-id"]}.glb"'
+    assert headers["content-disposition"] == 'attachment; filename="object.glb"'
     assert (headers["x-engine"], headers["x-seed"]) == ("fake", "5")
     assert (headers["x-mask-source"], headers["x-mask-coverage"]) == ("rembg", "0.2500")
     assert headers["x-warnings"] == ""
