@@ -64,12 +64,13 @@ def read(given: Any, transfers: Transfers, max_bytes: int) -> JobInput:
 
 async def fetch(given: JobInput, transfers: Transfers) -> Submission:
     """Download the files of a job and return its submission. Raises as `Transfers.download` does."""
-    photo, mask = given.photo, given.mask
+    photo, mask, options = given.photo, given.mask, given.options
     if isinstance(photo, URL):
+        options = options.named_after(photo.name)
         photo = await transfers.download(photo, "image_url")
     if isinstance(mask, URL):
         mask = await transfers.download(mask, "mask_url")
-    return Submission(photo, mask, given.options)
+    return Submission(photo, mask, options)
 
 
 def _file(fields: dict[str, Any], name: str, transfers: Transfers, max_bytes: int) -> bytes | URL | None:

@@ -1,6 +1,6 @@
 import io
+import json
 
-import numpy as np
 import pytest
 import trimesh
 from click.testing import CliRunner
@@ -26,16 +26,6 @@ def run(mask_model, monkeypatch):
         return result.output
 
     return command
-
-
-@pytest.fixture
-def photo(tmp_path):
-    y, x = np.mgrid[:80, :80]
-    pixels = np.zeros((80, 80, 4), np.uint8)
-    pixels[(x - 40) ** 2 + (y - 40) ** 2 < 25**2] = (200, 60, 20, 255)
-    path = tmp_path / "ball.png"
-    Image.fromarray(pixels).save(path)
-    return path
 
 
 @pytest.mark.slow
@@ -189,8 +179,7 @@ def scan(tmp_path):
         ("x.splats.ply", b"ply\nformat binary"),
         ("x.usdz", b"PK"),
         ("x.obj.zip", b"PK"),
-        ("x.model", b"glTF"),
-        ("x", b"glTF"),
+        ("x.OBJ", b"mtllib x.mtl"),
     ],
 )
 def test_a_file_has_the_format_that_its_name_says(run, scan, tmp_path, name, start):
@@ -205,6 +194,84 @@ def test_an_stl_is_upright_and_as_long_as_it_should_be(run, scan, tmp_path):
         assert trimesh.load_mesh(tmp_path / "x.stl").extents.max() == pytest.approx(length, rel=1e-5)
 
 
+def test_an_obj_opens_with_its_material_and_texture_beside_it_and_is_called_like_its_file(run, scan, tmp_path):
+    run("export", scan, "-o", tmp_path / "red cup.obj", *SMALL)
+    assert {path.name for path in tmp_path.iterdir()} == {"scan.npz", "red cup.obj", "red_cup.mtl", "red_cup.png"}
+    mesh = trimesh.load_mesh(tmp_path / "red cup.obj", process=False)
+    assert mesh.visual.material.image.size == (512, 512)
+    run("export", scan, "-o", tmp_path / "red cup.obj", *SMALL, "--texture-size", "1024")
+    mesh = trimesh.load_mesh(tmp_path / "red cup.obj", process=False)
+    assert mesh.visual.material.image.size == (1024, 1024), "an earlier export is replaced"
+
+
+def test_an_obj_overwrites_no_photo_of_its_name(run, scan, photo, tmp_path):
+    content = photo.read_bytes()
+    assert "ball.png" in run("export", scan, "-o", tmp_path / "ball.obj", *SMALL, status=2)
+    assert photo.read_bytes() == content
+    assert {path.name for path in tmp_path.iterdir()} == {"scan.npz", "ball.png"}
+
+
+@pytest.mark.slow
+def test_a_model_is_called_like_its_photo_or_as_it_is_told(run, photo, scan, tmp_path):
+    run("generate", photo, "-o", tmp_path / "out", *SMALL)
+    run("generate", photo, "-o", tmp_path / "out", *SMALL, "--name", "a/Роза")
+    run("export", scan, "-o", tmp_path / "out" / "vase.glb", *SMALL)
+    for name in ("ball", "Роза", "vase"):
+        document = read_document((tmp_path / "out" / f"{name}.glb").read_bytes())
+        assert document["nodes"][0]["name"] == name
+        assert document["asset"]["extras"]["name"] == name
+
+
+@pytest.mark.slow
+def test_a_photo_becomes_the_file_that_is_named_in_its_format(run, photo, tmp_path):
+    run("generate", photo, "-o", tmp_path / "cup.stl", *SMALL)
+    assert len(trimesh.load_mesh(tmp_path / "cup.stl").faces) > 0
+    run("generate", photo, "-o", tmp_path / "out", *SMALL, "--format", "obj", "--format", "glb")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"ball.obj.zip", "ball.glb", "ball.webp"}
+
+
+def test_american_spelling_is_understood(run, scan, tmp_path):
+    run("export", scan, "-o", tmp_path / "x.glb", *SMALL, "--color-source", "splats")
+    extras = read_document((tmp_path / "x.glb").read_bytes())["asset"]["extras"]
+    assert extras["options"]["colour_source"] == "splats"
+
+
+@pytest.mark.slow
+def test_folders_keep_their_names_and_what_exists_is_left_out(run, photo, tmp_path, capsys):
+    for place in ("shop/red", "shop/blue"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "cup.png").write_bytes(photo.read_bytes())
+    (tmp_path / "shop" / "blank.png").write_bytes(b"no photo")
+    arguments = ("generate", tmp_path / "shop", "--recursive", "-o", tmp_path / "out", *SMALL)
+    said = run(*arguments, status=1)
+    results = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.glb"))
+    assert results == ["blue/cup.glb", "red/cup.glb"]
+    assert "2 done, 1 failed, " in said
+    assert "blank.png: " in said
+    assert "The preview engine fits a shape to the silhouette" in said, "a warning is a sentence"
+    (tmp_path / "out" / "red" / "cup.glb").unlink()
+    before = (tmp_path / "out" / "blue" / "cup.glb").stat()
+    said = run(*arguments, "--skip-existing", "--json", status=1)
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert {line["photo"].partition("shop/")[2]: line["state"] for line in lines} == {
+        "blue/cup.png": "skipped",
+        "blank.png": "failed",
+        "red/cup.png": "done",
+    }
+    assert (tmp_path / "out" / "blue" / "cup.glb").stat() == before
+    by_state = {line["state"]: line for line in lines}
+    assert by_state["failed"]["error"]["code"] == "unsupported_media"
+    assert by_state["done"]["report"]["name"] == "cup"
+    assert by_state["done"]["files"] == {"glb": str(tmp_path / "out" / "red" / "cup.glb")}
+
+
+@pytest.mark.slow
+def test_quiet_prints_errors_only(run, photo, tmp_path):
+    assert run("generate", photo, "-o", tmp_path / "out", *SMALL, "--quiet") == ""
+    (tmp_path / "blank.png").write_bytes(b"no photo")
+    assert "blank.png" in run("generate", tmp_path / "blank.png", "-o", tmp_path / "out", "--quiet", status=1)
+
+
 def test_a_format_may_be_named(run, scan, tmp_path):
     run("export", scan, "-o", tmp_path / "x.stl", "--format", "glb", *SMALL)
     assert (tmp_path / "x.stl").read_bytes().startswith(b"glTF")
@@ -217,7 +284,8 @@ def test_a_format_may_be_named(run, scan, tmp_path):
         ("x.usdz", ["--longest-side", "1"], "'longest_side' does not go with the format 'usdz'"),
         ("x.stl", ["--longest-side", "0"], "longest_side"),
         ("x.stl", ["--longest-side", "nan"], "longest_side"),
-        ("x.obj", [], "x.obj.zip"),
+        ("x.model", [], "none of .glb, .obj.zip, .stl, .ply, .splats.ply, .usdz, .obj"),
+        ("x", [], "or --format"),
     ],
 )
 def test_option_of_another_format_is_named_and_nothing_is_written(run, scan, tmp_path, name, arguments, said):

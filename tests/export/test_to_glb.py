@@ -52,6 +52,7 @@ def test_faces_and_texture_are_as_asked(exported: Export) -> None:
 def test_the_file_says_how_it_was_made(exported: Export) -> None:
     mesh = read(exported.glb).mesh
     assert exported.extras == EXTRAS | {
+        "name": "object",
         "faces": len(mesh.faces),
         "vertices": len(mesh.vertices),
         "watertight": True,

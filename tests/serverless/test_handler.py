@@ -74,6 +74,19 @@ def test_a_result_in_a_bucket_is_answered_as_a_link_that_lives_as_long_as_it(sta
     assert "X-Amz-Signature" not in "".join(capsys.readouterr())
 
 
+def test_a_result_is_called_like_the_photo_at_its_url_or_as_the_job_says(start_backend, s3, file_host, caplog, capfd):
+    handler = Handler(start_backend(**s3.settings()), lambda job, news: None)
+    file_host.files["/photos/CANARY.jpg"] = b"named:"
+    url = {"image_url": file_host.url("/photos/CANARY.jpg?X-Signature=x")}
+    plain = {"image": encoded("named:")}
+    for given, name in ((url, "CANARY"), (url | {"name": "CANARY2"}, "CANARY2"), (plain, "object")):
+        answer = asyncio.run(handler.run({"id": "job-1", "input": given}))
+        assert answer["name"] == name
+        saved = httpx.get(answer["url"]).headers["content-disposition"]
+        assert saved == f'attachment; filename="{name}.glb"'
+    assert "CANARY" not in caplog.text + "".join(capfd.readouterr())
+
+
 def test_a_failed_put_is_told_without_the_address(handle, file_host, capsys):
     answer = handle(image=encoded("nap:0"), output_url=file_host.url(f"/status/403?X-Signature={SECRET}"))
     assert problem(answer)["code"] == "bad_request"

@@ -26,6 +26,8 @@ NOT_RUN = {
     "README.md / Install / 2": DOCKER,
     "README.md / Install / 3": "sets up and starts the service, and runs these tests",
     "docs/api.md / Export / 1": "a page that fetches model-viewer from another host",
+    **{f"docs/clients.md / {part}": "run by tests/api" for part in ("Python / 1", "Python / 2", "Python / 3")},
+    **{f"docs/clients.md / TypeScript / {number}": "run by tests/api" for number in (1, 2)},
     "docs/container.md / The container / 1": DOCKER,
     "docs/container.md / The container / 2": DOCKER,
     "docs/operating.md / Dashboard, alerts, and all of it on one machine / 1": DOCKER,
@@ -33,6 +35,7 @@ NOT_RUN = {
     "docs/operating.md / Does it keep its promises here? / 1": "sends 20 photos; test_validate.py sends fewer",
     "docs/sam3d.md / Install and start / 1": GPU,
     "docs/usage.md / A bare `bentoml serve` / 1": "starts what all tests here have started, and does not end",
+    "docs/usage.md / From the command line / 2": "lines for shells; tests/cli/test_session.py asks for completions",
     "docs/usage.md / In your own program / 2": GPU,
     "deploy/kubernetes/README.md / sam3d-bento on Kubernetes / 1": CLUSTER,
     "deploy/kubernetes/README.md / sam3d-bento on Kubernetes / 2": CLUSTER,
@@ -86,7 +89,7 @@ def run(command, folder, **environment):
         env=os.environ | {"SAM3D_ENGINE": "preview", **environment},
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -177,6 +180,8 @@ def test_the_command_line(server, folder):
         assert faces(folder / "models" / f"{name}.glb") > 1000
         assert Image.open(folder / "models" / f"{name}.webp").size == (512, 512)
     assert faces(folder / "cup-small.glb") <= 5000
+    assert faces(folder / "cup.glb") > 1000, "through pipes"
+    assert trimesh.load_mesh(folder / "cup.obj").visual.material.image.size == (1024, 1024)
     assert trimesh.load_mesh(folder / "cup.stl").extents.max() == pytest.approx(120, rel=0.01), "millimetres"
     assert Image.open(folder / "mask.png").size == (600, 400)
 
