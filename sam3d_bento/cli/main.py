@@ -15,7 +15,7 @@ import click
 import sam3d_bento
 from sam3d_bento import api_key
 from sam3d_bento.cli import address, launch
-from sam3d_bento.cli.generate import export, generate, mask
+from sam3d_bento.cli.generation.commands import export, generate, mask
 from sam3d_bento.cli.terminal import Commands, key_file_option, reports_errors
 from sam3d_bento.cli.weights import weights
 from sam3d_bento.errors import Sam3DError
