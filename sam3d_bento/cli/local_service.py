@@ -81,18 +81,14 @@ def started() -> Iterator[OwnService]:
     """Start a service with the settings of this process, and stop it and remove its files after the block.
 
     The service is not ready when the block begins. Results go to a folder even where the settings name a bucket.
-    Raises NotReady where there is no service.py.
     """
-    place = launch.folder()
-    if place is None:
-        raise NotReady(f"There is no {launch.MODULE} here; run this in the project's folder, or give --server.")
     with tempfile.TemporaryDirectory(prefix="sam3d-bento-") as name:
         folder = Path(name)
         # Results go to the folder, not to a bucket. No key is needed, because only this machine reaches the service.
         elsewhere = ("output_url", "output_endpoint", "output_region", "output_credentials_file")
         settings = dict.fromkeys((*elsewhere, "api_keys_file", "metrics_need_key"), "")
         port = launch.free_port()
-        process = launch.start(port, place, folder, settings)
+        process = launch.start(port, Path.cwd(), folder, settings)
         try:
             yield OwnService(f"http://127.0.0.1:{port}", folder, process)
         finally:

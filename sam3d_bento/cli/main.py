@@ -109,8 +109,5 @@ def validate(server: str | None, requests: int, api_key_file: Path | None) -> No
 @plainly
 def serve(arguments: tuple[str, ...]) -> NoReturn:
     """Start the service; ARGUMENTS go to `bentoml serve` (--port 8000, --host 127.0.0.1, ...)."""
-    place = launch.folder()
-    if place is None:
-        raise click.ClickException(f"There is no {launch.MODULE} here; run this in the project's folder.")
-    command = launch.command(place, arguments)
+    command = launch.command(Path.cwd(), arguments)
     os.execve(sys.executable, command, launch.environment())  # noqa: S606  # replaces this process; no shell

@@ -1,4 +1,4 @@
-"""The service as service.py wires it, around an engine that can be made to fail.
+"""The service as sam3d_bento/service.py wires it, around an engine that can be made to fail.
 
 Its patience with clients and with its disks is short.
 """
@@ -15,7 +15,7 @@ upload_limit.UploadLimit = functools.partial(upload_limit.UploadLimit, stall_sec
 threads.PATIENCE_SECONDS = threads.WRITE_PATIENCE_SECONDS = 3.0
 connections.WRITE_STALL_SECONDS = 4
 
-import service  # noqa: E402  # after that, because it takes its limits when it is imported
+from sam3d_bento import service  # noqa: E402  # after that, because it takes its limits when it is imported
 
 service.Backend = functools.partial(Backend, engine_loader="tests.support.faulty_runner:FaultyPreview")
 Sam3D = service.Sam3D

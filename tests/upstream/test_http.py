@@ -25,7 +25,7 @@ def client(upstream, tmp_path_factory):
     """The service in this process, its engine in a process of its own; checkpoints with upstream's full mesh grid."""
     from starlette.testclient import TestClient
 
-    import service
+    from sam3d_bento import service
     from sam3d_bento.serving import backend as backends
     from sam3d_bento.settings import Settings
     from tests.support import tiny

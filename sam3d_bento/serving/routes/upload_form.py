@@ -7,15 +7,9 @@ or in the query. Everything else is a 400 or 415 that names the field. Nothing i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextvars import ContextVar
-from copy import copy
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-import bentoml
-from bentoml.validators import ContentType
-from pydantic import Field, create_model
 from starlette.requests import ClientDisconnect, Request
 
 from sam3d_bento.errors import BadRequest, Cancelled, shown
@@ -25,41 +19,6 @@ from sam3d_bento.serving.routes.request_body import FILE_FIELDS, PHOTO_FIELDS, n
 from sam3d_bento.serving.uploads import Upload, UploadedSubmission
 
 Delivery = Literal["file", "link"]
-
-# The request that BentoML is answering: it hands its API method only the fields, not the request.
-incoming: ContextVar[Request] = ContextVar("incoming")
-
-
-class _PhotoInput(bentoml.IODescriptor):  # type: ignore[misc]  # bentoml is untyped here
-    """The files of the form; `InferenceInput` adds the options."""
-
-    # BentoML 1.4.39 answers 500 to malformed forms, downloads from addresses in file fields, and stores uploads on
-    # disk. So this class only describes the fields, for /docs.json and the Python client; `read` below reads them.
-    # `= None` without Optional: Optional[Path] is unhashable there, and the import fails.
-    image: Annotated[Path, ContentType("*/*"), Field(description="The photo: JPEG, PNG, WebP, AVIF, BMP, TIFF, GIF.")]
-    mask: Annotated[
-        Path, ContentType("*/*"), Field(description="White where the object is; the size of the upright photo.")
-    ] = None  # type: ignore[assignment]
-
-    @classmethod
-    async def from_http_request(cls, request: Request, serde: object) -> _PhotoInput:
-        """Take nothing from the request, but keep it in `incoming`: the API method reads it itself."""
-        incoming.set(request)
-        nothing: _PhotoInput = cls.model_construct(**dict.fromkeys(cls.model_fields))
-        return nothing
-
-
-_option_fields: dict[str, Any] = {name: (field.annotation, copy(field)) for name, field in Options.model_fields.items()}
-_Response = Annotated[Delivery, Field(description="`link`: a JSON report with a download link.")]
-
-# What BentoML is told of the form: the files, every option as `Options` declares it, and how the answer comes.
-InferenceInput = create_model(
-    "InferenceInput",
-    __base__=_PhotoInput,
-    __doc__="A photo, and how to reconstruct the object in it.",
-    **_option_fields,
-    response=(_Response, "file"),
-)
 
 
 @dataclass(frozen=True)
