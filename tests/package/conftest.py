@@ -46,14 +46,25 @@ def environment(tmp_path_factory, wheel):
     """The folder of the programs of an environment that has the wheel and its dependencies."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=False)
-    install = ["pip", "install", "-q", "--only-binary", ":all:", "--python", folder / "bin" / "python", wheel]
+    # pip compiles by itself what it installs
+    install = [
+        "pip",
+        "install",
+        "-q",
+        "--compile-bytecode",
+        "--only-binary",
+        ":all:",
+        "--python",
+        folder / "bin" / "python",
+        wheel,
+    ]
     subprocess.run([sys.executable, "-m", "uv", *install], check=True)
     return folder / "bin"
 
 
 @pytest.fixture
 def variables():
-    """The environment of a user: nothing of this project's source is on Python's path."""
-    return {
-        name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PROMETHEUS_MULTIPROC_DIR")
-    } | {"SAM3D_ENGINE": "preview"}
+    """The environment variables of a user: nothing of this project's source is on Python's path."""
+    foreign = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PROMETHEUS_MULTIPROC_DIR")
+    own = {name: value for name, value in os.environ.items() if name not in foreign}
+    return own | {"SAM3D_ENGINE": "preview", "UV_COMPILE_BYTECODE": "1"}

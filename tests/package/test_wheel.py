@@ -38,9 +38,9 @@ def folder(tmp_path):
 def run(environment, folder, variables):
     """A factory of finished commands of the environment, run in the folder."""
 
-    def finished(program, *arguments, **more):
+    def finished(program, *arguments, cwd=folder, **more):
         command = [environment / program, *arguments]
-        return subprocess.run(command, cwd=folder, env=variables | more, capture_output=True, text=True, check=False)
+        return subprocess.run(command, cwd=cwd, env=variables | more, capture_output=True, text=True, check=False)
 
     return finished
 
@@ -132,12 +132,10 @@ def test_the_service_serves_from_an_empty_folder_with_its_studio(serve, folder, 
 
 def test_a_bento_is_built_in_an_empty_folder_and_serves(run, serve, folder, tmp_path_factory, mask_model):
     empty, store = tmp_path_factory.mktemp("empty"), str(tmp_path_factory.mktemp("bentos"))
-    built = run(
-        "bentoml", "build", "sam3d_bento.service:Sam3D", "--output", "tag", str(empty),
-        BENTOML_HOME=store, BENTOML_DO_NOT_TRACK="True",
-    )  # fmt: skip
+    own = {"BENTOML_HOME": store, "BENTOML_DO_NOT_TRACK": "True"}
+    built = run("bentoml", "build", "sam3d_bento.service:Sam3D", "--output", "tag", cwd=empty, **own)
     assert built.returncode == 0, built.stderr
-    url = serve("bentoml", "serve", "sam3d:latest", BENTOML_HOME=store, BENTOML_DO_NOT_TRACK="True")
+    url = serve("bentoml", "serve", "sam3d:latest", **own)
     assert reconstruct(url, folder / "photo.jpg") <= 1000
 
 

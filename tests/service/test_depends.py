@@ -15,6 +15,8 @@ from PIL import Image
 
 from sam3d_bento import Sam3D
 from tests.support import processes
+from tests.support.places import PROJECT
+from tests.support.snippets import snippets
 from tests.support.waiting import PATIENCE, until
 
 pytestmark = [pytest.mark.server, pytest.mark.package]
@@ -47,15 +49,17 @@ def group(start_server, far, tmp_path_factory):
         environment.setenv("BENTO_CLOUD_API_KEY", KEY_OF_FAR)
         server = start_server("tests.support.composed_service:Caller", api_keys_file=keys, engine="preview")
 
-    def ready():
-        assert server.process.poll() is None, server.log.read_text()
-        try:
-            return httpx.get(f"{server.url}/readyz", timeout=PATIENCE).status_code == 200
-        except httpx.TransportError:
-            return False
-
-    until(ready)
+    until(lambda: is_ready(server))
     return server
+
+
+def is_ready(server):
+    """Whether somebody's service and those it depends on take calls."""
+    assert server.process.poll() is None, server.log.read_text()
+    try:
+        return httpx.get(f"{server.url}/readyz", timeout=PATIENCE).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +180,19 @@ def test_no_pickle_is_ever_read(far, socket, tmp_path, route):
     assert not trap.exists()
     with pytest.raises(FileExistsError):  # the trap works: this reads it twice
         [pickle.loads(content) for _ in range(2)]
+
+
+def test_the_service_of_the_documentation(start_server, disc, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    (tmp_path / "catalogue.py").write_text(snippets()["docs/bentoml.md / Depend on it / 1"].text)
+    server = start_server("catalogue:Catalogue", place=tmp_path, engine="preview")
+    until(lambda: is_ready(server))
+    photo = {"image": ("disc.png", disc((220, 30, 30)), "image/png")}
+    with server.client() as client:
+        assert int(client.post("/add", files=photo).text) > 1000
+        masked = client.post("/add", files=photo | {"mask": ("mask.png", disc((255, 255, 255)), "image/png")})
+        assert int(masked.text) > 1000
+    server.stop()
 
 
 def test_our_service_does_not_outlive_the_supervisor_of_its_group(group, socket):

@@ -23,11 +23,14 @@ NOT_RUN = {
     "README.md / Two commands / 1": "sets up and starts the service, as all tests here do",
     "README.md / Two commands / 2": "runs these tests",
     "docs/api.md / Export / 1": "a page that fetches model-viewer from another host",
+    "docs/bentoml.md / For people who know BentoML / 1": "in tests/package/test_wheel.py",
+    "docs/bentoml.md / Depend on it / 1": "in test_depends.py",
     "docs/container.md / The container / 1": DOCKER,
     "docs/operating.md / Traces / 1": "needs a collector; tests/serving/telemetry/test_traces.py has the spans",
     "docs/operating.md / Does it keep its promises here? / 1": "sends 20 photos; test_validate.py sends fewer",
     "docs/sam3d.md / SAM 3D on a GPU / 1": GPU,
     "docs/usage.md / A bare `bentoml serve` / 1": "starts what all tests here have started, and does not end",
+    "docs/usage.md / As a package / 1": "in tests/package/test_wheel.py",
     "docs/usage.md / In your own program / 2": GPU,
     "deploy/kubernetes/README.md / sam3d-bento on Kubernetes / 1": CLUSTER,
     "deploy/kubernetes/README.md / sam3d-bento on Kubernetes / 2": CLUSTER,
@@ -172,7 +175,6 @@ def test_keys(start_server, folder):
 PROGRAM = """
 import asyncio
 from pathlib import Path
-from service import Sam3D
 
 async def main():
 {body}
