@@ -1,4 +1,4 @@
-"""Reach into BentoML 1.4.39 and its uvicorn, where they have no setting or public name for it.
+"""Reach into BentoML 1.4.40 and its uvicorn, where they have no setting or public name for it.
 
 Their log, the tracer, the supervisor of the serving process, the end of the server.
 """

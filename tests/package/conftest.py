@@ -45,8 +45,7 @@ def wheel(build):
 def environment(tmp_path_factory, wheel):
     """The folder of the programs of an environment that has the wheel and its dependencies."""
     folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, with_pip=False)
-    # pip compiles by itself what it installs
+    venv.create(folder, with_pip=True)  # `bentoml build` installs uv with it
     install = [
         "pip",
         "install",
@@ -67,4 +66,4 @@ def variables():
     """The environment variables of a user: nothing of this project's source is on Python's path."""
     foreign = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PROMETHEUS_MULTIPROC_DIR")
     own = {name: value for name, value in os.environ.items() if name not in foreign}
-    return own | {"SAM3D_ENGINE": "preview", "UV_COMPILE_BYTECODE": "1"}
+    return own | {"SAM3D_ENGINE": "preview"}

@@ -11,7 +11,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-# Both are read when bentoml is imported. Without the folder, /metrics hangs in TestClient (bentoml 1.4.39).
+# Both are read when bentoml is imported. Without the folder, /metrics hangs in TestClient (bentoml 1.4.40).
 os.environ["BENTOML_DO_NOT_TRACK"] = "True"
 os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="prometheus-"))
 

@@ -103,7 +103,7 @@ def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _unquoted(value: str) -> str:
-    """A text as it was meant: BentoML's client (1.4.39) sends texts and absent values as JSON, `"draft"` and `null`."""
+    """A text as it was meant: BentoML's client (1.4.40) sends texts and absent values as JSON, `"draft"` and `null`."""
     if value == "null":
         return ""
     return value[1:-1] if len(value) >= 2 and value[0] == value[-1] == '"' else value
