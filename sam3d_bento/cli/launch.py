@@ -28,16 +28,15 @@ def command(place: Path, arguments: Sequence[str], service: str = SERVICE) -> li
 def environment() -> dict[str, str]:
     """Return the environment of this process with two changes for BentoML.
 
-    BENTOML_DO_NOT_TRACK, which BentoML reads when it is imported, is the word "true", the only value that turns
-    tracking off. PROMETHEUS_MULTIPROC_DIR, the folder in which the processes of one service share their metrics, is
-    removed, so that each service makes its own.
+    BENTOML_DO_NOT_TRACK is set to "True". BentoML reads it at import, and no other value turns tracking off.
+    PROMETHEUS_MULTIPROC_DIR is removed, so that each service makes its own folder for the metrics of its processes.
     """
     inherited = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}
     return inherited | {"BENTOML_DO_NOT_TRACK": "True"}
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that no process listens on now."""
+    """Return a port of the loopback interface on which no process is listening."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -69,7 +69,9 @@ class MaskInput(bentoml.IODescriptor):  # type: ignore[misc]
     # `= None` without Optional: Optional[Path] is unhashable there, and the import fails.
     image: Annotated[Path, ContentType("*/*"), Field(description="The photo: JPEG, PNG, WebP, AVIF, BMP, TIFF, GIF.")]
     mask: Annotated[
-        Path, ContentType("*/*"), Field(description="White where the object is; the size of the upright photo.")
+        Path,
+        ContentType("*/*"),
+        Field(description="Mask image, white on the object, with the size of the upright photo."),
     ] = None  # type: ignore[assignment]
 
     @classmethod
