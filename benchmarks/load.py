@@ -1,4 +1,4 @@
-"""How the service bears load, what it adds to the pipeline, whether it stays answerable, and whether it grows.
+"""Measure the service under load: throughput, overhead over the pipeline, response of the probes, and growth.
 
 Five parts, each written to benchmarks/results/load.json when it is done, so that a run can go on where one was ended:
   load          1, 4, 16 and 64 clients at once, on an engine that takes 50 ms a photo: latency, throughput, refusals
@@ -110,7 +110,7 @@ def ask(client: httpx.Client, photo: bytes) -> httpx.Response:
 
 
 def percentiles(seconds: list[float]) -> dict[str, float]:
-    """In milliseconds."""
+    """Return the percentiles in milliseconds."""
     shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
     ordered = sorted(seconds)
     return {name: round(ordered[int(share * (len(ordered) - 1))] * 1000, 1) for name, share in shares.items()}
@@ -266,7 +266,7 @@ def soak(folder: str, pid: int, client: httpx.Client, photos: Iterator[bytes], r
 
 
 def sample(pid: int, folder: str) -> dict[str, int]:
-    """Of the service, its engine and their supervisor, taken together."""
+    """Return the sum for the service, its engine and their supervisor."""
     pids = below(pid)
     outputs = [path.stat().st_size for path in Path(f"{folder}/outputs").iterdir()]
     return {
@@ -284,14 +284,14 @@ def resident(pid: int) -> int:
 
 
 def below(pid: int) -> list[int]:
-    """The process and all below it."""
+    """Return the process and all of its descendants."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
     return [pid, *(one for child in children for one in below(child))]
 
 
 def disc(size: int) -> bytes:
-    """A cut-out disc as a PNG of this many pixels a side."""
+    """Return a cut-out disc as a square PNG of this size in pixels."""
     y, x = np.mgrid[:size, :size]
     pixels = np.full((size, size, 4), (128, 128, 128, 0), np.uint8)
     pixels[(x - size / 2) ** 2 + (y - size / 2) ** 2 < (size / 3) ** 2] = (220, 30, 30, 255)

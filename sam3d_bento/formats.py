@@ -123,4 +123,4 @@ def format_options(name: Format, values: Mapping[str, Any], *, strict: bool = Fa
         return FormatOptions.model_validate(values, strict=strict)
     except ValidationError as exc:
         faults = "; ".join(f"'{fault['loc'][0]}': {fault['msg']}" for fault in exc.errors(include_context=False))
-        raise BadRequest(f"A field has a value that it does not take. {faults}.") from exc
+        raise BadRequest(f"A field has an invalid value. {faults}.") from exc

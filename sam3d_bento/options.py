@@ -76,7 +76,7 @@ def checked(values: Mapping[str, Any], *, strict: bool = False) -> Options:
         return Options.model_validate(values, strict=strict)
     except ValidationError as exc:
         faults = "; ".join(f"'{fault['loc'][0]}': {fault['msg']}" for fault in exc.errors(include_context=False))
-        raise BadRequest(f"A field has a value that it does not take. {faults}.") from exc
+        raise BadRequest(f"A field has an invalid value. {faults}.") from exc
 
 
 def choices(name: str) -> tuple[Any, ...] | None:

@@ -90,7 +90,7 @@ def test_a_result_of_another_version_is_exported_all_the_same(tmp_path):
     assert run(ExportSubmission(tmp_path / "a.glb", tmp_path / "a.npz", "stl", {"target_faces": 2000}))
 
 
-def test_what_expires_meanwhile_is_not_found(stored, tmp_path):
+def test_asset_that_expires_meanwhile_is_not_found(stored, tmp_path):
     with pytest.raises(NotFound, match="expired"):
         run(ExportSubmission(tmp_path / "gone.glb", None, "stl", {}))
     with pytest.raises(NotFound, match="not kept"):
@@ -159,12 +159,12 @@ def test_a_plain_result_encoded_anew_is_what_a_run_with_these_options_would_have
     assert run(ExportSubmission(stored[0], None, "glb", changes)) == finished.glb(options=options)
 
 
-def test_what_is_kept_of_a_packed_result_is_used_for_a_better_one(packed, stored):
+def test_reconstruction_of_a_packed_result_is_used_for_a_better_export(packed, stored):
     changes = {"compress": False, "texture_format": "png"}
     assert run(ExportSubmission(packed, stored[1], "glb", changes)) == finished.glb()
 
 
-def test_what_a_format_cannot_show_changes_nothing(stored, packed):
+def test_options_without_effect_on_the_format_change_nothing(stored, packed):
     glb, _ = stored
     for wanted in ("obj", "stl", "ply"):
         own = run(ExportSubmission(glb, None, wanted, {}))

@@ -73,7 +73,7 @@ def test_a_bad_value_is_refused_by_name(name, value):
         Settings.from_environ({f"SAM3D_{name}": value})
 
 
-def test_what_belongs_to_s3_is_refused_with_another_kind_of_bucket():
+def test_s3_setting_is_refused_with_another_kind_of_bucket():
     s3 = {"SAM3D_OUTPUT_URL": "s3://bucket/folder", "SAM3D_OUTPUT_CREDENTIALS_FILE": "keys", "SAM3D_OUTPUT_REGION": "x"}
     assert Settings.from_environ(s3).output_credentials_file == Path.cwd() / "keys"
     with pytest.raises(SettingsError, match=r"SAM3D_OUTPUT_REGION.*SAM3D_OUTPUT_CREDENTIALS_FILE"):

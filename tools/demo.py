@@ -64,7 +64,7 @@ def reconstruct(client: httpx.Client, photo: Path) -> tuple[bytes, httpx.Headers
 
 
 def check(path: Path, mesh: trimesh.Trimesh) -> tuple[int, tuple[int, int]]:
-    """What an independent reader found: the number of faces, and the size of the texture."""
+    """Return the number of faces and the size of the texture, as trimesh reads them."""
     magic, version, _ = struct.unpack("<4sII", path.read_bytes()[:12])
     texture = mesh.visual.material.baseColorTexture
     if (magic, version) != (b"glTF", 2) or not len(mesh.faces) or texture is None:

@@ -21,7 +21,7 @@ BACKGROUND = (225, 225, 225)
 
 
 def load(path: Path) -> Shape:
-    """Any GLB, also one that is not ours; grey where it has no colours."""
+    """Read any GLB, also one of another program. It is grey if it has no colours."""
     mesh = trimesh.load_scene(path).to_mesh()
     uv = getattr(mesh.visual, "uv", None)
     image = getattr(getattr(mesh.visual, "material", None), "baseColorTexture", None)
@@ -35,7 +35,7 @@ def load(path: Path) -> Shape:
 
 
 def shown(picture: UInt8) -> Image.Image:
-    """The picture before the background."""
+    """Return the picture on the background."""
     ground = Image.new("RGBA", picture.shape[1::-1], (*BACKGROUND, 255))
     ground.alpha_composite(Image.fromarray(picture))
     return ground.convert("RGB")

@@ -88,7 +88,7 @@ def _url(fields: dict[str, Any], name: str, transfers: Transfers) -> URL | None:
 def _text(fields: dict[str, Any], name: str) -> str:
     value = fields[name]
     if not isinstance(value, str) or not value:
-        raise BadRequest(f"The field '{name}' must be a text that is not empty.")
+        raise BadRequest(f"The field '{name}' must be a string that is not empty.")
     return value
 
 
@@ -105,7 +105,7 @@ def _decoded(text: str, name: str, max_bytes: int) -> bytes:
             raise BadRequest(f"The data URL in the field '{name}' is not base64.")
         text = unquote(text)
     elif begin.startswith(("http://", "https://")):
-        raise BadRequest(f"The field '{name}' takes base64; an address belongs in '{name}_url'.")
+        raise BadRequest(f"The field '{name}' needs base64. Send an address in '{name}_url'.")
     symbols = text.encode("utf-8", "replace").translate(_STANDARD_ALPHABET, _WHITE_SPACE).rstrip(b"=")
     if len(symbols) * 3 // 4 > max_bytes:
         raise TooLarge(f"The file in the field '{name}' is larger than {max_bytes} bytes.")

@@ -162,7 +162,7 @@ def test_a_service_that_was_restarted_has_forgotten_the_job(service):
         run(service)
 
 
-def test_who_stops_waiting_cancels_the_job(service):
+def test_cancelled_wait_cancels_the_job(service):
     service.streams = [[(1, "progress", job()), (2, "done", job("done", None))]]
 
     def stop(stage, fraction):
@@ -173,7 +173,7 @@ def test_who_stops_waiting_cancels_the_job(service):
     assert service.asked("DELETE", "/api/jobs/j1")
 
 
-def test_what_is_no_such_service_is_said(service):
+def test_server_that_is_not_this_service_is_reported(service):
     service.submitted = (200, b"<html>")
     with pytest.raises(TransferFailed, match="not a sam3d-bento service"):
         run(service)

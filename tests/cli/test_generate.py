@@ -38,6 +38,7 @@ def photo(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_a_photo_becomes_a_glb_named_like_it(run, photo, tmp_path):
     output = run("generate", photo, "-o", tmp_path / "out", *SMALL, "--seed", "3")
     mesh = trimesh.load_mesh(tmp_path / "out" / "ball.glb")
@@ -46,6 +47,7 @@ def test_a_photo_becomes_a_glb_named_like_it(run, photo, tmp_path):
     assert "seed 3" in output
 
 
+@pytest.mark.slow
 def test_a_picture_of_the_model_lies_beside_it(run, photo, tmp_path):
     run("generate", photo, "-o", tmp_path / "out", *SMALL)
     picture = Image.open(tmp_path / "out" / "ball.webp")
@@ -69,11 +71,12 @@ def test_a_server_that_is_not_there_is_a_sentence(run, photo, tmp_path):
     assert "Traceback" not in output
 
 
-def test_what_only_this_machine_can_keep_does_not_go_with_a_server(run, photo, tmp_path):
+def test_save_reconstruction_cannot_be_used_with_a_server(run, photo, tmp_path):
     arguments = ("--server", "http://127.0.0.1:1", "--save-reconstruction", tmp_path / "x.npz")
     assert "--save-reconstruction" in run("generate", photo, *arguments, status=2)
 
 
+@pytest.mark.slow
 def test_one_bad_photo_does_not_cost_the_others(run, photo, tmp_path):
     (tmp_path / "bad.jpg").write_text("no photo")
     output = run("generate", tmp_path / "bad.jpg", photo, "-o", tmp_path / "out", *SMALL, status=1)
@@ -89,6 +92,7 @@ def test_photos_of_the_same_name_are_refused_before_anything_runs(run, photo, tm
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_saved_reconstruction_is_exported_again_without_the_photo(run, photo, tmp_path):
     scan = tmp_path / "scan.npz"
     run("generate", photo, "-o", tmp_path, *SMALL, "--save-reconstruction", scan)
@@ -137,6 +141,7 @@ def test_a_bad_setting_is_a_sentence(run, photo, tmp_path, monkeypatch):
     assert "SAM3D_ENGINE" in run("generate", photo, "-o", tmp_path, status=1)
 
 
+@pytest.mark.slow
 def test_the_glb_tells_how_it_was_made(run, photo, tmp_path):
     run("generate", photo, "-o", tmp_path, *SMALL, "--seed", "3")
     document = trimesh.exchange.gltf.load_glb(io.BytesIO((tmp_path / "ball.glb").read_bytes()))
@@ -146,6 +151,7 @@ def test_the_glb_tells_how_it_was_made(run, photo, tmp_path):
         assert fact in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spelling", "compress"),
     [
@@ -174,6 +180,7 @@ def scan(tmp_path):
     return tmp_path / "scan.npz"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "start"),
     [
@@ -213,7 +220,7 @@ def test_a_format_may_be_named(run, scan, tmp_path):
         ("x.obj", [], "x.obj.zip"),
     ],
 )
-def test_what_a_format_does_not_take_is_named_and_nothing_is_written(run, scan, tmp_path, name, arguments, said):
+def test_option_of_another_format_is_named_and_nothing_is_written(run, scan, tmp_path, name, arguments, said):
     output = run("export", scan, "-o", tmp_path / name, *arguments, status=2)
     assert said in " ".join(output.replace("│", " ").split())
     assert not (tmp_path / name).exists()

@@ -36,6 +36,7 @@ def local(mask_model):
     return local
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compress", [False, True, "quantize"])
 def test_a_model_comes_with_its_picture_packed_or_not(local, compress):
     made = local().generate(Submission(cut_out(), options=SMALL.model_copy(update={"compress": compress})), unheard)
@@ -47,6 +48,7 @@ def test_a_model_comes_with_its_picture_packed_or_not(local, compress):
     assert red > green > blue, "in the photo's colour"
 
 
+@pytest.mark.slow
 def test_the_dense_mesh_is_kept_where_it_is_wanted_and_is_that_of_the_last_photo(local, tmp_path):
     scan = tmp_path / "scan.npz"
     generator = local(scan)
@@ -58,7 +60,7 @@ def test_the_dense_mesh_is_kept_where_it_is_wanted_and_is_that_of_the_last_photo
     assert blue > red
 
 
-def test_what_a_photo_lacks_is_said_and_the_next_one_is_made(local):
+def test_failing_photo_is_reported_and_the_next_one_is_made(local):
     generator = local()
     blank = io.BytesIO()
     Image.new("RGB", (64, 64), "white").save(blank, "PNG")
@@ -67,7 +69,7 @@ def test_what_a_photo_lacks_is_said_and_the_next_one_is_made(local):
     assert generator.generate(Submission(cut_out(), options=SMALL), unheard).asset.glb
 
 
-def test_what_this_machine_lacks_is_said_before_the_first_photo(tmp_path):
+def test_missing_requirement_is_reported_before_the_first_photo(tmp_path):
     with pytest.raises(NotReady, match="weights fetch"):
         LocalGenerator(Settings.from_environ({"SAM3D_ENGINE": "preview", "SAM3D_MASK_DIR": str(tmp_path)}))
 

@@ -46,7 +46,7 @@ def test_serve_becomes_the_service_and_hands_its_arguments_on(monkeypatch):
     assert environment["BENTOML_DO_NOT_TRACK"] == "True"
 
 
-def test_what_the_commands_compute_with_is_imported_when_one_computes():
+def test_heavy_modules_are_imported_only_by_commands_that_compute():
     """`serve` replaces itself at once, and `--help` is read by a person: neither waits for numpy or an HTTP client."""
     heavy = "numpy scipy skimage trimesh PIL rembg onnxruntime httpx bentoml starlette"
     code = f"import sys, sam3d_bento.cli; print(*set({heavy!r}.split()) & set(sys.modules))"

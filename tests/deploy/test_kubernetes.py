@@ -174,7 +174,7 @@ def test_one_gpu_and_no_second_pod_that_would_wait_for_it(deployment, container)
     assert size(container["resources"]["requests"]["memory"]) > 13e9, "the peak of loading"
 
 
-def test_what_the_service_writes_is_mounted_and_nothing_else(pod, container, settings):
+def test_only_folders_that_the_service_writes_to_are_mounted(pod, container, settings):
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     home = next(variable["value"] for variable in container["env"] if variable["name"] == "BENTOML_HOME")
     written = {settings.work_dir, settings.output_dir, Path(home)}

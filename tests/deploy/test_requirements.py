@@ -43,7 +43,7 @@ def test_every_pin_has_the_hash_of_its_files_and_no_list_names_an_index(name):
 
 
 @pytest.mark.parametrize("name", INSTALLING)
-def test_what_is_installed_from_a_list_is_held_against_its_hashes(name):
+def test_packages_installed_from_a_list_are_checked_against_its_hashes(name):
     """One name without a hash beside the list, and pip refuses the whole run."""
     found = installs(name)
     assert found

@@ -81,6 +81,7 @@ def test_a_failed_put_is_told_without_the_address(handle, file_host, capsys):
     assert SECRET not in json.dumps(answer) + "".join(capsys.readouterr())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fields", "code", "said"),
     [
@@ -137,6 +138,7 @@ def test_an_engine_killed_in_a_job_is_replaced_and_the_next_job_served(handle):
     assert left_behind(handle.backend) == []
 
 
+@pytest.mark.slow
 def test_an_engine_lost_again_and_again_asks_for_a_new_worker(handle):
     answers_in_a_row = [handle(image=encoded("poison")) for _ in range(3)]
     assert ["refresh_worker" in answer for answer in answers_in_a_row] == [False, False, True]

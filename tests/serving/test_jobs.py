@@ -79,7 +79,7 @@ async def test_a_listener_that_is_slow_gets_the_last_events_in_order_and_the_end
     assert later[-1].state is JobState.DONE
 
 
-async def test_who_hears_nothing_for_a_while_is_told_so(jobs):
+async def test_silent_stream_gets_heartbeats(jobs):
     jobs.submit(Submission(b"nap:30"), "test")
     waiting = jobs.submit(Submission(b"nap:0"), "test")
     heard = waiting.events(None, 0.01)

@@ -143,7 +143,7 @@ def test_at_its_limit_the_work_is_ended_and_its_clients_are_answered(serve, how)
     waiting.close()
 
 
-def test_whoever_is_left_after_the_limit_is_cut(serve):
+def test_connections_left_after_the_limit_are_cut(serve):
     served = serve(0.1, ends_work=False)
     waiting = served.connect(b"GET /wait", b"\r\n")
     served.begin()

@@ -27,7 +27,7 @@ from sam3d_bento.serving.assets import GLB_MEDIA_TYPE, StoredFile
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.reconstructor import log_fields
 from sam3d_bento.serving.request_context import backend, note, request_id
-from sam3d_bento.serving.routes import assets, jobs, metrics, studio, upload_form
+from sam3d_bento.serving.routes import assets, description, jobs, metrics, studio, upload_form
 from sam3d_bento.serving.routes.handlers import asset_url, cancelled_when_gone, on_shortage, problem_responses, result
 from sam3d_bento.submission import STAGES, MaskImage, Submission
 from sam3d_bento.warning_codes import WarningCode
@@ -189,6 +189,7 @@ app = Starlette(
         Route("/api/mask", mask, methods=["POST"]),
         *assets.routes,
         *jobs.routes,
+        *description.routes,
         *studio.routes,
     ],
     exception_handlers={OSError: on_shortage, RuntimeError: on_shortage},

@@ -55,6 +55,7 @@ def test_a_picture_that_is_cut_is_refused():
         images.decode(data[:-200], max_pixels=10**6)
 
 
+@pytest.mark.slow
 def test_line_ends_alone_take_no_time():
     """Pillow fills a line pixel by pixel: a second for each 20 million."""
     data = bmp((b"\1\1\0\0" * 8000) + b"\0\1", 7990, 7990, 8)

@@ -47,7 +47,7 @@ def silent():
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-async def test_what_one_process_put_another_links_to(open_bucket):
+async def test_asset_of_one_process_is_linked_by_another(open_bucket):
     asset_id = await open_bucket().put(b"a model")
     assert re.fullmatch(r"[0-9a-f]{32}", asset_id)
     stored = await open_bucket().get(asset_id)

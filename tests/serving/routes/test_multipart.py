@@ -188,7 +188,7 @@ def test_binary_is_what_no_text_has(content, binary):
         (form(NAMED)[:-7] * (MAX_PARTS + 1), "multipart/form-data; boundary=b", f"more than {MAX_PARTS} parts"),
     ],
 )
-def test_what_is_no_form_is_refused_with_the_reason(body, content_type, problem):
+def test_body_that_is_not_a_form_is_refused_with_the_reason(body, content_type, problem):
     with pytest.raises(BadRequest, match=problem):
         parse(body, content_type)
 

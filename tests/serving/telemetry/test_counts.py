@@ -135,7 +135,7 @@ def test_the_queue_is_told_while_a_job_runs_and_quickly(serve):
     assert cancelled == 3
 
 
-def test_what_is_held_is_told_in_results_and_bytes(serve, settings):
+def test_assets_are_counted_in_results_and_bytes(serve, settings):
     http = serve(keep_reconstructions=True)
     assert Scrape(http).value("sam3d_assets") == 0
     answers = [http.post("/api/inference", files=photo("nap:0")) for _ in "12"]
