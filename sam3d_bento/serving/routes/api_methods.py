@@ -102,7 +102,8 @@ class MaskInput(bentoml.IODescriptor):  # type: ignore[misc]
         if "image" not in given:
             raise TypeError("The argument 'image' is missing: it takes the photo.")
         files = {name: _named_file(name, given.pop(name)) for name in MaskInput.model_fields if name in given}
-        return Form.of(files, {name: _text(value) for name, value in given.items()})
+        # As BentoML's own client writes them; `upload_form` undoes it.
+        return Form.of(files, {name: json.dumps(value) for name, value in given.items()})
 
 
 _option_fields: dict[str, Any] = {name: (field.annotation, copy(field)) for name, field in Options.model_fields.items()}
@@ -167,8 +168,3 @@ def _named_file(field: str, value: Any) -> tuple[str, bytes]:
         picture.save(file, "PNG", exif=value.getexif())
         return f"{Path(getattr(value, 'filename', '') or field).stem}.png", file.getvalue()
     raise TypeError(f"The argument '{field}' takes a path, bytes, an open binary file or a PIL image.")
-
-
-def _text(value: Any) -> str:
-    """Return an option as a form has it."""
-    return value if isinstance(value, str) else json.dumps(value)
