@@ -1,0 +1,246 @@
+"""The operations of `reference` as Triton kernels, for float16 on a GPU. Importing this module imports triton.
+
+Kernels are specialised on channels and dtypes, never on numbers of rows. An object of another size therefore compiles
+nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+import triton
+
+from sam3d_bento.engines.sam3d.kernels import attention_kernel, convolution_kernels, norm_kernels
+from sam3d_bento.engines.sam3d.kernels.launching import launch
+from sam3d_bento.engines.sam3d.kernels.reference import LAYER_NORM_EPSILON
+
+NAME = "triton"
+
+LOG2_E = 1.4426950408889634
+# Values of a block in `scale_silu`, and in `moments`: enough work for 8 warps, and few enough for their registers.
+ELEMENTWISE_VALUES = 4096
+MOMENTS_VALUES = 16384
+
+
+class AttentionTile(NamedTuple):
+    """Size of the work of one block. queries, keys: rows of each that are multiplied at once."""
+
+    queries: int
+    keys: int
+    warps: int
+    stages: int
+
+
+class ConvolutionTile(NamedTuple):
+    """Size of the work of one block. rows, columns: of the result. inner: input channels multiplied at once."""
+
+    rows: int
+    columns: int
+    inner: int
+    warps: int
+    stages: int
+
+
+# The fastest of a few on an H200 (benchmarks/results/gpu.json). Each needs at most the 99 KiB of shared memory that a
+# block has on sm_89 (tests/engines/sam3d/kernels).
+BOUNDED_ATTENTION = AttentionTile(128, 64, 8, 3)
+ATTENTION = AttentionTile(64, 128, 4, 2)
+# By the number of output channels. Those that are not listed get the last one.
+CONVOLUTION = {128: ConvolutionTile(128, 128, 32, 8, 3), 192: ConvolutionTile(128, 64, 64, 4, 3)}
+OTHER_CONVOLUTION = ConvolutionTile(128, 32, 32, 4, 3)
+
+
+def residual_norm(
+    x: Any,
+    dtype: Any,
+    *,
+    added: Any = None,
+    gate: Any = None,
+    constant: Any = None,
+    affine: tuple[Any, Any] | None = None,
+    modulation: tuple[Any, Any] | None = None,
+    silu: bool = False,
+    norm: bool = True,
+) -> Any:
+    """See `reference.residual_norm`."""
+    rows, channels = x.shape
+    y = torch.empty((rows, channels), dtype=dtype, device=x.device) if norm else None
+    weight, bias = (x, x) if affine is None else affine
+    shift, scale = (x, x) if modulation is None else modulation
+    launch(
+        norm_kernels.residual_norm,
+        (rows,),
+        x,
+        x if added is None else added,
+        x if gate is None else gate,
+        x if constant is None else constant,
+        weight,
+        bias,
+        shift,
+        scale,
+        x if y is None else y,
+        rows if added is None else len(added),
+        CHANNELS=channels,
+        EPSILON=LAYER_NORM_EPSILON,
+        ADDED=added is not None,
+        GATED=gate is not None,
+        CONSTANT=constant is not None,
+        NORM=norm,
+        AFFINE=affine is not None,
+        MODULATED=modulation is not None,
+        SILU=silu,
+        BLOCK=triton.next_power_of_2(channels),
+        num_warps=4,
+    )
+    return y
+
+
+def normalise_heads(qkv: Any, gammas: Any) -> None:
+    """See `reference.normalise_heads`."""
+    heads, channels = gammas.shape
+    launch(
+        norm_kernels.normalise_heads,
+        (len(qkv),),
+        qkv,
+        gammas,
+        qkv.stride(0),
+        HEADS=heads,
+        CHANNELS=channels,
+        SCALE=channels**0.5,
+        num_warps=4,
+    )
+
+
+def attend(q: Any, k: Any, v: Any, heads: int, bounded: bool = False) -> Any:
+    """See `reference.attend`."""
+    batch, queries, width = q.shape
+    length, channels = k.shape[1], width // heads
+    tile = BOUNDED_ATTENTION if bounded else ATTENTION
+    out = torch.empty((batch, queries, width), dtype=q.dtype, device=q.device)
+    launch(
+        attention_kernel.attend,
+        (triton.cdiv(queries, tile.queries), heads, batch),
+        q,
+        k,
+        v,
+        out,
+        queries,
+        length,
+        length // tile.keys * tile.keys,
+        q.stride(1),
+        k.stride(1),
+        v.stride(1),
+        q.stride(0),
+        k.stride(0),
+        v.stride(0),
+        channels**-0.5 * LOG2_E,
+        CHANNELS=channels,
+        HEADS=heads,
+        QUERIES=tile.queries,
+        KEYS=tile.keys,
+        BOUNDED=bounded,
+        num_warps=tile.warps,
+        num_stages=tile.stages,
+    )
+    return out
+
+
+def convolve(x: Any, table: Any, weight: Any, bias: Any) -> Any:
+    """See `reference.convolve`. The number of input channels must be a multiple of 64."""
+    offsets, rows = table.shape
+    channels, out_channels = weight.shape[1:]
+    tile = CONVOLUTION.get(out_channels, OTHER_CONVOLUTION)
+    out = torch.empty((rows, out_channels), dtype=x.dtype, device=x.device)
+    launch(
+        convolution_kernels.convolve,
+        (triton.cdiv(rows, tile.rows), triton.cdiv(out_channels, tile.columns)),
+        x,
+        table,
+        weight,
+        bias,
+        out,
+        rows,
+        len(x),
+        IN=channels,
+        OUT=out_channels,
+        OFFSETS=offsets,
+        ROWS=tile.rows,
+        COLUMNS=tile.columns,
+        INNER=tile.inner,
+        num_warps=tile.warps,
+        num_stages=tile.stages,
+    )
+    return out
+
+
+def convolve_upsampled(x: Any, table: Any, weight: Any, bias: Any) -> Any:
+    """See `reference.convolve_upsampled`. The number of output channels must be a multiple of 16.
+
+    It is fastest where `weight` lies in memory as (in, K, out).
+    """
+    offsets, rows = table.shape
+    out_channels = weight.shape[2]
+    products = x @ weight.transpose(0, 1).reshape(x.shape[1], -1)
+    columns = next(size for size in (128, 64, 32, 16) if out_channels % size == 0)
+    out = torch.empty((rows, out_channels), dtype=x.dtype, device=x.device)
+    launch(
+        convolution_kernels.add_products,
+        (triton.cdiv(rows, 32), out_channels // columns),
+        products,
+        table,
+        bias,
+        out,
+        rows,
+        len(x),
+        OUT=out_channels,
+        OFFSETS=offsets,
+        ROWS=32,
+        COLUMNS=columns,
+        num_warps=4,
+    )
+    return out
+
+
+def group_norm_silu(x: Any, norm: Any) -> Any:
+    """See `reference.group_norm_silu`. Moments of blocks of rows are combined as in Chan, Golub & LeVeque 1983."""
+    rows, channels = x.shape
+    block = triton.next_power_of_2(channels)
+    size = MOMENTS_VALUES // block
+    blocks = triton.cdiv(rows, size)
+    means, squares = (torch.empty((blocks, channels), dtype=torch.float32, device=x.device) for _ in range(2))
+    launch(
+        norm_kernels.moments,
+        (blocks,),
+        x,
+        means,
+        squares,
+        rows,
+        CHANNELS=channels,
+        ROWS=size,
+        BLOCK=block,
+        num_warps=8,
+    )
+    counts = torch.full((blocks, 1), float(size), device=x.device)
+    counts[-1] = rows - (blocks - 1) * size
+    mean = (means * counts).sum(0) / rows
+    variance = (squares.sum(0) + ((means - mean) ** 2 * counts).sum(0)) / rows
+    grouped = mean.view(norm.num_groups, -1)
+    centre = grouped.mean(1, keepdim=True)
+    spread = (variance.view(norm.num_groups, -1) + (grouped - centre) ** 2).mean(1, keepdim=True)
+    scale = norm.weight.float().view(norm.num_groups, -1) * (spread + norm.eps).rsqrt()
+    shift = norm.bias.float().view(norm.num_groups, -1) - centre * scale
+    y = torch.empty_like(x)
+    launch(
+        norm_kernels.scale_silu,
+        (triton.cdiv(x.numel(), ELEMENTWISE_VALUES),),
+        x,
+        scale.flatten().contiguous(),
+        shift.flatten().contiguous(),
+        y,
+        x.numel(),
+        CHANNELS=channels,
+        BLOCK=ELEMENTWISE_VALUES,
+        num_warps=8,
+    )
+    return y
