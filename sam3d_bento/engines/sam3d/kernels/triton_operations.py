@@ -43,12 +43,16 @@ class ConvolutionTile(NamedTuple):
 
 
 # The fastest of a few on an H200 (benchmarks/results/gpu.json). Each needs at most the 99 KiB of shared memory that a
-# block has on sm_89 (tests/engines/sam3d/kernels).
+# block has on sm_89 (tests/upstream/test_kernels_ahead.py).
 BOUNDED_ATTENTION = AttentionTile(128, 64, 8, 3)
 ATTENTION = AttentionTile(64, 128, 4, 2)
-# By the number of output channels. Those that are not listed get the last one.
-CONVOLUTION = {128: ConvolutionTile(128, 128, 32, 8, 3), 192: ConvolutionTile(128, 64, 64, 4, 3)}
-OTHER_CONVOLUTION = ConvolutionTile(128, 32, 32, 4, 3)
+# The first whose columns divide the output channels.
+CONVOLUTIONS = (
+    ConvolutionTile(128, 128, 32, 8, 3),
+    ConvolutionTile(128, 64, 64, 4, 3),
+    ConvolutionTile(128, 32, 32, 4, 3),
+    ConvolutionTile(128, 16, 32, 4, 3),
+)
 
 
 def residual_norm(
@@ -147,10 +151,10 @@ def attend(q: Any, k: Any, v: Any, heads: int, bounded: bool = False) -> Any:
 
 
 def convolve(x: Any, table: Any, weight: Any, bias: Any) -> Any:
-    """See `reference.convolve`. The number of input channels must be a multiple of 64."""
+    """See `reference.convolve`. Input channels must be a multiple of 64, or of 32 with the smaller tiles."""
     offsets, rows = table.shape
     channels, out_channels = weight.shape[1:]
-    tile = CONVOLUTION.get(out_channels, OTHER_CONVOLUTION)
+    tile = next(tile for tile in CONVOLUTIONS if out_channels % tile.columns == 0)
     out = torch.empty((rows, out_channels), dtype=x.dtype, device=x.device)
     launch(
         convolution_kernels.convolve,
