@@ -1,4 +1,7 @@
-"""Triton kernel for attention between long sequences: softmax while reading (Dao et al. 2022, FlashAttention)."""
+"""Triton kernel for attention whose scores are bounded: softmax while reading (Dao et al. 2022, FlashAttention).
+
+The exponentials of bounded scores do not overflow, so no maximum is looked for and subtracted.
+"""
 
 from __future__ import annotations
 
@@ -7,44 +10,32 @@ import triton.language as tl
 
 
 @triton.jit
-def _block(
-    q, k_ptr, v_ptr, start, length, k_stride, v_stride, most, total, out,
-    factor, CHANNELS: tl.constexpr, KEYS: tl.constexpr, BOUNDED: tl.constexpr, MASKED: tl.constexpr,
+def _add_block(
+    q, k_ptr, v_ptr, start, length, k_stride, v_stride, total, out, factor,
+    CHANNELS: tl.constexpr, KEYS: tl.constexpr, MASKED: tl.constexpr,
 ):  # fmt: skip
-    """Take one block of keys into the running softmax; return its new maximum, total and output."""
+    """Add one block of keys and values; return the new total of the exponentials, and the new output."""
     keys = start + tl.arange(0, KEYS)
     columns = tl.arange(0, CHANNELS)
     k_places = k_ptr + keys[None, :].to(tl.int64) * k_stride + columns[:, None]
     v_places = v_ptr + keys[:, None].to(tl.int64) * v_stride + columns[None, :]
     if MASKED:
         k = tl.load(k_places, mask=(keys < length)[None, :], other=0)
+        v = tl.load(v_places, mask=(keys < length)[:, None], other=0)
     else:
         k = tl.load(k_places)
+        v = tl.load(v_places)
     scores = tl.dot(q, k) * factor
     if MASKED:
         scores = tl.where((keys < length)[None, :], scores, -float("inf"))
-    if BOUNDED:
-        p = tl.exp2(scores)
-    else:
-        higher = tl.maximum(most, tl.max(scores, 1))
-        shrink = tl.exp2(most - higher)
-        p = tl.exp2(scores - higher[:, None])
-        total *= shrink
-        out *= shrink[:, None]
-        most = higher
-    total += tl.sum(p, 1)
-    if MASKED:
-        v = tl.load(v_places, mask=(keys < length)[:, None], other=0)
-    else:
-        v = tl.load(v_places)
-    return most, total, tl.dot(p.to(v.dtype), v, out)
+    exponentials = tl.exp2(scores)
+    return total + tl.sum(exponentials, 1), tl.dot(exponentials.to(v.dtype), v, out)
 
 
 @triton.jit(do_not_specialize=["q_length", "length", "whole"])
 def attend(
     q_ptr, k_ptr, v_ptr, out_ptr, q_length, length, whole, q_stride, k_stride, v_stride, q_batch, k_batch, v_batch,
     factor, CHANNELS: tl.constexpr, HEADS: tl.constexpr, QUERIES: tl.constexpr, KEYS: tl.constexpr,
-    BOUNDED: tl.constexpr,
 ):  # fmt: skip
     """Compute `reference.attend` for one block of queries, one head, and one element of the batch.
 
@@ -59,16 +50,15 @@ def attend(
     k_ptr += batch * k_batch + head
     v_ptr += batch * v_batch + head
     q = tl.load(q_ptr + queries[:, None].to(tl.int64) * q_stride + columns[None, :], mask=inside, other=0)
-    most = tl.full([QUERIES], -float("inf"), tl.float32)
     total = tl.zeros([QUERIES], tl.float32)
     out = tl.zeros([QUERIES, CHANNELS], tl.float32)
     for start in range(0, whole, KEYS):
-        most, total, out = _block(
-            q, k_ptr, v_ptr, start, length, k_stride, v_stride, most, total, out, factor, CHANNELS, KEYS, BOUNDED, False
+        total, out = _add_block(
+            q, k_ptr, v_ptr, start, length, k_stride, v_stride, total, out, factor, CHANNELS, KEYS, False
         )  # fmt: skip
     if whole < length:
-        most, total, out = _block(
-            q, k_ptr, v_ptr, whole, length, k_stride, v_stride, most, total, out, factor, CHANNELS, KEYS, BOUNDED, True
+        total, out = _add_block(
+            q, k_ptr, v_ptr, whole, length, k_stride, v_stride, total, out, factor, CHANNELS, KEYS, True
         )  # fmt: skip
     width = HEADS * CHANNELS
     places = out_ptr + (batch * q_length + queries[:, None]) * width + head + columns[None, :]

@@ -16,8 +16,8 @@ import torch
 WIDTH, HEADS = 1024, 16
 # Rows of the residual stream, and how many of them are evaluated with the photo's tokens.
 ROWS, CONDITIONAL = 40, 24
-# Queries and keys of an attention: more than a block of each, and no whole number of them.
-QUERIES, KEYS = 150, 300
+# Tokens of a self-attention, and rows of a convolution's result: more than a block, and no whole number of them.
+TOKENS = 150
 # Convolutions by input and output channels: of the second generator, and of the mesh decoder.
 CONVOLUTIONS = ((128, 128), (128, 1024), (1024, 1024), (256, 128), (192, 192), (96, 96))
 UPSAMPLED = ((2048, 128), (768, 192), (192, 96))
@@ -32,7 +32,7 @@ Maker = Callable[..., Any]
 
 
 class Case(NamedTuple):
-    """One call of an operation. run: makes it, and returns the tensors to compare. half: whether they are float16."""
+    """One call of an operation. run: makes it with the given operations, and returns the tensors to compare."""
 
     name: str
     run: Callable[[Any], list[Any]]
@@ -48,15 +48,14 @@ def cases(device: Any) -> Iterator[Case]:
     for stream in (torch.float32, torch.float16):
         yield from _block(make, stream, str(stream).removeprefix("torch."))
     yield Case("queries and keys of each head", _heads(make))
-    for bounded in (True, False):
-        yield Case(f"attention{', bounded' if bounded else ''}", _attention(make, bounded))
+    yield Case("attention with bounded scores", _attention(make))
     for channels in AFFINE_CHANNELS:
         affine = make(channels, dtype=torch.float32), make(channels, dtype=torch.float32)
         yield Case(f"residual block, {channels} channels", _norm(make(ROWS, channels), affine=affine, silu=True))
     for channels in MODULATED_CHANNELS:
         pair = make(channels), make(channels)
         yield Case(f"modulated convolution, {channels} channels", _norm(make(ROWS, channels), modulation=pair, silu=True))
-    table = (torch.rand((OFFSETS, QUERIES), device=device, generator=generator) * 2 * ROWS).clamp(max=ROWS).int()
+    table = (torch.rand((OFFSETS, TOKENS), device=device, generator=generator) * 2 * ROWS).clamp(max=ROWS).int()
     for name, sizes in (("convolve", CONVOLUTIONS), ("convolve_upsampled", UPSAMPLED)):
         for size in sizes:
             yield Case(f"{name}, {size[0]} to {size[1]} channels", _convolution(make, name, table, *size))
@@ -99,19 +98,10 @@ def _heads(make: Maker) -> Callable[[Any], list[Any]]:
     return run
 
 
-def _attention(make: Maker, bounded: bool) -> Callable[[Any], list[Any]]:
-    """Self-attention reads slices of queries, keys and values; cross-attention reads slices of keys and values."""
-    # 0.5: scores below MOST_SCORE.
-    own = make(2, QUERIES, 3 * WIDTH, scale=0.5)
-    seen = make(1, KEYS, 2 * WIDTH, scale=0.5)
-
-    def run(operations: Any) -> list[Any]:
-        found = operations.attend(*own.chunk(3, -1), HEADS, bounded)
-        if bounded:  # cross-attention never is
-            return [found]
-        return [found, operations.attend(found[:1], *seen.chunk(2, -1), HEADS)]
-
-    return run
+def _attention(make: Maker) -> Callable[[Any], list[Any]]:
+    """Of slices of queries, keys and values."""
+    own = make(2, TOKENS, 3 * WIDTH, scale=0.5)  # scores below MOST_SCORE
+    return lambda operations: [operations.attend(*own.chunk(3, -1), HEADS, True)]
 
 
 def _convolution(make: Maker, name: str, table: Any, channels: int, out: int) -> Callable[[Any], list[Any]]:

@@ -64,7 +64,7 @@ def normalise_heads(qkv: Any, gammas: Any) -> None:
 def attend(q: Any, k: Any, v: Any, heads: int, bounded: bool = False) -> Any:
     """Compute attention of q (n, Lq, H·D) to k and v (n, Lk, H·D), rows at any stride; return (n, Lq, H·D).
 
-    bounded: whether no score exceeds `attention_bound.MOST`, so that no maximum needs to be subtracted.
+    bounded: whether no score exceeds `fused.transformer.MOST_SCORE`, so that no maximum needs to be subtracted.
     """
     q, k, v = (tensor.unflatten(2, (heads, -1)).transpose(1, 2) for tensor in (q, k, v))
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 import torch
 import triton
 
-from sam3d_bento.engines.sam3d.kernels import attention_kernel, convolution_kernels, norm_kernels
+from sam3d_bento.engines.sam3d.kernels import attention_kernel, convolution_kernels, norm_kernels, reference
 from sam3d_bento.engines.sam3d.kernels.launching import launch
-from sam3d_bento.engines.sam3d.kernels.reference import LAYER_NORM_EPSILON
 
 NAME = "triton"
 
@@ -44,8 +43,7 @@ class ConvolutionTile(NamedTuple):
 
 # The fastest of a few on an H200 (benchmarks/results/gpu.json). Each needs at most the 99 KiB of shared memory that a
 # block has on sm_89 (tests/upstream/test_kernels_ahead.py).
-BOUNDED_ATTENTION = AttentionTile(128, 64, 8, 3)
-ATTENTION = AttentionTile(64, 128, 4, 2)
+ATTENTION = AttentionTile(128, 64, 8, 3)
 # The first whose columns divide the output channels.
 CONVOLUTIONS = (
     ConvolutionTile(128, 128, 32, 8, 3),
@@ -86,7 +84,7 @@ def residual_norm(
         x if y is None else y,
         rows if added is None else len(added),
         CHANNELS=channels,
-        EPSILON=LAYER_NORM_EPSILON,
+        EPSILON=reference.LAYER_NORM_EPSILON,
         ADDED=added is not None,
         GATED=gate is not None,
         CONSTANT=constant is not None,
@@ -117,10 +115,12 @@ def normalise_heads(qkv: Any, gammas: Any) -> None:
 
 
 def attend(q: Any, k: Any, v: Any, heads: int, bounded: bool = False) -> Any:
-    """See `reference.attend`."""
+    """See `reference.attend`. Where scores are not bounded, torch's kernels are faster than one in Triton."""
+    if not bounded:
+        return reference.attend(q, k, v, heads)
     batch, queries, width = q.shape
     length, channels = k.shape[1], width // heads
-    tile = BOUNDED_ATTENTION if bounded else ATTENTION
+    tile = ATTENTION
     out = torch.empty((batch, queries, width), dtype=q.dtype, device=q.device)
     launch(
         attention_kernel.attend,
@@ -143,7 +143,6 @@ def attend(q: Any, k: Any, v: Any, heads: int, bounded: bool = False) -> Any:
         HEADS=heads,
         QUERIES=tile.queries,
         KEYS=tile.keys,
-        BOUNDED=bounded,
         num_warps=tile.warps,
         num_stages=tile.stages,
     )
