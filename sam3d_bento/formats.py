@@ -25,7 +25,7 @@ class FormatOptions(BaseModel):
 
     up: Annotated[
         Literal["z", "y"],
-        Field(description="The axis that points up: `z` as in slicers, Blender and ROS, `y` as in the GLB."),
+        Field(description="Axis that points up: `z` as in slicers, Blender and ROS, `y` as in the GLB."),
     ] = "z"
     longest_side: Annotated[
         float,
@@ -33,12 +33,15 @@ class FormatOptions(BaseModel):
             ge=0.001,
             le=1000,
             allow_inf_nan=False,
-            description="Length of the longest side in metres; the numbers in the file are millimetres.",
+            description="Length of the longest side in metres. The file itself uses millimetres.",
         ),
     ] = 0.1
     origin: Annotated[
         Literal["bottom", "centre"],
-        Field(description="What lies at height 0: the lowest point, so that the model stands, or the GLB's origin."),
+        Field(
+            description="Point at height 0: the lowest point, so that the model stands on the floor, or the "
+            "GLB's origin."
+        ),
     ] = "bottom"
 
 
@@ -73,7 +76,7 @@ FILE_TYPES: dict[Format, FileType] = {
     "stl": FileType("stl", "model/stl", "binary STL, without colours", options=("up", "longest_side")),
     "ply": FileType("ply", "application/octet-stream", "binary PLY mesh, coloured at its vertices", options=("up",)),
     "ply-splats": FileType(
-        "splats.ply", "application/octet-stream", "gaussians, where the engine gave any", from_reconstruction=True
+        "splats.ply", "application/octet-stream", "Gaussian splats, if the engine made any", from_reconstruction=True
     ),
     "usdz": FileType(
         "usdz",

@@ -24,27 +24,32 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    seed: Annotated[int | None, Field(ge=0, le=SEED_MAX, description="Random seed; absent: drawn, and reported.")] = (
-        None
-    )
+    seed: Annotated[
+        int | None, Field(ge=0, le=SEED_MAX, description="Random seed; if absent, one is chosen and reported.")
+    ] = None
     texture_size: Annotated[
-        Literal[512, 1024, 2048, 4096], Field(description="Edge of the square base-colour texture, in pixels.")
+        Literal[512, 1024, 2048, 4096], Field(description="Width and height of the base-colour texture, in pixels.")
     ] = 1024
-    target_faces: Annotated[int, Field(ge=1_000, le=200_000, description="The mesh has at most this many faces.")] = (
+    target_faces: Annotated[int, Field(ge=1_000, le=200_000, description="Largest number of faces of the mesh.")] = (
         40_000
     )
     quality: Annotated[
         Literal["draft", "standard", "high"],
         Field(description="Effort of the engine; the preview engine ignores it."),
     ] = "standard"
-    shape: Annotated[Shape, Field(description="Shape class of the preview engine; `auto`: the one that fits.")] = "auto"
+    shape: Annotated[
+        Shape, Field(description="Shape class of the preview engine; `auto`: the class that fits the silhouette.")
+    ] = "auto"
     colour_source: Annotated[
         Literal["auto", "mesh", "splats", "fused"],
-        Field(description="What the texture is painted from; `auto`: mesh, or mesh and splats where splats know more."),
+        Field(
+            description="Source of the texture's colours; `auto`: the mesh, or mesh and splats where the splats "
+            "have more detail."
+        ),
     ] = "auto"
     texture_format: Annotated[
         Literal["png", "jpeg", "webp"],
-        Field(description="How the texture is encoded; `webp` needs a viewer that knows EXT_texture_webp."),
+        Field(description="Encoding of the texture; `webp` needs a viewer that supports EXT_texture_webp."),
     ] = "png"
     compress: Annotated[
         Compression,

@@ -1,4 +1,4 @@
-"""Use the pipeline of another machine: `RemotePipeline.run` does what `pipeline.Pipeline.run` does, by the jobs API."""
+"""Client of the jobs API. `RemotePipeline.run` does on another machine what `pipeline.Pipeline.run` does here."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pydantic import SecretStr
 from sam3d_bento.errors import Internal, Sam3DError, TransferFailed, by_code
 from sam3d_bento.submission import Asset, OnStageProgress, Submission
 
-# States of a job that has ended.
-ENDS = ("done", "failed", "cancelled")
+# States in which a job has ended.
+END_STATES = ("done", "failed", "cancelled")
 # Seconds. The service sends a heartbeat every 15 seconds, so a stream that is silent for three of them is dead.
 TIMEOUT = httpx.Timeout(30.0, read=45.0, write=300.0)
-# How often in a row the stream may be cut without an event in between.
-MOST_CUTS = 5
-# Pause before the stream is opened again.
-PAUSE_SECONDS = 1.0
+# Cuts of the event stream without an event in between, after which the client gives up.
+MAX_CUTS_IN_A_ROW = 5
+# Pause before the event stream is opened again.
+RECONNECT_SECONDS = 1.0
 
 
 class RemotePipeline:
@@ -45,10 +45,10 @@ class RemotePipeline:
         self._http.close()
 
     def run(self, submission: Submission, on_progress: OnStageProgress) -> Asset:
-        """Turn a photo into a GLB. Waits in the queue of the service; an interrupted wait cancels the job.
+        """Turn a photo into a GLB, and wait for it. An interrupted wait cancels the job.
 
-        Raises the error that the service reports, and TransferFailed when the service cannot be reached or does not
-        answer as a service of this kind.
+        Raises the error that the service reports. Raises TransferFailed if the service cannot be reached, or if the
+        server is not a service of this kind.
         """
         files = {"image": ("photo", submission.photo)}
         if submission.mask is not None:
@@ -68,7 +68,7 @@ class RemotePipeline:
         return Asset(self._bytes(f"/api/assets/{asset['id']}.glb"), asset)
 
     def thumbnail(self, asset_id: str) -> bytes:
-        """Return the WebP picture of a result of `run`. Raises as `run` does."""
+        """Return the WebP picture of a result of `run`. Raises the same errors as `run`."""
         return self._bytes(f"/api/assets/{asset_id}.webp")
 
     def _submit(self, files: dict[str, tuple[str, bytes]], data: dict[str, str]) -> dict[str, Any]:
@@ -82,9 +82,9 @@ class RemotePipeline:
         return self._json(answer)
 
     def _follow(self, job: dict[str, Any], on_progress: OnStageProgress) -> dict[str, Any]:
-        """Follow the job until it ends, and return it. A stream of events that was cut is resumed where it ended."""
+        """Follow the job until it ends, and return it. Resumes an event stream that was cut."""
         last, cuts = "", 0
-        while job["state"] not in ENDS:
+        while job["state"] not in END_STATES:
             try:
                 for number, moment in self._events(job["id"], last):
                     job, last, cuts = moment, number, 0
@@ -92,10 +92,12 @@ class RemotePipeline:
                         on_progress(job["stage"], job["stage_fraction"])
             except httpx.TransportError as exc:
                 cuts += 1
-                if cuts > MOST_CUTS:
-                    raise TransferFailed(f"The connection to {self.url} was lost, and does not come back.") from exc
-            if job["state"] not in ENDS:
-                threading.Event().wait(PAUSE_SECONDS)
+                if cuts > MAX_CUTS_IN_A_ROW:
+                    raise TransferFailed(
+                        f"The connection to {self.url} was lost and could not be restored. Try again."
+                    ) from exc
+            if job["state"] not in END_STATES:
+                threading.Event().wait(RECONNECT_SECONDS)
         return job
 
     def _events(self, job_id: str, last: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -134,7 +136,7 @@ class RemotePipeline:
             found = answer.json()
             found["id"], found["state"]
         except (ValueError, KeyError, TypeError) as exc:
-            raise TransferFailed(f"What answers at {self.url} is not a service of this kind.") from exc
+            raise TransferFailed(f"The server at {self.url} is not a sam3d-bento service. Check the address.") from exc
         return dict(found)
 
     @contextmanager
@@ -142,17 +144,19 @@ class RemotePipeline:
         try:
             yield
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
-            raise TransferFailed(f"The service at {self.url} cannot be reached.") from exc
+            raise TransferFailed(
+                f"The service at {self.url} cannot be reached. Check the address and that the service is running."
+            ) from exc
 
 
 def _problem(answer: httpx.Response) -> dict[str, Any]:
     try:
         return dict(answer.json())
     except (ValueError, TypeError):
-        return {"code": "", "detail": f"The service answered {answer.status_code} without saying why."}
+        return {"code": "", "detail": f"The service answered with status {answer.status_code} and no reason."}
 
 
 def _error(problem: dict[str, Any]) -> Sam3DError:
-    """Return the error of the tree that a problem document describes; Internal for an unknown code."""
+    """Return the error from `errors` that a problem document describes; Internal for an unknown code."""
     kind = by_code().get(problem.get("code", ""), Internal)
-    return kind(str(problem.get("detail", "The service does not say why.")))
+    return kind(str(problem.get("detail", "The service gave no reason.")))

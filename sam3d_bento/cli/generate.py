@@ -1,7 +1,7 @@
 """Run the pipeline without a service: the commands `sam3d-bento generate`, `export` and `mask`.
 
-`generate` turns photos into GLBs in this process, or by a service elsewhere. `export` turns a saved reconstruction into
-a GLB or a file of another format. `mask` writes the mask that a run would use.
+`generate` turns photos into GLBs, in this process or with a remote service. `export` converts a saved reconstruction to
+a GLB or another format. `mask` writes the mask that a run would use.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ plainly = reports_errors(Sam3DError, SettingsError, WeightsError)
 
 
 def option_flags(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Add a flag to the command for each of these options, as `Options` declares it."""
+    """Return a decorator that adds a flag to a command for each of these options of `Options`."""
 
     def decorate(command: Callable[P, R]) -> Callable[P, R]:
         for name in reversed(names):  # click lists the flag that was added last first
@@ -44,7 +44,7 @@ def option_flags(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def format_flags(command: Callable[P, R]) -> Callable[P, R]:
-    """Add a flag to the command for each option of a format, as `FormatOptions` declares it."""
+    """Add a flag to the command for each option of `FormatOptions`."""
     for name, field in reversed(FormatOptions.model_fields.items()):
         takers = ", ".join(other for other, kind in FILE_TYPES.items() if name in kind.options)
         words = get_args(field.annotation)
@@ -70,7 +70,7 @@ def _flag(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def _options(**values: Any) -> Options:
-    """Return the checked options. Raises click's usage error for one out of range."""
+    """Return the checked options. Raises click.UsageError for a value out of range."""
     texts = {name: value for name, value in values.items() if isinstance(value, str)}
     try:
         return Options.model_validate(values | from_texts(texts))
@@ -82,12 +82,12 @@ def _options(**values: Any) -> Options:
 @click.command(cls=SwitchCommand)
 @click.argument("photos", nargs=-1, required=True, type=existing_file)
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path(), show_default=True)
-@click.option("--mask", type=existing_file, help="White where the object is; for a single photo.")
+@click.option("--mask", type=existing_file, help="Mask image, white on the object. For a single photo.")
 @option_flags(*Options.model_fields)
 @click.option(
-    "--save-reconstruction", type=output_file, metavar="X.npz", help="Also keep the dense mesh, for `export`."
+    "--save-reconstruction", type=output_file, metavar="X.npz", help="Also save the dense mesh, for `export`."
 )
-@click.option("--server", metavar="URL", help="Let the service at this address do it, instead of this machine.")
+@click.option("--server", metavar="URL", help="Use the service at this address instead of this machine.")
 @key_file_option
 @plainly
 def generate(
@@ -99,20 +99,24 @@ def generate(
     api_key_file: Path | None,
     **choices: Any,
 ) -> None:
-    """Turn each PHOTO into DIR/<name>.glb, and a picture of it, DIR/<name>.webp.
+    """Turn each PHOTO into a GLB, DIR/<name>.glb, and a picture of it, DIR/<name>.webp.
 
-    A photo that fails is reported, and the others continue.
+    If a photo fails, the error is printed and the next photo follows. The exit status is then 1.
     """
     if server and save_reconstruction:
-        raise click.UsageError("--save-reconstruction does not go with --server: the service keeps what it made.")
+        raise click.UsageError(
+            "--save-reconstruction cannot be used with --server: the service keeps the reconstruction."
+        )
     if len(photos) > 1 and (mask or save_reconstruction):
-        raise click.UsageError("--mask and --save-reconstruction take a single photo.")
+        raise click.UsageError("--mask and --save-reconstruction need a single photo.")
     names = [photo.stem for photo in photos]
     if len(set(names)) < len(names):
-        raise click.UsageError("Two photos have the same name: their results would overwrite each other.")
+        raise click.UsageError(
+            "Two photos have the same name, so their results would overwrite each other. Rename one."
+        )
     for photo in photos:
         if (output / f"{photo.stem}.webp").absolute() == photo.absolute():
-            raise click.UsageError(f"The picture of the model would overwrite {photo.name}: choose another --output.")
+            raise click.UsageError(f"The picture of the model would overwrite {photo.name}. Choose another --output.")
     options = _options(**choices)
     generator: Generator
     if server is not None:
@@ -148,14 +152,12 @@ def generate(
 @click.command(cls=SwitchCommand)
 @click.argument("scan", type=existing_file)
 @click.option("-o", "--output", type=output_file, required=True)
-@click.option(
-    "--format", "wanted", type=click.Choice(FORMATS), help="Default: what the suffix of OUTPUT says, else glb."
-)
+@click.option("--format", "wanted", type=click.Choice(FORMATS), help="Default: by the suffix of OUTPUT, otherwise glb.")
 @option_flags(*EXPORT_OPTIONS)
 @format_flags
 @plainly
 def export(scan: Path, output: Path, wanted: Format | None, **values: Any) -> None:
-    """Turn a saved reconstruction (SCAN.npz) into a GLB or another file, without inference."""
+    """Convert a saved reconstruction (SCAN.npz) to a GLB or another format, without inference."""
     of_format = {name: values.pop(name) for name in FormatOptions.model_fields}
     options = _options(**values)
     wanted = wanted or _format_of(output)
@@ -175,13 +177,13 @@ def export(scan: Path, output: Path, wanted: Format | None, **values: Any) -> No
 
 
 def _format_of(output: Path) -> Format:
-    """Return the format by the suffix of the file name; GLB if no format has it.
+    """Return the format that the suffix of the file name stands for; GLB for any other suffix.
 
-    Raises click's usage error for a bare OBJ.
+    Raises click.UsageError for `.obj`, because an OBJ needs further files.
     """
     if output.suffix.lower() == ".obj":
         raise click.UsageError(
-            f"An OBJ comes with its material and texture, zipped: name the file {output.stem}.obj.zip."
+            f"An OBJ is written as a ZIP with its material and texture. Name the file {output.stem}.obj.zip."
         )
     return by_suffix(output.name) or "glb"
 
@@ -191,7 +193,7 @@ def _format_of(output: Path) -> Format:
 @click.option("-o", "--output", type=output_file, required=True)
 @plainly
 def mask(photo: Path, output: Path) -> None:
-    """Write the mask that would be used for PHOTO, as a PNG."""
+    """Write the mask that `generate` would use for PHOTO, as a PNG."""
     from sam3d_bento.pipeline import MaskPreview
 
     preview = MaskPreview.load(Settings.from_environ())
@@ -203,7 +205,7 @@ def mask(photo: Path, output: Path) -> None:
 
 
 class StageBar:
-    """`OnStageProgress` that moves a progress bar. Each stage is a quarter of the bar."""
+    """Progress bar of one photo, as an `OnStageProgress`. Each stage is a quarter of the bar."""
 
     def __init__(self, bar: Progress, name: str) -> None:
         self._bar = bar

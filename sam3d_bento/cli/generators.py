@@ -1,4 +1,4 @@
-"""Generators that `sam3d-bento generate` uses for its photos: the pipeline of this machine, or a service elsewhere."""
+"""Generators of `sam3d-bento generate`: the pipeline of this machine, or a remote service."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Generated:
 
 
 class Generator(Protocol):
-    """Turns photos into GLBs, one after the other."""
+    """Generator of GLBs from photos, one after the other."""
 
     def generate(self, submission: Submission, on_progress: OnStageProgress) -> Generated:
-        """Return the GLB of a photo and its picture. Raises errors from the tree in `errors`."""
+        """Return the GLB of a photo and a picture of it. Raises errors from `errors`."""
 
 
 class LocalGenerator:
-    """Generator that runs the pipeline of this machine, which it loads when it is made.
+    """Generator that runs the pipeline in this process. The constructor loads the pipeline.
 
-    save_reconstruction: the file that the dense mesh is also saved to, or None.
+    save_reconstruction: file to save the dense mesh to, or None.
     """
 
     def __init__(self, settings: Settings, save_reconstruction: Path | None = None) -> None:
@@ -54,7 +54,7 @@ class LocalGenerator:
 
 
 class RemoteGenerator:
-    """Generator that uses the service at a URL. key: the API key, if the service requires one."""
+    """Generator that uses the service at a URL. key: the API key, if the service needs one."""
 
     def __init__(self, url: str, key: SecretStr | None = None) -> None:
         from sam3d_bento.cli.client import RemotePipeline

@@ -77,7 +77,7 @@ def _file(fields: dict[str, Any], name: str, transfers: Transfers, max_bytes: in
     if name not in fields:
         return url
     if url is not None:
-        raise BadRequest(f"The fields '{name}' and '{name}_url' mean the same; send one of them.")
+        raise BadRequest(f"The fields '{name}' and '{name}_url' have the same meaning. Send only one of them.")
     return _decoded(_text(fields, name), name, max_bytes)
 
 
@@ -114,5 +114,5 @@ def _decoded(text: str, name: str, max_bytes: int) -> bytes:
     except binascii.Error:
         raise BadRequest(f"The field '{name}' is not valid base64.") from None
     if not decoded:
-        raise BadRequest(f"The field '{name}' is an empty file.")
+        raise BadRequest(f"The file in the field '{name}' is empty.")
     return decoded

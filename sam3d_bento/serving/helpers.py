@@ -1,4 +1,4 @@
-"""The processes that are started when somebody needs them, and end when nobody has for a while: `Helpers`."""
+"""Helper processes that are started on demand and end after an idle time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sam3d_bento import logs
 from sam3d_bento.errors import NotReady
 from sam3d_bento.serving.worker.worker import Worker
 
-# Looks at the helpers so often while one runs; shorter where helpers are let go sooner.
-LONGEST_LOOK_SECONDS = 15.0
+# Longest pause between two checks for idle helpers. It is shorter if the idle time is short.
+LONGEST_CHECK_SECONDS = 15.0
 
 log = logging.getLogger("sam3d_bento.helpers")
 
@@ -25,11 +25,11 @@ class _Helper:
 
 
 class Helpers:
-    """The workers beside the engine's, by name. For any thread.
+    """Workers of the helper processes, by name. Its methods may be called from any thread.
 
-    A helper that has had no job for `idle_seconds` is stopped, and its memory is the system's again; the next call of
-    `get` starts another, which takes a second. `get` counts as use: whoever has it may submit a job to it at once, but
-    must not keep it over an upload.
+    A helper without a job for `idle_seconds` is stopped, to free its memory. The next call of `get` starts another one,
+    which takes a second. `get` counts as use: the caller may submit a job at once, but must not keep the worker during
+    an upload.
     """
 
     def __init__(self, idle_seconds: float) -> None:
@@ -41,14 +41,14 @@ class Helpers:
 
     @property
     def workers(self) -> list[Worker]:
-        """Return the helpers that run now."""
+        """Workers of the running helpers."""
         with self._lock:
             return [helper.worker for helper in self._helpers.values()]
 
     def get(self, name: str, make: Callable[[], Worker]) -> Worker:
-        """Return the helper of this name; `make` makes it, not started, when it does not run.
+        """Return the helper of this name. If it is not running, make it with `make` and start it.
 
-        Raises NotReady after `close`, and what `make` and the start of the worker raise.
+        Raises NotReady after `close`, and the errors of `make` and of the worker's start.
         """
         with self._lock:
             if self._stopping.is_set():
@@ -63,7 +63,7 @@ class Helpers:
             return helper.worker
 
     def close(self) -> None:
-        """Start no helper any more, and end the watch over them. Whoever closes stops the `workers`."""
+        """Start no more helpers, and end the thread that stops idle ones. The caller stops `workers`."""
         with self._lock:
             self._stopping.set()
         if self._watch is not None:
@@ -75,13 +75,13 @@ class Helpers:
             self._watch.start()
 
     def _let_idle_go(self) -> None:
-        while not self._stopping.wait(min(self._idle_seconds / 4, LONGEST_LOOK_SECONDS)):
+        while not self._stopping.wait(min(self._idle_seconds / 4, LONGEST_CHECK_SECONDS)):
             for worker in self._take_idle():
-                logs.event(log, f"{worker.name} process let go", idle_seconds=self._idle_seconds)
+                logs.event(log, f"{worker.name} process stopped: idle", idle_seconds=self._idle_seconds)
                 worker.stop()
 
     def _take_idle(self) -> list[Worker]:
-        """Take the idle helpers out, so that nobody gets them any more, and return them."""
+        """Remove the idle helpers, so that `get` no longer returns them, and return their workers."""
         now = time.monotonic()
         with self._lock:
             for helper in self._helpers.values():
@@ -92,6 +92,6 @@ class Helpers:
 
 
 def _is_in_use(worker: Worker) -> bool:
-    """Return whether the worker has a job, or is loading. One whose load has failed is of no use."""
+    """Return whether the worker has a job or is loading."""
     loading = not (worker.ready or worker.state.final)
     return loading or worker.queue.waiting > 0 or worker.queue.running is not None

@@ -244,7 +244,7 @@ def test_a_download_has_the_options_of_its_format(visit, drawing):
     studio.choose(drawing(((150, 150, 360, 360), RED)))
     studio.make()
     studio.wait_for_model()
-    page.click("text=Options of the downloads")
+    page.click("text=Download options")
     for option, value in (("up", "y"), ("origin", "centre")):
         page.select_option(f"#option-{option}", value)
     page.fill("#option-longest_side", "0.25")

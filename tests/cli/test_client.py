@@ -97,7 +97,7 @@ class Service:
 
 @pytest.fixture
 def service(monkeypatch):
-    monkeypatch.setattr(client, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(client, "RECONNECT_SECONDS", 0.01)
     service = Service()
     yield service
     service.server.shutdown()
@@ -175,7 +175,7 @@ def test_who_stops_waiting_cancels_the_job(service):
 
 def test_what_is_no_such_service_is_said(service):
     service.submitted = (200, b"<html>")
-    with pytest.raises(TransferFailed, match="not a service"):
+    with pytest.raises(TransferFailed, match="not a sam3d-bento service"):
         run(service)
     service.submitted = (502, b"<html>")
     with pytest.raises(Internal, match="502"):

@@ -37,7 +37,7 @@ def test_a_service_that_would_run_has_no_fault(environ, tmp_path):
     assert report["versions"]["bentoml"]
     assert report["folders"]["SAM3D_OUTPUT_DIR"]["free_bytes"] > 0
     assert list((tmp_path / "outputs").iterdir()) == [], "what it tried there is gone"
-    assert doctor.text(report).endswith("No fault was found.")
+    assert doctor.text(report).endswith("No faults found.")
     json.dumps(report)
 
 
@@ -104,7 +104,7 @@ def test_weights_that_auto_does_without_are_told_and_no_fault(environ, tmp_path)
     assert report["faults"] == []
     assert report["engine"]["chosen"] == "preview"
     assert report["engine"]["sam3d_lacks"]
-    assert "more; --json has all" in doctor.text(report)
+    assert "more; use --json to see all" in doctor.text(report)
 
 
 def test_the_command_prints_and_fails_with_the_fault(environ, monkeypatch, tmp_path):

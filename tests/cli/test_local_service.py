@@ -30,5 +30,5 @@ def test_one_that_cannot_start_says_why(monkeypatch):
 def test_an_engine_that_cannot_load_is_not_waited_for(monkeypatch, tmp_path):
     monkeypatch.setenv("SAM3D_ENGINE", "sam3d")
     monkeypatch.setenv("SAM3D_CHECKPOINT_DIR", str(tmp_path))
-    with local_service.started() as own, pytest.raises(NotReady, match="cannot be loaded"):
+    with local_service.started() as own, pytest.raises(NotReady, match="could not be loaded"):
         own.wait_until_ready(PATIENCE)

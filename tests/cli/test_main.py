@@ -49,7 +49,7 @@ def test_serve_without_a_service_to_be_found_is_a_sentence(monkeypatch):
     monkeypatch.setattr(launch, "MODULE", "nowhere.py")
     said = run("serve")
     assert said.exit_code == 1
-    assert "There is no nowhere.py here" in said.output
+    assert "nowhere.py was not found" in said.output
 
 
 def test_what_the_commands_compute_with_is_imported_when_one_computes():

@@ -79,7 +79,7 @@ class Service:
 
 @pytest.fixture
 def service(monkeypatch):
-    monkeypatch.setattr(validate, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(validate, "POLL_SECONDS", 0.001)
     service = Service()
     yield service
     service.server.shutdown()
@@ -149,7 +149,7 @@ def test_a_service_that_failed_to_load_ends_it_with_the_reason(service):
 
 
 def test_slow_answers_fail(service, monkeypatch):
-    monkeypatch.setattr(validate, "MOST_SECONDS", 0.0)
+    monkeypatch.setattr(validate, "MAX_SECONDS", 0.0)
     assert service.verdicts()["seconds"][0] is Verdict.FAIL
 
 
@@ -182,4 +182,4 @@ def test_a_service_that_cannot_run_fails(monkeypatch, tmp_path):
 def test_a_service_that_is_not_there_fails():
     done = CliRunner().invoke(main, ["validate", "--server", "http://127.0.0.1:9"])
     assert done.exit_code == 1
-    assert "cannot be asked" in done.stdout
+    assert "cannot be reached" in done.stdout

@@ -49,7 +49,7 @@ def test_a_missing_model_is_refused_with_the_command_that_helps(tmp_path):
 def test_a_damaged_model_is_refused(mask_model, tmp_path):
     good = (Settings.from_environ().mask_dir / "u2netp.onnx").read_bytes()
     (tmp_path / "u2netp.onnx").write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
-    with pytest.raises(NotReady, match="another content"):
+    with pytest.raises(NotReady, match="wrong content"):
         MaskModel("u2netp", tmp_path)
     (tmp_path / "silueta.onnx").write_bytes(b"no network at all")
     with pytest.raises(NotReady, match="damaged"):

@@ -37,7 +37,7 @@ async def ended(job):
 
 
 async def test_of_too_many_that_ended_the_oldest_are_forgotten(jobs, monkeypatch):
-    monkeypatch.setattr(module, "MOST_ENDED", 2)
+    monkeypatch.setattr(module, "MAX_ENDED", 2)
     taken = [await ended(jobs.submit(Submission(b"nap:0"), "test")) for _ in range(3)]
     with pytest.raises(NotFound):
         jobs.get(taken[0].id)

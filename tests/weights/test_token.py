@@ -36,7 +36,7 @@ def test_its_text_is_in_no_representation(monkeypatch):
 @pytest.mark.parametrize("text", ["", "\n", f"{TOKEN} {TOKEN}", f"{TOKEN}\n{TOKEN}", f"{TOKEN}é", f"{TOKEN}\r\nX: y"])
 def test_what_is_no_token_is_refused_without_being_repeated(tmp_path, text):
     (tmp_path / "named").write_text(text)
-    with pytest.raises(WeightsError, match="holds no token") as refusal:
+    with pytest.raises(WeightsError, match="does not contain a token") as refusal:
         token.find(tmp_path / "named")
     assert TOKEN not in str(refusal.value)
 

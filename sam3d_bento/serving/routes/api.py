@@ -39,7 +39,7 @@ async def inference(request: Request) -> Response:
     given = await upload_form.read(request)
     as_link = upload_form.wants_link(given, request.headers.get("accept", ""))
     job = server.reconstructor.submit(given.submission, request_id(request))
-    del given  # the job alone holds the upload, and lets it go when the run ends
+    del given  # only the job holds the upload, until its run ends
     async with cancelled_when_gone(job, request):
         made = await server.reconstructor.finish(job)
     report = made.report
@@ -71,7 +71,7 @@ async def called_directly(server: Backend, **fields: Any) -> Path:
     files = {name: fields.pop(name, None) for name in ("image", "mask")}
     photo, uploaded = (Path(file).read_bytes() if isinstance(file, (str, Path)) else file for file in files.values())
     if photo is None:
-        raise BadRequest("The argument 'image' is missing: it takes the photo's file.")
+        raise BadRequest("The argument 'image' is missing. Pass the photo's path or bytes.")
     options = upload_form.checked_options({name: value for name, value in fields.items() if value is not None})
     job = server.reconstructor.submit(Submission(photo, uploaded, options), "direct", may_wait=True)
     made = await server.reconstructor.finish(job)
@@ -89,7 +89,9 @@ async def mask(request: Request) -> Response:
     """Return the mask that `inference` would use for this photo, as a PNG of the upright photo's size."""
     backend().mask_worker.admit()
     given = await upload_form.read(request, options=False)
-    job = backend().mask_worker.submit(given.submission, request_id(request))  # after an hour, a helper is another one
+    job = backend().mask_worker.submit(
+        given.submission, request_id(request)
+    )  # get the worker again: it may have been replaced during the upload
     del given  # as above
     image: MaskImage = await result(job, request)
     note(request, outcome="done", **{f"{stage}_seconds": spent for stage, spent in image.report["seconds"].items()})

@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
 
 import anyio.to_thread
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
@@ -145,7 +144,7 @@ def held(folder: Path) -> tuple[int, dict[Kind, int]]:
         for entry in entries:
             if ASSET_NAME.fullmatch(entry.name):
                 with suppress(FileNotFoundError):  # a sweep has removed the file
-                    kind = cast(Kind, entry.name.partition(".")[2])
+                    kind = entry.name.partition(".")[2]
                     sizes[kind] += entry.stat(follow_symlinks=False).st_size
                     count += kind == "glb"
     return count, sizes

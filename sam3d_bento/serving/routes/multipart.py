@@ -44,11 +44,11 @@ _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s]")
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a form.
+    """Part of a form.
 
-    name: "" where it has none. filename: None where it has none; of `filename*` only that it is there is known.
-    content_type: the header as it came, "" where it has none. content: a view of the body's bytes; bytes of its own
-    where the part's header Content-Transfer-Encoding says base64 or quoted-printable and they are.
+    name: "" if it has none. filename: None if it has none; "*" for a `filename*`, whose value is not read.
+    content_type: the header, unchanged; "" if it has none. content: a view of the body's bytes, or decoded bytes if the
+    part's Content-Transfer-Encoding is base64 or quoted-printable.
     """
 
     name: str

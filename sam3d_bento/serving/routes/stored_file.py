@@ -64,16 +64,16 @@ class StoredFileResponse(FileResponse):
 
 
 class _Reader:
-    """What Starlette uses of an asynchronous file."""
+    """Asynchronous file with the methods that Starlette uses."""
 
     def __init__(self, file: BinaryIO, threads: StorageThreads) -> None:
         self._file = file
         self._threads = threads
 
     async def read(self, size: int) -> bytes:
-        """Read so many bytes; fewer at the end of the file."""
+        """Read at most `size` bytes; fewer at the end of the file."""
         return await self._threads.run(self._file.read, size)
 
     async def seek(self, offset: int) -> None:
-        """Go on at a byte of the file."""
+        """Set the position of the next read."""
         await self._threads.run(self._file.seek, offset)

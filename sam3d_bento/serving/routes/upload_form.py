@@ -1,7 +1,7 @@
-"""From an HTTP request to an `UploadedSubmission`: one reader for every route that takes a photo.
+"""Read a photo, a mask and options from an HTTP request into an `UploadedSubmission`, for all routes with a photo.
 
-The photo comes as the multipart field `image` (or `file`, the same thing), or as the raw body; options as form fields
-or in the query. Everything else is a 400 or 415 that names the field. Nothing is ever fetched from an address.
+The photo is the multipart field `image` (or its alias `file`) or the raw body. Options are form fields or in the query.
+Everything else is a 400 or 415 that names the field. Addresses are never fetched.
 """
 
 from __future__ import annotations
@@ -31,19 +31,21 @@ incoming: ContextVar[Request] = ContextVar("incoming")
 
 
 class _PhotoInput(bentoml.IODescriptor):  # type: ignore[misc]  # bentoml is untyped here
-    """The files of the form; `InferenceInput` adds the options."""
+    """Files of the form. `InferenceInput` adds the options."""
 
     # BentoML 1.4.39 answers 500 to malformed forms, downloads from addresses in file fields, and stores uploads on
     # disk. So this class only describes the fields, for /docs.json and the Python client; `read` below reads them.
     # `= None` without Optional: Optional[Path] is unhashable there, and the import fails.
     image: Annotated[Path, ContentType("*/*"), Field(description="The photo: JPEG, PNG, WebP, AVIF, BMP, TIFF, GIF.")]
     mask: Annotated[
-        Path, ContentType("*/*"), Field(description="White where the object is; the size of the upright photo.")
+        Path,
+        ContentType("*/*"),
+        Field(description="Mask image, white on the object, with the size of the upright photo."),
     ] = None  # type: ignore[assignment]
 
     @classmethod
     async def from_http_request(cls, request: Request, serde: object) -> _PhotoInput:
-        """Take nothing from the request, but keep it in `incoming`: the API method reads it itself."""
+        """Keep the request in `incoming`, and read nothing: the API method reads the request itself."""
         incoming.set(request)
         nothing: _PhotoInput = cls.model_construct(**dict.fromkeys(cls.model_fields))
         return nothing
@@ -52,7 +54,7 @@ class _PhotoInput(bentoml.IODescriptor):  # type: ignore[misc]  # bentoml is unt
 _option_fields: dict[str, Any] = {name: (field.annotation, copy(field)) for name, field in Options.model_fields.items()}
 _Response = Annotated[Delivery, Field(description="`link`: a JSON report with a download link.")]
 
-# What BentoML is told of the form: the files, every option as `Options` declares it, and how the answer comes.
+# Description of the form for BentoML: the files, every field of `Options`, and the kind of response.
 InferenceInput = create_model(
     "InferenceInput",
     __base__=_PhotoInput,
@@ -64,10 +66,10 @@ InferenceInput = create_model(
 
 @dataclass(frozen=True)
 class Input:
-    """A read request."""
+    """Content of a request. delivery: the field `response`, or None if it was not sent."""
 
     submission: UploadedSubmission
-    delivery: Delivery | None  # None: the caller did not say
+    delivery: Delivery | None
 
 
 async def read(request: Request, *, options: bool = True, delivery: bool = True) -> Input:
@@ -75,7 +77,7 @@ async def read(request: Request, *, options: bool = True, delivery: bool = True)
 
     delivery=False: `response` is not a known field either.
 
-    Raises BadRequest, UnsupportedMedia; Cancelled when the client goes away meanwhile.
+    Raises BadRequest and UnsupportedMedia, and Cancelled if the client disconnects.
     """
     try:
         if request_body.media_type(request).startswith("multipart/"):
@@ -83,7 +85,7 @@ async def read(request: Request, *, options: bool = True, delivery: bool = True)
         else:
             files, texts = {"image": await request_body.read_raw(request)}, []
     except ClientDisconnect:
-        raise Cancelled("The client went away during the upload.") from None
+        raise Cancelled("The client disconnected during the upload.") from None
     fields = _unique([*texts, *request.query_params.multi_items()])
     asked = fields.pop("response", None) if options and delivery else None
     if asked not in (None, "file", "link"):
@@ -95,23 +97,23 @@ async def read(request: Request, *, options: bool = True, delivery: bool = True)
 
 
 async def read_texts(request: Request) -> dict[str, str]:
-    """Read a form that takes no file, of either form type. Raises BadRequest; Cancelled when the client goes away."""
+    """Read a form without files, of either form type. Raises BadRequest, and Cancelled if the client disconnects."""
     try:
         if request_body.media_type(request) == "multipart/form-data":
             files, texts = await request_body.read_form(request, hint="")
         else:
             files, texts = {}, await request_body.read_urlencoded(request)
     except ClientDisconnect:
-        raise Cancelled("The client went away during the upload.") from None
+        raise Cancelled("The client disconnected during the upload.") from None
     if files:
         raise BadRequest(f"The field '{next(iter(files))}' is not known here.")
     return _unique(texts)
 
 
 def wants_link(given: Input, accept: str) -> bool:
-    """Whether the answer is the JSON report: the field `response` says so, else the header `Accept`.
+    """Return whether the client wants the JSON report with a link, by the field `response` or else the header `Accept`.
 
-    JSON must be put strictly above the GLB: a tie, `*/*` and no header at all mean the file.
+    JSON needs a higher preference than the GLB. A tie, `*/*` and a missing header mean the file.
     """
     if given.delivery is not None:
         return given.delivery == "link"
@@ -121,16 +123,16 @@ def wants_link(given: Input, accept: str) -> bool:
 def _photo(files: dict[str, Upload]) -> Upload:
     given = [name for name in PHOTO_FIELDS if name in files]
     if len(given) == 2:
-        raise BadRequest("The fields 'image' and 'file' mean the same; send one of them.")
+        raise BadRequest("The fields 'image' and 'file' have the same meaning. Send only one of them.")
     if not given:
-        raise BadRequest("The field 'image' is missing: it takes the photo's file.")
+        raise BadRequest("The field 'image' is missing. Send the photo's file in it.")
     if not files[given[0]]:
-        raise BadRequest(f"The field '{given[0]}' is an empty file.")
+        raise BadRequest(f"The file in the field '{given[0]}' is empty.")
     return files[given[0]]
 
 
 def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Fields by name. One that is empty counts as absent: that is how a browser sends a field left blank."""
+    """Return the fields by name. Raises BadRequest for a field that was sent twice, and for text in a file field."""
     fields: dict[str, str] = {}
     for name, value in pairs:
         if name in FILE_FIELDS:
@@ -144,20 +146,20 @@ def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _unquoted(value: str) -> str:
-    """A text as it was meant: BentoML's client (1.4.39) sends texts and absent values as JSON, `"draft"` and `null`."""
+    """Undo the JSON quoting of BentoML's client (1.4.39), which sends `"draft"` for a text and `null` for no value."""
     if value == "null":
         return ""
     return value[1:-1] if len(value) >= 2 and value[0] == value[-1] == '"' else value
 
 
 def options_of(fields: dict[str, str]) -> Options:
-    """Read the options in a form's texts. Raises BadRequest that names what is wrong."""
+    """Read the options from the texts of a form. An empty text counts as absent. Raises BadRequest."""
     _refuse_unknown(fields)
     return checked_options(from_texts({name: value for name, value in fields.items() if value != ""}))
 
 
 def checked_options(values: dict[str, Any]) -> Options:
-    """The options in these values. Raises BadRequest that names what is wrong."""
+    """Check option values and return the options. Raises BadRequest that names the wrong field."""
     _refuse_unknown(values)
     return checked(values)
 
@@ -176,7 +178,7 @@ def _no_options(fields: dict[str, str]) -> Options:
 
 
 def _preference(accept: str, kind: str, subtype: str) -> float:
-    """The quality that an Accept header gives a media type, 0..1 (RFC 9110, section 12.5.1)."""
+    """Return the quality of a media type in an Accept header, 0..1 (RFC 9110, section 12.5.1)."""
     best = (-1, 0.0)  # how exactly the range names the type, its quality
     for part in accept.split(","):
         media_range, *parameters = (piece.strip().lower() for piece in part.split(";"))

@@ -1,4 +1,4 @@
-// The ways a photo comes in: dropped, pasted, picked, or the sample.
+// Accept a photo that is dropped, pasted or picked, or the sample.
 
 import { byId } from "./dom.js";
 
@@ -21,7 +21,7 @@ export function listenForPhotos(take) {
   listenForDrops(take);
 }
 
-/** The whole page takes drops: a file that misses the frame would else replace the page. */
+/** Accept drops on the whole page. Otherwise the browser would open a file that misses the frame. */
 function listenForDrops(take) {
   const frame = byId("intake");
   document.addEventListener("dragover", (event) => {

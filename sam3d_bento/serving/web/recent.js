@@ -1,15 +1,15 @@
-// The results of this browser, newest first, for as long as the service keeps them.
+// List the results that were made in this browser, newest first, for as long as the service keeps them.
 
 import * as api from "./api.js";
 import { byId, make } from "./dom.js";
 import { count } from "./format.js";
 
-const KEY = "sam3d-recent";
-const MOST = 24;
+const KEY = "sam3d-recent"; // storage key of the list
+const MOST = 24; // results in the list
 
 const when = new Intl.DateTimeFormat(undefined, { dateStyle: "short", timeStyle: "short" });
 
-/** open(report): show that result. */
+/** Show the list. open(report): called to show a result. */
 export function showRecent(open) {
   const reports = read();
   byId("recent-empty").hidden = reports.length > 0;
@@ -24,7 +24,7 @@ export function forget(id) {
   write(read().filter((report) => report.id !== id));
 }
 
-/** Forget what the service no longer has. */
+/** Remove results from the list that the service no longer has. */
 export async function forgetExpired() {
   for (const { id } of read()) if (!(await api.exists(id))) forget(id);
 }
@@ -40,7 +40,7 @@ function item(report, open) {
   return make("li", {}, show, drop);
 }
 
-/** Storage may be switched off, or hold what another version left. */
+/** Read the list. Empty if storage is switched off or holds data of another version. */
 function read() {
   try {
     const reports = JSON.parse(localStorage.getItem(KEY));
@@ -54,6 +54,6 @@ function write(reports) {
   try {
     localStorage.setItem(KEY, JSON.stringify(reports));
   } catch {
-    // full or switched off: the list is a convenience
+    // storage is full or switched off; the studio works without the list
   }
 }

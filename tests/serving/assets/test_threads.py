@@ -115,5 +115,5 @@ def test_a_store_that_hangs_at_the_start_is_the_reason_in_health(serve, settings
         report = serve(wait_for=(WorkerState.FAILED,)).get("/health")
     finally:
         hanging.end()
-    said = "The folder named by SAM3D_OUTPUT_DIR cannot be used: The storage does not answer."
+    said = "The folder in SAM3D_OUTPUT_DIR cannot be used: The storage does not respond."
     assert (report.status_code, report.json()["reason"]) == (503, said)

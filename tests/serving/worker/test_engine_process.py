@@ -161,7 +161,7 @@ def test_an_engine_that_speaks_of_something_else_while_it_loads_is_lost(load_it,
 
 def test_a_load_that_falls_silent_is_a_loss(load_it, engine):
     engine.send(Alive())
-    assert "silent for 0.05 seconds" in load_it(silence_seconds=0.05).detail
+    assert "sent nothing for 0.05 seconds" in load_it(silence_seconds=0.05).detail
 
 
 def test_a_load_that_only_lives_is_a_loss_too(load_it, engine, monkeypatch):

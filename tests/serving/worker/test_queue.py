@@ -113,7 +113,7 @@ def test_those_that_wait_are_told_and_may_ask_the_queue_meanwhile():
     queue, (first, second, third) = filled(3, on_change=lambda one: told.append((one, queue.position(one))))
     second.future.add_done_callback(lambda future: told.append(queue.position(third)))
     queue.take()
-    queue.tell()
+    queue.notify_waiting()
     assert told == [(second, 0), (third, 1)]
     queue.remove(second, CANCELLED)
     assert told[-1] == 0

@@ -95,7 +95,7 @@ def root(tmp_path):
 @pytest.mark.parametrize("mode", [0o777, 0o757, 0o703])
 def test_a_folder_that_everybody_may_write_is_refused(root, mode):
     root.chmod(mode)
-    assert refusal(root) == f"everybody may write it (mode {mode:04o}), and it has no sticky bit"
+    assert refusal(root) == f"everybody may write to it (mode {mode:04o}), and it has no sticky bit"
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o755, 0o775, 0o1777, 0o2777])
@@ -182,4 +182,4 @@ def test_the_service_says_in_health_why_a_folder_is_refused(serve, settings):
     report = serve(wait_for=(WorkerState.FAILED,)).get("/health")
     assert report.status_code == 503
     assert "SAM3D_WORK_DIR" in report.json()["reason"]
-    assert "everybody may write it" in report.json()["reason"]
+    assert "everybody may write to it" in report.json()["reason"]
