@@ -83,7 +83,7 @@ def _sam3d_why_not(settings: Settings) -> str | None:
 def _make_sam3d(settings: Settings) -> Engine:
     from sam3d_bento.engines.sam3d.engine import Sam3dEngine
 
-    return Sam3dEngine(settings.checkpoint_dir, settings.memory_profile)
+    return Sam3dEngine(settings.checkpoint_dir, settings.memory_profile, settings.kernels)
 
 
 def _make_preview(settings: Settings) -> Engine:

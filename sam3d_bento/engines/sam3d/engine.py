@@ -49,13 +49,19 @@ def available(checkpoint_dir: Path) -> str | None:
 
 
 class Sam3dEngine:
-    """See `engines.Engine`. memory_profile: a name in PROFILES, or `auto`. device: `cuda`; `cpu` is for tests."""
+    """See `engines.Engine`.
+
+    memory_profile: a name in PROFILES, or `auto`. kernels: `auto` or `off`. device: `cuda`; `cpu` is for tests.
+    """
 
     name = "sam3d"
 
-    def __init__(self, checkpoint_dir: Path, memory_profile: str = "auto", *, device: str = "cuda") -> None:
+    def __init__(
+        self, checkpoint_dir: Path, memory_profile: str = "auto", kernels: str = "auto", *, device: str = "cuda"
+    ) -> None:
         self._checkpoint_dir = checkpoint_dir
         self._profile = PROFILES.get(memory_profile)  # type: ignore[call-overload]  # a name from the settings
+        self._kernels = kernels
         self._device = device
         self._inference: Inference | None = None
         self.retries = 0
@@ -79,6 +85,7 @@ class Sam3dEngine:
             "guesses": False,
             "memory_profile": loaded.profile.name,
             "attention": loaded.upstream.attention,
+            "kernels": loaded.pipeline.kernels,
             "standins": list(loaded.upstream.standins),
         }
 
@@ -97,7 +104,10 @@ class Sam3dEngine:
             raise NotReady(reason)
         try:
             self._inference = Inference(
-                str(self._checkpoint_dir / "pipeline.yaml"), device=self._device, profile=self._profile
+                str(self._checkpoint_dir / "pipeline.yaml"),
+                device=self._device,
+                profile=self._profile,
+                kernels=self._kernels,
             )
             self._warm_up()
         except RuntimeError as exc:

@@ -64,6 +64,7 @@ class Inference:
     profile: what stays on the GPU; None for a choice by the size of its memory.
     cast: whether weights are cast to float16 once after loading (`precision`); None for True on a GPU, where upstream
     runs under autocast, and False on a CPU.
+    kernels: `auto` to compute with Triton kernels where they work, `off` to compute as upstream.
 
     Raises NotReady when a file, upstream itself or the GPU is missing, and ValueError for compile=True.
     """
@@ -76,6 +77,7 @@ class Inference:
         device: str = "cuda",
         profile: Profile | None = None,
         cast: bool | None = None,
+        kernels: str = "auto",
     ) -> None:
         if compile:
             raise ValueError("compile=True cannot be had: upstream's warm-up calls a method that is not public.")
@@ -88,6 +90,7 @@ class Inference:
         from hydra.errors import InstantiationException
         from hydra.utils import instantiate
 
+        from sam3d_bento.engines.sam3d.kernels import choice
         from sam3d_bento.engines.sam3d.loading import modules
 
         if device != "cpu" and not torch.cuda.is_available():
@@ -108,7 +111,7 @@ class Inference:
                     self.pipeline = instantiate(config, **options)
             except InstantiationException as exc:  # hydra wraps any error of a constructor
                 raise next((cause for cause in _causes(exc) if isinstance(cause, NotReady)), exc) from exc
-            self.pipeline.settle(profile)
+            self.pipeline.settle(profile, choice.choose(kernels, self.device))
         self.stage: Stage = "depth"  # the last that a run entered
         self.seconds: dict[Stage, float] = {}  # of each stage of the last run that succeeded
         self._forget()

@@ -90,14 +90,19 @@ class DenseNetwork:
         self._follow(main)
         with self._beside():
             pose_y = first_norm(operations, pose, self.dtype, modulations[0])
-        held = []  # read by the side stream, so they stay until it has caught up
+        # Queries, keys and values of a block, which both streams read. Two blocks take turns with two of them.
+        buffers = [
+            torch.empty((passes * (rows + few), 3 * width), dtype=self.dtype, device=shape.device) for _ in range(2)
+        ]
+        read: list[Any] = [None, None]  # when the side stream has read each
         for place, modulation in enumerate(modulations):
             following = modulations[place + 1] if place + 1 < len(modulations) else None
             stream, pose_stream = self._streams[SHAPE][place], self._streams[self._pose][place]
             # The pose's keys and values before those of the first pass, and after those of the second one: so the keys
             # that the pose sees in each pass lie together, in an order that does not matter.
-            both = torch.empty((passes * (rows + few), 3 * width), dtype=self.dtype, device=shape.device)
-            held.append(both)
+            both = buffers[place % 2]
+            if main is not None and read[place % 2] is not None:
+                main.wait_event(read[place % 2])
             own = both[few : few + passes * rows]
             linear(y, stream.to_qkv, out=own)
             operations.normalise_heads(own, stream.gammas)
@@ -111,6 +116,8 @@ class DenseNetwork:
                 queries = qkv[:, :width].unflatten(0, (passes, few))
                 _, keys, values = both.unflatten(0, (passes, rows + few)).chunk(3, -1)
                 attended = reference.attend(queries, keys, values, self._heads).flatten(0, 1)
+                if self._side is not None:
+                    read[place % 2] = self._side.record_event()
                 attended = linear(attended, pose_stream.to_out)
                 pose_y = finish_block(
                     operations, reference.attend, pose, attended, pose_stream, modulation, following, few, self._heads

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from sam3d_bento.engines.sam3d import sampling
 from sam3d_bento.engines.sam3d.fused.convolutions import SparseConvolution
@@ -97,7 +97,7 @@ class SparseNetwork:
         for part in x.chunk(passes):
             y = self._outward[0](torch.cat((part, coarse_skip), 1), step, self._fine, self._up, self._blocks)
             y = self._outward[1](torch.cat((y, fine_skip), 1), step, self._fine)
-            y = F.layer_norm(y.float(), y.shape[1:])
+            y = functional.layer_norm(y.float(), y.shape[1:])
             velocities.append(network.out_layer(self._places.replace(y.to(sample.dtype))).feats[None])
         return velocities
 

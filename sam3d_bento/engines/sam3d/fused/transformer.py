@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 # Highest score that float16 exponentials bear without subtracting the maximum: exp(11) = 59,874 < 65,504.
 MOST_SCORE = 11.0
@@ -58,7 +58,7 @@ def linear_gelu(x: Any, layer: Any) -> Any:
     """Apply a linear layer and the tanh form of GELU to x (N, C)."""
     if x.is_cuda and _addmm_activation is not None:
         return _addmm_activation(layer.bias, x, layer.weight.t(), use_gelu=True)
-    return F.gelu(linear(x, layer), approximate="tanh")
+    return functional.gelu(linear(x, layer), approximate="tanh")
 
 
 class BlockStream:
@@ -110,7 +110,7 @@ class Modulations:
         width = self._layers[0].out_features
         if self._steps is None or len(self._steps) != capacity:
             self._steps = torch.zeros((capacity, len(self._layers), width), dtype=dtype, device=embedded.device)
-        activated = F.silu(embedded.float()).to(dtype)
+        activated = functional.silu(embedded.float()).to(dtype)
         for place, layer in enumerate(self._layers):
             self._steps[: len(embedded), place] = linear(activated, layer)
 

@@ -116,7 +116,9 @@ def main() -> None:
     """Fill the folder that is given on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--targets", type=int, nargs="+", default=list(TARGETS), help="compute capabilities, 90 for 9.0")
+    parser.add_argument(
+        "--targets", type=int, nargs="+", default=list(TARGETS), help="compute capabilities, 90 for 9.0"
+    )
     options = parser.parse_args()
     os.environ["TRITON_CACHE_DIR"] = str(options.folder.absolute())  # read at Triton's import
     # It says that a stub cannot be loaded, which needs a GPU's driver.

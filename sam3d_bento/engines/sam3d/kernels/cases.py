@@ -54,7 +54,9 @@ def cases(device: Any) -> Iterator[Case]:
         yield Case(f"residual block, {channels} channels", _norm(make(ROWS, channels), affine=affine, silu=True))
     for channels in MODULATED_CHANNELS:
         pair = make(channels), make(channels)
-        yield Case(f"modulated convolution, {channels} channels", _norm(make(ROWS, channels), modulation=pair, silu=True))
+        yield Case(
+            f"modulated convolution, {channels} channels", _norm(make(ROWS, channels), modulation=pair, silu=True)
+        )
     table = (torch.rand((OFFSETS, TOKENS), device=device, generator=generator) * 2 * ROWS).clamp(max=ROWS).int()
     for name, sizes in (("convolve", CONVOLUTIONS), ("convolve_upsampled", UPSAMPLED)):
         for size in sizes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 # What upstream's layer norms add to the variance (LayerNorm32 in modules/transformer and structured_latent_flow.py).
 LAYER_NORM_EPSILON = 1e-6
@@ -43,12 +43,12 @@ def residual_norm(
     if not norm:
         return None
     weight, bias = (None, None) if affine is None else affine
-    y = F.layer_norm(x.float(), x.shape[1:], weight, bias, LAYER_NORM_EPSILON).to(x.dtype)
+    y = functional.layer_norm(x.float(), x.shape[1:], weight, bias, LAYER_NORM_EPSILON).to(x.dtype)
     if modulation is not None:
         shift, scale = modulation
         y = y * (1 + scale) + shift
     y = y.to(dtype)
-    return F.silu(y) if silu else y
+    return functional.silu(y) if silu else y
 
 
 def normalise_heads(qkv: Any, gammas: Any) -> None:
@@ -58,7 +58,7 @@ def normalise_heads(qkv: Any, gammas: Any) -> None:
     """
     heads, channels = gammas.shape
     both = qkv[:, : heads * channels].unflatten(1, (heads, channels))
-    both.copy_(F.normalize(both.float(), dim=-1) * gammas * channels**0.5)
+    both.copy_(functional.normalize(both.float(), dim=-1) * gammas * channels**0.5)
 
 
 def attend(q: Any, k: Any, v: Any, heads: int, bounded: bool = False) -> Any:
@@ -67,7 +67,7 @@ def attend(q: Any, k: Any, v: Any, heads: int, bounded: bool = False) -> Any:
     bounded: whether no score exceeds `fused.transformer.MOST_SCORE`, so that no maximum needs to be subtracted.
     """
     q, k, v = (tensor.unflatten(2, (heads, -1)).transpose(1, 2) for tensor in (q, k, v))
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
 def convolve(x: Any, table: Any, weight: Any, bias: Any) -> Any:
@@ -102,5 +102,5 @@ def group_norm_silu(x: Any, norm: Any) -> Any:
 
     norm: its number of groups, weight, bias and epsilon, as in torch.nn.GroupNorm.
     """
-    y = F.group_norm(x.float().t()[None], norm.num_groups, norm.weight.float(), norm.bias.float(), norm.eps)
-    return F.silu(y[0].t().to(x.dtype))
+    y = functional.group_norm(x.float().t()[None], norm.num_groups, norm.weight.float(), norm.bias.float(), norm.eps)
+    return functional.silu(y[0].t().to(x.dtype))
