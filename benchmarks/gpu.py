@@ -12,8 +12,9 @@ and time are those of the real network for that many voxels; what it would recon
 
 `--cap BYTES` stands for a smaller card: torch may then use no more than that, less what else is on the GPU.
 `--repeats N` gives medians; each repetition is of an object with a few voxels more, as no two real ones have the same
-number. `--keep-cache` leaves out the `empty_cache` between them, which the service does not call either. `--kernels off`
-measures the engine without Triton's kernels. The torch sparse convolution is always used here, and upstream's attention without flash_attn.
+number. `--keep-cache` leaves out the `empty_cache` between them, which the service does not call either.
+`--kernels off` measures the engine without Triton's kernels. The torch sparse convolution is always used here, and
+upstream's attention without flash_attn.
 """
 
 from __future__ import annotations

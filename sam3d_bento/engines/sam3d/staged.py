@@ -119,7 +119,8 @@ class StagedPipeline(InferencePipelinePointMap):
             # MoGe's `infer` uses its own autocast, which is always float16.
             precision.cast_beforehand(parts["depth_model"], torch.float16)
         precision.share_backbones([parts["ss_condition_embedder"], parts["slat_condition_embedder"]])
-        self.kernels, self._upsampling = choice.summary, None
+        self.kernels = choice.summary
+        self._upsampling: Upsampling | None = None
         fused: dict[Part, Callable[[], None]] = {}
         if choice.operations is not None:
             fused = self._fuse(parts, choice.operations)

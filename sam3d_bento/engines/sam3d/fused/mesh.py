@@ -48,7 +48,7 @@ class _Block:
         self.first = SparseConvolution(first, operations, upsampled=True)
         self.second = SparseConvolution(second, operations)
         self._first_norm = module.act_layers[0]
-        skip = getattr(module.skip_connection, "conv", None)
+        skip: Any = getattr(module.skip_connection, "conv", None)
         require(isinstance(skip, SubMConv3d) and skip.kernel_size == 1, "the skip connection is no linear layer")
         self._skip = skip
 

@@ -112,6 +112,7 @@ class Solver:
         self._generator, self._network = generator, network
         self._on_progress, self._recorder, self._keep = on_progress, recorder, keep
         self._sample: Any = None
+        self._shapes: tuple[Any, int] | None = None  # of what the kept tensors were made for, and their steps
         self._recording: _Recording | None = None
         self._ran: set[float] = set()  # strengths of steps that have run in this process
 

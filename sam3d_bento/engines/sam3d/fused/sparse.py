@@ -43,6 +43,15 @@ class SparseNetwork:
         self._modulations = Modulations(network.blocks)
         self._inward = [_ResidualBlock(block, operations) for block in network.input_blocks]
         self._outward = [_ResidualBlock(block, operations) for block in network.out_blocks]
+        # Of the voxels: a SparseTensor of them, their downsampling, the block of each, tables of neighbours among the
+        # voxels, among the blocks, and of the voxels among the blocks, and the positions of the blocks.
+        self._places: Any = None
+        self._down: Any = None
+        self._blocks: Any = None
+        self._fine: Any = None
+        self._coarse: Any = None
+        self._up: Any = None
+        self._positions: Any = None
 
     @property
     def dtype(self) -> Any:
@@ -77,8 +86,10 @@ class SparseNetwork:
     def drop(self) -> None:
         """Delete what `build` made."""
         self._modulations.drop()
-        for part in (*self._streams, *self._inward, *self._outward):
-            part.drop()
+        for stream in self._streams:
+            stream.drop()
+        for block in (*self._inward, *self._outward):
+            block.drop()
         self._places = self._down = self._blocks = self._fine = self._coarse = self._up = self._positions = None
 
     def __call__(self, sample: Any, step: Any, guided: bool) -> list[Any]:

@@ -14,6 +14,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,23 +66,23 @@ def compile_all(targets: Sequence[int] = TARGETS, stubs: bool = True) -> Iterato
     from sam3d_bento.engines.sam3d.kernels.cases import cases
     from sam3d_bento.engines.sam3d.kernels.launching import instead
 
-    found: list[Compiled] = []
     for target in targets:
         triton.runtime.driver.set_active(_Driver(target))
-
-        def compile_one(kernel: Any, grid: Any, args: Any, options: Any, target: int = target) -> None:
-            compiled = kernel.warmup(*args, grid=grid, **options)
-            if stubs:
-                _compile_stub(compiled)
-            found.append(Compiled(case.name, kernel.fn.__name__, target, compiled.metadata.shared))
-
         for case in cases("meta"):
-            with instead(compile_one):
+            found: list[tuple[Any, Any]] = []
+            with instead(partial(_compile, found)):
                 case.run(triton_operations)
-            yield from found
-            found.clear()
+            for kernel, compiled in found:
+                if stubs:
+                    _compile_stub(compiled)
+                yield Compiled(case.name, kernel.fn.__name__, target, compiled.metadata.shared)
     if stubs:
         _compile_utilities()
+
+
+def _compile(found: list[tuple[Any, Any]], kernel: Any, grid: Any, args: Any, options: Any) -> None:
+    """Compile a kernel instead of launching it, and add both to `found`."""
+    found.append((kernel, kernel.warmup(*args, grid=grid, **options)))
 
 
 def _compile_stub(compiled: Any) -> None:
