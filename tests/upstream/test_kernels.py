@@ -93,11 +93,16 @@ def test_normalise_heads(both, dtype):
     close(fused, expected, getattr(torch, dtype))
 
 
+@pytest.mark.parametrize("target", [80, 90])
 @pytest.mark.parametrize("lengths", [(130, 300), (64, 128), (3, 5)])
-def test_attention_with_bounded_scores(both, lengths):
-    """Blocks that are full and not; rows at a stride, as slices of queries, keys and values are."""
+def test_attention_with_bounded_scores(both, lengths, target, monkeypatch):
+    """Blocks that are full and not; rows at a stride, as slices of queries, keys and values are.
+
+    target: a GPU whose kernel reads by addresses, and one whose kernel reads by descriptors.
+    """
     import torch
 
+    monkeypatch.setattr(both[0], "_has_bulk_copies", lambda: target == 90)
     queries, keys = lengths
     q = torch.randn(2, queries, 32)
     k, v = torch.randn(2, keys, 96)[:, :, 32:].chunk(2, -1)

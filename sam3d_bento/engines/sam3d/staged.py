@@ -24,7 +24,7 @@ from sam3d_bento.engines.sam3d.fused.mesh import Upsampling
 from sam3d_bento.engines.sam3d.fused.solver import DenseSolve, Network, Solver, SparseSolve
 from sam3d_bento.engines.sam3d.fused.sparse import SparseNetwork
 from sam3d_bento.engines.sam3d.fused.transformer import Operations, Unsupported
-from sam3d_bento.engines.sam3d.graphs import CudaRecorder
+from sam3d_bento.engines.sam3d.graphs import CudaRecorder, Replayed
 from sam3d_bento.engines.sam3d.kernels.choice import Choice
 from sam3d_bento.engines.sam3d.loading import modules, precision
 from sam3d_bento.engines.sam3d.memory.profiles import Part, Profile, Stage
@@ -136,8 +136,10 @@ class StagedPipeline(InferencePipelinePointMap):
         They are made here because their tests of the weights need these in main memory.
         """
         cuda = self.compute_device.type == "cuda"
+        drops: dict[Part, Callable[[], None]] = {}
         if cuda:
             group_norms.use_channel_moments(parts["depth_model"])
+            drops["slat_condition_embedder"] = self._record(parts["slat_condition_embedder"])
         dense, sparse = parts["ss_generator"], parts["slat_generator"]
         makers: dict[Part, Callable[[], Network]] = {
             "ss_generator": lambda: DenseSolve(DenseNetwork(dense.reverse_fn.backbone, operations), dense.time_scale),
@@ -147,7 +149,6 @@ class StagedPipeline(InferencePipelinePointMap):
             "ss_generator": lambda: self.residency.profile.keep == "all",
             "slat_generator": lambda: False,  # every object has its own voxels
         }
-        drops: dict[Part, Callable[[], None]] = {}
         try:
             for part, make in makers.items():
                 generator, stage = parts[part], SAMPLED[part]
@@ -160,6 +161,17 @@ class StagedPipeline(InferencePipelinePointMap):
             log.warning("parts of the network compute with upstream's kernels: %s", exc)
             self.kernels = f"{self.kernels} in part: {exc}"
         return drops
+
+    def _record(self, embedder: Any) -> Callable[[], None]:
+        """Replay an embedder from its second call on, where nothing is evicted; return what deletes its recording."""
+        forward = embedder.forward
+        replayed = Replayed(forward, CudaRecorder())
+
+        def either(*args: Any, **kwargs: Any) -> Any:
+            return (replayed if self.residency.profile.keep == "all" else forward)(*args, **kwargs)
+
+        embedder.forward = either
+        return replayed.drop
 
     def _watch_steps(self, parts: Mapping[Part, Any], fused: Container[Part]) -> None:
         samplers: dict[Part, Callable[..., Any]] = {"ss_generator": sampling.dense, "slat_generator": sampling.sparse}

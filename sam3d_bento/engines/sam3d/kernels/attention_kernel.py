@@ -63,3 +63,32 @@ def attend(
     width = HEADS * CHANNELS
     places = out_ptr + (batch * q_length + queries[:, None]) * width + head + columns[None, :]
     tl.store(places, (out / total[:, None]).to(out_ptr.dtype.element_ty), mask=inside)
+
+
+@triton.jit(do_not_specialize=["length", "whole"])
+def attend_by_descriptors(
+    q_rows, k_rows, v_rows, out_rows, length, whole, factor,
+    CHANNELS: tl.constexpr, QUERIES: tl.constexpr, KEYS: tl.constexpr,
+):  # fmt: skip
+    """Compute what `attend` does with the bulk copies of sm_90. The arguments are descriptors of (n, L, H·D)."""
+    row = tl.program_id(0) * QUERIES
+    head = tl.program_id(1) * CHANNELS
+    batch = tl.program_id(2)
+    q = q_rows.load([batch, row, head]).reshape(QUERIES, CHANNELS)
+    total = tl.zeros([QUERIES], tl.float32)
+    out = tl.zeros([QUERIES, CHANNELS], tl.float32)
+    for start in range(0, whole, KEYS):
+        k = k_rows.load([batch, start, head]).reshape(KEYS, CHANNELS)
+        exponentials = tl.exp2(tl.dot(q, k.T) * factor)
+        total += tl.sum(exponentials, 1)
+        v = v_rows.load([batch, start, head]).reshape(KEYS, CHANNELS)
+        out = tl.dot(exponentials.to(v.dtype), v, out)
+    if whole < length:  # rows beyond the end are read as 0
+        k = k_rows.load([batch, whole, head]).reshape(KEYS, CHANNELS)
+        exponentials = tl.exp2(tl.dot(q, k.T) * factor)
+        exponentials = tl.where((whole + tl.arange(0, KEYS) < length)[None, :], exponentials, 0.0)
+        total += tl.sum(exponentials, 1)
+        v = v_rows.load([batch, whole, head]).reshape(KEYS, CHANNELS)
+        out = tl.dot(exponentials.to(v.dtype), v, out)
+    result = (out / total[:, None]).to(out_rows.dtype)
+    out_rows.store([batch, row, head], result.reshape(1, QUERIES, CHANNELS))

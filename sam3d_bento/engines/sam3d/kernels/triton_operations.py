@@ -14,6 +14,11 @@ import triton
 from sam3d_bento.engines.sam3d.kernels import attention_kernel, convolution_kernels, norm_kernels, reference
 from sam3d_bento.engines.sam3d.kernels.launching import launch
 
+try:
+    from triton.tools.tensor_descriptor import TensorDescriptor
+except ImportError:  # Triton 3.1
+    TensorDescriptor = None
+
 NAME = "triton"
 
 LOG2_E = 1.4426950408889634
@@ -44,6 +49,9 @@ class ConvolutionTile(NamedTuple):
 # The fastest of a few on an H200 (benchmarks/results/gpu.json). Each needs at most the 99 KiB of shared memory that a
 # block has on sm_89 (tests/upstream/test_kernels_ahead.py).
 ATTENTION = AttentionTile(128, 64, 8, 3)
+ATTENTION_BY_DESCRIPTORS = AttentionTile(128, 64, 8, 4)
+# Compute capabilities of H100 and H200. Others were not measured with descriptors.
+BULK_COPY_TARGETS = (90,)
 # The first whose columns divide the output channels.
 CONVOLUTIONS = (
     ConvolutionTile(128, 128, 32, 8, 3),
@@ -120,33 +128,27 @@ def attend(q: Any, k: Any, v: Any, heads: int, bounded: bool = False) -> Any:
         return reference.attend(q, k, v, heads)
     batch, queries, width = q.shape
     length, channels = k.shape[1], width // heads
-    tile = ATTENTION
     out = torch.empty((batch, queries, width), dtype=q.dtype, device=q.device)
+    tile = ATTENTION_BY_DESCRIPTORS if _has_bulk_copies() else ATTENTION
+    grid = triton.cdiv(queries, tile.queries), heads, batch
+    whole, factor = length // tile.keys * tile.keys, channels**-0.5 * LOG2_E
+    options = {"CHANNELS": channels, "QUERIES": tile.queries, "KEYS": tile.keys}
+    options |= {"num_warps": tile.warps, "num_stages": tile.stages}
+    if tile is ATTENTION_BY_DESCRIPTORS:
+        blocks = ((q, tile.queries), (k, tile.keys), (v, tile.keys), (out, tile.queries))
+        described = [TensorDescriptor.from_tensor(tensor, [1, rows, channels]) for tensor, rows in blocks]
+        launch(attention_kernel.attend_by_descriptors, grid, *described, length, whole, factor, **options)
+        return out
+    strides = (*(tensor.stride(1) for tensor in (q, k, v)), *(tensor.stride(0) for tensor in (q, k, v)))
     launch(
-        attention_kernel.attend,
-        (triton.cdiv(queries, tile.queries), heads, batch),
-        q,
-        k,
-        v,
-        out,
-        queries,
-        length,
-        length // tile.keys * tile.keys,
-        q.stride(1),
-        k.stride(1),
-        v.stride(1),
-        q.stride(0),
-        k.stride(0),
-        v.stride(0),
-        channels**-0.5 * LOG2_E,
-        CHANNELS=channels,
-        HEADS=heads,
-        QUERIES=tile.queries,
-        KEYS=tile.keys,
-        num_warps=tile.warps,
-        num_stages=tile.stages,
+        attention_kernel.attend, grid, q, k, v, out, queries, length, whole, *strides, factor, HEADS=heads, **options
     )
     return out
+
+
+def _has_bulk_copies() -> bool:
+    """Return whether the GPU has the bulk copies of sm_90, and this Triton uses them."""
+    return TensorDescriptor is not None and triton.runtime.driver.active.get_current_target().arch in BULK_COPY_TARGETS
 
 
 def convolve(x: Any, table: Any, weight: Any, bias: Any) -> Any:
