@@ -9,7 +9,8 @@ def form(kernel, grid, args, options):
     """What a kernel is specialised on: dtypes, constants and options, never numbers of rows."""
     import torch
 
-    dtypes = tuple(arg.dtype for arg in args if torch.is_tensor(arg))
+    tensors = [getattr(arg, "base", arg) for arg in args]  # a descriptor's tensor, or the argument itself
+    dtypes = tuple(tensor.dtype for tensor in tensors if torch.is_tensor(tensor))
     return kernel.fn.__name__, dtypes, tuple(sorted(options.items()))
 
 
@@ -23,13 +24,15 @@ def launched(run):
     return forms
 
 
-@pytest.fixture(scope="module")
-def known(upstream):
+@pytest.fixture(scope="module", params=[80, 90])
+def known(upstream, request):
+    """The forms of the cases, on a GPU without bulk copies and on one with them."""
     pytest.importorskip("triton")
     from sam3d_bento.engines.sam3d.kernels import triton_operations
     from sam3d_bento.engines.sam3d.kernels.cases import cases
 
-    before, triton_operations._has_bulk_copies = triton_operations._has_bulk_copies, lambda: False
+    before = triton_operations._has_bulk_copies
+    triton_operations._has_bulk_copies = lambda: request.param == 90
     yield launched(lambda: [case.run(triton_operations) for case in cases("cpu")])
     triton_operations._has_bulk_copies = before
 

@@ -48,7 +48,11 @@ def cases(device: Any) -> Iterator[Case]:
     for stream in (torch.float32, torch.float16):
         yield from _block(make, stream, str(stream).removeprefix("torch."))
     yield Case("queries and keys of each head", _heads(make))
-    yield Case("attention with bounded scores", _attention(make))
+    own = make(2, TOKENS, 3 * WIDTH, scale=0.5).chunk(3, -1)  # scores below MOST_SCORE
+    yield Case("attention with bounded scores", lambda operations: [operations.attend(*own, HEADS, True)])
+    tokens = make(1, 2 * TOKENS, 2 * WIDTH, scale=3).chunk(2, -1)
+    seen = make(1, TOKENS, WIDTH, scale=3)
+    yield Case("attention", lambda operations: [operations.attend(seen, *tokens, HEADS)])
     for channels in AFFINE_CHANNELS:
         affine = make(channels, dtype=torch.float32), make(channels, dtype=torch.float32)
         yield Case(f"residual block, {channels} channels", _norm(make(ROWS, channels), affine=affine, silu=True))
@@ -98,12 +102,6 @@ def _heads(make: Maker) -> Callable[[Any], list[Any]]:
         return [changed]
 
     return run
-
-
-def _attention(make: Maker) -> Callable[[Any], list[Any]]:
-    """Of slices of queries, keys and values."""
-    own = make(2, TOKENS, 3 * WIDTH, scale=0.5)  # scores below MOST_SCORE
-    return lambda operations: [operations.attend(*own.chunk(3, -1), HEADS, True)]
 
 
 def _convolution(make: Maker, name: str, table: Any, channels: int, out: int) -> Callable[[Any], list[Any]]:

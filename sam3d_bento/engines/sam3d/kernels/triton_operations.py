@@ -49,7 +49,8 @@ class ConvolutionTile(NamedTuple):
 # The fastest of a few on an H200 (benchmarks/results/gpu.json). Each needs at most the 99 KiB of shared memory that a
 # block has on sm_89 (tests/upstream/test_kernels_ahead.py).
 ATTENTION = AttentionTile(128, 64, 8, 3)
-ATTENTION_BY_DESCRIPTORS = AttentionTile(128, 64, 8, 4)
+BOUNDED_BY_DESCRIPTORS = AttentionTile(128, 64, 8, 4)
+ATTENTION_BY_DESCRIPTORS = AttentionTile(64, 128, 4, 3)
 # Compute capabilities of H100 and H200. Others were not measured with descriptors.
 BULK_COPY_TARGETS = (90,)
 # The first whose columns divide the output channels.
@@ -123,21 +124,28 @@ def normalise_heads(qkv: Any, gammas: Any) -> None:
 
 
 def attend(q: Any, k: Any, v: Any, heads: int, bounded: bool = False) -> Any:
-    """See `reference.attend`. Where scores are not bounded, torch's kernels are faster than one in Triton."""
-    if not bounded:
+    """See `reference.attend`.
+
+    Where scores are not bounded, the kernel for sm_90 is faster than torch's, and needs no plan for each new length as
+    cuDNN does. Elsewhere torch's kernels are used for them.
+    """
+    described = _has_bulk_copies()
+    if not (bounded or described):
         return reference.attend(q, k, v, heads)
     batch, queries, width = q.shape
     length, channels = k.shape[1], width // heads
     out = torch.empty((batch, queries, width), dtype=q.dtype, device=q.device)
-    tile = ATTENTION_BY_DESCRIPTORS if _has_bulk_copies() else ATTENTION
+    tile = ATTENTION
+    if described:
+        tile = BOUNDED_BY_DESCRIPTORS if bounded else ATTENTION_BY_DESCRIPTORS
     grid = triton.cdiv(queries, tile.queries), heads, batch
     whole, factor = length // tile.keys * tile.keys, channels**-0.5 * LOG2_E
     options = {"CHANNELS": channels, "QUERIES": tile.queries, "KEYS": tile.keys}
     options |= {"num_warps": tile.warps, "num_stages": tile.stages}
-    if tile is ATTENTION_BY_DESCRIPTORS:
+    if described:
         blocks = ((q, tile.queries), (k, tile.keys), (v, tile.keys), (out, tile.queries))
-        described = [TensorDescriptor.from_tensor(tensor, [1, rows, channels]) for tensor, rows in blocks]
-        launch(attention_kernel.attend_by_descriptors, grid, *described, length, whole, factor, **options)
+        rows = [TensorDescriptor.from_tensor(tensor, [1, size, channels]) for tensor, size in blocks]
+        launch(attention_kernel.attend_by_descriptors, grid, *rows, length, whole, factor, BOUNDED=bounded, **options)
         return out
     strides = (*(tensor.stride(1) for tensor in (q, k, v)), *(tensor.stride(0) for tensor in (q, k, v)))
     launch(
