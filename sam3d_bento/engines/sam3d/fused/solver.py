@@ -134,6 +134,8 @@ class Solver:
             ended = None
             for index, strength in enumerate(strengths):
                 self._step(strength)
+                if index == 0:
+                    self._record(strengths)
                 ended = self._after(ended)
                 if index:
                     self._on_progress(index / steps)
@@ -172,14 +174,25 @@ class Solver:
         self._network.begin(self._sample, scaled, capacity, *given)
 
     def _step(self, strength: float) -> None:
-        """Make one step. The first one of a kind in this process is not recorded, because it loads its kernels."""
-        if self._recorder is None or strength not in self._ran:
+        """Make one step: by its recording, or without one."""
+        replay = None if self._recording is None else self._recording.replays.get(strength)
+        if replay is None:
             self._move(strength)
             self._ran.add(strength)
+        else:
+            replay()
+
+    def _record(self, strengths: Sequence[float]) -> None:
+        """Record the steps of a solve while the GPU computes its first one.
+
+        A kind of step is recorded only after it has run in this process, because its first run loads its kernels.
+        """
+        if self._recorder is None:
             return
         if self._recording is None:
             self._recording = _Recording(self._recorder())
-        self._recording.replay(strength, partial(self._move, strength))
+        for strength in sorted(self._ran.intersection(strengths)):
+            self._recording.add(strength, partial(self._move, strength))
 
     def _move(self, strength: float) -> None:
         velocities = self._network(self._sample, self._index, strength > 0)
@@ -208,19 +221,19 @@ class _Recording:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._recordable = True
-        self._replays: dict[float, Callable[[], None]] = {}
+        self.replays: dict[float, Callable[[], None]] = {}
 
-    def replay(self, strength: float, move: Callable[[], None]) -> None:
-        """Make a step. move: makes it without a recording."""
-        if strength not in self._replays and self._recordable:
-            try:
-                _, self._replays[strength] = self._recorder(move)
-            except RuntimeError as exc:
-                # As in `graphs.Replayed`: without a recording, a step needs less memory and raises its own error.
-                log.warning("sampling steps cannot be recorded and take longer: %s", str(exc).splitlines()[0])
-                self._recordable = False
-                self._replays.clear()
-        self._replays.get(strength, move)()
+    def add(self, strength: float, move: Callable[[], None]) -> None:
+        """Record a step, unless it is recorded already. move: makes it."""
+        if strength in self.replays or not self._recordable:
+            return
+        try:
+            _, self.replays[strength] = self._recorder(move)
+        except RuntimeError as exc:
+            # As in `graphs.Replayed`: without a recording, a step needs less memory and raises its own error.
+            log.warning("sampling steps cannot be recorded and take longer: %s", str(exc).splitlines()[0])
+            self._recordable = False
+            self.replays.clear()
 
 
 def _shapes(tree: Any) -> list[Any]:

@@ -9,8 +9,10 @@ machine has, so Triton itself computes the names in the folder.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import logging
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -103,14 +105,24 @@ def _compile_utilities() -> None:
         return
 
 
-def _stand_in_for_driver(folder: Path) -> None:
-    """Put an empty library with the name of the GPU's driver into `folder`, against which the stubs are linked."""
-    library = folder / "libcuda.so.1"
+def write_stand_in(folder: Path) -> None:
+    """Write a library with the name of the GPU's driver into `folder`, against which the stubs are linked.
+
+    It defines what they call. With an empty library, linkers that leave out what is not needed would leave it out, and
+    the stubs would not find the real driver later.
+    """
+    triton = importlib.util.find_spec("triton")
+    assert triton is not None
+    assert triton.submodule_search_locations is not None
+    backend = Path(triton.submodule_search_locations[0], "backends", "nvidia")
+    sources = (backend / "driver.c").read_text() + (backend / "driver.py").read_text()
+    names = sorted(set(re.findall(r"\bcu[A-Z]\w*", sources)))
+    source, library = folder / "driver.c", folder / "libcuda.so.1"
+    source.write_text("".join(f"int {name}(void) {{ return 0; }}\n" for name in names))
     compiler = os.environ.get("CC", "gcc")
-    soname = f"-Wl,-soname,{library.name}"
-    subprocess.run([compiler, "-shared", "-x", "c", "/dev/null", soname, "-o", str(library)], check=True)  # noqa: S603
-    (folder / "libcuda.so").symlink_to(library.name)
-    os.environ["TRITON_LIBCUDA_PATH"] = str(folder)
+    options = ["-w", "-shared", "-fPIC", f"-Wl,-soname,{library.name}", "-o", str(library)]
+    subprocess.run([compiler, str(source), *options], check=True)  # noqa: S603  # the compiler of this build
+    (folder / "libcuda.so").symlink_to(library.name)  # the name that Triton 3.1 links against
 
 
 def main() -> None:
@@ -125,7 +137,8 @@ def main() -> None:
     # It says that a stub cannot be loaded, which needs a GPU's driver.
     logging.getLogger("triton.runtime.build").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
-        _stand_in_for_driver(Path(folder))
+        write_stand_in(Path(folder))
+        os.environ["TRITON_LIBCUDA_PATH"] = folder  # where Triton looks for the library
         done = list(compile_all(options.targets))
     largest = max(done, key=lambda one: one.shared_bytes)
     print(f"{len(done)} calls compiled; at most {largest.shared_bytes:,} bytes of shared memory ({largest.kernel})")

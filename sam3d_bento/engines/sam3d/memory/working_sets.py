@@ -148,7 +148,7 @@ def _fused_block(network: Config, rows: float) -> float:
     These are the residual stream; the queries, keys and values of two blocks; the normed input, the hidden layer and
     its output.
     """
-    return rows * network["model_channels"] * (FULL + (2 * 3 + 1 + network["mlp_ratio"] + 1) * HALF)
+    return float(rows * network["model_channels"] * (FULL + (2 * 3 + 1 + network["mlp_ratio"] + 1) * HALF))
 
 
 def _slat_sample(work: Work) -> float:
