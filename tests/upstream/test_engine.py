@@ -208,6 +208,7 @@ def test_it_says_what_it_is_made_of(engine):
     assert engine.device == "cpu"
     assert engine.facts["memory_profile"] == "24gb"
     assert engine.facts["attention"] == "packed"
+    assert engine.facts["kernels"] == "off: there is no GPU"
     assert {"kaolin", "pytorch3d", "spconv"} <= set(engine.facts["standins"])
     assert engine.gpu_peak_bytes is None
 

@@ -101,6 +101,41 @@ def test_the_tight_profile_differs_by_rounding_only(inference, stock_output, pho
         assert_close(inference(*photo, SEED, steps=steps, splats=True), stock_output, 1e-4)
 
 
+@pytest.fixture(scope="module")
+def fused_inference(checkpoints):
+    """With the fused networks, whose operations are those of torch on a CPU."""
+    from sam3d_bento.engines.sam3d.kernels import choice, reference
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(choice, "choose", lambda wanted, device: choice.Choice(reference, reference.NAME))
+        return load(checkpoints)
+
+
+@pytest.mark.parametrize("profile", ["32gb", "24gb", "12gb"])
+def test_fused_networks_differ_by_rounding_only(fused_inference, stock_output, photo, steps, profile):
+    from sam3d_bento.engines.sam3d.memory.profiles import PROFILES
+
+    assert fused_inference.pipeline.kernels == "torch"
+    with fused_inference.in_profile(PROFILES[profile]):
+        for _ in range(2):  # the second run uses what the first one kept
+            assert_close(fused_inference(*photo, SEED, steps=steps, splats=True), stock_output, 1e-4)
+
+
+def test_a_network_of_another_form_computes_as_upstream_and_says_so(checkpoints, stock_output, photo, steps, monkeypatch):
+    from sam3d_bento.engines.sam3d import staged
+    from sam3d_bento.engines.sam3d.fused.transformer import Unsupported
+    from sam3d_bento.engines.sam3d.kernels import choice, reference
+
+    def refuse(*given):
+        raise Unsupported("positions are rotary")
+
+    monkeypatch.setattr(choice, "choose", lambda wanted, device: choice.Choice(reference, reference.NAME))
+    monkeypatch.setattr(staged, "DenseNetwork", refuse)
+    inference = load(checkpoints)
+    assert inference.pipeline.kernels == "torch in part: positions are rotary"
+    assert_same(inference(*photo, SEED, steps=steps, splats=True), stock_output)
+
+
 def test_half_precision_decoders_are_bit_equal_to_stock_upstream(
     half_checkpoints, half_inference, tmp_path, photo, steps
 ):

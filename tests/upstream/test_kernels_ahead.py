@@ -41,7 +41,7 @@ def run(*arguments, **environment):
 
 
 def test_kernels_and_stubs_are_found_without_a_compiler_and_fit_on_a_4090(upstream, tmp_path):
-    """The second time, all is loaded from the folder. A library that defines what the stubs call stands for the driver."""
+    """The second time, all is loaded from the folder. A library that has what the stubs call stands for the driver."""
     pytest.importorskip("triton")
     if shutil.which("gcc") is None:
         pytest.skip("there is no C compiler here")

@@ -147,6 +147,9 @@ class Solver:
         finally:
             if not self._keep():
                 self.drop()
+                if self._recorder is not None and torch.cuda.is_available():
+                    # The memory of deleted recordings serves nothing else until it is returned to the driver.
+                    torch.cuda.empty_cache()
 
     def _strengths(self, times: Any) -> list[float]:
         """Return the guidance of each step, 0 for none: as upstream, but compared in main memory, without a wait."""
