@@ -60,7 +60,7 @@ def ours(**choices: Any) -> Callable[[Reconstruction, Path], dict[str, Any]]:
 
 
 class Clock:
-    """Wall and CPU seconds of calls."""
+    """Measure wall and CPU seconds of calls."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, tuple[float, float]] = {}

@@ -50,7 +50,7 @@ class FileType:
     """Properties of a file format.
 
     suffix: of a file name, without the first dot. description: for people.
-    requires: the module that the writer imports, or None. extra: the optional dependency that installs the module.
+    requires: the module that the writer imports, or None. package: the package that has the module.
     options: the names in `FormatOptions` that the format accepts.
     from_reconstruction: whether the file needs the reconstruction, because the GLB lacks part of its content.
     """
@@ -59,7 +59,7 @@ class FileType:
     media_type: str
     description: str
     requires: str | None = None
-    extra: str | None = None
+    package: str | None = None
     options: tuple[str, ...] = ()
     from_reconstruction: bool = False
 
@@ -83,7 +83,7 @@ FILE_TYPES: dict[Format, FileType] = {
         "model/vnd.usdz+zip",
         "USD package with its texture",
         requires="pxr",
-        extra="usdz",
+        package="usd-core",
         options=("origin",),
     ),
 }
@@ -101,10 +101,10 @@ def available() -> dict[Format, FileType]:
 
 
 def require(name: Format) -> None:
-    """Raise UnsupportedMedia, which names the missing extra, when the format cannot be written here."""
+    """Raise UnsupportedMedia, which names the missing package, when the format cannot be written here."""
     kind = FILE_TYPES[name]
     if not kind.is_available:
-        raise UnsupportedMedia(f"The format '{name}' is not installed here: the server needs the extra '{kind.extra}'.")
+        raise UnsupportedMedia(f"The format '{name}' is not written here: the server lacks the package {kind.package}.")
 
 
 def format_options(name: Format, values: Mapping[str, Any], *, strict: bool = False) -> FormatOptions:
@@ -123,4 +123,4 @@ def format_options(name: Format, values: Mapping[str, Any], *, strict: bool = Fa
         return FormatOptions.model_validate(values, strict=strict)
     except ValidationError as exc:
         faults = "; ".join(f"'{fault['loc'][0]}': {fault['msg']}" for fault in exc.errors(include_context=False))
-        raise BadRequest(f"A field has a value that it does not take. {faults}.") from exc
+        raise BadRequest(f"A field has an invalid value. {faults}.") from exc

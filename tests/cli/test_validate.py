@@ -99,6 +99,7 @@ def test_the_photo_is_1024_pixels_wide():
         assert max(photo.size) == 1024
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("glb", "fails"),
     [(b"glTF but no more", {"mesh", "texture"}), (b"", {"mesh", "texture"})],
@@ -129,7 +130,7 @@ def test_a_refusal_is_told_in_its_own_words(service):
     assert verdicts["seconds"][0] is Verdict.FAIL
 
 
-def test_what_the_card_does_not_have_fails_by_either_measure(service):
+def test_too_much_gpu_memory_fails_by_either_measure(service):
     service.metrics = "# TYPE sam3d_gpu_memory_peak_bytes gauge\nsam3d_gpu_memory_peak_bytes 1.7e10\n"
     assert service.verdicts()["gpu memory"][0] is Verdict.FAIL
     service.metrics = ""

@@ -90,7 +90,7 @@ def test_a_set_comes_to_where_the_service_looks(small, folders, token_file):
     assert run("verify", "--set", "sam3d", "--sizes") == "The set 'sam3d' is complete (only sizes were checked).\n"
 
 
-def test_what_fails_does_not_keep_other_sets_from_coming(small, folders):
+def test_failing_set_does_not_prevent_the_others(small, folders):
     del small.pages["/mask"]
     output = run("fetch", "--set", "all", "--to", folders / "app", status=1)
     assert found(folders / "app") == ["mask/mask-isnet-general-use.onnx"]

@@ -68,13 +68,13 @@ def test_a_cut_download_goes_on_with_the_same_version(site, arriving):
     assert [headers.get("If-Range") for _, headers in site.requests] == [None, '"version-1"', '"version-1"']
 
 
-def test_what_an_earlier_run_left_is_not_asked_for_again(site, arriving):
+def test_bytes_of_an_earlier_run_are_not_requested_again(site, arriving):
     site.pages["/net"] = Page(CONTENT)
     get(site, arriving, already=CONTENT[:1000])
     assert site.ranges == ["bytes=1000-"]
 
 
-def test_what_is_complete_asks_nothing(site, arriving):
+def test_complete_file_makes_no_request(site, arriving):
     get(site, arriving, already=CONTENT)
     assert site.requests == []
 
@@ -131,7 +131,7 @@ def test_a_site_that_is_busy_is_asked_again(status, site, arriving):
     assert len(site.requests) == 3
 
 
-def test_nobody_there_is_a_sentence(arriving, elsewhere):
+def test_unreachable_server_is_a_sentence(arriving, elsewhere):
     elsewhere.close()
     assert refused(elsewhere, arriving) == ("Connection refused", 0)
 
@@ -148,7 +148,7 @@ def test_nobody_there_is_a_sentence(arriving, elsewhere):
         (Page(status=206), "the server sent part of the file without a valid Content-Range"),
     ],
 )
-def test_what_cannot_be_the_file_costs_nothing_of_what_had_arrived(page, reason, site, arriving):
+def test_response_that_cannot_be_the_file_keeps_the_bytes_that_arrived(page, reason, site, arriving):
     site.pages["/net"] = page
     assert refused(site, arriving, already=CONTENT[:1000]) == (reason, 1000)
     assert len(site.requests) == 1
@@ -211,7 +211,7 @@ def test_the_token_does_not_come_back_with_a_redirect_that_returns(site, elsewhe
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_who_refuses_is_told_apart(status, site, elsewhere, arriving):
+def test_refusing_server_is_identified(status, site, elsewhere, arriving):
     elsewhere.pages["/net"] = Page(status=status)
     site.pages["/net"] = Page(status=302, headers={"Location": f"{elsewhere.address}/net"})
     for asked, by_first in ((elsewhere, True), (site, False)):

@@ -40,7 +40,7 @@ def test_a_file_gets_its_name_only_when_it_is_whole(place):
     assert arrived == [1000, 80_000]
 
 
-def test_others_may_read_it(place):
+def test_fetched_file_is_readable_by_others(place):
     with held(place) as part:
         part.append(CONTENT)
         part.move_to(place)

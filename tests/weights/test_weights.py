@@ -112,7 +112,7 @@ def test_a_wrong_byte_is_named_with_both_hashes(offer, tmp_path):
     ],
     ids=["short", "other", "long", "gone"],
 )
-def test_what_is_wrong_leaves_nothing(page, reason, site, offer, tmp_path):
+def test_wrong_file_leaves_nothing(page, reason, site, offer, tmp_path):
     site.pages["/net"] = page
     offer(file(on(site, "/net")))
     with pytest.raises(WeightsError, match=rf"^net\.onnx could not be fetched\. 127\.0\.0\.1:\d+: .*{reason}"):

@@ -37,7 +37,7 @@ def test_files_of_the_right_sizes_pass(complete: Path) -> None:
     checkpoints.check(complete)
 
 
-def test_what_is_missing_or_truncated_is_named_with_the_size_it_should_have(complete: Path) -> None:
+def test_missing_or_truncated_file_is_named_with_its_expected_size(complete: Path) -> None:
     (complete / "ss_generator.ckpt").unlink()
     (complete / "slat_decoder_gs.ckpt").write_bytes(bytes(12))
     assert refusal(complete) == (

@@ -28,6 +28,7 @@ def written(mesh: Mesh, compress: Compression = True) -> bytes:
     return write_glb(vertices, normals, coordinates(vertices), faces, TEXTURE, {}, compress=compress)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mesh", [sphere(40), soup(300, 0.05), sphere(170)], ids=["sphere", "soup", "32-bit indices"])
 def test_meshoptimizer_decodes_our_buffer_views_to_what_our_decoder_finds(mesh: Mesh) -> None:
     content, data = container.split(written(mesh))
@@ -46,7 +47,7 @@ def test_meshoptimizer_decodes_our_buffer_views_to_what_our_decoder_finds(mesh: 
     np.testing.assert_allclose(theirs, from_octahedral(decode_attributes(streams[2], count, 4)), atol=0.006)
 
 
-def test_what_a_reader_must_know_is_named_and_the_unpacked_buffer_is_not_in_the_file() -> None:
+def test_required_extension_is_named_and_the_unpacked_buffer_is_not_in_the_file() -> None:
     glb = written(sphere(40))
     content = document(glb)
     names = ["EXT_meshopt_compression", "KHR_mesh_quantization", "KHR_texture_transform"]
@@ -60,6 +61,7 @@ MESHES = {"sphere": sphere(40), "one face": soup(1, 0.1), "huge": (sphere(20)[0]
 MESHES |= {"32-bit indices": sphere(190), "flat": (sphere(20)[0] * np.float32([1, 0, 1]), sphere(20)[1])}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mesh", MESHES.values(), ids=MESHES.keys())
 def test_quantized_geometry_needs_one_extension_and_has_no_faults(
     mesh: Mesh, assert_flawless: Callable[[bytes], None]

@@ -34,7 +34,7 @@ def test_small_holes_are_filled_with_the_colours_around_them(radius: float) -> N
     np.testing.assert_allclose(whole.colours[new].astype(float), colour_at(whole.vertices[new]), atol=3)
 
 
-def test_what_fills_a_hole_looks_outwards() -> None:
+def test_faces_that_fill_a_hole_face_outwards() -> None:
     broken = holed(BALL, 0.015)
     whole = fill_holes(broken)
     patch = whole.faces[len(broken.faces) :]

@@ -88,7 +88,7 @@ def test_the_threads_do_not_hold_up_the_end_of_the_process():
     assert store.call(lambda: threading.current_thread().daemon)
 
 
-def test_what_a_call_gives_after_it_was_given_up_is_dropped(impatient):
+def test_late_result_of_an_abandoned_call_is_dropped(impatient):
     class Opened:
         pass
 

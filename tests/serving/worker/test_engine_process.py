@@ -105,7 +105,7 @@ NO_MESSAGES = {
 
 
 @pytest.mark.parametrize("content", NO_MESSAGES.values(), ids=NO_MESSAGES)
-def test_what_is_no_message_is_a_lost_engine(hold, load_it, ends, content):
+def test_invalid_message_is_a_lost_engine(hold, load_it, ends, content):
     for outcome in (hold, load_it):
         ends[0].sendall(len(content).to_bytes(8) + content)
         assert isinstance(outcome(), EngineLost)
@@ -135,7 +135,7 @@ def load_it(ends):
     return load_it
 
 
-def test_what_to_load_is_sent_and_the_engine_says_what_it_loaded(load_it, engine):
+def test_load_message_is_sent_and_the_engine_answers_ready(load_it, engine):
     engine.send(Alive())
     engine.send(READY)
     assert load_it() == READY

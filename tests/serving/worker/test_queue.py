@@ -64,7 +64,7 @@ def test_a_limit_of_none_still_lets_one_job_run():
     queue.add(job())
 
 
-def test_who_is_refused_is_told_when_the_present_jobs_are_through():
+def test_refused_job_gets_the_time_until_the_queue_is_done():
     run_times = RunTimes()
     run_times.learn({"reconstruct": 4.2})
     queue = JobQueue(1, run_times)
@@ -120,7 +120,7 @@ def test_those_that_wait_are_told_and_may_ask_the_queue_meanwhile():
     assert first.future.running()
 
 
-def test_whoever_is_quicker_each_job_leaves_once():
+def test_each_job_leaves_the_queue_exactly_once():
     """Callers cancel, a supervisor takes and ends, and the queue is cleared: all at the same time, over and over."""
     for _ in range(50):
         queue, jobs = filled(20, limit=20)

@@ -48,7 +48,7 @@ def _claim_and_die(root):
     os._exit(1)
 
 
-def test_what_a_dead_process_left_is_removed(tmp_path):
+def test_files_of_a_dead_process_are_removed(tmp_path):
     process = multiprocessing.get_context("spawn").Process(target=_claim_and_die, args=(tmp_path,))
     process.start()
     process.join()
@@ -161,7 +161,7 @@ def test_a_removed_folder_is_made_again_as_private_and_locked_as_it_was(root, go
         assert other.sweep() == 0, "its owner lives"
 
 
-def test_what_took_the_place_of_the_folder_is_not_written_to(root, tmp_path):
+def test_replacement_of_the_folder_is_not_written_to(root, tmp_path):
     workdir = claimed(root)
     shutil.rmtree(workdir.path)
     (tmp_path / "elsewhere").mkdir()

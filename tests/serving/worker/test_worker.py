@@ -355,7 +355,7 @@ def test_stopping_ends_the_process_and_every_job(start_worker):
     assert worker.state is WorkerState.STOPPED
 
 
-def test_whoever_submits_or_cancels_while_it_stops_gets_an_answer(start_worker):
+def test_submitting_or_cancelling_during_a_stop_is_answered(start_worker):
     worker = ready(start_worker(queue_limit=10**6))
     jobs, refusals = [], []
 
