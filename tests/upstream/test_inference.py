@@ -121,7 +121,9 @@ def test_fused_networks_differ_by_rounding_only(fused_inference, stock_output, p
             assert_close(fused_inference(*photo, SEED, steps=steps, splats=True), stock_output, 1e-4)
 
 
-def test_a_network_of_another_form_computes_as_upstream_and_says_so(checkpoints, stock_output, photo, steps, monkeypatch):
+def test_a_network_of_another_form_computes_as_upstream_and_says_so(
+    checkpoints, stock_output, photo, steps, monkeypatch
+):
     from sam3d_bento.engines.sam3d import staged
     from sam3d_bento.engines.sam3d.fused.transformer import Unsupported
     from sam3d_bento.engines.sam3d.kernels import choice, reference

@@ -17,7 +17,8 @@ from sam3d_bento.engines.sam3d.kernels.cases import cases
 
 # Lowest compute capability (A100, RTX 30) whose matrix units and asynchronous copies the kernels' tiles were made for.
 LEAST_CAPABILITY = (8, 0)
-# Largest difference from the torch form, relative to the norm of the result. float16 gives up to 0.0005 (gpu.json).
+# Largest difference from the torch form, relative to the norm of the result. float16 gives up to 0.0005
+# (benchmarks/results/gpu-kernels.json, call 0).
 TOLERANCE = 0.003
 
 log = logging.getLogger("sam3d_bento.sam3d")

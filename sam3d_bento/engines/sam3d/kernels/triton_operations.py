@@ -46,8 +46,8 @@ class ConvolutionTile(NamedTuple):
     stages: int
 
 
-# The fastest of a few on an H200 (benchmarks/results/gpu.json). Each needs at most the 99 KiB of shared memory that a
-# block has on sm_89 (tests/upstream/test_kernels_ahead.py).
+# The fastest of a few on an H200. On sm_89, each needs at most the 99 KiB of shared memory that a block has
+# there (tests/upstream/test_kernels_ahead.py).
 ATTENTION = AttentionTile(128, 64, 8, 3)
 BOUNDED_BY_DESCRIPTORS = AttentionTile(128, 64, 8, 4)
 ATTENTION_BY_DESCRIPTORS = AttentionTile(64, 128, 4, 3)
