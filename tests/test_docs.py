@@ -1,5 +1,6 @@
 """What the documentation says in tables is what the code does."""
 
+import json
 import re
 from typing import get_args
 
@@ -95,6 +96,23 @@ def leaves(kind=errors.Sam3DError):
 def test_every_error_code_is_described_with_its_status(kind):
     lines = [line for line in DOCUMENTATION.splitlines() if f"`{kind.code}`" in line]
     assert any(str(kind.status) in line for line in lines), lines
+
+
+def test_the_tables_of_floods_and_memory_are_what_was_measured():
+    measured = json.loads((PROJECT / "benchmarks" / "results" / "load.json").read_text())
+    floods = {name: one["livez"]["milliseconds"] for name, one in measured["floods"]["floods"].items()}
+    described = {name: [int(cell) for cell in cells] for name, *cells in rows("flood")}
+    assert described == {name: [round(taken[key]) for key in ("p50", "p99", "max")] for name, taken in floods.items()}
+    loads = measured["memory"]["loads"]
+    described = {name: [int(cell) for cell in cells] for name, *cells in rows("load")}
+    assert described == {
+        name: [
+            round(one["idle_bytes"] / 1e6),
+            round(one["most_bytes"] / 1e6),
+            round(one["livez"]["milliseconds"]["p99"]),
+        ]
+        for name, one in loads.items()
+    }
 
 
 def test_every_metric_is_described():

@@ -7,6 +7,8 @@ A `Worker` owns
     waited for `Settings.queue_seconds` ends without having run;
   * each job's run (`run`): the job's directory is removed before its future resolves. A run that exceeds the deadline
     ends the engine process, never the service;
+    If the directory cannot be made or removed because the work folder hangs, the job ends OVERDUE_SECONDS after its
+    deadline and the worker counts as broken, until the folder answers;
   * the number of losses in a row (`losses`) and since the start (`all_losses`). A loss is an engine process that could
     not be started, died, was silent during its load, hung, sent an invalid message or reported itself unusable. A
     successful load resets the lost loads, and a job that ends without a loss resets the lost runs. A lost process is
@@ -19,7 +21,7 @@ After MAX_LOSSES_IN_A_ROW lost loads, waiting jobs end and new ones are refused 
 Every job's future resolves, with the job's own result or with an error from `errors`.
 
 `state` has a drawing of the states. One thread supervises the process. It also starts the process, and outlives it (see
-`EngineProcess`). A second thread ends jobs that have waited too long, even if the first thread is blocked. `submit` and
+`EngineProcess`). A second thread ends jobs that have waited or run too long, even if the first thread is blocked. `submit` and
 `Job.cancel` may be called from any thread.
 
 There are two locks. The worker's lock guards `state`, and queue operations that depend on it: adding a job (not to a
@@ -36,7 +38,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sam3d_bento import gpu, logs
-from sam3d_bento.errors import Cancelled, Internal, NotReady, Sam3DError
+from sam3d_bento.errors import Cancelled, DeadlineExceeded, Internal, NotReady, Sam3DError
 from sam3d_bento.serving.worker.engine_process import EngineProcess, Waker, load
 from sam3d_bento.serving.worker.job import Job, ignore
 from sam3d_bento.serving.worker.messages import Done, LoadFailed, Ready, Start
@@ -52,6 +54,10 @@ from sam3d_bento.submission import RunnerInfo
 STOP_GRACE_SECONDS = 3.0
 # Longest wait of `stop` for the supervising thread, which itself waits for the grace time and a kill.
 STOP_TIMEOUT_SECONDS = 20.0
+
+# Longest time that a run may take beyond its deadline: 10 s to kill the process, and 30 s for the job's files, as long
+# as the store of results may take.
+OVERDUE_SECONDS = 40.0
 
 # Pause after the first lost load. It doubles with each further one.
 FIRST_PAUSE_SECONDS = 0.5
@@ -119,7 +125,8 @@ class Worker:
         self._lock = threading.Lock()
         self._waker = Waker()
         self._thread = threading.Thread(target=self._supervise, name=f"{name}-worker", daemon=True)
-        self._added = threading.Event()
+        self._run_began = 0.0  # monotonic, of the running job
+        self._changed = threading.Event()  # a job was added or taken, or the worker was stopped
         self._expiry = threading.Thread(target=self._expire, name=f"{name}-expiry", daemon=True)
 
     # -- for callers -------------------------------------------------------------------------------------------------
@@ -143,7 +150,7 @@ class Worker:
             self._state = WorkerState.STOPPED
             self.reason = "The service is shutting down."
         self._waker.wake()
-        self._added.set()
+        self._changed.set()
         self.queue.clear(self._stopping())
         if self._thread.is_alive():
             self._thread.join(STOP_TIMEOUT_SECONDS)
@@ -192,7 +199,7 @@ class Worker:
             self.admit(may_wait=may_wait)
             self.queue.add(job)
         self._waker.wake()
-        self._added.set()
+        self._changed.set()
         return job
 
     def cancel(self, job: Job) -> None:
@@ -252,7 +259,7 @@ class Worker:
         return False
 
     def _expire(self) -> None:
-        """End the jobs that have waited too long, until the worker stops."""
+        """End the jobs that have waited or run too long, until the worker stops."""
         limit = self._settings.queue_seconds
 
         def error() -> NotReady:  # a new error for each job, because an error that is raised again keeps all its frames
@@ -261,9 +268,26 @@ class Worker:
             )
 
         while not self._stopped():
-            self._added.clear()
-            next_seconds = self.queue.expire(limit, error)
-            self._added.wait(next_seconds)
+            self._changed.clear()
+            waits = (self.queue.expire(limit, error), self._end_overdue())
+            self._changed.wait(min((wait for wait in waits if wait is not None), default=None))
+
+    def _end_overdue(self) -> float | None:
+        """End the running job if the supervising thread is stuck with it.
+
+        Return the seconds until the job would be overdue; None if no job runs.
+        """
+        limit = self._settings.deadline_seconds + OVERDUE_SECONDS
+        with self._lock:
+            job, left = self.queue.running, self._run_began + limit - time.monotonic()
+        if job is None or left > 0:
+            return None if job is None else left
+        self._lost_runs = MAX_LOSSES_IN_A_ROW
+        where = {"request_id": job.label, "job": job.id}
+        self._lose("The work folder does not answer.", "its work folder does not answer", **where)
+        error = DeadlineExceeded(f"The run was given up after {limit:g} seconds, because a disk does not answer.")
+        self._finish(error, only=job)
+        return None
 
     def _give_up(self, error: Sam3DError) -> None:
         self._enter(WorkerState.FAILED, error.detail)
@@ -291,12 +315,15 @@ class Worker:
                 self._finish(outcome)
                 return
             self._lost_runs = 0
+            self._enter(WorkerState.BUSY, "")  # also after `_end_overdue`
             self._finish(outcome)
             del job, outcome  # frees the result, which otherwise stays in memory until the next job
 
-    def _finish(self, outcome: Done | Sam3DError) -> None:
-        """Resolve the running job."""
+    def _finish(self, outcome: Done | Sam3DError, only: Job | None = None) -> None:
+        """Resolve the running job. only: do nothing if another job runs by now."""
         with self._lock:
+            if only is not None and self.queue.running is not only:
+                return
             job = self.queue.release()
             if self._state is WorkerState.BUSY:
                 self._state = WorkerState.READY
@@ -317,6 +344,8 @@ class Worker:
                     return None
                 if (job := self.queue.take()) is not None:
                     self._state = WorkerState.BUSY
+                    self._run_began = time.monotonic()
+                    self._changed.set()
                     return job
             self._waker.wait(engine.pipe)
             if engine.pipe.wait(0):  # an idle engine sends nothing, so its end of the pipe is closed

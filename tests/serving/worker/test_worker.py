@@ -12,6 +12,7 @@ from sam3d_bento.serving.worker import worker as module
 from sam3d_bento.serving.worker.state import MAX_LOSSES_IN_A_ROW, WorkerState
 from sam3d_bento.submission import Submission
 from tests.support import descriptors, fake_runner, processes
+from tests.support.hanging_disk import HangingDisk
 from tests.support.places import PROJECT
 from tests.support.waiting import PATIENCE, until
 
@@ -317,12 +318,33 @@ def test_a_job_that_waits_too_long_ends_while_another_runs_on(start_worker):
     until(lambda: worker.queue.running)
     waiting = submit(worker, "nap:0")
     waiting.submitted -= 39.9  # it has waited for most of its time
-    worker._added.set()
+    worker._changed.set()
     with pytest.raises(NotReady, match="waited for 40 seconds") as refusal:
         finish(waiting)
     assert refusal.value.retryable
     assert not running.future.done()
     running.cancel()
+
+
+def test_a_run_ends_and_livez_asks_for_a_restart_when_the_work_folder_hangs(start_worker, settings, monkeypatch):
+    monkeypatch.setattr(module, "OVERDUE_SECONDS", 0.2)
+    worker = ready(start_worker(queue_limit=1, deadline_seconds=0.5, load_silence_seconds=20))
+    hanging = HangingDisk(settings.work_dir)
+    try:
+        with pytest.raises(DeadlineExceeded, match="a disk does not answer"):
+            finish(submit(worker, "nap:0"))
+        assert worker.losses == MAX_LOSSES_IN_A_ROW, "what /livez looks at"
+        assert not worker.ready
+        assert worker.reason == "The work folder does not answer."
+        waiting = submit(worker, "nap:0")
+        waiting.submitted -= worker._settings.queue_seconds
+        with pytest.raises(NotReady, match="was not started"):
+            finish(waiting)
+    finally:
+        hanging.end()
+    until(lambda: worker.ready)
+    assert finish(submit(worker, "nap:0")).glb == b"glTFnap:0"
+    assert worker.losses == 0
 
 
 def test_a_job_that_waits_for_a_load_ends_too(start_worker):
