@@ -115,10 +115,9 @@ python-versions: $(VENV)/.uv
 test-api: weights $(VENV)/.dev $(CLIENTS)/.done
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m api tests/api
 
-# Says SKIPPED where the database cannot be reached, or is none.
+# Says SKIPPED where the database cannot be reached, or is none. What runpod-excludes.txt names is not installed.
 audit: $(AUDIT)/.done
-	$(AUDIT)/bin/python tools/audit.py requirements/core.txt requirements/dev.txt requirements/upstream.txt requirements/runpod.txt \
-	  requirements/installer.txt requirements/build.txt requirements/api-clients.txt requirements/image-pip.txt requirements/image-build.txt
+	$(AUDIT)/bin/python tools/audit.py $(filter-out requirements/runpod-excludes.txt,$(wildcard requirements/*.txt))
 
 # Python packages; Meta's code and the weights have their hashes in requirements/upstream-wheels.txt and sam3d_bento/weights/weights.json.
 sbom: $(AUDIT)/.done $(VENV)/.core
