@@ -51,8 +51,13 @@ class RemotePipeline:
         server is not a service of this kind.
         """
         files = {"image": ("photo", submission.photo)}
-        if submission.mask is not None:
-            files["mask"] = ("mask", submission.mask)
+        for name, content in (
+            ("mask", submission.mask),
+            ("depth", submission.depth),
+            ("pointmap", submission.pointmap),
+        ):
+            if content is not None:
+                files[name] = (name, content)
         # Only options that differ from their defaults are sent, because an older service may not know the others.
         options = submission.options.model_dump(exclude_defaults=True)
         data = {name: json.dumps(value) if isinstance(value, bool) else str(value) for name, value in options.items()}

@@ -20,7 +20,7 @@ from sam3d_bento.cli.generators import Generator, LocalGenerator, RemoteGenerato
 from sam3d_bento.cli.terminal import Switch, SwitchCommand, console, existing_file, key_file_option, reports_errors
 from sam3d_bento.errors import BadRequest, Sam3DError
 from sam3d_bento.formats import FILE_TYPES, FORMATS, Format, FormatOptions, by_suffix, format_options, require
-from sam3d_bento.options import EXPORT_OPTIONS, Options, choices, from_texts
+from sam3d_bento.options import EXPORT_OPTIONS, Options, choices, faults, from_texts
 from sam3d_bento.settings import Settings, SettingsError
 from sam3d_bento.submission import STAGES, Stage, Submission
 from sam3d_bento.weights.part import WeightsError
@@ -64,9 +64,15 @@ def _flag(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     if listed and True in listed:
         words = click.Choice([str(choice).lower() for choice in listed])
         return click.option(spelling, cls=Switch, type=words, default=str(field.default).lower(), **how)
-    kind = click.Choice([str(choice) for choice in listed]) if listed else int
+    kind = click.Choice([str(choice) for choice in listed]) if listed else _type(field.annotation)
     default = None if field.default is None else str(field.default)
     return click.option(spelling, type=kind, default=default, **how)
+
+
+def _type(annotation: Any) -> type[int] | type[float] | type[str]:
+    """Return the type of the values that an option takes: float or str if its annotation has one, else int."""
+    types = [annotation, *(_type(part) for part in get_args(annotation))]
+    return str if str in types else float if float in types else int
 
 
 def _options(**values: Any) -> Options:
@@ -75,14 +81,15 @@ def _options(**values: Any) -> Options:
     try:
         return Options.model_validate(values | from_texts(texts))
     except ValidationError as exc:
-        faults = "; ".join(f"--{str(fault['loc'][0]).replace('_', '-')}: {fault['msg']}" for fault in exc.errors())
-        raise click.UsageError(faults) from exc
+        raise click.UsageError(faults(exc, spelt=lambda name: f"--{name.replace('_', '-')}")) from exc
 
 
 @click.command(cls=SwitchCommand)
 @click.argument("photos", nargs=-1, required=True, type=existing_file)
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path(), show_default=True)
 @click.option("--mask", type=existing_file, help="Mask image, white on the object. For a single photo.")
+@click.option("--depth", type=existing_file, help="Depth of the photo: 16-bit PNG or TIFF in mm, .npy, .npz.")
+@click.option("--pointmap", type=existing_file, help="Point of each pixel of the photo in metres: .npy, .npz.")
 @option_flags(*Options.model_fields)
 @click.option(
     "--save-reconstruction", type=output_file, metavar="X.npz", help="Also save the dense mesh, for `export`."
@@ -94,6 +101,8 @@ def generate(
     photos: tuple[Path, ...],
     output: Path,
     mask: Path | None,
+    depth: Path | None,
+    pointmap: Path | None,
     save_reconstruction: Path | None,
     server: str | None,
     api_key_file: Path | None,
@@ -107,8 +116,8 @@ def generate(
         raise click.UsageError(
             "--save-reconstruction cannot be used with --server: the service keeps the reconstruction."
         )
-    if len(photos) > 1 and (mask or save_reconstruction):
-        raise click.UsageError("--mask and --save-reconstruction need a single photo.")
+    if len(photos) > 1 and (mask or depth or pointmap or save_reconstruction):
+        raise click.UsageError("--mask, --depth, --pointmap and --save-reconstruction need a single photo.")
     names = [photo.stem for photo in photos]
     if len(set(names)) < len(names):
         raise click.UsageError(
@@ -129,7 +138,8 @@ def generate(
     output.mkdir(parents=True, exist_ok=True)
     failed = 0
     for photo in photos:
-        submission = Submission(photo.read_bytes(), mask.read_bytes() if mask else None, options)
+        files = [file.read_bytes() if file else None for file in (mask, depth, pointmap)]
+        submission = Submission(photo.read_bytes(), files[0], options, *files[1:])
         with _progress_bar() as bar:
             try:
                 made = generator.generate(submission, StageBar(bar, photo.name))

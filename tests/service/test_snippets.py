@@ -101,6 +101,12 @@ def faces(path):
     return len(trimesh.load_mesh(io.BytesIO(path.read_bytes()), file_type="glb").faces)
 
 
+def assert_95_mm_on_the_floor(path):
+    low, high = trimesh.load_mesh(path).bounds[:, 1]
+    assert low == 0
+    assert high == pytest.approx(0.095, abs=1e-6)
+
+
 needs_curl = pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl")
 
 
@@ -134,6 +140,7 @@ def test_a_job_from_the_shell(server, folder):
     assert faces(folder / "model.glb") > 1000
     assert Image.open(folder / "model.webp").size == (512, 512)
     assert (folder / "model.zip").read_bytes().startswith(b"PK")
+    assert_95_mm_on_the_floor(folder / "cup.glb")
 
 
 def test_a_job_from_python(server, folder):
@@ -151,6 +158,7 @@ def test_the_command_line(server, folder):
         assert Image.open(folder / "models" / f"{name}.webp").size == (512, 512)
     assert faces(folder / "cup-small.glb") <= 5000
     assert trimesh.load_mesh(folder / "cup.stl").extents.max() == pytest.approx(120, rel=0.01), "millimetres"
+    assert_95_mm_on_the_floor(folder / "cup-95mm.glb")
     assert Image.open(folder / "mask.png").size == (600, 400)
 
 

@@ -6,7 +6,7 @@ Everything else is a 400 or 415 that names the field. Addresses are never fetche
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from sam3d_bento.errors import BadRequest, Cancelled, shown
 from sam3d_bento.options import Options, checked, from_texts
 from sam3d_bento.serving.routes import request_body
-from sam3d_bento.serving.routes.request_body import FILE_FIELDS, PHOTO_FIELDS, not_a_file
+from sam3d_bento.serving.routes.request_body import DEPTH_FIELDS, FILE_FIELDS, PHOTO_FIELDS, not_a_file
 from sam3d_bento.serving.uploads import Upload, UploadedSubmission
 
 Delivery = Literal["file", "link"]
@@ -41,6 +41,16 @@ class _PhotoInput(bentoml.IODescriptor):  # type: ignore[misc]  # bentoml is unt
         Path,
         ContentType("*/*"),
         Field(description="Mask image, white on the object, with the size of the upright photo."),
+    ] = None  # type: ignore[assignment]
+    depth: Annotated[
+        Path,
+        ContentType("*/*"),
+        Field(description="Depth of the upright photo: 16-bit PNG or TIFF in millimetres, .npy or .npz."),
+    ] = None  # type: ignore[assignment]
+    pointmap: Annotated[
+        Path,
+        ContentType("*/*"),
+        Field(description="Point of each pixel of the upright photo in metres: .npy or .npz, (H, W, 3)."),
     ] = None  # type: ignore[assignment]
 
     @classmethod
@@ -91,7 +101,10 @@ async def read(request: Request, *, options: bool = True, delivery: bool = True)
     if asked not in (None, "file", "link"):
         raise BadRequest("The field 'response' must be 'file' or 'link'.")
     submission = UploadedSubmission(
-        photo=_photo(files), mask=files.get("mask"), options=options_of(fields) if options else _no_options(fields)
+        photo=_photo(files),
+        mask=files.get("mask"),
+        options=options_of(fields) if options else _no_options({**fields, **_depth(files)}),
+        **_depth(files),
     )
     return Input(submission, asked)  # type: ignore[arg-type]
 
@@ -131,12 +144,16 @@ def _photo(files: dict[str, Upload]) -> Upload:
     return files[given[0]]
 
 
+def _depth(files: dict[str, Upload]) -> dict[str, Upload]:
+    return {name: files[name] for name in DEPTH_FIELDS if name in files}
+
+
 def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return the fields by name. Raises BadRequest for a field that was sent twice, and for text in a file field."""
     fields: dict[str, str] = {}
     for name, value in pairs:
         if name in FILE_FIELDS:
-            if name == "mask" and not value:
+            if name not in PHOTO_FIELDS and not value:
                 continue
             raise BadRequest(not_a_file(name, value))
         if name in fields:
@@ -167,11 +184,11 @@ def checked_options(values: dict[str, Any]) -> Options:
 def _refuse_unknown(fields: Iterable[str]) -> None:
     unknown = next((name for name in fields if name not in Options.model_fields), None)
     if unknown is not None:
-        known = ", ".join([*PHOTO_FIELDS, "mask", *Options.model_fields, "response"])
+        known = ", ".join([*FILE_FIELDS, *Options.model_fields, "response"])
         raise BadRequest(f"There is no field '{shown(unknown)}'. The fields are: {known}.")
 
 
-def _no_options(fields: dict[str, str]) -> Options:
+def _no_options(fields: Mapping[str, object]) -> Options:
     if fields:
         raise BadRequest(f"There is no field '{shown(next(iter(fields)))}' here. The fields are: image, file, mask.")
     return Options()

@@ -49,7 +49,7 @@ export function leaveToService(name) {
 
 function field(name, schema) {
   const kind = kindOf(schema);
-  const control = controlFor(kind);
+  const control = controlFor(kind, schema.default === null);
   if (!control) return null;
   const initial = schema.default ?? "";
   if (control.type === "checkbox") control.checked = initial === true;
@@ -74,8 +74,12 @@ function withCode(text) {
   return text.split("`").map((part, index) => (index % 2 ? make("code", { textContent: part }) : part));
 }
 
-function controlFor({ type, enum: choices, minimum, maximum }) {
-  if (choices) return make("select", {}, ...choices.map((choice) => make("option", { value: choice, textContent: choice })));
+/** mayBeAbsent: whether the field can be left empty, so that the service chooses. */
+function controlFor({ type, enum: choices, minimum, maximum }, mayBeAbsent) {
+  if (choices) {
+    const named = choices.map((choice) => make("option", { value: choice, textContent: choice }));
+    return make("select", {}, ...(mayBeAbsent ? [make("option", { value: "", textContent: "–" })] : []), ...named);
+  }
   if (type === "boolean") return make("input", { type: "checkbox" });
   if (type !== "integer" && type !== "number") return null;
   return make("input", { type: "number", min: minimum ?? "", max: maximum ?? "", step: type === "integer" ? 1 : "any" });
