@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 UPSTREAM := .venv-upstream
 BENCH := .venv-bench
 AUDIT := .venv-audit
+CLIENTS := .venv-clients
 PORT ?= 8000
 
 # BentoML reads this when it is imported, and takes only the word "true" for a no.
@@ -12,18 +13,20 @@ export BENTOML_DO_NOT_TRACK := True
 # tests/conftest.py: however make ends, no process of the tests stays.
 test test-properties test-faults: export TESTS_END_WITH_PARENT := 1
 
-.PHONY: help demo serve test test-properties test-faults test-upstream test-container test-browser audit sbom bench-service bench-preview bench-export \
-  bench-load fuzz lint weights bytecode requirements clean
+.PHONY: help demo serve check test test-properties test-faults test-upstream test-container test-browser test-api audit sbom \
+  bench-service bench-preview bench-export bench-load fuzz lint weights bytecode requirements clean
 
 help:
 	@echo "make demo          set up, start the service, turn a sample photo into a GLB, check it, stop"
 	@echo "make serve         set up, start the service on port $(PORT) and leave it running"
+	@echo "make check         lint, type-check and run the quick tests: no server, nothing slow"
 	@echo "make test          set up, lint, type-check and test"
 	@echo "make test-properties many random cases of what make test shows with a few"
 	@echo "make test-faults   kill, stop, starve and flood the service's processes, and look what becomes of the others"
 	@echo "make test-upstream set up another environment with torch, and run Meta's real code with tiny random weights"
 	@echo "make test-container build the images with buildah, as root, and run the service in them without a network"
 	@echo "make test-browser  use the studio in headless Chromium"
+	@echo "make test-api      make clients of the OpenAPI document and use them; ask the service whatever the document allows"
 	@echo "make audit         look for known vulnerabilities in the pinned packages"
 	@echo "make sbom          write build/sbom-preview.json and build/sbom-sam3d.json (CycloneDX): what is in the images"
 	@echo "make bench-service measure the service; writes benchmarks/results/service.json"
@@ -38,6 +41,12 @@ demo: weights bytecode
 
 serve: weights bytecode
 	$(BIN)/sam3d-bento serve --port $(PORT)
+
+# The inner loop, in one process: two would collect and import twice. `-m` replaces the choice in pyproject.toml, so
+# the suites of their own are named again.
+check: weights lint
+	$(BIN)/python -m pytest -q \
+	  -m "not server and not slow and not upstream and not container and not browser and not api and not properties and not faults"
 
 # Two files at a time: most of them wait for a service to start. Whole files, so that their fixtures are made once.
 test: weights lint
@@ -69,10 +78,14 @@ test-browser: weights $(VENV)/.dev
 	tools/browser_tools.sh
 	$(BIN)/python -m pytest -m browser tests/browser
 
+# Needs npm for the client in TypeScript.
+test-api: weights $(VENV)/.dev $(CLIENTS)/.done
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m api tests/api
+
 # Says SKIPPED where the database cannot be reached, or is none.
 audit: $(AUDIT)/.done
 	$(AUDIT)/bin/python tools/audit.py requirements/core.txt requirements/dev.txt requirements/upstream.txt requirements/runpod.txt \
-	  requirements/installer.txt requirements/build.txt requirements/image-pip.txt requirements/image-build.txt
+	  requirements/installer.txt requirements/build.txt requirements/api-clients.txt requirements/image-pip.txt requirements/image-build.txt
 
 # Python packages; Meta's code and the weights have their hashes in requirements/upstream-wheels.txt and sam3d_bento/weights/weights.json.
 sbom: $(AUDIT)/.done
@@ -121,6 +134,7 @@ requirements: $(VENV)/.uv
 	$(COMPILE) pyproject.toml --extra runpod -c requirements/dev.txt \
 	  --excludes requirements/runpod-excludes.txt -o requirements/runpod.txt
 	$(COMPILE) --group audit -o requirements/audit.txt
+	$(COMPILE) --group api-clients -o requirements/api-clients.txt
 	$(COMPILE) --group installer -o requirements/installer.txt
 	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
 	$(COMPILE) --group bench -c requirements/core.txt -o requirements/bench.txt
@@ -134,7 +148,7 @@ COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-i
   --custom-compile-command "make requirements" $(UPGRADE)
 
 clean:
-	rm -rf $(VENV) $(UPSTREAM) $(BENCH) $(AUDIT) demo-output tools/*/node_modules
+	rm -rf $(VENV) $(UPSTREAM) $(BENCH) $(AUDIT) $(CLIENTS) demo-output tools/*/node_modules
 
 # uv installs in a fifth of pip's time; pip is the fallback where only pip is set up to reach the package registry.
 # Bytecode is compiled at once, as pip does: where PYTHONDONTWRITEBYTECODE is set, every start would compile it anew.
@@ -177,6 +191,11 @@ $(UPSTREAM)/.done: requirements/upstream-tests.txt requirements/image-build.txt 
 $(AUDIT)/.done: requirements/audit.txt $(VENV)/.uv
 	$(PYTHON) -m venv $(AUDIT)
 	$(call INSTALL_IN,$(AUDIT),$(LOCKED) -r requirements/audit.txt)
+	touch $@
+
+$(CLIENTS)/.done: requirements/api-clients.txt $(VENV)/.uv
+	$(PYTHON) -m venv $(CLIENTS)
+	$(call INSTALL_IN,$(CLIENTS),$(LOCKED) -r requirements/api-clients.txt)
 	touch $@
 
 weights: $(VENV)/.core

@@ -12,10 +12,12 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from sam3d_bento import malloc
-from sam3d_bento.serving import bentoml_seams, connections, shortage
+from sam3d_bento.serving import bentoml_seams, request_context, shortage
 from sam3d_bento.serving.admission import Budget
 from sam3d_bento.serving.assets import GLB_MEDIA_TYPE
 from sam3d_bento.serving.backend import Backend
+from sam3d_bento.serving.connections import acceptor, limits
+from sam3d_bento.serving.connections.downloads import SlowDownloads
 from sam3d_bento.serving.middleware.access_log import AccessLog
 from sam3d_bento.serving.middleware.authentication import Authentication
 from sam3d_bento.serving.middleware.content_encoding import ContentEncoding
@@ -32,7 +34,15 @@ from sam3d_bento.settings import Settings
 bentoml_seams.end_with_supervisor()
 settings = Settings.from_environ()
 bentoml_seams.adopt_logs(settings.log_format)
-connections.adopt()
+limits.adopt()
+acceptor.adopt(
+    # Those that are refused, and the probes, are there for a moment beside the requests.
+    most_open=2 * settings.max_requests,
+    probes={
+        "/livez": lambda: request_context.backend().alive,
+        "/readyz": lambda: request_context.backend().ready,
+    },
+)
 malloc.keep_small()
 
 # BentoML counts a request's time from its arrival, queueing included, and a request that it gives up runs on. So its
@@ -61,9 +71,14 @@ class Sam3D:
         except RuntimeError:  # called as a class, without a server
             return
         shortage.watch_loop(loop)
-        connections = bentoml_seams.on_stop(lambda: loop.call_soon_threadsafe(self._begin_to_stop))
+        connections = bentoml_seams.on_stop(lambda: self._stop_soon(loop))
         if connections is not None:
             self._shutdown = Shutdown(connections, self.backend.end_work, settings.shutdown_limit_seconds)
+            self._watch = loop.create_task(SlowDownloads(connections).watch())
+
+    def _stop_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._shutdown.bound()
+        loop.call_soon_threadsafe(self._begin_to_stop)
 
     def _begin_to_stop(self) -> None:
         self._shutdown.begin(at_once=bentoml_seams.supervisor_is_gone())

@@ -1,11 +1,13 @@
 """Measure the service under load: throughput, overhead over the pipeline, response of the probes, and growth.
 
-Five parts, each written to benchmarks/results/load.json when it is done, so that a run can go on where one was ended:
+Seven parts, each written to benchmarks/results/load.json when it is done, so that a run can go on where one was ended:
   load          1, 4, 16 and 64 clients at once, on an engine that takes 50 ms a photo: latency, throughput, refusals
   overhead      what a request takes beyond the stages of the pipeline in it, and beside the bare pipeline, in turn
   health        /health and /metrics while a photo is at work
   soak-tiny     2,000 requests on an engine that takes no time: memory, descriptors, threads, files
   soak-preview  200 requests on the preview engine: the same
+  floods        /livez under each flood (`floods.py`)
+  memory        the memory of all processes together under the largest loads (`floods.py`)
 Usage: python benchmarks/load.py [--only PART]... [--scale 1.0]
 """
 
@@ -17,6 +19,7 @@ import itertools
 import json
 import os
 import statistics
+import subprocess
 import tempfile
 import threading
 import time
@@ -27,6 +30,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import floods
 import httpx
 import numpy as np
 from PIL import Image
@@ -85,8 +89,14 @@ def main() -> None:
         print(json.dumps(figures, indent=2), flush=True)
         if arguments.scale >= 1:  # a trial is no result
             results = json.loads(TARGET.read_text()) if TARGET.exists() else {}
-            about = {"machine": machine(), "date": datetime.now(UTC).date().isoformat()}
+            about = {"machine": machine(), "date": datetime.now(UTC).date().isoformat(), "commit": commit()}
             TARGET.write_text(json.dumps(results | {name: {**about, **figures}}, indent=2) + "\n")
+
+
+def commit() -> str:
+    """The commit that was measured, with a + when files have been changed since."""
+    git = ["git", "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
+    return subprocess.run(git, cwd=FOLDER, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @contextmanager
@@ -306,6 +316,8 @@ PARTS: dict[str, Callable[[str, float], dict[str, Any]]] = {
     "health": health,
     "soak-tiny": soak_tiny,
     "soak-preview": soak_preview,
+    "floods": floods.floods,
+    "memory": floods.memory,
 }
 
 

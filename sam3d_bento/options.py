@@ -9,8 +9,9 @@ from math import isfinite, nan
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from sam3d_bento import names
 from sam3d_bento.errors import BadRequest
 
 # Largest seed: that of a signed 32-bit integer, which every random generator in use accepts.
@@ -130,7 +131,29 @@ class Options(BaseModel):
         without_size = dict.fromkeys(GIVEN_SIZES) if not GIVEN_SIZES.union({"scale"}).isdisjoint(changes) else {}
         return self.model_copy(update={**without_size, **changes})
 
+    name: Annotated[
+        str | None,
+        Field(
+            max_length=names.MAX_INPUT_CHARACTERS,
+            description="What the result is called: its files, its mesh and its material. Cleaned to "
+            f"{names.MAX_CHARACTERS} characters; absent: the photo's file name without its suffix.",
+        ),
+        AfterValidator(lambda text: None if text is None else names.cleaned(text)),
+    ] = None
 
+    @property
+    def result_name(self) -> str:
+        """Return what the result is called: the name, or UNNAMED where there is none."""
+        return self.name or names.UNNAMED
+
+    def named_after(self, file_name: str | None) -> "Options":
+        """Return the options with the name of the photo's file, if they have no name. None: the file has no name."""
+        found = None if file_name is None else names.of_file(file_name)
+        return self if self.name is not None or found is None else self.model_copy(update={"name": found})
+
+
+# Options that a report and `asset.extras` hold with the values that were used, beside `options`.
+USED_VALUES = frozenset({"seed", "name"})
 # Options that decide what the mesh is, not how it is written. Another value of one needs another run of the engine.
 ENGINE_OPTIONS = frozenset({"seed", "quality", "shape", "intrinsics", "pointmap_frame"})
 # Options that give a size; at most one of them is used.

@@ -16,10 +16,10 @@ from sam3d_bento.errors import BadRequest, NotFound
 from sam3d_bento.export import conversion, render, size, splat_file
 from sam3d_bento.export.glb.check import check
 from sam3d_bento.export.glb.read import read_document, read_glb
-from sam3d_bento.export.glb.write import write_glb
+from sam3d_bento.export.glb.write import renamed, write_glb
 from sam3d_bento.export.size import Placement
 from sam3d_bento.formats import Format, FormatOptions
-from sam3d_bento.options import SIZE_OPTIONS, Options, Origin
+from sam3d_bento.options import SIZE_OPTIONS, USED_VALUES, Options, Origin
 from sam3d_bento.progress import OnProgress, silent
 from sam3d_bento.reconstruction import Reconstruction
 from sam3d_bento.settings import Settings
@@ -32,7 +32,7 @@ NOT_KEPT = (
 NO_SPLATS = "This result has no gaussians: its engine gives none."
 
 # Options that decide how a GLB is written, not what mesh is in it.
-ENCODING_OPTIONS = frozenset({"texture_format", "compress"})
+ENCODING_OPTIONS = frozenset({"texture_format", "compress", "name"})
 # Options of a GLB that can be read back exactly as it was before it was written.
 LOSSLESS = {"texture_format": "png", "compress": False}
 
@@ -90,6 +90,21 @@ def export_reconstruction(
     return ExportedFile(_converted(exported.glb, exported.extras, wanted, of_format, options.origin), exported.extras)
 
 
+def converted(glb: bytes, dense: Reconstruction | None, wanted: Format) -> bytes:
+    """Return a GLB in another format, with that format's own defaults. dense: what it was exported from, for gaussians.
+
+    Raises NotFound for gaussians where there are none.
+    """
+    if wanted == "glb":
+        return glb
+    extras = read_document(glb)["asset"]["extras"]
+    if wanted == "ply-splats":
+        if dense is None:
+            raise NotFound(NOT_KEPT)
+        return _gaussians(dense, size.read_description(extras)[0])
+    return _converted(glb, extras, wanted, FormatOptions(), extras.get("options", {}).get("origin"))
+
+
 def _converted(
     glb: bytes, extras: dict[str, Any], wanted: Format, of_format: FormatOptions, origin: Origin | None
 ) -> bytes:
@@ -110,6 +125,7 @@ def _export(order: ExportSubmission, on_progress: OnProgress) -> bytes:
     extras = read_document(stored)["asset"]["extras"]
     before = Options.model_validate(
         {name: value for name, value in extras.get("options", {}).items() if name in Options.model_fields}
+        | {"name": extras.get("name")}
     )
     wanted = before.changed(_changes(order.format, order.changes))
     if order.format == "ply-splats":
@@ -118,8 +134,8 @@ def _export(order: ExportSubmission, on_progress: OnProgress) -> bytes:
             unplaced = placement.undo(read_glb(stored).positions)
             placement = size.choose_placement(unplaced, wanted, measured)
         return _gaussians(_dense(order.reconstruction), placement)
-    if wanted == before:
-        glb = stored
+    if wanted.model_copy(update={"name": before.name}) == before:
+        glb = stored if wanted == before else renamed(stored, wanted.result_name)
     else:
         glb = _exported_anew(order, stored, before, wanted if order.format == "glb" else plain(wanted), on_progress)
     if order.format == "glb":
@@ -151,7 +167,8 @@ def _exported_anew(
     can be read back exactly or the reconstruction is not kept. Otherwise the source is the reconstruction. Raises
     NotFound when neither is possible, and NoScale for metres that are not known.
     """
-    extras = {**read_document(stored)["asset"]["extras"], "options": wanted.model_dump(exclude={"seed"})}
+    used = {"options": wanted.model_dump(exclude=set(USED_VALUES)), "name": wanted.result_name}
+    extras = {**read_document(stored)["asset"]["extras"], **used}
     same_size = _size(before) == _size(wanted)
     placement, measured = size.read_description(extras)
     is_exact = before == before.model_copy(update=LOSSLESS) and (same_size or placement.is_identity)
@@ -170,6 +187,7 @@ def _exported_anew(
             mesh.faces,
             mesh.image,
             extras,
+            name=wanted.result_name,
             texture_format=wanted.texture_format,
             compress=wanted.compress,
         )

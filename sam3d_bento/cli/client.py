@@ -12,8 +12,9 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from sam3d_bento.errors import Internal, Sam3DError, TransferFailed, by_code
-from sam3d_bento.submission import Asset, OnStageProgress, Submission
+from sam3d_bento.cli.progress import JobProgress, OnJobProgress
+from sam3d_bento.errors import Internal, NotFound, Sam3DError, TransferFailed, by_code
+from sam3d_bento.submission import Asset, Submission
 
 # States in which a job has ended.
 END_STATES = ("done", "failed", "cancelled")
@@ -44,22 +45,24 @@ class RemotePipeline:
     def __exit__(self, *args: object) -> None:
         self._http.close()
 
-    def run(self, submission: Submission, on_progress: OnStageProgress) -> Asset:
+    def run(self, submission: Submission, on_progress: OnJobProgress) -> Asset:
         """Turn a photo into a GLB, and wait for it. An interrupted wait cancels the job.
 
         Raises the error that the service reports. Raises TransferFailed if the service cannot be reached, or if the
         server is not a service of this kind.
         """
-        files = {"image": ("photo", submission.photo)}
-        for name, content in (
+        # The name travels as the photo's file name, which an older service ignores.
+        name = submission.options.name
+        files = {"image": ("photo" if name is None else f"{name}.photo", submission.photo)}
+        for field, content in (
             ("mask", submission.mask),
             ("depth", submission.depth),
             ("pointmap", submission.pointmap),
         ):
             if content is not None:
-                files[name] = (name, content)
+                files[field] = (field, content)
         # Only options that differ from their defaults are sent, because an older service may not know the others.
-        options = submission.options.model_dump(exclude_defaults=True)
+        options = submission.options.model_dump(exclude_defaults=True, exclude={"name"})
         data = {name: json.dumps(value) if isinstance(value, bool) else str(value) for name, value in options.items()}
         job = self._submit(files, data)
         try:
@@ -72,9 +75,12 @@ class RemotePipeline:
         asset = job["report"]
         return Asset(self._bytes(f"/api/assets/{asset['id']}.glb"), asset)
 
-    def thumbnail(self, asset_id: str) -> bytes:
-        """Return the WebP picture of a result of `run`. Raises the same errors as `run`."""
-        return self._bytes(f"/api/assets/{asset_id}.webp")
+    def file(self, asset_id: str, suffix: str) -> bytes:
+        """Return a file of a result of `run`: its picture (`webp`), or the model in another format.
+
+        Raises the same errors as `run`.
+        """
+        return self._bytes(f"/api/assets/{asset_id}.{suffix}")
 
     def _submit(self, files: dict[str, tuple[str, bytes]], data: dict[str, str]) -> dict[str, Any]:
         headers = {"Idempotency-Key": secrets.token_hex(16)}
@@ -84,17 +90,23 @@ class RemotePipeline:
             except (httpx.ReadError, httpx.RemoteProtocolError):
                 # The answer was lost, but perhaps not the job. With the same key, the service returns the same job.
                 answer = self._http.post("/api/jobs", files=files, data=data, headers=headers)
+        if answer.status_code == NotFound.status:
+            raise NotFound(
+                f"There is nothing at {answer.url}. Is {self.url} the address of a sam3d-bento service? "
+                "An address such as http://127.0.0.1:8000 is expected."
+            )
         return self._json(answer)
 
-    def _follow(self, job: dict[str, Any], on_progress: OnStageProgress) -> dict[str, Any]:
+    def _follow(self, job: dict[str, Any], on_progress: OnJobProgress) -> dict[str, Any]:
         """Follow the job until it ends, and return it. Resumes an event stream that was cut."""
         last, cuts = "", 0
         while job["state"] not in END_STATES:
             try:
                 for number, moment in self._events(job["id"], last):
                     job, last, cuts = moment, number, 0
-                    if job["stage"] is not None:
-                        on_progress(job["stage"], job["stage_fraction"])
+                    on_progress(
+                        JobProgress(job["stage"] or job["state"], job["fraction"], job.get("estimated_seconds"))
+                    )
             except httpx.TransportError as exc:
                 cuts += 1
                 if cuts > MAX_CUTS_IN_A_ROW:

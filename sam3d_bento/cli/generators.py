@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import SecretStr
 
 from sam3d_bento import malloc
+from sam3d_bento.cli.progress import OnJobProgress, of_stages
+from sam3d_bento.formats import FILE_TYPES, Format, require
+from sam3d_bento.serving.worker.run_times import RunTimes
 from sam3d_bento.settings import Settings
-from sam3d_bento.submission import Asset, OnStageProgress, Submission
+from sam3d_bento.submission import Submission
+
+if TYPE_CHECKING:
+    from sam3d_bento.reconstruction import Reconstruction
 
 
 @dataclass(frozen=True)
 class Generated:
-    """Result of a generator. asset: the GLB and its report. thumbnail: a picture of it, WebP."""
+    """Result of a generator. files: the model in each format that was asked for. picture: of the model, WebP."""
 
-    asset: Asset
-    thumbnail: bytes
+    files: dict[Format, bytes]
+    picture: bytes
+    report: dict[str, Any]
 
 
 class Generator(Protocol):
-    """Generator of GLBs from photos, one after the other."""
+    """Generator of models from photos, one after the other."""
 
-    def generate(self, submission: Submission, on_progress: OnStageProgress) -> Generated:
-        """Return the GLB of a photo and a picture of it. Raises errors from `errors`."""
+    def generate(self, submission: Submission, formats: Sequence[Format], on_progress: OnJobProgress) -> Generated:
+        """Return the model of a photo in these formats, and a picture of it. Raises errors from `errors`."""
 
 
 class LocalGenerator:
@@ -39,18 +47,32 @@ class LocalGenerator:
 
         malloc.keep_for_reuse()
         self._pipeline = Pipeline.load(settings)
+        self._run_times = RunTimes()
         self._save_reconstruction = save_reconstruction
 
-    def generate(self, submission: Submission, on_progress: OnStageProgress) -> Generated:
-        """See `Generator`."""
+    def generate(self, submission: Submission, formats: Sequence[Format], on_progress: OnJobProgress) -> Generated:
+        """See `Generator`. A format whose extra is not installed is refused before the run."""
         from sam3d_bento.export.glb.read import read_glb
         from sam3d_bento.export.render import thumbnail
+        from sam3d_bento.postprocess import converted
 
+        for wanted in formats:
+            require(wanted)
         malloc.give_back()
-        target = self._save_reconstruction
-        save = None if target is None else lambda reconstruction: reconstruction.save(target)
-        asset = self._pipeline.run(submission, on_progress, save)
-        return Generated(asset, thumbnail(read_glb(asset.glb)))
+        dense: list[Reconstruction] = []
+        needs_dense = any(FILE_TYPES[wanted].from_reconstruction for wanted in formats)
+
+        def keep(reconstruction: Reconstruction) -> None:
+            if self._save_reconstruction is not None:
+                reconstruction.save(self._save_reconstruction)
+            if needs_dense:
+                dense.append(reconstruction)
+
+        is_kept = needs_dense or self._save_reconstruction is not None
+        asset = self._pipeline.run(submission, of_stages(self._run_times, on_progress), keep if is_kept else None)
+        self._run_times.learn(asset.report["seconds"])
+        files = {wanted: converted(asset.glb, dense[0] if dense else None, wanted) for wanted in formats}
+        return Generated(files, thumbnail(read_glb(asset.glb)), asset.report)
 
 
 class RemoteGenerator:
@@ -61,7 +83,12 @@ class RemoteGenerator:
 
         self._pipeline = RemotePipeline(url, key)
 
-    def generate(self, submission: Submission, on_progress: OnStageProgress) -> Generated:
+    def generate(self, submission: Submission, formats: Sequence[Format], on_progress: OnJobProgress) -> Generated:
         """See `Generator`."""
         asset = self._pipeline.run(submission, on_progress)
-        return Generated(asset, self._pipeline.thumbnail(asset.report["id"]))
+        result = asset.report["id"]
+        files = {
+            wanted: asset.glb if wanted == "glb" else self._pipeline.file(result, FILE_TYPES[wanted].suffix)
+            for wanted in formats
+        }
+        return Generated(files, self._pipeline.file(result, "webp"), asset.report)

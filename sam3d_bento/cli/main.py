@@ -16,7 +16,7 @@ import sam3d_bento
 from sam3d_bento import api_key
 from sam3d_bento.cli import launch
 from sam3d_bento.cli.generate import export, generate, mask
-from sam3d_bento.cli.terminal import key_file_option, reports_errors
+from sam3d_bento.cli.terminal import Commands, key_file_option, reports_errors
 from sam3d_bento.cli.weights import weights
 from sam3d_bento.errors import Sam3DError
 from sam3d_bento.settings import Settings, SettingsError
@@ -25,7 +25,7 @@ from sam3d_bento.weights.part import WeightsError
 plainly = reports_errors(Sam3DError, SettingsError, WeightsError)
 
 
-@click.group()
+@click.group(cls=Commands)
 @click.version_option(sam3d_bento.__version__)
 def main() -> None:
     """Turn a photo into a textured GLB."""

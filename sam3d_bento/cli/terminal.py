@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import click
 from rich.console import Console
@@ -14,6 +14,9 @@ from sam3d_bento.settings import CLIENT_KEY_FILE
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+# Exit status of a command that Ctrl-C has ended: 128 and the number of SIGINT, as of shells.
+INTERRUPTED = 130
 
 console = Console(stderr=True)
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -45,6 +48,18 @@ def reports_errors(*errors: type[Exception]) -> Callable[[Callable[P, R]], Calla
         return wrapper
 
     return decorate
+
+
+class Commands(click.Group):
+    """Group of commands that Ctrl-C ends with the status INTERRUPTED. click's own status would be 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command as `click.Group` does."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
 
 
 class Switch(click.Option):

@@ -71,6 +71,7 @@ def to_glb(
     positions = placement.place(positions)
     described = {
         **extras,
+        "name": options.result_name,
         "faces": len(unwrapped.faces),
         "vertices": len(positions),
         "watertight": is_watertight(as_written(positions, options.compress), unwrapped.faces),
@@ -89,6 +90,7 @@ def to_glb(
         unwrapped.faces,
         texture,
         described,
+        name=options.result_name,
         texture_format=options.texture_format,
         compress=options.compress,
     )

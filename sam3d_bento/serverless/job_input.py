@@ -76,12 +76,13 @@ async def fetch(given: JobInput, transfers: Transfers) -> Submission:
     async def content(file: bytes | URL | None, name: str) -> bytes | None:
         return await transfers.download(file, f"{name}_url") if isinstance(file, URL) else file
 
+    options = given.options.named_after(given.photo.name) if isinstance(given.photo, URL) else given.options
     photo = await content(given.photo, "image")
     assert photo is not None
     return Submission(
         photo,
         await content(given.mask, "mask"),
-        given.options,
+        options,
         await content(given.depth, "depth"),
         await content(given.pointmap, "pointmap"),
     )

@@ -17,7 +17,7 @@ from sam3d_bento.serving import shortage
 from sam3d_bento.serving.assets import Assets
 from sam3d_bento.serving.assets.folder import AssetFolder
 from sam3d_bento.serving.assets.threads import StorageThreads
-from sam3d_bento.serving.helpers import Helpers
+from sam3d_bento.serving.helpers import Counts, Helpers
 from sam3d_bento.serving.jobs import Jobs
 from sam3d_bento.serving.keys import Keys
 from sam3d_bento.serving.reconstructor import Reconstructor
@@ -108,6 +108,11 @@ class Backend:
     def workers(self) -> list[Worker]:
         """Worker of the engine, and those of the running helpers."""
         return [self.worker, *self._helpers.workers]
+
+    @property
+    def process_counts(self) -> dict[str, Counts]:
+        """The loads and losses of each kind of process since the service's start."""
+        return {self.worker.name: Counts(self.worker.loads, self.worker.all_losses)} | self._helpers.counts
 
     @property
     def mask_worker(self) -> Worker:

@@ -5,7 +5,9 @@ Their log, the tracer, the supervisor of the serving process, the end of the ser
 
 from __future__ import annotations
 
+import atexit
 import functools
+import gc
 import logging
 import os
 import signal
@@ -64,7 +66,10 @@ def end_with_supervisor() -> None:
 
     To be called when the service is imported, which the supervisor does too, before it starts the serving process: it
     leaves its process id in the environment. It starts the serving process in its main thread (see `parent_death`).
+
+    Both end without a last look for garbage, which takes a second of the processor, and of a busy one ten or more.
     """
+    atexit.register(gc.freeze)
     if not is_worker_process():
         os.environ[SUPERVISOR_VARIABLE] = str(os.getpid())
         return

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sam3d_bento import logs
 from sam3d_bento.errors import NotReady
@@ -24,6 +25,13 @@ class _Helper:
     used: float  # monotonic seconds
 
 
+class Counts(NamedTuple):
+    """How often a process has loaded, and how often it was lost, since the service's start."""
+
+    loads: int
+    losses: int
+
+
 class Helpers:
     """Workers of the helper processes, by name. Its methods may be called from any thread.
 
@@ -35,6 +43,7 @@ class Helpers:
     def __init__(self, idle_seconds: float) -> None:
         self._idle_seconds = idle_seconds
         self._helpers: dict[str, _Helper] = {}
+        self._ended: dict[str, Counts] = {}  # of the helpers that were let go
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._watch: threading.Thread | None = None
@@ -44,6 +53,13 @@ class Helpers:
         """Workers of the running helpers."""
         with self._lock:
             return [helper.worker for helper in self._helpers.values()]
+
+    @property
+    def counts(self) -> dict[str, Counts]:
+        """Return the counts of all helpers by name, those that were let go included: they never go down."""
+        with self._lock:
+            running = {name: self._with_ended(helper.worker) for name, helper in self._helpers.items()}
+            return self._ended | running
 
     def get(self, name: str, make: Callable[[], Worker]) -> Worker:
         """Return the helper of this name. If it is not running, make it with `make` and start it.
@@ -88,7 +104,15 @@ class Helpers:
                 if _is_in_use(helper.worker):
                     helper.used = now
             idle = [name for name, helper in self._helpers.items() if now - helper.used >= self._idle_seconds]
-            return [self._helpers.pop(name).worker for name in idle]
+            workers = [self._helpers.pop(name).worker for name in idle]
+            for worker in workers:
+                self._ended[worker.name] = self._with_ended(worker)
+            return workers
+
+    def _with_ended(self, worker: Worker) -> Counts:
+        """Return what a helper has counted, with those before it that had its name."""
+        before = self._ended.get(worker.name, Counts(0, 0))
+        return Counts(before.loads + worker.loads, before.losses + worker.all_losses)
 
 
 def _is_in_use(worker: Worker) -> bool:

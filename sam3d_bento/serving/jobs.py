@@ -14,6 +14,7 @@ import contextlib
 import contextvars
 import hashlib
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from sam3d_bento.serving.worker.job import Job
 from sam3d_bento.serving.worker.worker import Worker
 from sam3d_bento.submission import Submission
 
+# What a client may send as its idempotency key.
+IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,200}")
 # Ended jobs that are remembered. A report takes some kilobytes, and a client with a thousand results an hour fetches
 # each report soon after its job has ended.
 MAX_ENDED = 1000

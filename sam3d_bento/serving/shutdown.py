@@ -5,7 +5,8 @@
 
 uvicorn closes the port and waits for its connections without a limit. A client that sends half an upload, or does not
 read its download, would keep the process and its GPU occupied. So this module watches the connections and cuts stalled
-ones. If anything else keeps the process from ending, such as a store that hangs, it exits EXIT_GRACE_SECONDS later.
+ones. If anything else keeps the process from ending, such as a store that hangs or a blocked event loop, it exits
+EXIT_GRACE_SECONDS later.
 
 Everything except that exit runs in the server's event loop.
 """
@@ -15,14 +16,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Collection
 from typing import Any
 
 from sam3d_bento import logs
+from sam3d_bento.serving.connections import tcp
 
 # Time without progress after which a client counts as stalled. A client on a bad line resends within 3 seconds.
 STALL_SECONDS = 5.0
@@ -30,9 +30,6 @@ STALL_SECONDS = 5.0
 CHECK_SECONDS = 0.25
 # Time for BentoML and the engine processes to end and for files to be removed.
 EXIT_GRACE_SECONDS = 15.0
-
-# struct tcp_info of linux/tcp.h: tcpi_bytes_acked and tcpi_bytes_received, since Linux 4.1.
-TCP_BYTES = struct.Struct("=120x2Q")
 
 log = logging.getLogger("sam3d_bento.shutdown")
 
@@ -62,6 +59,13 @@ class Shutdown:
         self._give_up = give_up or _exit
         self._until = 0.0  # monotonic: when the work is cancelled
         self._task: asyncio.Task[None] | None = None
+        self._bounded = False
+
+    def bound(self) -> None:
+        """Set the end of the process, from now on, without the event loop. For a signal handler, or any thread."""
+        if not self._bounded:
+            self._bounded = True
+            self._give_up_after(self._limit_seconds + 2 * self._stall_seconds + EXIT_GRACE_SECONDS)
 
     def begin(self, *, at_once: bool = False) -> None:
         """Begin the shutdown. A second call has an effect only with `at_once`, which cancels the work now.
@@ -80,9 +84,7 @@ class Shutdown:
         watch = Watch(self._stall_seconds)
         while time.monotonic() < self._until and self._connections():
             await self._cut_stalled(watch)
-        last = threading.Timer(self._stall_seconds + EXIT_GRACE_SECONDS, self._give_up)
-        last.daemon = True
-        last.start()
+        self._give_up_after(self._stall_seconds + EXIT_GRACE_SECONDS)
         # A new thread, because all threads of a pool may be blocked.
         threading.Thread(target=self._end_work, name="end-of-work", daemon=True).start()
         give_up = time.monotonic() + self._stall_seconds
@@ -90,6 +92,11 @@ class Shutdown:
             await self._cut_stalled(watch)
         for connection in list(self._connections()):
             _cut(connection, "it was open at the end")
+
+    def _give_up_after(self, seconds: float) -> None:
+        last = threading.Timer(seconds, self._give_up)
+        last.daemon = True
+        last.start()
 
     async def _cut_stalled(self, watch: Watch) -> None:
         """Cut stalled connections, then pause."""
@@ -131,14 +138,12 @@ def _progress(connection: Connection) -> tuple[int, ...] | None:
     They count the bytes that the peer has acknowledged, those received from it, and those not yet sent.
     """
     unsent = connection.transport.get_write_buffer_size()
-    end = connection.transport.get_extra_info("socket")
-    try:
-        acknowledged, received = TCP_BYTES.unpack(end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_BYTES.size))
-    except (AttributeError, OSError, struct.error):  # not Linux, not TCP, closed
+    moved = tcp.moved(connection.transport.get_extra_info("socket"))
+    if moved is None:
         return (unsent,) if unsent else None
-    if not received and connection.cycle is not None:  # the request's bytes are not counted here
+    if not moved.received and connection.cycle is not None:  # the request's bytes are not counted here
         return (unsent,) if unsent else None
-    return acknowledged, received, unsent
+    return *moved, unsent
 
 
 def _cut(connection: Connection, reason: str) -> None:

@@ -28,9 +28,12 @@ class Upload:
     The file is in `tempfile.gettempdir()`, the service process's work folder. A killed process leaves nothing behind,
     because the file has no name. If no file can be written (full disk, removed folder), the bytes stay in memory. The
     file and the reservation are released by `close`, or with the last reference.
+
+    file_name: as the client sent it, not cleaned; None if it sent none. No file on disk has this name.
     """
 
-    def __init__(self, content: bytes | memoryview = b"") -> None:
+    def __init__(self, content: bytes | memoryview = b"", file_name: str | None = None) -> None:
+        self.file_name = file_name
         self._size = 0
         self._buffer = bytearray()
         self._file: IO[bytes] | None = None

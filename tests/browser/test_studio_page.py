@@ -50,6 +50,7 @@ def test_a_photo_becomes_a_model(visit, server, coffee):
     with page.expect_download() as download:
         page.click("#download")
     stored = httpx.get(f"{server.url}/api/assets/{report['id']}.glb").content
+    assert download.value.suggested_filename == f"{report['name']}.glb"
     assert download.value.path().read_bytes() == stored
     assert stored[:4] == b"glTF"
 
@@ -225,15 +226,18 @@ def test_a_compressed_model_is_shown_too(visit, drawing):
     assert (reds[..., 0] - reds[..., 2] > 60).mean() > 0.05
 
 
-def test_the_model_is_had_in_other_formats(visit, drawing):
+def test_the_model_is_had_in_other_formats_and_is_called_like_its_photo(visit, drawing, tmp_path):
     studio = visit()
     page = studio.page
-    studio.choose(drawing(((150, 150, 360, 360), RED)))
+    photo = tmp_path / "красный стул.png"
+    photo.write_bytes(drawing(((150, 150, 360, 360), RED)))
+    studio.choose(photo)
     studio.make()
     studio.wait_for_model()
     with page.expect_download() as download:
         page.get_by_role("button", name="STL", exact=True).click()
-    assert download.value.suggested_filename.endswith(".stl")
+    assert download.value.suggested_filename == "красный стул.stl"
+    assert "красный стул" in page.inner_text("#recent")
     stl = trimesh.load_mesh(download.value.path(), file_type="stl")
     assert f"{len(stl.faces):,}" in page.inner_text("#facts")
 

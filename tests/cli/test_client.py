@@ -8,6 +8,7 @@ import pytest
 
 from sam3d_bento.cli import client
 from sam3d_bento.cli.client import RemotePipeline
+from sam3d_bento.cli.progress import JobProgress
 from sam3d_bento.errors import Busy, Cancelled, Internal, NotFound, TransferFailed
 from sam3d_bento.options import Options
 from sam3d_bento.submission import Submission
@@ -22,6 +23,8 @@ def job(state="running", stage="reconstruct", fraction=0.5, **changes):
         "state": state,
         "stage": stage,
         "stage_fraction": fraction,
+        "fraction": fraction / 2,
+        "estimated_seconds": 3.0,
         "report": REPORT if state == "done" else None,
         "problem": None,
         **changes,
@@ -104,7 +107,7 @@ def service(monkeypatch):
     service.server.server_close()
 
 
-def run(service, report=lambda stage, fraction: None, **options):
+def run(service, report=lambda moment: None, **options):
     with RemotePipeline(f"{service.url}/") as pipeline:
         return pipeline.run(Submission(b"photo", b"mask", Options(**options)), report)
 
@@ -112,13 +115,15 @@ def run(service, report=lambda stage, fraction: None, **options):
 def test_a_photo_goes_out_and_a_result_comes_back_with_progress_between(service):
     service.streams = [[(1, "progress", job()), (2, "progress", job(stage="export")), (3, "done", job("done", None))]]
     told = []
-    asset = run(service, lambda *news: told.append(news), seed=5)
+    asset = run(service, told.append, seed=5, name="стул")
     assert (asset.glb, asset.report) == (b"glTF", REPORT)
-    assert told == [("reconstruct", 0.5), ("export", 0.5)]
+    assert told[:2] == [JobProgress("reconstruct", 0.25, 3.0), JobProgress("export", 0.25, 3.0)]
     ((_, _, headers, body),) = service.asked("POST", "/api/jobs")
     assert b"photo" in body
     assert b"mask" in body
     assert b'name="seed"' in body
+    assert 'name="image"; filename="стул.photo"'.encode() in body, "an older service ignores a file name"
+    assert b'name="name"' not in body
     assert b"quality" not in body, "an option at its default is not sent"
     assert headers["Idempotency-Key"]
 
@@ -165,7 +170,7 @@ def test_a_service_that_was_restarted_has_forgotten_the_job(service):
 def test_cancelled_wait_cancels_the_job(service):
     service.streams = [[(1, "progress", job()), (2, "done", job("done", None))]]
 
-    def stop(stage, fraction):
+    def stop(moment):
         raise Cancelled("enough")
 
     with pytest.raises(Cancelled):
@@ -181,9 +186,15 @@ def test_server_that_is_not_this_service_is_reported(service):
     with pytest.raises(Internal, match="502"):
         run(service)
     with pytest.raises(TransferFailed, match="cannot be reached"), RemotePipeline("http://127.0.0.1:1") as pipeline:
-        pipeline.run(Submission(b""), lambda stage, fraction: None)
+        pipeline.run(Submission(b""), lambda moment: None)
+
+
+def test_an_address_with_nothing_at_it_is_named(service):
+    service.submitted = (404, {"code": "not_found", "detail": "There is nothing at this address."})
+    with pytest.raises(NotFound, match=f"nothing at {service.url}/api/jobs. Is {service.url} the address"):
+        run(service)
 
 
 def test_a_picture_comes_too(service):
     with RemotePipeline(service.url) as pipeline:
-        assert pipeline.thumbnail(ASSET) == b"RIFF"
+        assert pipeline.file(ASSET, "webp") == b"RIFF"

@@ -26,6 +26,7 @@ def both(report):
     return doctor.text(report) + json.dumps(report)
 
 
+@pytest.mark.slow
 def test_a_service_that_would_run_has_no_fault(environ, tmp_path):
     report = doctor.examine(environ)
     assert report["faults"] == []
@@ -41,6 +42,7 @@ def test_a_service_that_would_run_has_no_fault(environ, tmp_path):
     json.dumps(report)
 
 
+@pytest.mark.slow
 def test_no_secret_is_told(environ, s3, tmp_path):
     (tmp_path / "keys").write_text(f"{MARKER}-key\n")
     (tmp_path / "credentials").write_text(
@@ -99,6 +101,7 @@ def test_condition_that_would_stop_the_service_is_a_fault(environ, tmp_path):
     assert not report["self_test"]["passed"]
 
 
+@pytest.mark.slow
 def test_weights_that_auto_does_without_are_told_and_no_fault(environ, tmp_path):
     report = doctor.examine(environ | {"SAM3D_ENGINE": "auto", "SAM3D_CHECKPOINT_DIR": str(tmp_path / "nowhere")})
     assert report["faults"] == []
@@ -107,6 +110,7 @@ def test_weights_that_auto_does_without_are_told_and_no_fault(environ, tmp_path)
     assert "more; use --json to see all" in doctor.text(report)
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_fails_with_the_fault(environ, monkeypatch, tmp_path):
     for name, value in environ.items():
         monkeypatch.setenv(name, value)

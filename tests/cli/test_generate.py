@@ -1,6 +1,6 @@
 import io
+import json
 
-import numpy as np
 import pytest
 import trimesh
 from click.testing import CliRunner
@@ -28,16 +28,7 @@ def run(mask_model, monkeypatch):
     return command
 
 
-@pytest.fixture
-def photo(tmp_path):
-    y, x = np.mgrid[:80, :80]
-    pixels = np.zeros((80, 80, 4), np.uint8)
-    pixels[(x - 40) ** 2 + (y - 40) ** 2 < 25**2] = (200, 60, 20, 255)
-    path = tmp_path / "ball.png"
-    Image.fromarray(pixels).save(path)
-    return path
-
-
+@pytest.mark.slow
 def test_a_photo_becomes_a_glb_named_like_it(run, photo, tmp_path):
     output = run("generate", photo, "-o", tmp_path / "out", *SMALL, "--seed", "3")
     mesh = trimesh.load_mesh(tmp_path / "out" / "ball.glb")
@@ -46,6 +37,7 @@ def test_a_photo_becomes_a_glb_named_like_it(run, photo, tmp_path):
     assert "seed 3" in output
 
 
+@pytest.mark.slow
 def test_a_picture_of_the_model_lies_beside_it(run, photo, tmp_path):
     run("generate", photo, "-o", tmp_path / "out", *SMALL)
     picture = Image.open(tmp_path / "out" / "ball.webp")
@@ -74,6 +66,7 @@ def test_save_reconstruction_cannot_be_used_with_a_server(run, photo, tmp_path):
     assert "--save-reconstruction" in run("generate", photo, *arguments, status=2)
 
 
+@pytest.mark.slow
 def test_one_bad_photo_does_not_cost_the_others(run, photo, tmp_path):
     (tmp_path / "bad.jpg").write_text("no photo")
     output = run("generate", tmp_path / "bad.jpg", photo, "-o", tmp_path / "out", *SMALL, status=1)
@@ -89,6 +82,7 @@ def test_photos_of_the_same_name_are_refused_before_anything_runs(run, photo, tm
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_saved_reconstruction_is_exported_again_without_the_photo(run, photo, tmp_path):
     scan = tmp_path / "scan.npz"
     run("generate", photo, "-o", tmp_path, *SMALL, "--save-reconstruction", scan)
@@ -137,6 +131,7 @@ def test_a_bad_setting_is_a_sentence(run, photo, tmp_path, monkeypatch):
     assert "SAM3D_ENGINE" in run("generate", photo, "-o", tmp_path, status=1)
 
 
+@pytest.mark.slow
 def test_the_glb_tells_how_it_was_made(run, photo, tmp_path):
     run("generate", photo, "-o", tmp_path, *SMALL, "--seed", "3")
     document = trimesh.exchange.gltf.load_glb(io.BytesIO((tmp_path / "ball.glb").read_bytes()))
@@ -146,6 +141,7 @@ def test_the_glb_tells_how_it_was_made(run, photo, tmp_path):
         assert fact in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spelling", "compress"),
     [
@@ -174,6 +170,7 @@ def scan(tmp_path):
     return tmp_path / "scan.npz"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "start"),
     [
@@ -182,8 +179,7 @@ def scan(tmp_path):
         ("x.splats.ply", b"ply\nformat binary"),
         ("x.usdz", b"PK"),
         ("x.obj.zip", b"PK"),
-        ("x.model", b"glTF"),
-        ("x", b"glTF"),
+        ("x.OBJ", b"mtllib x.mtl"),
     ],
 )
 def test_a_file_has_the_format_that_its_name_says(run, scan, tmp_path, name, start):
@@ -198,6 +194,84 @@ def test_an_stl_is_upright_and_as_long_as_it_should_be(run, scan, tmp_path):
         assert trimesh.load_mesh(tmp_path / "x.stl").extents.max() == pytest.approx(length, rel=1e-5)
 
 
+def test_an_obj_opens_with_its_material_and_texture_beside_it_and_is_called_like_its_file(run, scan, tmp_path):
+    run("export", scan, "-o", tmp_path / "red cup.obj", *SMALL)
+    assert {path.name for path in tmp_path.iterdir()} == {"scan.npz", "red cup.obj", "red_cup.mtl", "red_cup.png"}
+    mesh = trimesh.load_mesh(tmp_path / "red cup.obj", process=False)
+    assert mesh.visual.material.image.size == (512, 512)
+    run("export", scan, "-o", tmp_path / "red cup.obj", *SMALL, "--texture-size", "1024")
+    mesh = trimesh.load_mesh(tmp_path / "red cup.obj", process=False)
+    assert mesh.visual.material.image.size == (1024, 1024), "an earlier export is replaced"
+
+
+def test_an_obj_overwrites_no_photo_of_its_name(run, scan, photo, tmp_path):
+    content = photo.read_bytes()
+    assert "ball.png" in run("export", scan, "-o", tmp_path / "ball.obj", *SMALL, status=2)
+    assert photo.read_bytes() == content
+    assert {path.name for path in tmp_path.iterdir()} == {"scan.npz", "ball.png"}
+
+
+@pytest.mark.slow
+def test_a_model_is_called_like_its_photo_or_as_it_is_told(run, photo, scan, tmp_path):
+    run("generate", photo, "-o", tmp_path / "out", *SMALL)
+    run("generate", photo, "-o", tmp_path / "out", *SMALL, "--name", "a/Роза")
+    run("export", scan, "-o", tmp_path / "out" / "vase.glb", *SMALL)
+    for name in ("ball", "Роза", "vase"):
+        document = read_document((tmp_path / "out" / f"{name}.glb").read_bytes())
+        assert document["nodes"][0]["name"] == name
+        assert document["asset"]["extras"]["name"] == name
+
+
+@pytest.mark.slow
+def test_a_photo_becomes_the_file_that_is_named_in_its_format(run, photo, tmp_path):
+    run("generate", photo, "-o", tmp_path / "cup.stl", *SMALL)
+    assert len(trimesh.load_mesh(tmp_path / "cup.stl").faces) > 0
+    run("generate", photo, "-o", tmp_path / "out", *SMALL, "--format", "obj", "--format", "glb")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"ball.obj.zip", "ball.glb", "ball.webp"}
+
+
+def test_american_spelling_is_understood(run, scan, tmp_path):
+    run("export", scan, "-o", tmp_path / "x.glb", *SMALL, "--color-source", "splats")
+    extras = read_document((tmp_path / "x.glb").read_bytes())["asset"]["extras"]
+    assert extras["options"]["colour_source"] == "splats"
+
+
+@pytest.mark.slow
+def test_folders_keep_their_names_and_what_exists_is_left_out(run, photo, tmp_path, capsys):
+    for place in ("shop/red", "shop/blue"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "cup.png").write_bytes(photo.read_bytes())
+    (tmp_path / "shop" / "blank.png").write_bytes(b"no photo")
+    arguments = ("generate", tmp_path / "shop", "--recursive", "-o", tmp_path / "out", *SMALL)
+    said = run(*arguments, status=1)
+    results = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.glb"))
+    assert results == ["blue/cup.glb", "red/cup.glb"]
+    assert "2 done, 1 failed, " in said
+    assert "blank.png: " in said
+    assert "The preview engine fits a shape to the silhouette" in said, "a warning is a sentence"
+    (tmp_path / "out" / "red" / "cup.glb").unlink()
+    before = (tmp_path / "out" / "blue" / "cup.glb").stat()
+    said = run(*arguments, "--skip-existing", "--json", status=1)
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert {line["photo"].partition("shop/")[2]: line["state"] for line in lines} == {
+        "blue/cup.png": "skipped",
+        "blank.png": "failed",
+        "red/cup.png": "done",
+    }
+    assert (tmp_path / "out" / "blue" / "cup.glb").stat() == before
+    by_state = {line["state"]: line for line in lines}
+    assert by_state["failed"]["error"]["code"] == "unsupported_media"
+    assert by_state["done"]["report"]["name"] == "cup"
+    assert by_state["done"]["files"] == {"glb": str(tmp_path / "out" / "red" / "cup.glb")}
+
+
+@pytest.mark.slow
+def test_quiet_prints_errors_only(run, photo, tmp_path):
+    assert run("generate", photo, "-o", tmp_path / "out", *SMALL, "--quiet") == ""
+    (tmp_path / "blank.png").write_bytes(b"no photo")
+    assert "blank.png" in run("generate", tmp_path / "blank.png", "-o", tmp_path / "out", "--quiet", status=1)
+
+
 def test_a_format_may_be_named(run, scan, tmp_path):
     run("export", scan, "-o", tmp_path / "x.stl", "--format", "glb", *SMALL)
     assert (tmp_path / "x.stl").read_bytes().startswith(b"glTF")
@@ -210,7 +284,8 @@ def test_a_format_may_be_named(run, scan, tmp_path):
         ("x.usdz", ["--longest-side", "1", "--height", "1"], "--longest-side: send either 'height' or 'longest_side'"),
         ("x.stl", ["--longest-side", "0"], "--longest-side"),
         ("x.stl", ["--height", "nan"], "--height"),
-        ("x.obj", [], "x.obj.zip"),
+        ("x.model", [], "none of .glb, .obj.zip, .stl, .ply, .splats.ply, .usdz, .obj"),
+        ("x", [], "or --format"),
     ],
 )
 def test_option_of_another_format_is_named_and_nothing_is_written(run, scan, tmp_path, name, arguments, said):

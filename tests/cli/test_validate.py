@@ -99,6 +99,7 @@ def test_the_photo_is_1024_pixels_wide():
         assert max(photo.size) == 1024
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("glb", "fails"),
     [(b"glTF but no more", {"mesh", "texture"}), (b"", {"mesh", "texture"})],

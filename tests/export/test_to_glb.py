@@ -52,6 +52,7 @@ def test_faces_and_texture_are_as_asked(exported: Export) -> None:
 def test_the_file_says_how_it_was_made(exported: Export) -> None:
     mesh = read(exported.glb).mesh
     assert exported.extras == EXTRAS | {
+        "name": "object",
         "faces": len(mesh.faces),
         "vertices": len(mesh.vertices),
         "watertight": True,
@@ -90,6 +91,7 @@ def test_merged_by_position_it_is_closed_and_looks_outwards(exported: Export) ->
     assert (agreement > 0).mean() > 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [3, 4, 13])
 @pytest.mark.parametrize("compress", [False, True])
 def test_a_silhouette_is_watertight_as_it_is_written(seed: int, compress: bool) -> None:
@@ -116,6 +118,7 @@ def test_a_seam_does_not_show_in_the_shading(exported: Export) -> None:
     np.testing.assert_array_equal(mesh.vertex_normals[order][1:][same], mesh.vertex_normals[order][:-1][same])
 
 
+@pytest.mark.slow
 def test_equal_inputs_give_equal_bytes(exported: Export) -> None:
     code = (
         "import hashlib, tests.export.test_to_glb as t; reconstruction = t.painted(t.joined(t.blob(130),"
@@ -202,6 +205,7 @@ BALL = sphere(12)
 TRIANGLE = np.array([[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]], np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "mesh",
     [

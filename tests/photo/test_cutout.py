@@ -40,6 +40,7 @@ def assert_equal_but_for_the_rim(pixels, expected):
     assert not ((pixels != expected) & ~rim).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_a_cut_out_of_one_level_is_exactly_its_visible_pixels(seed):
     rng = np.random.default_rng(seed)
@@ -48,6 +49,7 @@ def test_a_cut_out_of_one_level_is_exactly_its_visible_pixels(seed):
         assert np.array_equal(cut_out(picture.alpha).pixels, picture.visible), (seed, number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", range(1, 256))
 def test_every_level_is_visible(level):
     alpha = (disc(60) > 0.5) * np.uint8(level)

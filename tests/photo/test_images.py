@@ -186,6 +186,7 @@ def test_bytes_that_a_phone_appends_to_a_jpeg_do_not_count_as_passes():
 # --- working size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_a_large_picture_is_reduced_and_remembers_its_size(kind):
     photo = decode(encode(scene(3000, 2000), kind), max_pixels=LIMIT)
@@ -276,6 +277,7 @@ def test_the_orientation_is_taken_from_xmp_in_a_deep_tiff():
     assert difference(photo, scene()) == 0
 
 
+@pytest.mark.slow
 def test_a_large_turned_jpeg_is_upright_too():
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6

@@ -13,6 +13,7 @@ from sam3d_bento.photo.mask_model import MODELS, MaskModel
 from sam3d_bento.settings import Settings
 
 
+@pytest.mark.slow
 def test_the_object_is_surer_than_what_is_around_it_and_equal_photos_give_equal_answers(mask_model):
     cup = skimage.data.coffee()
     soft = mask_model.soft_mask(cup)
@@ -56,6 +57,7 @@ def test_a_damaged_model_is_refused(mask_model, tmp_path):
         MaskModel("silueta", tmp_path)
 
 
+@pytest.mark.slow
 def test_only_the_checked_file_is_loaded(mask_model, tmp_path, monkeypatch):
     """rembg would prefer a file in `models/`, and look where U2NET_HOME points."""
     shutil.copy(Settings.from_environ().mask_dir / "u2netp.onnx", tmp_path)
@@ -66,6 +68,7 @@ def test_only_the_checked_file_is_loaded(mask_model, tmp_path, monkeypatch):
     assert np.array_equal(MaskModel("u2netp", tmp_path).soft_mask(rgb), mask_model.soft_mask(rgb))
 
 
+@pytest.mark.slow
 def test_loading_compiles_nothing_and_imports_no_more_than_it_needs(mask_model, tmp_path):
     """With an empty numba cache, as in every fresh container, importing rembg the plain way takes 90 s."""
     code = """if True:
@@ -113,6 +116,7 @@ MaskModel("u2netp", Path(sys.argv[1])).soft_mask(numpy.zeros((64, 64, 3), numpy.
 """
 
 
+@pytest.mark.slow
 def test_onnxruntime_tells_nobody_and_keeps_no_identifier(mask_model, tmp_path):
     """What it would write for its telemetry: `.ses` in the folder for temporary files, a database below the home."""
     quiet = ("ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "CI", "TF_BUILD", "GITHUB_ACTIONS", "XDG_CACHE_HOME")

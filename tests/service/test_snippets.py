@@ -6,10 +6,12 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import trimesh
 from PIL import Image
 
+from tests.support.depth_scenes import HEIGHT_METRES, can
 from tests.support.places import PROJECT
 from tests.support.snippets import PYTHON, SHELL, snippets
 
@@ -23,11 +25,14 @@ NOT_RUN = {
     "README.md / Two commands / 1": "sets up and starts the service, as all tests here do",
     "README.md / Two commands / 2": "runs these tests",
     "docs/api.md / Export / 1": "a page that fetches model-viewer from another host",
+    **{f"docs/clients.md / {part}": "run by tests/api" for part in ("Python / 1", "Python / 2", "Python / 3")},
+    **{f"docs/clients.md / TypeScript / {number}": "run by tests/api" for number in (1, 2)},
     "docs/container.md / The container / 1": DOCKER,
     "docs/operating.md / Traces / 1": "needs a collector; tests/serving/telemetry/test_traces.py has the spans",
     "docs/operating.md / Does it keep its promises here? / 1": "sends 20 photos; test_validate.py sends fewer",
     "docs/sam3d.md / Install and start / 1": GPU,
     "docs/usage.md / A bare `bentoml serve` / 1": "starts what all tests here have started, and does not end",
+    "docs/usage.md / From the command line / 2": "lines for shells; tests/cli/test_session.py asks for completions",
     "docs/usage.md / In your own program / 2": GPU,
     "deploy/kubernetes/README.md / sam3d-bento on Kubernetes / 1": CLUSTER,
     "deploy/kubernetes/README.md / sam3d-bento on Kubernetes / 2": CLUSTER,
@@ -45,6 +50,9 @@ RUN = {
     "README.md / Use it / 2",
     "docs/settings.md / Keys / 1",
     "docs/settings.md / Keys / 2",
+    "docs/true-size.md / From a depth camera / 1",
+    "docs/true-size.md / The pose / 1",
+    "docs/true-size.md / You know the size / 1",
     "docs/usage.md / curl / 1",
     "docs/usage.md / From Python / 1",
     "docs/usage.md / Jobs / 1",
@@ -80,7 +88,7 @@ def run(command, folder, **environment):
         env=os.environ | {"SAM3D_ENGINE": "preview", **environment},
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -150,6 +158,28 @@ def test_a_job_from_python(server, folder):
     assert faces(folder / "model.glb") > 1000
 
 
+@needs_curl
+def test_the_true_size_of_a_can(server, folder):
+    """The mug of the page is a can of 95 mm."""
+    scene = can()
+    (folder / "mug.jpg").write_bytes(scene.photo_file)
+    (folder / "mug_mm.png").write_bytes(scene.png(scene.depth))
+    for name in ("From a depth camera", "You know the size"):
+        shell(snippet(f"docs/true-size.md / {name} / 1", server).replace("520,520,240,180", scene.intrinsics), folder)
+    low, high = trimesh.load_mesh(folder / "mug.glb").bounds[:, 1]
+    assert low == 0
+    assert high == pytest.approx(HEIGHT_METRES, rel=0.05)
+    assert_95_mm_on_the_floor(folder / "mug-95mm.glb")
+    seen = run([sys.executable, "-c", snippet("docs/true-size.md / The pose / 1")], folder).split()
+    assert np.array(seen, float) == pytest.approx(middle_of(scene.mask), abs=6)
+
+
+def middle_of(mask):
+    """The middle (x, y) of the box around a mask, in pixels."""
+    row, column = np.nonzero(mask)
+    return (column.min() + column.max() + 1) / 2, (row.min() + row.max() + 1) / 2
+
+
 def test_the_command_line(server, folder):
     lines = snippet("docs/usage.md / From the command line / 1").replace("http://gpu.example:8000", server.url)
     shell(lines, folder)
@@ -157,6 +187,8 @@ def test_the_command_line(server, folder):
         assert faces(folder / "models" / f"{name}.glb") > 1000
         assert Image.open(folder / "models" / f"{name}.webp").size == (512, 512)
     assert faces(folder / "cup-small.glb") <= 5000
+    assert faces(folder / "cup.glb") > 1000, "through pipes"
+    assert trimesh.load_mesh(folder / "cup.obj").visual.material.image.size == (1024, 1024)
     assert trimesh.load_mesh(folder / "cup.stl").extents.max() == pytest.approx(120, rel=0.01), "millimetres"
     assert_95_mm_on_the_floor(folder / "cup-95mm.glb")
     assert Image.open(folder / "mask.png").size == (600, 400)

@@ -12,6 +12,14 @@ from sam3d_bento.settings import Settings
 from tests.support.waiting import PATIENCE
 
 
+@pytest.hookimpl(tryfirst=True)  # before the marks are chosen by
+def pytest_collection_modifyitems(items):
+    """Mark the tests that start an engine process as tests of a server."""
+    for item in items:
+        if {"serve", "start_worker"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.server)
+
+
 @pytest.fixture
 def settings(tmp_path):
     return Settings(

@@ -1,6 +1,8 @@
 """The register itself; what clients see of it is in routes/test_jobs.py."""
 
 import asyncio
+import gc
+import tracemalloc
 
 import pytest
 
@@ -16,6 +18,8 @@ from sam3d_bento.submission import Submission
 
 pytestmark = pytest.mark.anyio
 KEY = (b"a client", "k")
+# Of an ended job, with its events and its timer: a thousand of them are held.
+MOST_BYTES_A_JOB = 8_000
 
 
 @pytest.fixture
@@ -44,11 +48,28 @@ async def test_of_too_many_that_ended_the_oldest_are_forgotten(jobs, monkeypatch
     assert [jobs.get(job.id) for job in taken[1:]] == taken[1:]
 
 
+async def test_an_ended_job_holds_little_and_nothing_of_its_upload(jobs):
+    tracemalloc.start()
+    try:
+        for count in (5, 50):  # the first few fill caches
+            gc.collect()
+            before = tracemalloc.get_traced_memory()[0]
+            for _ in range(count):
+                await ended(jobs.submit(Submission(b"nap:0", bytes(500_000)), "test"))
+            gc.collect()
+            held = (tracemalloc.get_traced_memory()[0] - before) / count
+    finally:
+        tracemalloc.stop()
+    print(f"{held:.0f} bytes a job")
+    assert held < MOST_BYTES_A_JOB
+
+
 async def test_a_claim_is_of_the_whole_input(jobs):
     first = jobs.submit(Submission(b"nap:0"), "test", await Claim.of(KEY, Submission(b"nap:0")))
     assert jobs.knows(KEY)
     assert jobs.submit(Submission(b"nap:0"), "other", await Claim.of(KEY, Submission(b"nap:0"))) is first
-    for other in (Submission(b"nap:0", b"mask"), Submission(b"nap:0", options=Options(seed=1)), Submission(b"nap:")):
+    others = [Submission(b"nap:0", options=options) for options in (Options(seed=1), Options(name="chair"))]
+    for other in (Submission(b"nap:0", b"mask"), Submission(b"nap:"), *others):
         with pytest.raises(KeyReused):
             jobs.submit(other, "test", await Claim.of(KEY, other))
 

@@ -5,15 +5,17 @@ Its patience with clients and with its disks is short.
 
 import functools
 
-from sam3d_bento.serving import connections
 from sam3d_bento.serving.assets import threads
 from sam3d_bento.serving.backend import Backend
+from sam3d_bento.serving.connections import downloads, limits
 from sam3d_bento.serving.middleware import upload_limit
 
 upload_limit.UploadLimit = functools.partial(upload_limit.UploadLimit, stall_seconds=4.0, grace_seconds=5.0)
 
 threads.PATIENCE_SECONDS = threads.WRITE_PATIENCE_SECONDS = 3.0
-connections.WRITE_STALL_SECONDS = 4
+limits.WRITE_STALL_SECONDS = 4
+downloads.GRACE_SECONDS = 6.0
+downloads.LOOK_SECONDS = 1.0
 
 import service  # noqa: E402  # after that, because it takes its limits when it is imported
 

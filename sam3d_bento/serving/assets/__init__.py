@@ -14,7 +14,7 @@ import re
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from sam3d_bento.formats import FILE_TYPES
 from sam3d_bento.serving.assets.threads import StorageThreads
@@ -35,7 +35,8 @@ MEDIA_TYPES: dict[str, str] = {
 }
 # Kinds that a browser shows instead of saving: pictures, and USDZ for Quick Look.
 SHOWN_KINDS: frozenset[Kind] = frozenset({"webp", "usdz"})
-DISPOSITIONS: dict[Kind, str] = {kind: "inline" if kind in SHOWN_KINDS else "attachment" for kind in KINDS}
+Disposition = Literal["inline", "attachment"]
+DISPOSITIONS: dict[Kind, Disposition] = {kind: "inline" if kind in SHOWN_KINDS else "attachment" for kind in KINDS}
 # Message for an id that is unknown, expired or invalid. It is the same for all, so that ids cannot be probed.
 GONE = "There is no such result, or its link has expired."
 
@@ -93,6 +94,9 @@ class Assets(Protocol):
 
     async def get(self, asset_id: str, kind: Kind = "glb") -> StoredFile | StoredObject:
         """Return a file of the asset. Raises NotFound if it does not exist or has expired, and StorageUnavailable."""
+
+    async def name(self, asset_id: str) -> str:
+        """What the result is called, read from its GLB. Raises like `get`."""
 
     def local(self, asset_id: str, *kinds: Kind) -> AbstractAsyncContextManager[dict[Kind, Path]]:
         """Provide the asset's existing files of these kinds as local files during the block.

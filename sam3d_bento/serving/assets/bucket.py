@@ -29,13 +29,23 @@ from obstore.store import from_url
 
 from sam3d_bento import logs
 from sam3d_bento.errors import NotFound, StorageUnavailable
-from sam3d_bento.serving.assets import ASSET_ID, ASSET_NAME, DISPOSITIONS, GONE, KINDS, MEDIA_TYPES, Kind, StoredObject
+from sam3d_bento.serving.assets import (
+    ASSET_ID,
+    ASSET_NAME,
+    DISPOSITIONS,
+    GONE,
+    KINDS,
+    MEDIA_TYPES,
+    Kind,
+    StoredObject,
+    download_name,
+)
 from sam3d_bento.serving.assets.credentials import CredentialsFile
 from sam3d_bento.serving.assets.regular_file import open_regular
 from sam3d_bento.serving.assets.threads import StorageThreads
 
 if TYPE_CHECKING:
-    from obstore import ObjectMeta
+    from obstore import GetOptions, ObjectMeta
     from obstore.store import AzureStore, ClientConfig, GCSStore, RetryConfig, S3Store
 
     SigningStore = AzureStore | GCSStore | S3Store
@@ -114,19 +124,17 @@ class Bucket:
         If the reconstruction cannot be stored, the asset is stored without it.
         """
         asset_id = secrets.token_hex(16)
-        companion = asyncio.ensure_future(self._put_reconstruction(asset_id, reconstruction))
+        name = download_name.of_glb(glb[: download_name.HEAD_BYTES])
+        companion = asyncio.ensure_future(self._put_reconstruction(asset_id, reconstruction, name))
         try:
-            await self._put(asset_id, "glb", glb)
+            await self._put(asset_id, "glb", glb, name)
         finally:
             await companion
         return asset_id
 
     async def add(self, asset_id: str, kind: Kind, content: bytes) -> None:
         """Store another file of the asset. Raises like `get`."""
-        with _answered_for("add"):
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                await self._time_left(asset_id, "glb")
-        await self._put(asset_id, kind, content)
+        await self._put(asset_id, kind, content, await self.name(asset_id))
 
     async def get(self, asset_id: str, kind: Kind = "glb", *, lifetime: timedelta = LINK_LIFETIME) -> StoredObject:
         """Return signed links to a file of the asset. Raises NotFound if it does not exist or has expired.
@@ -146,6 +154,15 @@ class Bucket:
                         "HEAD": await obstore.sign_async(self._store, "HEAD", name, lifetime),
                     },
                 )
+
+    async def name(self, asset_id: str) -> str:
+        """Return what the result is called, from the beginning of its GLB. Raises like `get`."""
+        with _answered_for("name"):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._time_left(asset_id, "glb")
+                options: GetOptions = {"range": (0, download_name.HEAD_BYTES)}
+                found = await obstore.get_async(self._store, f"{asset_id}.glb", options=options)
+                return download_name.of_glb(bytes(await found.bytes_async()))
 
     @contextlib.asynccontextmanager
     async def local(self, asset_id: str, *kinds: Kind) -> AsyncIterator[dict[Kind, Path]]:
@@ -182,11 +199,11 @@ class Bucket:
                 removed += len(expired)
         return removed
 
-    async def _put(self, asset_id: str, kind: Kind, content: bytes | BinaryIO) -> None:
-        # Signed links cannot set response headers, so the object carries them.
+    async def _put(self, asset_id: str, kind: Kind, content: bytes | BinaryIO, name: str) -> None:
+        # The signed links of obstore cannot set response headers, so the object carries them.
         attributes = {
             "Content-Type": MEDIA_TYPES[kind],
-            "Content-Disposition": f'{DISPOSITIONS[kind]}; filename="{asset_id}.{kind}"',
+            "Content-Disposition": download_name.content_disposition(DISPOSITIONS[kind], name, kind),
             "Cache-Control": f"private, max-age={int(self.ttl.total_seconds())}, immutable",
         }
         with _answered_for("put"):
@@ -196,12 +213,12 @@ class Bucket:
                     self._store, f"{asset_id}.{kind}", content, attributes=attributes, use_multipart=kind == "npz"
                 )
 
-    async def _put_reconstruction(self, asset_id: str, reconstruction: Path | None) -> None:
+    async def _put_reconstruction(self, asset_id: str, reconstruction: Path | None, name: str) -> None:
         if reconstruction is None:
             return
         # An error is in the log. The GLB is returned without its reconstruction.
         with contextlib.suppress(StorageUnavailable), open_regular(reconstruction) as file:
-            await self._put(asset_id, "npz", file)
+            await self._put(asset_id, "npz", file, name)
 
     async def _copy(self, name: str, folder: Path) -> Path:
         """Copy an object to a file of the same name in the folder, and return its path. Raises FileNotFoundError."""

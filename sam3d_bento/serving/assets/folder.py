@@ -28,7 +28,17 @@ from typing import BinaryIO
 
 from sam3d_bento import logs
 from sam3d_bento.errors import NotFound, StorageFull, StorageUnavailable
-from sam3d_bento.serving.assets import ASSET_ID, ASSET_NAME, DERIVED_KINDS, GONE, KINDS, Kind, StoredFile, threads
+from sam3d_bento.serving.assets import (
+    ASSET_ID,
+    ASSET_NAME,
+    DERIVED_KINDS,
+    GONE,
+    KINDS,
+    Kind,
+    StoredFile,
+    download_name,
+    threads,
+)
 from sam3d_bento.serving.assets.regular_file import open_regular, stat_regular
 from sam3d_bento.serving.assets.threads import StorageThreads
 
@@ -83,6 +93,10 @@ class AssetFolder:
     async def get(self, asset_id: str, kind: Kind = "glb") -> StoredFile:
         """Return a file of the asset. Raises NotFound if it does not exist or the asset has expired."""
         return await self._threads.run(self._find, asset_id, kind)
+
+    async def name(self, asset_id: str) -> str:
+        """Return what the result is called. Raises NotFound like `get`."""
+        return await self._threads.run(self._name, asset_id)
 
     @asynccontextmanager
     async def local(self, asset_id: str, *kinds: Kind) -> AsyncIterator[dict[Kind, Path]]:
@@ -190,6 +204,11 @@ class AssetFolder:
                 left = stat_regular(self._path(asset_id, "glb")).st_mtime + self.ttl_seconds - time.time()
                 if left > 0:
                     return StoredFile(asset_id, path, stat_regular(path), min(left, self.ttl_seconds), self._threads)
+        raise NotFound(GONE)
+
+    def _name(self, asset_id: str) -> str:
+        with contextlib.suppress(FileNotFoundError):
+            return download_name.of_file(self._find(asset_id, "glb").path)
         raise NotFound(GONE)
 
     def sweep(self) -> int:

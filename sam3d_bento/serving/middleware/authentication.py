@@ -20,7 +20,7 @@ from sam3d_bento.serving.assets import KINDS
 from sam3d_bento.serving.request_context import backend, note, request_id
 
 # Paths that need no key, and the prefix of such paths.
-OPEN = frozenset({"/", "/health", "/livez", "/readyz", "/healthz", "/docs.json"})
+OPEN = frozenset({"/", "/health", "/livez", "/readyz", "/healthz", "/docs", "/docs.json"})
 OPEN_BELOW = "/studio/"
 # The kinds of a result's files that a link can name: all but its reconstruction.
 LINKED_KINDS = "|".join(re.escape(kind) for kind in KINDS if kind != "npz")

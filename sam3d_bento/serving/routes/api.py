@@ -21,11 +21,11 @@ from starlette.routing import Route
 from sam3d_bento import formats
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.options import EXPORT_OPTIONS, Options
-from sam3d_bento.serving.assets import GLB_MEDIA_TYPE, StoredFile
+from sam3d_bento.serving.assets import GLB_MEDIA_TYPE, StoredFile, download_name
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.reconstructor import log_fields
 from sam3d_bento.serving.request_context import backend, note, request_id
-from sam3d_bento.serving.routes import assets, jobs, metrics, studio, upload_form
+from sam3d_bento.serving.routes import assets, description, jobs, metrics, studio, upload_form
 from sam3d_bento.serving.routes.handlers import asset_url, cancelled_when_gone, on_shortage, problem_responses, result
 from sam3d_bento.submission import STAGES, MaskImage, Submission
 from sam3d_bento.warning_codes import WarningCode
@@ -58,23 +58,26 @@ async def inference(request: Request) -> Response:
     }
     if as_link:
         return JSONResponse(report, headers=headers)
-    headers["Content-Disposition"] = f'attachment; filename="{report["id"]}.glb"'
+    name = download_name.of_glb(made.glb[: download_name.HEAD_BYTES])
+    headers["Content-Disposition"] = download_name.content_disposition("attachment", name, "glb")
     return Response(made.glb, headers=headers, media_type=GLB_MEDIA_TYPE)
 
 
 async def called_directly(server: Backend, **fields: Any) -> Path:
     """Run `Sam3D().inference(image=path, ...)` without HTTP; return the path of the stored GLB.
 
-    It waits until the engine has loaded. image, mask, depth, pointmap: paths or bytes; the rest as in `Options`. Raises a
-    Sam3DError; NotReady when the load fails.
+    It waits until the engine has loaded. image, mask, depth, pointmap: paths or bytes; the rest as in `Options`.
+    Raises a Sam3DError; NotReady when the load fails.
     """
     files = {name: fields.pop(name, None) for name in ("image", "mask", "depth", "pointmap")}
+    file_name = Path(files["image"]).name if isinstance(files["image"], (str, Path)) else None
     photo, uploaded, depth, pointmap = (
         Path(file).read_bytes() if isinstance(file, (str, Path)) else file for file in files.values()
     )
     if photo is None:
         raise BadRequest("The argument 'image' is missing. Pass the photo's path or bytes.")
     options = upload_form.checked_options({name: value for name, value in fields.items() if value is not None})
+    options = options.named_after(file_name)
     job = server.reconstructor.submit(Submission(photo, uploaded, options, depth, pointmap), "direct", may_wait=True)
     made = await server.reconstructor.finish(job)
     stored = await server.assets.get(made.report["id"])
@@ -177,6 +180,7 @@ app = Starlette(
         Route("/api/mask", mask, methods=["POST"]),
         *assets.routes,
         *jobs.routes,
+        *description.routes,
         *studio.routes,
     ],
     exception_handlers={OSError: on_shortage, RuntimeError: on_shortage},

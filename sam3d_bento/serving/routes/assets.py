@@ -17,6 +17,7 @@ from sam3d_bento import formats
 from sam3d_bento.errors import NotFound, StorageFull
 from sam3d_bento.formats import FILE_TYPES, Format
 from sam3d_bento.serving.assets import DISPOSITIONS, GONE, MEDIA_TYPES, Kind, StoredFile, StoredObject
+from sam3d_bento.serving.assets.download_name import content_disposition
 from sam3d_bento.serving.request_context import backend, note, request_id
 from sam3d_bento.serving.routes import export_form
 from sam3d_bento.serving.routes.handlers import Handler, problem_responses, result
@@ -32,7 +33,7 @@ async def asset(request: Request) -> Response:
     if request.method == "DELETE":
         await store.delete(asset_id)
         return Response(status_code=204)
-    return _answer(request, await store.get(asset_id), "glb")
+    return await _answer(request, await store.get(asset_id), "glb")
 
 
 @problem_responses
@@ -84,13 +85,13 @@ async def _made_once(
     store = backend().assets
     asset_id = request.path_params["id"]
     try:
-        return _answer(request, await store.get(asset_id, kind), kind)
+        return await _answer(request, await store.get(asset_id, kind), kind)
     except NotFound:
         await store.get(asset_id)  # raises if the result does not exist
     if request.method == "HEAD":
         for source in sources:
             await store.get(asset_id, source)
-        return _unmade(asset_id, kind)
+        return _unmade(await store.name(asset_id), kind)
     async with lock:
         try:
             stored = await store.get(asset_id, kind)  # another request has made it in the meantime
@@ -101,21 +102,21 @@ async def _made_once(
                 await store.add(asset_id, kind, content)
                 stored = await store.get(asset_id, kind)
             except StorageFull:  # return the file although it cannot be stored
-                return Response(content, headers=_unkept(asset_id, kind), media_type=MEDIA_TYPES[kind])
-    return _answer(request, stored, kind)
+                name = await store.name(asset_id)
+                return Response(content, headers=_unkept(name, kind), media_type=MEDIA_TYPES[kind])
+    return await _answer(request, stored, kind)
 
 
-def _unmade(asset_id: str, kind: Kind) -> Response:
+def _unmade(name: str, kind: Kind) -> Response:
     """Return the response to HEAD for a file that is not made yet: the headers of GET, without the length."""
-    answer = Response(headers=_unkept(asset_id, kind), media_type=MEDIA_TYPES[kind])
+    answer = Response(headers=_unkept(name, kind), media_type=MEDIA_TYPES[kind])
     del answer.headers["content-length"]
     return answer
 
 
-def _unkept(asset_id: str, kind: Kind) -> dict[str, str]:
-    """Return the headers of a file that is not stored."""
-    name = f'{DISPOSITIONS[kind]}; filename="{asset_id}.{kind}"'
-    return {"Content-Disposition": name, "Cache-Control": "no-store"}
+def _unkept(name: str, kind: Kind) -> dict[str, str]:
+    """Return the headers of a file that is not stored. name: of the result."""
+    return {"Content-Disposition": content_disposition(DISPOSITIONS[kind], name, kind), "Cache-Control": "no-store"}
 
 
 @asynccontextmanager
@@ -146,13 +147,14 @@ async def export(request: Request) -> Response:
         content = await _run(request, order)
     kind = FILE_TYPES[given.format]
     note(request, outcome="done", asset=asset_id, format=given.format, bytes=len(content))
-    name = f'attachment; filename="{asset_id}.{kind.suffix}"'
+    name = given.changes.get("name") or await server.assets.name(asset_id)
+    disposition = content_disposition("attachment", name, kind.suffix)
     return Response(
-        content, headers={"Content-Disposition": name, "Cache-Control": "no-store"}, media_type=kind.media_type
+        content, headers={"Content-Disposition": disposition, "Cache-Control": "no-store"}, media_type=kind.media_type
     )
 
 
-def _answer(request: Request, stored: StoredFile | StoredObject, kind: Kind) -> Response:
+async def _answer(request: Request, stored: StoredFile | StoredObject, kind: Kind) -> Response:
     if isinstance(stored, StoredObject):  # the object store handles ranges and validation
         return RedirectResponse(stored.links[request.method], 307, {"Cache-Control": "no-store"})
     etag = f'"{stored.id}"'  # an asset never changes under its id
@@ -160,13 +162,9 @@ def _answer(request: Request, stored: StoredFile | StoredObject, kind: Kind) -> 
     tags = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
     if etag in tags or "*" in tags:
         return Response(status_code=304, headers=headers)
-    return StoredFileResponse(
-        stored,
-        headers=headers,
-        media_type=MEDIA_TYPES[kind],
-        filename=f"{stored.id}.{kind}",
-        disposition=DISPOSITIONS[kind],
-    )
+    name = await backend().assets.name(stored.id)
+    headers["Content-Disposition"] = content_disposition(DISPOSITIONS[kind], name, kind)
+    return StoredFileResponse(stored, headers=headers, media_type=MEDIA_TYPES[kind])
 
 
 # Largest body of an export, which has a format and a few options. JSON of megabytes would block the loop for seconds.

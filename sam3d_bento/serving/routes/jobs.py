@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
@@ -16,12 +15,11 @@ from starlette.types import Receive, Scope, Send
 from sam3d_bento.errors import BadRequest, Busy, NotFound, StorageUnavailable
 from sam3d_bento.serving import problems
 from sam3d_bento.serving.job_status import ENDS, FollowedJob, JobState, JobStatus
-from sam3d_bento.serving.jobs import Claim, Jobs
+from sam3d_bento.serving.jobs import IDEMPOTENCY_KEY, Claim, Jobs
 from sam3d_bento.serving.request_context import backend, client_id, note, request_id
 from sam3d_bento.serving.routes import upload_form
 from sam3d_bento.serving.routes.handlers import asset_url, link, problem_responses
 
-KEY = re.compile(r"[\x20-\x7e]{1,200}")
 # Pause between two heartbeats of an event stream. Proxies close a connection that is silent for 30 to 60 seconds.
 HEARTBEAT_SECONDS = 15.0
 # Event streams of one job. A page follows its job once, in a few tabs at most.
@@ -40,7 +38,7 @@ async def submit(request: Request) -> Response:
     """Submit a photo as a job."""
     jobs = backend().jobs
     key = request.headers.get("idempotency-key")
-    if key is not None and not KEY.fullmatch(key):
+    if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
         raise BadRequest("The header Idempotency-Key must have 1 to 200 printable ASCII characters.")
     owned = None if key is None else (client_id(request), key)
     if owned is None or not jobs.knows(owned):

@@ -99,9 +99,9 @@ def _processes(backend: Backend) -> Iterator[Metric]:
     losses = CounterMetricFamily(
         "sam3d_engine_losses", "Engine processes that died, hung or gave themselves up.", labels=["process"]
     )
-    for worker in backend.workers:
-        loads.add_metric([worker.name], worker.loads)
-        losses.add_metric([worker.name], worker.all_losses)
+    for name, counts in backend.process_counts.items():
+        loads.add_metric([name], counts.loads)
+        losses.add_metric([name], counts.losses)
     yield loads
     yield losses
 

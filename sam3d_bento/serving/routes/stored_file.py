@@ -28,13 +28,9 @@ class StoredFileResponse(FileResponse):
 
     chunk_size = 256 * 1024  # bytes read at a time; a download has one such piece in memory, or two
 
-    def __init__(
-        self, stored: StoredFile, *, headers: Mapping[str, str], media_type: str, filename: str, disposition: str
-    ) -> None:
+    def __init__(self, stored: StoredFile, *, headers: Mapping[str, str], media_type: str) -> None:
         # Without a path: whatever would still open the file by its name fails.
-        super().__init__(
-            "", headers=headers, media_type=media_type, filename=filename, content_disposition_type=disposition
-        )
+        super().__init__("", headers=headers, media_type=media_type)
         self._stored = stored
         self._file: BinaryIO | None = None
 

@@ -6,12 +6,14 @@ Everything else is a 400 or 415 that names the field. Addresses are never fetche
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote_to_bytes
 
 import bentoml
 from bentoml.validators import ContentType
@@ -26,6 +28,9 @@ from sam3d_bento.serving.uploads import Upload, UploadedSubmission
 
 Delivery = Literal["file", "link"]
 
+# File names that libraries write above bytes without a name: fetch; httpx; requests and aiohttp, the field's own name.
+PLACEHOLDER_NAMES = frozenset({"blob", "upload", *PHOTO_FIELDS})
+
 # The request that BentoML is answering: it hands its API method only the fields, not the request.
 incoming: ContextVar[Request] = ContextVar("incoming")
 
@@ -34,7 +39,7 @@ class _PhotoInput(bentoml.IODescriptor):  # type: ignore[misc]  # bentoml is unt
     """Files of the form. `InferenceInput` adds the options."""
 
     # BentoML 1.4.39 answers 500 to malformed forms, downloads from addresses in file fields, and stores uploads on
-    # disk. So this class only describes the fields, for /docs.json and the Python client; `read` below reads them.
+    # disk. So this class only describes the fields, for BentoML's Python client; `read` below reads them.
     # `= None` without Optional: Optional[Path] is unhashable there, and the import fails.
     image: Annotated[Path, ContentType("*/*"), Field(description="The photo: JPEG, PNG, WebP, AVIF, BMP, TIFF, GIF.")]
     mask: Annotated[
@@ -100,12 +105,9 @@ async def read(request: Request, *, options: bool = True, delivery: bool = True)
     asked = fields.pop("response", None) if options and delivery else None
     if asked not in (None, "file", "link"):
         raise BadRequest("The field 'response' must be 'file' or 'link'.")
-    submission = UploadedSubmission(
-        photo=_photo(files),
-        mask=files.get("mask"),
-        options=options_of(fields) if options else _no_options({**fields, **_depth(files)}),
-        **_depth(files),
-    )
+    photo, depth = _photo(files), {name: files[name] for name in DEPTH_FIELDS if name in files}
+    chosen = options_of(fields) if options else _no_options({**fields, **depth})
+    submission = UploadedSubmission(photo, files.get("mask"), chosen.named_after(_file_name(photo)), **depth)
     return Input(submission, asked)  # type: ignore[arg-type]
 
 
@@ -144,8 +146,19 @@ def _photo(files: dict[str, Upload]) -> Upload:
     return files[given[0]]
 
 
-def _depth(files: dict[str, Upload]) -> dict[str, Upload]:
-    return {name: files[name] for name in DEPTH_FIELDS if name in files}
+def _file_name(photo: Upload) -> str | None:
+    """Return the photo's file name, or None where the client's library has written a placeholder for it.
+
+    aiohttp writes a name that is not ASCII percent-encoded.
+    """
+    name = photo.file_name
+    if name is None or name in PLACEHOLDER_NAMES:
+        return None
+    try:
+        decoded = unquote_to_bytes(name).decode() if name.isascii() else name
+    except ValueError:  # no UTF-8
+        return name
+    return name if decoded.isascii() else decoded
 
 
 def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -166,7 +179,12 @@ def _unquoted(value: str) -> str:
     """Undo the JSON quoting of BentoML's client (1.4.39), which sends `"draft"` for a text and `null` for no value."""
     if value == "null":
         return ""
-    return value[1:-1] if len(value) >= 2 and value[0] == value[-1] == '"' else value
+    if len(value) < 2 or value[0] != '"' or value[-1] != '"':
+        return value
+    try:
+        return str(json.loads(value))
+    except ValueError:  # quotes of somebody else
+        return value[1:-1]
 
 
 def options_of(fields: dict[str, str]) -> Options:

@@ -102,8 +102,14 @@ export async function asset(id) {
 /** Convert the result to another format; return {blob, name}. fields: `format` and its options, as strings. */
 export async function exportAs(id, fields) {
   const answer = await request(`api/assets/${id}/export`, { method: "POST", body: form(fields) });
-  const name = answer.headers.get("Content-Disposition")?.match(/filename="([^"]+)"/)?.[1];
+  const name = fileName(answer.headers.get("Content-Disposition") ?? "");
   return { blob: await answer.blob(), name: name ?? `${id}.${fields.format}` };
+}
+
+/** Return the name in a Content-Disposition header: `filename*`, which has any script, before `filename` (RFC 6266). */
+function fileName(header) {
+  const extended = header.match(/filename\*=UTF-8''([^;]+)/)?.[1];
+  return extended ? decodeURIComponent(extended) : header.match(/filename="([^"]+)"/)?.[1];
 }
 
 /** Return whether a result can still be fetched. A failed request counts as yes. */

@@ -30,10 +30,11 @@ export async function forgetExpired() {
 }
 
 function item(report, open) {
-  const { id, faces, seed, at } = report;
+  const { id, name, faces, seed, at } = report;
   const picture = make("img", { src: api.thumbnailUrl(id), alt: "", width: 128, height: 128, loading: "lazy" });
   picture.addEventListener("error", () => picture.classList.add("missing"));
-  const caption = make("span", {}, `${count(faces)} faces`, make("small", { textContent: `seed ${seed}` }), make("small", { textContent: when.format(at) }));
+  const figures = make("small", { textContent: `${count(faces)} faces, seed ${seed}` });
+  const caption = make("span", {}, name ?? "", figures, make("small", { textContent: when.format(at) }));
   const show = make("button", { type: "button", className: "result", onclick: () => open(report) }, picture, caption);
   const drop = make("button", { type: "button", className: "forget", textContent: "×", onclick: () => { forget(id); showRecent(open); } });
   drop.setAttribute("aria-label", `Remove the result of ${when.format(at)} from this list`);

@@ -38,7 +38,7 @@ export function showWarnings(codes, sentences) {
 /** Show the download buttons, disabled if id is null. formats: as in /api/options. */
 export function showDownloads(id, formats) {
   const glb = make("a", { className: "button primary", id: "download", textContent: "Download GLB" });
-  if (id) Object.assign(glb, { href: api.assetUrl(id), download: `${id}.glb` });
+  if (id) Object.assign(glb, { href: api.assetUrl(id), download: "" }); // the service names it
   else {
     glb.setAttribute("role", "link");
     glb.setAttribute("aria-disabled", "true");

@@ -28,6 +28,7 @@ def written(mesh: Mesh, compress: Compression = True) -> bytes:
     return write_glb(vertices, normals, coordinates(vertices), faces, TEXTURE, {}, compress=compress)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mesh", [sphere(40), soup(300, 0.05), sphere(170)], ids=["sphere", "soup", "32-bit indices"])
 def test_meshoptimizer_decodes_our_buffer_views_to_what_our_decoder_finds(mesh: Mesh) -> None:
     content, data = container.split(written(mesh))
@@ -60,6 +61,7 @@ MESHES = {"sphere": sphere(40), "one face": soup(1, 0.1), "huge": (sphere(20)[0]
 MESHES |= {"32-bit indices": sphere(190), "flat": (sphere(20)[0] * np.float32([1, 0, 1]), sphere(20)[1])}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mesh", MESHES.values(), ids=MESHES.keys())
 def test_quantized_geometry_needs_one_extension_and_has_no_faults(
     mesh: Mesh, assert_flawless: Callable[[bytes], None]

@@ -27,6 +27,7 @@ def faces_of(model: Model) -> Floats:
     return middles
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("texture_format", ["png", "jpeg", "webp"])
 @pytest.mark.parametrize(
     "mesh",

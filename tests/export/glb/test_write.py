@@ -28,6 +28,7 @@ def first_faces(vertices: int) -> Mesh:
     ).astype(np.int32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mesh", [sphere(30), first_faces(3), first_faces(65_535), first_faces(65_536)])
 def test_the_validator_has_nothing_to_say(mesh: Mesh, assert_flawless: Callable[[bytes], None]) -> None:
     assert_flawless(written(mesh, {"engine": "preview", "warnings": ["naïve"], "pose": {"scale": [1.0]}}))

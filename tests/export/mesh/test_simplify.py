@@ -174,6 +174,7 @@ def test_the_two_sides_of_a_sheet_survive() -> None:
     assert areas[up].sum() > 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("target", "accuracy"), [(1000, 0.1), (6000, 0.01)])
 def test_a_closed_mesh_of_slender_faces_stays_closed(target: int, accuracy: float) -> None:
     tube = trimesh.creation.annulus(0.2, 0.21, 0.9, sections=300).subdivide().subdivide()

@@ -48,6 +48,7 @@ def painted(request: pytest.FixtureRequest) -> Painted:
     return Painted(case, *(psnr(source(points, normals), true) for source in sources), fusion)
 
 
+@pytest.mark.slow
 def test_splats_are_closer_where_they_are_finer_than_the_vertices(painted: Painted) -> None:
     if painted.case.finer:
         assert painted.splats > painted.mesh + 3
@@ -64,6 +65,7 @@ def test_auto_fuses_exactly_where_splats_are_finer(painted: Painted) -> None:
     assert painted.fusion.worthwhile == painted.case.finer
 
 
+@pytest.mark.slow
 def test_splats_far_from_the_surface_are_not_used() -> None:
     vertices, faces = sphere(30)
     mesh = MeshSource(Surface(vertices, faces, np.full((len(vertices), 3), 100, np.uint8)))

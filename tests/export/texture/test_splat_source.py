@@ -117,6 +117,7 @@ HEAPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heap", HEAPS)
 def test_collapsed_splats_are_looked_up_in_seconds(heap: str) -> None:
     random, count = np.random.default_rng(0), 100_000

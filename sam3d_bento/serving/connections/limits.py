@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,7 @@ def _limited(connection_made: Any) -> Any:
     @functools.wraps(connection_made)
     def made(self: Any, transport: asyncio.Transport) -> None:
         connection_made(self, transport)
+        self.came = time.monotonic()  # for `Acceptor`
         limit_writes(transport.get_extra_info("socket"))
         self.conn.next_event = limit_chunks(self.conn.next_event, transport.abort)
 
