@@ -258,14 +258,16 @@ def test_a_point_with_one_infinite_coordinate_is_missing_as_a_whole(inference, p
 
 
 def test_infinities_of_the_depth_model_give_a_finite_pose(inference, photo, steps):
+    """As for the photo of a web shop, whose plain background the depth model refuses."""
     model = inference.pipeline.depth_model
     real = model.__call__.__func__
 
     class Refusing(type(model)):
         def __call__(self, image):
             output = real(self, image)
-            output["pointmaps"][: round(96 * 0.6)] = np.inf
-            return output
+            points = output["pointmaps"].clone()
+            points[: round(96 * 0.6)] = np.inf
+            return output | {"pointmaps": points}
 
     model.__class__ = Refusing
     try:
@@ -314,6 +316,17 @@ def test_the_depth_models_own_point_map_handed_in_gives_the_same_bits(inference,
         found = inference.pipeline.compute_pointmap(merge_mask_to_rgba(*photo))["pointmap"]
     points = found.permute(1, 2, 0).contiguous().cpu().numpy()
     assert_same(inference(*photo, SEED, points, steps=steps, splats=True), own_output)
+
+
+def test_the_camera_is_the_depth_models_or_fitted_to_the_callers_points(inference, photo, steps):
+    own = inference.generate_single_object(*photo, SEED, steps=steps).camera
+    assert (own.width, own.height, own.source) == (96, 96, "depth model")
+    assert (own.cx, own.cy) == (48, 48)
+    assert own.fx > 0
+    fitted = inference.generate_single_object(*photo, SEED, slope(), steps=steps).camera
+    # The points of `slope` lie at the corners of pixels, half a pixel beside the centres.
+    assert fitted.fx == pytest.approx(96, rel=0.01)
+    assert fitted.source == "fitted"
 
 
 def test_progress_grows_with_every_step_of_both_generators(inference, photo):

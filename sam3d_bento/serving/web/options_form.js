@@ -4,10 +4,13 @@
 import { byId, make } from "./dom.js";
 import { count, label } from "./format.js";
 
-const DELIVERY = "response"; // not offered: the page itself decides how the result is delivered
+// Not offered among the options: the page itself decides how the result is delivered, and asks for the height beside
+// the photo.
+const ELSEWHERE = ["response", "height"];
+const CENTIMETRES_PER_METRE = 100;
 
 export function showOptions(schemas) {
-  const names = Object.keys(schemas).filter((name) => name !== DELIVERY);
+  const names = Object.keys(schemas).filter((name) => !ELSEWHERE.includes(name));
   byId("options").replaceChildren(...names.map((name) => field(name, schemas[name])).filter(Boolean));
 }
 
@@ -30,6 +33,12 @@ export function showFormatOptions(formats) {
 /** Return the chosen format options that a format takes. options: the schemas of that format. */
 export function chosenFormatOptions(options) {
   return Object.fromEntries(Object.entries(chosenIn("format-options")).filter(([name]) => name in options));
+}
+
+/** Return the height that was asked for beside the photo, as the service takes it; nothing if the field is empty. */
+export function chosenHeight() {
+  const { value } = byId("tall");
+  return value === "" ? {} : { height: String(Number(value) / CENTIMETRES_PER_METRE) };
 }
 
 function chosenIn(id) {
