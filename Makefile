@@ -13,12 +13,13 @@ export BENTOML_DO_NOT_TRACK := True
 # tests/conftest.py: however make ends, no process of the tests stays.
 test test-properties test-faults: export TESTS_END_WITH_PARENT := 1
 
-.PHONY: help demo serve check test test-properties test-faults test-upstream test-container test-browser test-api audit sbom \
+.PHONY: help demo serve samples promtool check test test-properties test-faults test-upstream test-container test-browser test-api audit sbom \
   bench-service bench-preview bench-export bench-load fuzz lint weights bytecode requirements clean
 
 help:
 	@echo "make demo          set up, start the service, turn a sample photo into a GLB, check it, stop"
-	@echo "make serve         set up, start the service on port $(PORT) and leave it running"
+	@echo "make serve         set up, start the service on port $(PORT), for this machine alone (HOST=0.0.0.0: for all), and leave it running"
+	@echo "make samples       make the sample photos, their results and their pictures anew"
 	@echo "make check         lint, type-check and run the quick tests: no server, nothing slow"
 	@echo "make test          set up, lint, type-check and test"
 	@echo "make test-properties many random cases of what make test shows with a few"
@@ -40,7 +41,15 @@ demo: weights bytecode
 	$(BIN)/python tools/demo.py
 
 serve: weights bytecode
-	$(BIN)/sam3d-bento serve --port $(PORT)
+	$(BIN)/sam3d-bento serve --port $(PORT) $(if $(HOST),--host $(HOST))
+
+# Photos that the studio and the documentation show, and what becomes of them.
+samples: weights bytecode
+	$(BIN)/python -m tools.samples
+
+# What the alert rules are tested with; those tests skip, saying so, where it cannot be had.
+promtool:
+	@tools/promtool.sh || echo "SKIPPED: Debian's package prometheus cannot be had here; the alert rules are not tested"
 
 # The inner loop, in one process: two would collect and import twice. `-m` replaces the choice in pyproject.toml, so
 # the suites of their own are named again.
@@ -49,7 +58,7 @@ check: weights lint
 	  -m "not server and not slow and not upstream and not container and not browser and not api and not properties and not faults"
 
 # Two files at a time: most of them wait for a service to start. Whole files, so that their fixtures are made once.
-test: weights lint
+test: weights lint promtool
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Two files at a time, as in `make test`.
@@ -88,11 +97,12 @@ audit: $(AUDIT)/.done
 	  requirements/installer.txt requirements/build.txt requirements/api-clients.txt requirements/image-pip.txt requirements/image-build.txt
 
 # Python packages; Meta's code and the weights have their hashes in requirements/upstream-wheels.txt and sam3d_bento/weights/weights.json.
-sbom: $(AUDIT)/.done
+sbom: $(AUDIT)/.done $(VENV)/.core
 	mkdir -p build
 	$(AUDIT)/bin/cyclonedx-py requirements requirements/core.txt $(SBOM) -o build/sbom-preview.json
 	cat requirements/upstream.txt requirements/torch-cu121.txt requirements/cuda-cu121.txt \
 	  | $(AUDIT)/bin/cyclonedx-py requirements - $(SBOM) -o build/sbom-sam3d.json
+	$(BIN)/python tools/sbom_licences.py build/sbom-preview.json build/sbom-sam3d.json
 SBOM := --pyproject pyproject.toml --mc-type application --output-reproducible --output-format JSON
 
 bench-service: weights bytecode

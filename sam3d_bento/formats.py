@@ -35,7 +35,7 @@ class FileType:
     """Properties of a file format.
 
     suffix: of a file name, without the first dot. description: for people.
-    requires: the module that the writer imports, or None. extra: the optional dependency that installs the module.
+    requires: the module that the writer imports, or None. package: the package that has the module.
     options: the names in `FormatOptions` that the format accepts.
     units_per_metre: of the file's numbers. unsized_metres: longest side of a model whose size is not known; None for a
     side of one unit. origin: the default of `Options.origin`.
@@ -46,7 +46,7 @@ class FileType:
     media_type: str
     description: str
     requires: str | None = None
-    extra: str | None = None
+    package: str | None = None
     options: tuple[str, ...] = ()
     units_per_metre: int = 1
     unsized_metres: float | None = None
@@ -81,7 +81,7 @@ FILE_TYPES: dict[Format, FileType] = {
         "model/vnd.usdz+zip",
         "USD package with its texture",
         requires="pxr",
-        extra="usdz",
+        package="usd-core",
         origin="bottom",  # AR Quick Look puts the origin on the floor
     ),
 }
@@ -99,10 +99,10 @@ def available() -> dict[Format, FileType]:
 
 
 def require(name: Format) -> None:
-    """Raise UnsupportedMedia, which names the missing extra, when the format cannot be written here."""
+    """Raise UnsupportedMedia, which names the missing package, when the format cannot be written here."""
     kind = FILE_TYPES[name]
     if not kind.is_available:
-        raise UnsupportedMedia(f"The format '{name}' is not installed here: the server needs the extra '{kind.extra}'.")
+        raise UnsupportedMedia(f"The format '{name}' is not written here: the server lacks the package {kind.package}.")
 
 
 def format_options(name: Format, values: Mapping[str, Any], *, strict: bool = False) -> FormatOptions:

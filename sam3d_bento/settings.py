@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 PREFIX = "SAM3D_"
 # Variable that is no setting of the service: it names the file of the key that `generate --server` sends.
 CLIENT_KEY_FILE = "SAM3D_API_KEY_FILE"
+# Variable in which `sam3d-bento serve` tells the service its address. It is no setting, so it does not begin as one.
+ADDRESS_VARIABLE = "_SAM3D_ADDRESS"
+# How alike a misspelt name and that of a setting are, from 0 to 1 as difflib counts. A wrong, missing, added or swapped
+# letter gives 0.9 and more; names of other things that begin with SAM3D_ give up to 0.75.
+_LIKENESS = 0.85
 
 # Pixels of the largest image that Pillow opens. Pillow's limit stays as it is, because it is global, and because it
 # also limits the memory that decoders allocate while they open a file.
@@ -242,5 +248,19 @@ class Settings(BaseModel):
     def unknown_names(cls, environ: Mapping[str, str] | None = None) -> list[str]:
         """Return the `SAM3D_*` variables that name no setting, most likely because of a typing mistake."""
         environ = os.environ if environ is None else environ
-        known = {CLIENT_KEY_FILE} | {PREFIX + name.upper() for name in cls.model_fields}
-        return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+        return sorted(name for name in environ if name.startswith(PREFIX) and name not in cls._known_names())
+
+    @classmethod
+    def suggestion(cls, name: str) -> str | None:
+        """Return the variable that was most likely meant by an unknown one; None if no name is like it.
+
+        It is one whose end was left out (a unit, say), else one that is spelt alike.
+        """
+        known = cls._known_names()
+        longer = [other for other in known if other.startswith(f"{name.rstrip('_')}_")]
+        alike = difflib.get_close_matches(name, known, n=1, cutoff=_LIKENESS)
+        return next(iter(longer if len(longer) == 1 else alike), None)
+
+    @classmethod
+    def _known_names(cls) -> list[str]:
+        return [CLIENT_KEY_FILE, *(PREFIX + name.upper() for name in cls.model_fields)]

@@ -25,12 +25,14 @@ from sam3d_bento.submission import Submission
 from sam3d_bento.weights import sets
 from sam3d_bento.weights.part import WeightsError
 
-# Path of the self-test's photo inside the package. It is the studio's sample, so every installation has it.
-SAMPLE = ("serving", "web", "sample", "coffee.jpg")
+# Path of the self-test's photo inside the package. It is one of the studio's samples, so every installation has it.
+SAMPLE = ("serving", "web", "samples", "mug.jpg")
 # Entries of a list that the text report shows, so that it fits on a screen. The JSON report has all of them.
 MAX_LISTED = 5
 # Width of the text report's column of names, in characters.
 NAME_COLUMNS = 32
+# Parts of the report that the verdict contains.
+VERDICT = ("faults", "unknown_variables", "did_you_mean")
 # Options of the self-test: the smallest mesh and texture, for speed.
 SELF_TEST_OPTIONS = Options(seed=1, target_faces=1000, texture_size=512)
 
@@ -56,6 +58,9 @@ def examine(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
     faults: list[str] = []
     report: dict[str, Any] = {"versions": machine.versions(), "system": machine.system(), "gpu": gpu.description()}
     report["unknown_variables"] = Settings.unknown_names(environ)
+    report["did_you_mean"] = {
+        name: meant for name in report["unknown_variables"] if (meant := Settings.suggestion(name)) is not None
+    }
     report["credentials_in_environment"] = sorted(filter(_SECRET_NAME.search, environ))
     try:
         settings = Settings.from_environ(environ)
@@ -98,13 +103,21 @@ def masked(text: str) -> str:
 
 
 def text(report: Mapping[str, Any]) -> str:
-    """Format the report as text for people."""
-    lines = []
+    """Format the report as text for people: the verdict first, then what is known."""
+    lines = [*verdict(report), ""]
     for name, value in report.items():
-        if name != "faults":
+        if name not in VERDICT:
             lines += _lines(name.replace("_", " "), value, 0)
-    lines += ["", *([f"FAULT  {fault}" for fault in report["faults"]] or ["No faults found."])]
     return "\n".join(lines)
+
+
+def verdict(report: Mapping[str, Any]) -> list[str]:
+    """Return a line for each fault, or one that says there is none, and a line for each variable without effect."""
+    lines = [f"FAULT    {fault}" for fault in report["faults"]] or ["No faults found."]
+    for name in report["unknown_variables"]:
+        meant = report["did_you_mean"].get(name)
+        lines.append(f"WARNING  {name} is no setting.{f' Did you mean {meant}?' if meant else ''}")
+    return lines
 
 
 def _lines(name: str, value: Any, depth: int) -> list[str]:

@@ -14,12 +14,12 @@ import click
 
 import sam3d_bento
 from sam3d_bento import api_key
-from sam3d_bento.cli import launch
-from sam3d_bento.cli.generate import export, generate, mask
+from sam3d_bento.cli import address, launch
+from sam3d_bento.cli.generation.commands import export, generate, mask
 from sam3d_bento.cli.terminal import Commands, key_file_option, reports_errors
 from sam3d_bento.cli.weights import weights
 from sam3d_bento.errors import Sam3DError
-from sam3d_bento.settings import Settings, SettingsError
+from sam3d_bento.settings import ADDRESS_VARIABLE, Settings, SettingsError
 from sam3d_bento.weights.part import WeightsError
 
 plainly = reports_errors(Sam3DError, SettingsError, WeightsError)
@@ -117,12 +117,28 @@ def validate(server: str | None, requests: int, api_key_file: Path | None) -> No
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
+@click.option(
+    "--host",
+    envvar="BENTOML_HOST",
+    default=address.LOOPBACK,
+    show_default="127.0.0.1, which only this machine reaches",
+    help="Address to listen on; 0.0.0.0 for all networks.",
+)
+@click.option(
+    "-p", "--port", envvar="BENTOML_PORT", type=click.IntRange(1, 65535), default=address.PORT, show_default=True
+)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @plainly
-def serve(arguments: tuple[str, ...]) -> NoReturn:
-    """Start the service. ARGUMENTS are passed to `bentoml serve` (--port 8000, --host 127.0.0.1, ...)."""
+def serve(host: str, port: int, arguments: tuple[str, ...]) -> NoReturn:
+    """Start the service, for this machine alone unless --host says otherwise.
+
+    ARGUMENTS are passed to `bentoml serve`.
+    """
+    if (warning := address.warning(host, port, Settings.from_environ())) is not None:
+        click.echo(warning, err=True)
     place = launch.folder()
     if place is None:
         raise click.ClickException(f"{launch.MODULE} was not found. Run this command in the project's folder.")
-    command = launch.command(place, arguments)
-    os.execve(sys.executable, command, launch.environment())  # noqa: S606  # replaces this process; no shell
+    command = launch.command(place, ["--host", host, "--port", str(port), *arguments])
+    environment = launch.environment() | {ADDRESS_VARIABLE: address.url(host, port)}
+    os.execve(sys.executable, command, environment)  # noqa: S606  # replaces this process; no shell

@@ -154,7 +154,7 @@ def to_usdz(model: TexturedMesh) -> bytes:
     """Return a USD package with the mesh, a preview surface and the texture, PNG or JPEG.
 
     The prims and the files inside are called like the model, as far as an identifier can be; the name itself is the
-    display name of the root, the mesh and the material. Raises UnsupportedMedia when the extra `usdz` is not installed.
+    display name of the root, the mesh and the material. Raises UnsupportedMedia without usd-core.
     """
     require("usdz")
     from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade, UsdUtils, Vt

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import tempfile
 import threading
 from typing import Any
@@ -27,7 +28,7 @@ from sam3d_bento.serving.worker.job import Job
 from sam3d_bento.serving.worker.state import MAX_LOSSES_IN_A_ROW, WorkerState
 from sam3d_bento.serving.worker.workdir import WorkDir
 from sam3d_bento.serving.worker.worker import Worker
-from sam3d_bento.settings import Settings, SettingsError
+from sam3d_bento.settings import ADDRESS_VARIABLE, Settings, SettingsError
 
 ENGINE_LOADER = "sam3d_bento.pipeline:Pipeline.load"
 MASK_LOADER = "sam3d_bento.pipeline:MaskPreview.load"
@@ -49,7 +50,7 @@ class Backend:
         self.settings = settings
         logs.configure(settings.log_format)
         for name in Settings.unknown_names():
-            logs.event(log, "unknown setting", logging.WARNING, name=name)
+            logs.event(log, "unknown setting", logging.WARNING, name=name, did_you_mean=Settings.suggestion(name))
         self.workdir = WorkDir(settings.work_dir)
         self.assets = choose_assets(settings)
         self.keys = None if settings.api_keys_file is None else Keys(settings.api_keys_file)
@@ -57,7 +58,14 @@ class Backend:
         self._traces = Traces(tracer)
         # The lock file of `photo.decode_lock` is in this folder, which only the processes of this service share.
         self._process_settings = settings.model_copy(update={"work_dir": self.workdir.path})
-        self.worker = Worker("engine", engine_loader, self._process_settings, self.workdir, run_ended=self._run_ended)
+        self.worker = Worker(
+            "engine",
+            engine_loader,
+            self._process_settings,
+            self.workdir,
+            run_ended=self._run_ended,
+            loaded=_announce_studio,
+        )
         keep = settings.keep_reconstructions
         self.reconstructor = Reconstructor(self.worker, self.assets, keep_reconstructions=keep)
         self.jobs = Jobs(self.reconstructor, self.worker, settings.output_ttl_seconds)
@@ -236,6 +244,12 @@ def _unsoundness(worker: Worker) -> str:
     if worker.state is WorkerState.FAILED:
         return f"The {worker.name} process failed to load: {worker.reason}"
     return f"The {worker.name} process was lost {worker.losses} times in a row. Restart the service."
+
+
+def _announce_studio() -> None:
+    """Log the address of the studio, if `sam3d-bento serve` has told it."""
+    if address := os.environ.get(ADDRESS_VARIABLE):
+        logs.event(log, "the studio is ready", address=address)
 
 
 def choose_assets(settings: Settings) -> Assets:

@@ -63,7 +63,7 @@ def test_the_main_path_needs_no_mouse(visit):
     studio = visit()
     page = studio.page
     page.wait_for_selector("#service[data-state=ready]")
-    studio.tab_to("sample")
+    studio.tab_to("sample-mug")
     page.keyboard.press("Enter")
     page.wait_for_selector("#make:enabled")
     found = studio.coverage()

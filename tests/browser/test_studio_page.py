@@ -315,3 +315,43 @@ def test_a_key_is_asked_for_once_and_opens_the_studio(visit, start_server, drawi
     expect(page.locator("#recent img")).to_have_count(1)
     page.wait_for_selector("#options >> css=select", state="attached")
     expect(page.locator("#key-form")).to_be_hidden()
+
+
+def test_a_sample_is_tried_by_a_click_on_its_picture(visit):
+    studio = visit()
+    page = studio.page
+    pictures = page.locator("#samples button img")
+    expect(pictures).to_have_count(6)
+    for picture in pictures.all():
+        picture.evaluate("(picture) => picture.decode()")
+    page.click("#sample-duck")
+    page.wait_for_selector("#make:enabled")
+    assert 0.1 < studio.coverage() < 0.4
+    assert "found in the photo" in page.inner_text("#mask-status")
+
+
+def test_the_page_works_without_the_samples(visit):
+    studio = visit(failing=["404"])
+    page = studio.page
+    page.route("**/samples.json", lambda route: route.fulfill(status=404))
+    page.reload()
+    expect(page.locator("#samples-title")).to_be_hidden()
+    expect(page.locator("label[for=photo-file]")).to_be_visible()
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_heic_is_asked_for_only_where_the_service_reads_it(visit, server, is_read):
+    """An iPhone that is not asked for HEIC sends a JPEG instead."""
+    studio = visit()
+    page = studio.page
+    answer = httpx.get(f"{server.url}/api/options").json()
+    assert "HEIC" in answer["formats"], "pillow-heif is in every installation"
+    if not is_read:
+        answer["formats"].remove("HEIC")
+    page.route("**/api/options", lambda route: route.fulfill(json=answer))
+    page.reload()
+    limits = page.locator("#photo-limits")
+    expect(limits).to_contain_text("up to 20 MB")
+    kinds = page.get_attribute("#photo-file", "accept").split(",")
+    assert ({".heic", ".heif"} <= set(kinds)) == (".heic" in kinds) == is_read
+    assert ("HEIC is not read here" in limits.inner_text()) is not is_read

@@ -38,7 +38,7 @@ def test_a_service_that_would_run_has_no_fault(environ, tmp_path):
     assert report["versions"]["bentoml"]
     assert report["folders"]["SAM3D_OUTPUT_DIR"]["free_bytes"] > 0
     assert list((tmp_path / "outputs").iterdir()) == [], "what it tried there is gone"
-    assert doctor.text(report).endswith("No faults found.")
+    assert doctor.text(report).splitlines()[0] == "No faults found."
     json.dumps(report)
 
 
@@ -99,6 +99,18 @@ def test_condition_that_would_stop_the_service_is_a_fault(environ, tmp_path):
     ):
         assert said in faults
     assert not report["self_test"]["passed"]
+    first = doctor.text(report).splitlines()[: len(report["faults"])]
+    assert first == [f"FAULT    {fault}" for fault in report["faults"]], "before all that is known"
+
+
+def test_a_misspelt_setting_is_told_beside_the_verdict_with_the_right_name(environ):
+    report = doctor.examine(environ | {"SAM3D_QUEU_LIMIT": "1", "SAM3D_SERVICE_HOST": "10.0.0.1"})
+    assert doctor.text(report).splitlines()[:3] == [
+        "No faults found.",
+        "WARNING  SAM3D_QUEU_LIMIT is no setting. Did you mean SAM3D_QUEUE_LIMIT?",
+        "WARNING  SAM3D_SERVICE_HOST is no setting.",
+    ]
+    assert report["did_you_mean"] == {"SAM3D_QUEU_LIMIT": "SAM3D_QUEUE_LIMIT"}
 
 
 @pytest.mark.slow

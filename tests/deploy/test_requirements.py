@@ -2,8 +2,10 @@
 
 import re
 
+import pillow_heif
 import pytest
 from packaging.requirements import Requirement
+from packaging.version import Version
 from pip_requirements_parser import RequirementsFile
 
 from tests.support.places import PROJECT
@@ -110,3 +112,13 @@ def test_lists_that_are_installed_into_one_environment_agree(one, other):
 def test_the_image_below_is_named_by_its_digest():
     (image,) = re.findall(r"^ARG BASE_IMAGE=(.*)", (PROJECT / "Dockerfile.base").read_text(), re.MULTILINE)
     assert re.fullmatch(r"nvidia/cuda:[\w.-]+@sha256:[0-9a-f]{64}", image)
+
+
+# Older ones have known faults in the reading of files, which here come from strangers.
+OLDEST_LIBHEIF = Version("1.23.4")
+
+
+def test_heic_is_read_by_default_with_a_libheif_without_known_faults():
+    pinned = re.search(r"^pillow-heif==(\S+)", (FOLDER / "core.txt").read_text(), re.MULTILINE)[1]
+    assert pillow_heif.__version__ == pinned, "what is tested here is what is installed elsewhere"
+    assert Version(pillow_heif.libheif_version()) >= OLDEST_LIBHEIF

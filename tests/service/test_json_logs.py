@@ -15,7 +15,7 @@ STAGES = ["decode", "mask", "reconstruct", "export"]
 @pytest.fixture(scope="module")
 def spoken(start_server, disc):
     """The lines of a server that was started, used well and badly, and stopped."""
-    server = start_server(log_format="json", engine="auto", mispelt="x")
+    server = start_server(log_format="json", engine="auto", queu_limit="8")
     server.wait_until(200)
     with server.client() as client:
         photo = {"image": disc((220, 30, 30))}
@@ -46,7 +46,8 @@ def test_every_line_is_one_object(spoken):
     for line in lines:
         assert {"time", "level", "logger", "message"} <= set(line), line
     assert any(line["logger"].startswith("bentoml") for line in lines), "BentoML's own lines too"
-    assert any(line["message"] == "unknown setting" for line in lines)
+    (unknown,) = [line for line in lines if line["message"] == "unknown setting"]
+    assert (unknown["name"], unknown["did_you_mean"]) == ("SAM3D_QUEU_LIMIT", "SAM3D_QUEUE_LIMIT")
 
 
 def test_no_line_has_the_name_of_a_result(spoken):

@@ -241,7 +241,7 @@ class StagedPipeline(InferencePipelinePointMap):
 
 
 def _camera_of(found: Mapping[str, Any], points: Any, *, by_model: bool) -> Camera | None:
-    """Return the camera of a point map (H, W, 3): the depth model's, or one that is fitted to the points.
+    """Return the camera of a point map (H, W, 3): the depth model's, or one that is fitted to the points; else None.
 
     Upstream up to commit cf06676 drops the depth model's camera, and later versions keep it as shares of the sides.
     """
@@ -250,6 +250,8 @@ def _camera_of(found: Mapping[str, Any], points: Any, *, by_model: bool) -> Came
         return fit_camera(points.float().cpu().numpy())
     height, width = points.shape[:2]
     (fx, _, cx), (_, fy, cy), _ = intrinsics.float().reshape(3, 3).tolist()
+    if min(fx, fy) <= 0:
+        return None
     return Camera(fx * width, fy * height, cx * width, cy * height, width, height, "depth model")
 
 

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { announce, byId } from "./dom.js";
-import { listenForPhotos } from "./intake.js";
+import { acceptHeic, listenForPhotos } from "./intake.js";
 import { Job } from "./job.js";
 import { Display } from "./display.js";
 import { chosenOptions, leaveToService, showFormatOptions, showOptions } from "./options_form.js";
@@ -44,6 +44,9 @@ async function loadCatalogue() {
     showFormatOptions(catalogue.export.formats);
   }
   byId("photo-limits").textContent = `JPEG, PNG, WebP and others, up to ${megabytes(catalogue.limits.max_upload_bytes)}`;
+  const heic = catalogue.formats?.includes("HEIC") ?? false; // null while the engine loads; it is asked again then
+  acceptHeic(heic);
+  if (catalogue.formats && !heic) byId("photo-limits").append(". HEIC is not read here: the server lacks pillow-heif.");
   offerDownloads();
 }
 

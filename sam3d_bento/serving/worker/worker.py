@@ -67,6 +67,10 @@ def ignore_end(name: str, job: Job, outcome: Any) -> None:
     """Do nothing: the `run_ended` of a worker whose runs are not counted."""
 
 
+def ignore_load() -> None:
+    """Do nothing: the `loaded` of a worker for whose loads nobody waits."""
+
+
 def pause_seconds(lost_loads: int) -> float:
     """Return the pause before the next load after this number of lost loads in a row."""
     if lost_loads == 0:
@@ -80,6 +84,7 @@ class Worker:
     name: for logs. loader: as in `messages.Start`. queue_while_loading: whether jobs may wait for the first load.
     run_ended: called in the supervising thread, before the job's future resolves, with the worker's name, the job, and
     its result or error.
+    loaded: called in the supervising thread after each successful load.
     queue: read-only for callers, which add jobs by `submit`. run_times: means over the runs so far.
     info: facts on the runner; None before the first load. loads: number of successful loads.
     """
@@ -93,6 +98,7 @@ class Worker:
         *,
         queue_while_loading: bool = False,
         run_ended: Callable[[str, Job, Any], None] = ignore_end,
+        loaded: Callable[[], None] = ignore_load,
     ) -> None:
         self.name = name
         self.reason = "The engine is loading."
@@ -108,6 +114,7 @@ class Worker:
         self._workdir = workdir
         self._queue_while_loading = queue_while_loading
         self._run_ended = run_ended
+        self._loaded = loaded
         self._state = WorkerState.STARTING
         self._lock = threading.Lock()
         self._waker = Waker()
@@ -236,6 +243,7 @@ class Worker:
             self._enter(WorkerState.READY, "")
             seconds = round(time.monotonic() - started, 2)
             logs.event(log, f"{self.name} process ready", version=loaded.info.version, seconds=seconds)
+            self._loaded()
             return True
         if isinstance(loaded, LoadFailed):
             self._give_up(loaded.error)

@@ -102,5 +102,5 @@ async def test_a_mistake_is_named_before_a_missing_extra(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(BadRequest, match="target_faces"):
         await export_form.read(order(b"format=usdz&target_faces=1", FORM))
-    with pytest.raises(UnsupportedMedia, match="extra 'usdz'"):
+    with pytest.raises(UnsupportedMedia, match="lacks the package usd-core"):
         await export_form.read(order(b"format=usdz", FORM))

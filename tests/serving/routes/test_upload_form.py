@@ -163,7 +163,7 @@ def test_the_field_decides_over_the_header(http):
 
 def test_the_schema_describes_the_options_as_they_are_checked():
     described, checked = upload_form.InferenceInput.model_fields, Options.model_fields
-    assert set(described) == {"image", "mask", "response", *checked}
+    assert set(described) == {"image", "mask", "depth", "pointmap", "response", *checked}
     for name, field in checked.items():
         assert described[name].default == field.default
         assert described[name].annotation == field.annotation

@@ -1,5 +1,6 @@
 """What Prometheus is told, after real requests to the real service class with the fake runner in its engine process."""
 
+import re
 import threading
 import time
 
@@ -73,6 +74,8 @@ def test_a_stranger_cannot_make_series(serve):
     assert "made/up" not in text
     routes = {dict(labels)["route"] for labels in now.series("sam3d_requests_total")}
     assert routes == {"/api/assets/{id}.glb", "/api/jobs/{id}", "none", "/studio/", "/health"}
+    timed = set(re.findall(r'sam3d_request_seconds_count\{method="\w+",route="([^"]*)"', text))
+    assert timed == routes - {"/studio/"} | {"/metrics"}  # that of the first scrape
     assert {dict(labels)["method"] for labels in now.series("sam3d_requests_total")} == {"GET", "other"}
     assert not any(name.startswith("bentoml_") for name in now.families), "its paths are not bounded"
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from sam3d_bento.cli.generators import Generated
-from sam3d_bento.cli.photos import DASH, PhotoTask, printable
-from sam3d_bento.cli.sentences import print_warnings
+from sam3d_bento.cli.generation.generators import Generated
+from sam3d_bento.cli.generation.photos import DASH, PhotoTask, printable
+from sam3d_bento.cli.generation.sentences import print_warnings
 from sam3d_bento.errors import Sam3DError
 from sam3d_bento.formats import Format
 

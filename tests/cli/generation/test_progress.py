@@ -2,8 +2,8 @@ import io
 
 from rich.console import Console
 
-from sam3d_bento.cli import progress
-from sam3d_bento.cli.progress import JobProgress
+from sam3d_bento.cli.generation import progress
+from sam3d_bento.cli.generation.progress import JobProgress
 from sam3d_bento.serving.worker.run_times import RunTimes
 from sam3d_bento.submission import STAGES
 

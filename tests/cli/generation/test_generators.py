@@ -5,7 +5,7 @@ import pytest
 import trimesh
 from PIL import Image, ImageDraw
 
-from sam3d_bento.cli.generators import LocalGenerator, RemoteGenerator
+from sam3d_bento.cli.generation.generators import LocalGenerator, RemoteGenerator
 from sam3d_bento.errors import NoObject, NotFound, NotReady
 from sam3d_bento.options import Options
 from sam3d_bento.reconstruction import Reconstruction

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import SecretStr
 
 from sam3d_bento import malloc
-from sam3d_bento.cli.progress import OnJobProgress, of_stages
+from sam3d_bento.cli.generation.progress import OnJobProgress, of_stages
 from sam3d_bento.formats import FILE_TYPES, Format, require
 from sam3d_bento.serving.worker.run_times import RunTimes
 from sam3d_bento.settings import Settings
@@ -79,7 +79,7 @@ class RemoteGenerator:
     """Generator that uses the service at a URL. key: the API key, if the service needs one."""
 
     def __init__(self, url: str, key: SecretStr | None = None) -> None:
-        from sam3d_bento.cli.client import RemotePipeline
+        from sam3d_bento.cli.generation.client import RemotePipeline
 
         self._pipeline = RemotePipeline(url, key)
 

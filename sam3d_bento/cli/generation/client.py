@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from sam3d_bento.cli.progress import JobProgress, OnJobProgress
+from sam3d_bento.cli.generation.progress import JobProgress, OnJobProgress
 from sam3d_bento.errors import Internal, NotFound, Sam3DError, TransferFailed, by_code
 from sam3d_bento.submission import Asset, Submission
 

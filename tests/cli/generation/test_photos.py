@@ -3,8 +3,8 @@ from pathlib import Path
 import click
 import pytest
 
-from sam3d_bento.cli import photos
-from sam3d_bento.cli.photos import DASH, plan
+from sam3d_bento.cli.generation import photos
+from sam3d_bento.cli.generation.photos import DASH, plan
 
 
 @pytest.fixture

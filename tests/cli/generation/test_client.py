@@ -6,9 +6,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from sam3d_bento.cli import client
-from sam3d_bento.cli.client import RemotePipeline
-from sam3d_bento.cli.progress import JobProgress
+from sam3d_bento.cli.generation import client
+from sam3d_bento.cli.generation.client import RemotePipeline
+from sam3d_bento.cli.generation.progress import JobProgress
 from sam3d_bento.errors import Busy, Cancelled, Internal, NotFound, TransferFailed
 from sam3d_bento.options import Options
 from sam3d_bento.submission import Submission

@@ -17,12 +17,12 @@ import click
 from pydantic import ValidationError
 
 from sam3d_bento import api_key
-from sam3d_bento.cli import photos as photo_files
-from sam3d_bento.cli import progress
-from sam3d_bento.cli.generators import Generated, Generator, LocalGenerator, RemoteGenerator
-from sam3d_bento.cli.outcomes import Outcomes
-from sam3d_bento.cli.photos import DASH, PhotoTask, printable
-from sam3d_bento.cli.sentences import configure_logs, print_warnings
+from sam3d_bento.cli.generation import photos as photo_files
+from sam3d_bento.cli.generation import progress
+from sam3d_bento.cli.generation.generators import Generated, Generator, LocalGenerator, RemoteGenerator
+from sam3d_bento.cli.generation.outcomes import Outcomes
+from sam3d_bento.cli.generation.photos import DASH, PhotoTask, printable
+from sam3d_bento.cli.generation.sentences import configure_logs, print_warnings
 from sam3d_bento.cli.terminal import (
     Switch,
     SwitchCommand,
