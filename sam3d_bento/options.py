@@ -21,7 +21,6 @@ SEED_MAX = 2**31 - 1
 MIN_METRES = 0.001
 MAX_METRES = 1000
 
-Length = Annotated[float, Field(ge=MIN_METRES, le=MAX_METRES, allow_inf_nan=False)]
 Origin = Literal["centre", "bottom"]
 Shape = Literal["auto", "puff", "lathe", "box"]
 Compression = bool | Literal["quantize"]
@@ -73,9 +72,18 @@ class Options(BaseModel):
             "metres, measured with the photo's depth."
         ),
     ] = "unit"
-    height: Annotated[Length | None, Field(description="Height of the model in metres.")] = None
+    height: Annotated[
+        float | None,
+        Field(ge=MIN_METRES, le=MAX_METRES, allow_inf_nan=False, description="Height of the model in metres."),
+    ] = None
     longest_side: Annotated[
-        Length | None, Field(description="Longest side of the model in metres; instead of `height`.")
+        float | None,
+        Field(
+            ge=MIN_METRES,
+            le=MAX_METRES,
+            allow_inf_nan=False,
+            description="Longest side of the model in metres; instead of `height`.",
+        ),
     ] = None
     origin: Annotated[
         Origin | None,

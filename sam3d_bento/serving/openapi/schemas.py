@@ -66,7 +66,7 @@ class MeasuredScale(BaseModel):
     relative_error: float | None
 
 
-class Scale(BaseModel):
+class SizeFacts(BaseModel):
     """Size of the model, and where it comes from."""
 
     source: Annotated[
@@ -80,7 +80,7 @@ class Scale(BaseModel):
     measured: Annotated[MeasuredScale | None, Field(description="Null where nothing was measured.")]
 
 
-class Camera(BaseModel):
+class CameraFacts(BaseModel):
     """Camera of the photo, in pixels of the upright photo."""
 
     fx: float
@@ -112,8 +112,8 @@ class Report(BaseModel):
     watertight: Annotated[bool, Field(description="Whether the surface is closed.")]
     texture_size: Annotated[Count, Field(description="Edge of the texture in pixels.")]
     colour_source: Annotated[str, Field(description="What the texture was painted from.")]
-    scale: Scale
-    camera: Annotated[Camera | None, Field(description="Null where the engine knows none.")]
+    scale: SizeFacts
+    camera: Annotated[CameraFacts | None, Field(description="Null where the engine knows none.")]
     pose: Annotated[Pose | None, Field(description="Absent where the engine knows none.")] = None
     seconds: Seconds
     gpu_peak_bytes: Annotated[int | None, Field(description="Most memory that the run had on the GPU.")]
