@@ -13,7 +13,8 @@ export BENTOML_DO_NOT_TRACK := True
 # tests/conftest.py: however make ends, no process of the tests stays.
 test test-properties test-faults: export TESTS_END_WITH_PARENT := 1
 
-.PHONY: help demo serve samples promtool check test test-properties test-faults test-upstream test-container test-browser test-api audit sbom \
+.PHONY: help demo serve samples promtool check test test-properties test-faults test-upstream test-container test-browser \
+  test-api test-package dist python-versions audit sbom \
   bench-service bench-preview bench-export bench-load fuzz lint weights bytecode requirements clean
 
 help:
@@ -27,6 +28,8 @@ help:
 	@echo "make test-upstream set up another environment with torch, and run Meta's real code with tiny random weights"
 	@echo "make test-container build the images with buildah, as root, and run the service in them without a network"
 	@echo "make test-browser  use the studio in headless Chromium"
+	@echo "make test-package  install the wheel in a fresh environment, use it, and compose the service with another one"
+	@echo "make dist          build the wheel in dist/"
 	@echo "make test-api      make clients of the OpenAPI document and use them; ask the service whatever the document allows"
 	@echo "make audit         look for known vulnerabilities in the pinned packages"
 	@echo "make sbom          write build/sbom-preview.json and build/sbom-sam3d.json (CycloneDX): what is in the images"
@@ -86,6 +89,23 @@ test-container: weights $(VENV)/.dev
 test-browser: weights $(VENV)/.dev
 	tools/browser_tools.sh
 	$(BIN)/python -m pytest -m browser tests/browser
+
+test-package: weights $(VENV)/.dev
+	$(BIN)/python -m pytest -m package tests/package tests/service
+
+# The same wheel, byte for byte, from the same commit, whatever the umask was and an earlier build has left. It needs no
+# network: setuptools is in $(VENV) already.
+dist: $(VENV)/.core
+	rm -rf dist build/source && mkdir -p build/source
+	tar -c --mode=u=rwX,go=rX --exclude=__pycache__ sam3d_bento pyproject.toml README.md LICENSE | tar -xp -C build/source
+	umask 022 && SOURCE_DATE_EPOCH=$(EPOCH) $(BIN)/uv build -q --wheel --no-build-isolation --offline --python $(BIN)/python -o dist build/source
+	@ls dist/*.whl
+# When the commit was made; the first moment that a zip file can tell where there is no git.
+EPOCH = $$(git log -1 --format=%ct 2> /dev/null || echo 315532800)
+
+# For which versions of Python each dependency has a wheel. Asks the package registry.
+python-versions: $(VENV)/.uv
+	$(BIN)/python tools/python_versions.py
 
 # Needs npm for the client in TypeScript.
 test-api: weights $(VENV)/.dev $(CLIENTS)/.done

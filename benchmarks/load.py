@@ -68,7 +68,7 @@ class Tiny:
 """
 TINY_SERVICE = """
 import functools
-import service
+from sam3d_bento import service
 from sam3d_bento.serving.backend import Backend
 
 service.Backend = functools.partial(Backend, engine_loader="tiny_engine:Tiny")

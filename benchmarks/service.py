@@ -109,7 +109,7 @@ def measure(photo: bytes, runs: int, folder: str) -> dict[str, Any]:
 
 @contextmanager
 def running_server(
-    folder: str, service: str = "service:Sam3D", cwd: Path = FOLDER, probe_path: str = "/health"
+    folder: str, service: str = launch.SERVICE, cwd: Path = FOLDER, probe_path: str = "/health"
 ) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client, float]]:
     """A ready server, a client of it, and the seconds from its start until it was ready."""
     port = launch.free_port()

@@ -1,4 +1,4 @@
-"""Start the service: `bentoml serve` with the service.py of this installation."""
+"""Start the service of this installation: `bentoml serve sam3d_bento.service:Sam3D`."""
 
 from __future__ import annotations
 
@@ -10,27 +10,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import sam3d_bento
 from sam3d_bento import parent_death
 from sam3d_bento.settings import PREFIX
 
-# File that defines the service.
-MODULE = "service.py"
-# The service in it, as `bentoml serve` names it: module and class.
-SERVICE = "service:Sam3D"
-
-
-def folder() -> Path | None:
-    """Return the folder of service.py: the current folder, or the package's parent (source tree or bento).
-
-    Returns None if service.py is in neither.
-    """
-    places = (Path(), Path(sam3d_bento.__file__).parents[1])
-    return next((place.absolute() for place in places if (place / MODULE).is_file()), None)
+# The service, as `bentoml serve` names it: module and class.
+SERVICE = "sam3d_bento.service:Sam3D"
 
 
 def command(place: Path, arguments: Sequence[str], service: str = SERVICE) -> list[str]:
-    """Return the command line of the service. place: folder of the module. arguments: passed to `bentoml serve`."""
+    """Return the command line of the service. place: the folder in which it runs. arguments: those of `bentoml serve`.
+
+    Modules are looked for there first, and relative paths in settings begin there.
+    """
     return [sys.executable, "-m", "bentoml", "serve", service, "--working-dir", str(place), *arguments]
 
 
@@ -59,8 +50,8 @@ def start(
 
     The service ends with the calling thread.
 
-    place: folder of the module. below: folder for the service's work directory (`work`), results (`outputs`) and log
-    (`log`). settings: values by setting name, such as `queue_limit`; an empty value means the default.
+    place: as of `command`. below: the folder in which the service has its work directory (`work`), its results
+    (`outputs`) and its log (`log`). settings: by their names, such as `queue_limit`; an empty value means the default.
     """
     given = {"work_dir": str(below / "work"), "output_dir": str(below / "outputs"), **settings}
     variables = {f"{PREFIX}{name.upper()}": value for name, value in given.items()}

@@ -77,19 +77,15 @@ class OwnService:
 def started() -> Iterator[OwnService]:
     """Start a service with the settings of this process. After the block, stop it and remove its files.
 
-    The service is not yet ready when the block begins. Results go to a folder even if the settings name a bucket.
-    Raises NotReady if there is no service.py.
+    The service is not ready when the block begins. Results go to a folder even where the settings name a bucket.
     """
-    place = launch.folder()
-    if place is None:
-        raise NotReady(f"{launch.MODULE} was not found. Run this command in the project's folder, or use --server.")
     with tempfile.TemporaryDirectory(prefix="sam3d-bento-") as name:
         folder = Path(name)
         # Results go to the folder, not to a bucket. No key is needed, because only this machine reaches the service.
         elsewhere = ("output_url", "output_endpoint", "output_region", "output_credentials_file")
         settings = dict.fromkeys((*elsewhere, "api_keys_file", "metrics_need_key"), "")
         port = launch.free_port()
-        process = launch.start(port, place, folder, settings)
+        process = launch.start(port, Path.cwd(), folder, settings)
         try:
             yield OwnService(f"http://127.0.0.1:{port}", folder, process)
         finally:

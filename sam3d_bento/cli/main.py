@@ -136,9 +136,6 @@ def serve(host: str, port: int, arguments: tuple[str, ...]) -> NoReturn:
     """
     if (warning := address.warning(host, port, Settings.from_environ())) is not None:
         click.echo(warning, err=True)
-    place = launch.folder()
-    if place is None:
-        raise click.ClickException(f"{launch.MODULE} was not found. Run this command in the project's folder.")
-    command = launch.command(place, ["--host", host, "--port", str(port), *arguments])
+    command = launch.command(Path.cwd(), ["--host", host, "--port", str(port), *arguments])
     environment = launch.environment() | {ADDRESS_VARIABLE: address.url(host, port)}
     os.execve(sys.executable, command, environment)  # noqa: S606  # replaces this process; no shell

@@ -10,7 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-import service
+from sam3d_bento import service
 from sam3d_bento.serving import shutdown
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.routes import api, metrics

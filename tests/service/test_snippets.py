@@ -28,6 +28,8 @@ NOT_RUN = {
     "README.md / Install / 2": DOCKER,
     "README.md / Install / 3": "sets up and starts the service, and runs these tests",
     "docs/api.md / Export / 1": "a page that fetches model-viewer from another host",
+    "docs/bentoml.md / For people who know BentoML / 1": "in tests/package/test_wheel.py",
+    "docs/bentoml.md / Depend on it / 1": "in test_depends.py",
     **{f"docs/clients.md / {part}": "run by tests/api" for part in ("Python / 1", "Python / 2", "Python / 3")},
     **{f"docs/clients.md / TypeScript / {number}": "run by tests/api" for number in (1, 2)},
     "docs/container.md / The container / 1": DOCKER,
@@ -38,6 +40,7 @@ NOT_RUN = {
     "docs/sam3d.md / Install and start / 1": GPU,
     "docs/usage.md / A bare `bentoml serve` / 1": "starts what all tests here have started, and does not end",
     "docs/usage.md / From the command line / 2": "lines for shells; tests/cli/test_session.py asks for completions",
+    "docs/usage.md / As a package / 1": "in tests/package/test_wheel.py",
     "docs/usage.md / In your own program / 2": GPU,
     "deploy/kubernetes/README.md / sam3d-bento on Kubernetes / 1": CLUSTER,
     "deploy/kubernetes/README.md / sam3d-bento on Kubernetes / 2": CLUSTER,
@@ -237,7 +240,6 @@ def test_keys(start_server, folder):
 PROGRAM = """
 import asyncio
 from pathlib import Path
-from service import Sam3D
 
 async def main():
 {body}

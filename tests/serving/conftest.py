@@ -59,7 +59,7 @@ def start_worker(settings, workdir):
 @functools.cache
 def application():
     """One for all tests: a second one would register BentoML's metrics twice. Each client's lifespan is its own."""
-    import service
+    from sam3d_bento import service
 
     return service.Sam3D.to_asgi()
 
@@ -67,7 +67,7 @@ def application():
 @pytest.fixture
 def serve(settings, monkeypatch):
     """A factory of clients of a running service. A start stops the one before: BentoML knows one at a time."""
-    import service
+    from sam3d_bento import service
     from sam3d_bento.serving import backend as backends
     from sam3d_bento.serving.routes import handlers
 

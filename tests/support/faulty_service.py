@@ -1,4 +1,4 @@
-"""The service as service.py wires it, around an engine that can be made to fail.
+"""The service as sam3d_bento/service.py wires it, around an engine that can be made to fail.
 
 Its patience with clients and with its disks is short.
 """
@@ -17,7 +17,7 @@ limits.WRITE_STALL_SECONDS = 4
 downloads.GRACE_SECONDS = 6.0
 downloads.LOOK_SECONDS = 1.0
 
-import service  # noqa: E402  # after that, because it takes its limits when it is imported
+from sam3d_bento import service  # noqa: E402  # after that, because it takes its limits when it is imported
 
 service.Backend = functools.partial(Backend, engine_loader="tests.support.faulty_runner:FaultyPreview")
 Sam3D = service.Sam3D

@@ -8,7 +8,7 @@ RUNNERS = "tests.support.instant_runner:"
 backend.MASK_LOADER = f"{RUNNERS}InstantMask"
 backend.POSTPROCESS_LOADER = f"{RUNNERS}InstantFiles.load"
 
-import service  # noqa: E402  # after that, because it makes a backend
+from sam3d_bento import service  # noqa: E402  # after that, because it makes a backend
 
 service.Backend = functools.partial(backend.Backend, engine_loader=f"{RUNNERS}InstantRunner")
 Sam3D = service.Sam3D

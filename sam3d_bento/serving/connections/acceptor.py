@@ -59,17 +59,33 @@ Probe = Callable[[], bool]
 Connection = Any
 
 
-def adopt(most_open: int, probes: Mapping[str, Probe]) -> None:
-    """Let this process's uvicorn take its connections with an `Acceptor`, whose arguments these are."""
+# Arguments of the acceptors of this process, by `adopt`. None: asyncio accepts, as it does by itself.
+_adopted: tuple[int, Mapping[str, Probe]] | None = None
+
+
+def prepare() -> None:
+    """Let this process's uvicorn see to `adopt` when it has started. Call it before uvicorn starts."""
     server: Any = uvicorn.Server
     if not hasattr(server.startup, "__wrapped__"):
-        server.startup = _accepted_here(server.startup, most_open, probes)
+        server.startup = _accepted_here(server.startup)
 
 
-def _accepted_here(startup: Any, most_open: int, probes: Mapping[str, Probe]) -> Any:
+def adopt(most_open: int, probes: Mapping[str, Probe]) -> None:
+    """Let this process's uvicorn take its connections with an `Acceptor`, whose arguments these are.
+
+    Call it while uvicorn starts at the latest: BentoML makes the service in the lifespan's start.
+    """
+    global _adopted  # uvicorn has no place of its own for it
+    _adopted = most_open, probes
+
+
+def _accepted_here(startup: Any) -> Any:
     @functools.wraps(startup)
     async def started(self: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
         await startup(self, sockets=sockets)
+        if _adopted is None:
+            return
+        most_open, probes = _adopted
         loop = asyncio.get_running_loop()
         config, state = self.config, self.server_state
 

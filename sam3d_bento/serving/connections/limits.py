@@ -1,4 +1,4 @@
-"""Limits of uvicorn's connections, for which uvicorn 0.54 and BentoML 1.4.39 have no setting.
+"""Limits of uvicorn's connections, for which uvicorn 0.54 and BentoML 1.4.40 have no setting.
 
 A client that takes nothing of what is sent to it is waited for without end. A body in chunks of a byte costs 50
 microseconds for each in h11, before any ASGI app sees one: a quarter of a megabyte stops the event loop for two

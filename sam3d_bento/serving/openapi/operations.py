@@ -130,6 +130,19 @@ INFERENCE = Operation(
     (*BODY_ERRORS, *RUN_ERRORS, NoObject, NoDepth, NoScale, GpuOutOfMemory, StorageUnavailable, StorageFull),
 )
 
+INFERENCE_LINK = Operation(
+    "post",
+    "/api/inference/link",
+    "inferenceLink",
+    "Reconstruction",
+    "Turn a photo into a GLB, and get the report with a link to it",
+    "The same work as `/api/inference` with `response=link`, for clients that know one type of response an operation.",
+    tuple(fields.query()),
+    _photo_body("JobForm"),
+    {200: response("The report with a link to the model.", {JSON: schema("Report")}, RUN_HEADERS)},
+    INFERENCE.errors,
+)
+
 MASK = Operation(
     "post",
     "/api/mask",
@@ -348,4 +361,4 @@ SERVICE = (
     ),
 )
 
-OPERATIONS: tuple[Operation, ...] = (INFERENCE, MASK, *JOBS, *RESULTS, *SERVICE)
+OPERATIONS: tuple[Operation, ...] = (INFERENCE, INFERENCE_LINK, MASK, *JOBS, *RESULTS, *SERVICE)

@@ -1,8 +1,10 @@
-"""Define the HTTP routes: what each accepts and returns. Reading requests, the work and errors are in other modules.
+"""Define the HTTP routes: what each accepts and returns.
 
-`/api/inference` itself is BentoML's (service.py), so that BentoML's clients and its schema include it; it calls
-`inference`. The other routes are the ASGI app that BentoML mounts. All of them find the one `Backend` in the service
-instance.
+`/api/inference`, `/api/inference/link`, `/api/mask` and POST to `/api/jobs` are API methods of the service
+(sam3d_bento/service.py), so that BentoML's clients and its schema include them; they call the functions here and in
+`jobs`. The other routes are the ASGI app that BentoML mounts. It lists the last three as well: metrics take the names
+of routes from its table. Reading requests, the work and errors are in other modules. All routes find the one `Backend`
+in the service instance.
 """
 
 from __future__ import annotations
@@ -34,10 +36,21 @@ from sam3d_bento.warning_codes import WarningCode
 @problem_responses
 async def inference(request: Request) -> Response:
     """Reconstruct the object in a photo; return its GLB, or a report with a link to it."""
+    return await _reconstructed(request)
+
+
+@problem_responses
+async def inference_link(request: Request) -> Response:
+    """Reconstruct the object in a photo; return the report with a link to its GLB."""
+    return await _reconstructed(request, always_link=True)
+
+
+async def _reconstructed(request: Request, *, always_link: bool = False) -> Response:
+    """Answer as `inference`. always_link: answer the report; `response` is no known field then."""
     server = backend()
     server.worker.admit()
-    given = await upload_form.read(request)
-    as_link = upload_form.wants_link(given, request.headers.get("accept", ""))
+    given = await upload_form.read(request, delivery=not always_link)
+    as_link = always_link or upload_form.wants_link(given, request.headers.get("accept", ""))
     job = server.reconstructor.submit(given.submission, request_id(request))
     del given  # only the job holds the upload, until its run ends
     async with cancelled_when_gone(job, request):
@@ -177,6 +190,7 @@ app = Starlette(
         Route("/health", health),
         *metrics.routes,
         Route("/api/options", options),
+        Route("/api/inference/link", inference_link, methods=["POST"]),
         Route("/api/mask", mask, methods=["POST"]),
         *assets.routes,
         *jobs.routes,

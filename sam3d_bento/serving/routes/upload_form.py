@@ -8,16 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from contextvars import ContextVar
-from copy import copy
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import unquote_to_bytes
 
-import bentoml
-from bentoml.validators import ContentType
-from pydantic import Field, create_model
 from starlette.requests import ClientDisconnect, Request
 
 from sam3d_bento.errors import BadRequest, Cancelled, shown
@@ -30,53 +24,6 @@ Delivery = Literal["file", "link"]
 
 # File names that libraries write above bytes without a name: fetch; httpx; requests and aiohttp, the field's own name.
 PLACEHOLDER_NAMES = frozenset({"blob", "upload", *PHOTO_FIELDS})
-
-# The request that BentoML is answering: it hands its API method only the fields, not the request.
-incoming: ContextVar[Request] = ContextVar("incoming")
-
-
-class _PhotoInput(bentoml.IODescriptor):  # type: ignore[misc]  # bentoml is untyped here
-    """Files of the form. `InferenceInput` adds the options."""
-
-    # BentoML 1.4.39 answers 500 to malformed forms, downloads from addresses in file fields, and stores uploads on
-    # disk. So this class only describes the fields, for BentoML's Python client; `read` below reads them.
-    # `= None` without Optional: Optional[Path] is unhashable there, and the import fails.
-    image: Annotated[Path, ContentType("*/*"), Field(description="The photo: JPEG, PNG, WebP, AVIF, BMP, TIFF, GIF.")]
-    mask: Annotated[
-        Path,
-        ContentType("*/*"),
-        Field(description="Mask image, white on the object, with the size of the upright photo."),
-    ] = None  # type: ignore[assignment]
-    depth: Annotated[
-        Path,
-        ContentType("*/*"),
-        Field(description="Depth of the upright photo: 16-bit PNG or TIFF in millimetres, .npy or .npz."),
-    ] = None  # type: ignore[assignment]
-    pointmap: Annotated[
-        Path,
-        ContentType("*/*"),
-        Field(description="Point of each pixel of the upright photo in metres: .npy or .npz, (H, W, 3)."),
-    ] = None  # type: ignore[assignment]
-
-    @classmethod
-    async def from_http_request(cls, request: Request, serde: object) -> _PhotoInput:
-        """Keep the request in `incoming`, and read nothing: the API method reads the request itself."""
-        incoming.set(request)
-        nothing: _PhotoInput = cls.model_construct(**dict.fromkeys(cls.model_fields))
-        return nothing
-
-
-_option_fields: dict[str, Any] = {name: (field.annotation, copy(field)) for name, field in Options.model_fields.items()}
-_Response = Annotated[Delivery, Field(description="`link`: a JSON report with a download link.")]
-
-# Description of the form for BentoML: the files, every field of `Options`, and the kind of response.
-InferenceInput = create_model(
-    "InferenceInput",
-    __base__=_PhotoInput,
-    __doc__="A photo, and how to reconstruct the object in it.",
-    **_option_fields,
-    response=(_Response, "file"),
-)
 
 
 @dataclass(frozen=True)
@@ -176,7 +123,7 @@ def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _unquoted(value: str) -> str:
-    """Undo the JSON quoting of BentoML's client (1.4.39), which sends `"draft"` for a text and `null` for no value."""
+    """Undo the JSON quoting of BentoML's client (1.4.40), which sends `"draft"` for a text and `null` for no value."""
     if value == "null":
         return ""
     if len(value) < 2 or value[0] != '"' or value[-1] != '"':

@@ -16,10 +16,12 @@ ALIVE = {"/livez": lambda: True, "/readyz": lambda: False}
 
 @pytest.fixture
 def served(monkeypatch):
-    # `adopt` changes uvicorn for the whole process.
+    # These change uvicorn for the whole process.
     monkeypatch.setattr(acceptor.uvicorn.Server, "startup", acceptor.uvicorn.Server.startup)
     monkeypatch.setattr(limits.H11Protocol, "connection_made", limits.H11Protocol.connection_made)
     limits.adopt()
+    monkeypatch.setattr(acceptor, "_adopted", None)
+    acceptor.prepare()
     acceptor.adopt(MOST_OPEN, ALIVE)
     served = Served()
     yield served

@@ -10,7 +10,7 @@ import time
 import httpx
 import pytest
 
-import service
+from sam3d_bento import service
 from sam3d_bento.errors import BadRequest, NotReady
 from sam3d_bento.serving import backend as backends
 from sam3d_bento.serving.worker.state import WorkerState
