@@ -86,9 +86,9 @@ class MaskInput(bentoml.IODescriptor):  # type: ignore[misc]
     def from_inputs(cls, *positional: Any, **named: Any) -> Form:
         """Return the form of a call by a typed client. This runs in the caller's process.
 
-        image, mask, depth, pointmap: a path (`Path` or text), bytes, an open binary file or a PIL image. What is None is left out. The
-        options are checked by the service. Raises TypeError for an argument that this method does not have or that is
-        no file, and OSError for a file that cannot be read.
+        image, mask, depth, pointmap: a path (`Path` or text), bytes, an open binary file or a PIL image. What is None
+        is left out. The options are checked by the service. Raises TypeError for an argument that this method does not
+        have or that is no file, and OSError for a file that cannot be read.
         """
         fields = list(cls.model_fields)
         if len(positional) > len(fields):
