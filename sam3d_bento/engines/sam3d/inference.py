@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +195,9 @@ class Inference:
         image: (H, W, 3) uint8 sRGB, upright, with its background unchanged. mask: (H, W) bool.
         seed: None for a random one.
         pointmap: (H, W, 3) float32, a point per pixel in PyTorch3D's camera frame (x left, y up, z forward), used
-        instead of the depth model's; None for the depth model's.
+        instead of the depth model's; None for the depth model's. Points that are not finite count as missing.
+
+        Without a point inside the mask, the result has no pose.
 
         Equal arguments give equal results: bit for bit on a CPU, and up to rounding on a GPU, where upstream's mesh
         extraction adds in no fixed order.
@@ -213,7 +215,8 @@ class Inference:
             "steps": [steps.stage1, steps.stage2],
             "shortcut": steps.shortcut,
         }
-        return to_reconstruction(output, details)
+        result = replace(to_reconstruction(output, details), camera=self.pipeline.camera)
+        return result if self.pipeline.sees_object_depth else replace(result, pose=None)
 
     def rest(self) -> None:
         """Copy the weights of the first stage to the GPU, for the next run. The copies run in the background."""

@@ -21,8 +21,8 @@ from sam3d_bento.reconstruction import SH_C0, Pose, Reconstruction, Splats
 # Quaternion wxyz of the rotation by -90 degrees about x: the half angle gives cos 45° and -sin 45°.
 TURN = np.array([np.sqrt(0.5), -np.sqrt(0.5), 0.0, 0.0])
 
-# Name of PyTorch3D's camera frame: x to the left, y up, z forward, in the units of the depth model (MoGe: roughly
-# metres).
+# Name of PyTorch3D's camera frame: x to the left, y up, z forward. Its unit is that of the point map: metres where the
+# caller's was in metres. The depth model (MoGe, version 1) has no unit: it finds depth up to one factor per photo.
 CAMERA_FRAME = "pytorch3d"
 
 # Each array begins at a multiple of this, as NumPy's own memory does.

@@ -18,6 +18,7 @@ import torch
 from hydra.utils import instantiate
 from sam3d_objects.pipeline.inference_pipeline_pointmap import InferencePipelinePointMap
 
+from sam3d_bento.camera import Camera, fit_camera
 from sam3d_bento.engines.sam3d import attention, group_norms, mesh_extraction, sampling
 from sam3d_bento.engines.sam3d.fused.dense import DenseNetwork
 from sam3d_bento.engines.sam3d.fused.mesh import Upsampling
@@ -59,6 +60,8 @@ class StagedPipeline(InferencePipelinePointMap):
     residency: Residency
     on_progress: OnStageProgress
     kernels: str  # which kernels compute, or why upstream's do
+    camera: Camera | None  # of the last photo
+    sees_object_depth: bool  # in the last run: without it, its pose means nothing
 
     def __init__(self, *, compute_device: str, cast: bool, code_dir: str, **kwargs: Any) -> None:
         self.compute_device = torch.device(compute_device)
@@ -200,10 +203,29 @@ class StagedPipeline(InferencePipelinePointMap):
         return self._float_of[1]
 
     def compute_pointmap(self, image: Any, pointmap: Any = None) -> Any:
-        """Compute the point map from the photo, or return the caller's point map."""
+        """Compute the point map from the photo, or use the caller's point map. Points that are not finite become NaN.
+
+        MoGe marks pixels without depth (sky, plain backgrounds) as +inf, which upstream's medians do not ignore: half
+        of a photo infinite makes the pose NaN (upstream issue 174). NaN is what the network was trained with.
+        """
         if pointmap is None:
             self._enter("depth")
-        return super().compute_pointmap(image, pointmap)
+        found = super().compute_pointmap(image, pointmap)
+        points = found["pointmap"]
+        found["pointmap"] = points.where(points.isfinite().all(0), torch.nan)
+        self.camera = _camera_of(found, found["pointmap"].permute(1, 2, 0), by_model=pointmap is None)
+        return found
+
+    def preprocess_image(self, image: Any, preprocessor: Any, pointmap: Any = None) -> Any:
+        """Crop and normalise the inputs of a stage; note whether there is any depth inside the mask.
+
+        Without any, upstream takes 0 for the median of the object's points, which no object before a camera has. The
+        pose then says nothing about the photo.
+        """
+        item = super().preprocess_image(image, preprocessor, pointmap=pointmap)
+        if "pointmap_shift" in item:
+            self.sees_object_depth = bool((item["pointmap_shift"] != 0).any())
+        return item
 
     def get_condition_input(self, condition_embedder: Any, input_dict: Any, input_mapping: Any) -> Any:
         """Compute the tokens of the photo. The generator that reads them then replaces the embedder on the GPU."""
@@ -293,6 +315,21 @@ class StagedPipeline(InferencePipelinePointMap):
             if self._upsampling is not None and decoder.dtype == self._upsampling.dtype:
                 stack.enter_context(self._upsampling.applied())
             return decoder(slat)
+
+
+def _camera_of(found: Mapping[str, Any], points: Any, *, by_model: bool) -> Camera | None:
+    """Return the camera of a point map (H, W, 3): the depth model's, or one that is fitted to the points; else None.
+
+    Upstream up to commit cf06676 drops the depth model's camera, and later versions keep it as shares of the sides.
+    """
+    intrinsics = found.get("intrinsics")
+    if not by_model or intrinsics is None:
+        return fit_camera(points.float().cpu().numpy())
+    height, width = points.shape[:2]
+    (fx, _, cx), (_, fy, cy), _ = intrinsics.float().reshape(3, 3).tolist()
+    if min(fx, fy) <= 0:
+        return None
+    return Camera(fx * width, fy * height, cx * width, cy * height, width, height, "depth model")
 
 
 def _refuse_nothing(module: Any, inputs: Any, occupancy: Any) -> None:
