@@ -32,6 +32,17 @@ def install(tool: str) -> None:
 
 
 @pytest.fixture(scope="session")
+def node_tool() -> Callable[..., str]:
+    """Run a program of a tool's folder by node, with the tool's packages; return its output."""
+
+    def call(tool: str, *arguments: str) -> str:
+        install(tool)
+        return run(tool, "node", *arguments)
+
+    return call
+
+
+@pytest.fixture(scope="session")
 def meshoptimizer(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bytes], list[bytes]]:
     """What meshoptimizer's own decoder finds in the packed bufferViews of a GLB, in their order."""
     install("meshopt-decoder")
