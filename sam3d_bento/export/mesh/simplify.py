@@ -36,11 +36,11 @@ NEEDLE_SHARE, NEEDLE_LENGTH = 0.03, 1e-3
 
 # Stage one leaves STAGE times the target number of faces, among which hidden ones are sought. Quadrics that start anew
 # in stage two make the result 0.1 to 1 dB better than a single stage does.
-STAGE = 4
+STAGE = 3
 
 # Multiple of the target. A mesh of more faces is first coarsened to about so many, to save time. There is enough left
 # for quadrics to choose from, so that the loss does not show.
-LARGEST_INPUT = 16
+LARGEST_INPUT = 8
 
 # A grid whose cells are as wide as an edge is long reduces the faces by a factor of FEWER, and a wider one with the
 # square of its width. With cells wider than COARSEST edges, a thin wire would lose its shape.

@@ -12,8 +12,8 @@ from sam3d_bento.export.texture.mesh_source import MeshSource
 from sam3d_bento.export.texture.splat_source import Mixed, SplatSource
 
 # Splats that are compared with their neighbours and with the mesh. Where splats know more in one place of a hundred, a
-# hundred of them show it.
-SAMPLE_SPLATS = 12_000
+# few dozen of them show it.
+SAMPLE_SPLATS = 6_000
 
 # sRGB levels between mesh and splats, the largest of three channels, that separate the classes in which a share is
 # measured; and the levels at which it holds, with straight lines between them.
