@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 UPSTREAM := .venv-upstream
 BENCH := .venv-bench
 AUDIT := .venv-audit
+CLIENTS := .venv-clients
 PORT ?= 8000
 
 # BentoML reads this when it is imported, and takes only the word "true" for a no.
@@ -12,18 +13,24 @@ export BENTOML_DO_NOT_TRACK := True
 # tests/conftest.py: however make ends, no process of the tests stays.
 test test-properties test-faults: export TESTS_END_WITH_PARENT := 1
 
-.PHONY: help demo serve test test-properties test-faults test-upstream test-container test-browser audit sbom bench-service bench-preview bench-export \
-  bench-load fuzz lint weights bytecode requirements clean
+.PHONY: help demo serve samples promtool check test test-properties test-faults test-upstream test-container test-browser \
+  test-api test-package dist python-versions audit sbom \
+  bench-service bench-preview bench-export bench-load fuzz lint weights bytecode requirements clean
 
 help:
 	@echo "make demo          set up, start the service, turn a sample photo into a GLB, check it, stop"
-	@echo "make serve         set up, start the service on port $(PORT) and leave it running"
+	@echo "make serve         set up, start the service on port $(PORT), for this machine alone (HOST=0.0.0.0: for all), and leave it running"
+	@echo "make samples       make the sample photos, their results and their pictures anew"
+	@echo "make check         lint, type-check and run the quick tests: no server, nothing slow"
 	@echo "make test          set up, lint, type-check and test"
 	@echo "make test-properties many random cases of what make test shows with a few"
 	@echo "make test-faults   kill, stop, starve and flood the service's processes, and look what becomes of the others"
 	@echo "make test-upstream set up another environment with torch, and run Meta's real code with tiny random weights"
 	@echo "make test-container build the images with buildah, as root, and run the service in them without a network"
 	@echo "make test-browser  use the studio in headless Chromium"
+	@echo "make test-package  install the wheel in a fresh environment, use it, and compose the service with another one"
+	@echo "make dist          build the wheel in dist/"
+	@echo "make test-api      make clients of the OpenAPI document and use them; ask the service whatever the document allows"
 	@echo "make audit         look for known vulnerabilities in the pinned packages"
 	@echo "make sbom          write build/sbom-preview.json and build/sbom-sam3d.json (CycloneDX): what is in the images"
 	@echo "make bench-service measure the service; writes benchmarks/results/service.json"
@@ -37,10 +44,24 @@ demo: weights bytecode
 	$(BIN)/python tools/demo.py
 
 serve: weights bytecode
-	$(BIN)/sam3d-bento serve --port $(PORT)
+	$(BIN)/sam3d-bento serve --port $(PORT) $(if $(HOST),--host $(HOST))
+
+# Photos that the studio and the documentation show, and what becomes of them.
+samples: weights bytecode
+	$(BIN)/python -m tools.samples
+
+# What the alert rules are tested with; those tests skip, saying so, where it cannot be had.
+promtool:
+	@tools/promtool.sh || echo "SKIPPED: Debian's package prometheus cannot be had here; the alert rules are not tested"
+
+# The inner loop, in one process: two would collect and import twice. `-m` replaces the choice in pyproject.toml, so
+# the suites of their own are named again.
+check: weights lint
+	$(BIN)/python -m pytest -q \
+	  -m "not server and not slow and not upstream and not container and not browser and not api and not properties and not faults"
 
 # Two files at a time: most of them wait for a service to start. Whole files, so that their fixtures are made once.
-test: weights lint
+test: weights lint promtool
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Two files at a time, as in `make test`.
@@ -69,17 +90,39 @@ test-browser: weights $(VENV)/.dev
 	tools/browser_tools.sh
 	$(BIN)/python -m pytest -m browser tests/browser
 
+test-package: weights $(VENV)/.dev
+	$(BIN)/python -m pytest -m package tests/package tests/service
+
+# The same wheel, byte for byte, from the same commit, whatever the umask was and an earlier build has left. It needs no
+# network: setuptools is in $(VENV) already.
+dist: $(VENV)/.core
+	rm -rf dist build/source && mkdir -p build/source
+	tar -c --mode=u=rwX,go=rX --exclude=__pycache__ sam3d_bento pyproject.toml README.md LICENSE | tar -xp -C build/source
+	umask 022 && SOURCE_DATE_EPOCH=$(EPOCH) $(BIN)/uv build -q --wheel --no-build-isolation --offline --python $(BIN)/python -o dist build/source
+	@ls dist/*.whl
+# When the commit was made; the first moment that a zip file can tell where there is no git.
+EPOCH = $$(git log -1 --format=%ct 2> /dev/null || echo 315532800)
+
+# For which versions of Python each dependency has a wheel. Asks the package registry.
+python-versions: $(VENV)/.uv
+	$(BIN)/python tools/python_versions.py
+
+# Needs npm for the client in TypeScript.
+test-api: weights $(VENV)/.dev $(CLIENTS)/.done
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m api tests/api
+
 # Says SKIPPED where the database cannot be reached, or is none.
 audit: $(AUDIT)/.done
 	$(AUDIT)/bin/python tools/audit.py requirements/core.txt requirements/dev.txt requirements/upstream.txt requirements/runpod.txt \
-	  requirements/installer.txt requirements/build.txt requirements/image-pip.txt requirements/image-build.txt
+	  requirements/installer.txt requirements/build.txt requirements/api-clients.txt requirements/image-pip.txt requirements/image-build.txt
 
 # Python packages; Meta's code and the weights have their hashes in requirements/upstream-wheels.txt and sam3d_bento/weights/weights.json.
-sbom: $(AUDIT)/.done
+sbom: $(AUDIT)/.done $(VENV)/.core
 	mkdir -p build
 	$(AUDIT)/bin/cyclonedx-py requirements requirements/core.txt $(SBOM) -o build/sbom-preview.json
 	cat requirements/upstream.txt requirements/torch-cu121.txt requirements/cuda-cu121.txt \
 	  | $(AUDIT)/bin/cyclonedx-py requirements - $(SBOM) -o build/sbom-sam3d.json
+	$(BIN)/python tools/sbom_licences.py build/sbom-preview.json build/sbom-sam3d.json
 SBOM := --pyproject pyproject.toml --mc-type application --output-reproducible --output-format JSON
 
 bench-service: weights bytecode
@@ -121,6 +164,7 @@ requirements: $(VENV)/.uv
 	$(COMPILE) pyproject.toml --extra runpod -c requirements/dev.txt \
 	  --excludes requirements/runpod-excludes.txt -o requirements/runpod.txt
 	$(COMPILE) --group audit -o requirements/audit.txt
+	$(COMPILE) --group api-clients -o requirements/api-clients.txt
 	$(COMPILE) --group installer -o requirements/installer.txt
 	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
 	$(COMPILE) --group bench -c requirements/core.txt -o requirements/bench.txt
@@ -134,7 +178,7 @@ COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-i
   --custom-compile-command "make requirements" $(UPGRADE)
 
 clean:
-	rm -rf $(VENV) $(UPSTREAM) $(BENCH) $(AUDIT) demo-output tools/*/node_modules
+	rm -rf $(VENV) $(UPSTREAM) $(BENCH) $(AUDIT) $(CLIENTS) demo-output tools/*/node_modules
 
 # uv installs in a fifth of pip's time; pip is the fallback where only pip is set up to reach the package registry.
 # Bytecode is compiled at once, as pip does: where PYTHONDONTWRITEBYTECODE is set, every start would compile it anew.
@@ -177,6 +221,11 @@ $(UPSTREAM)/.done: requirements/upstream-tests.txt requirements/image-build.txt 
 $(AUDIT)/.done: requirements/audit.txt $(VENV)/.uv
 	$(PYTHON) -m venv $(AUDIT)
 	$(call INSTALL_IN,$(AUDIT),$(LOCKED) -r requirements/audit.txt)
+	touch $@
+
+$(CLIENTS)/.done: requirements/api-clients.txt $(VENV)/.uv
+	$(PYTHON) -m venv $(CLIENTS)
+	$(call INSTALL_IN,$(CLIENTS),$(LOCKED) -r requirements/api-clients.txt)
 	touch $@
 
 weights: $(VENV)/.core

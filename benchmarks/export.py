@@ -1,4 +1,4 @@
-"""How fast and how true the exporter is, beside other ways to do it, in the same run.
+"""Measure how fast and how accurate the exporter is, beside its peers in the same run.
 
 Prints tables and writes benchmarks/results/export.json and export-worst.png: the view in which our file differs most
 from the dense mesh. Each way runs in a process of its own, so that its peak of memory is its own. Ours and MeshLab take
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def measure(case: Case, asked: argparse.Namespace) -> tuple[dict[str, Any], Image.Image]:
-    """The figures of all ways for a case, and a picture of ours beside the truth."""
+    """Return the figures of all ways for a case, and a picture of our result beside the truth."""
     dense = clean(case.whole or case.reconstruction)
     truth = dense_pictures(dense, case)
     with tempfile.TemporaryDirectory() as name:
@@ -103,7 +103,7 @@ def measure(case: Case, asked: argparse.Namespace) -> tuple[dict[str, Any], Imag
 
 
 def chosen(case: Case, asked: argparse.Namespace) -> Iterator[tuple[str, int]]:
-    """Which ways, and in how many rounds each."""
+    """Return the ways to run, and the number of rounds of each."""
     rounds = 1 if asked.quick else asked.runs
     yield "ours", rounds
     if asked.meshlab and not asked.quick:
@@ -131,7 +131,7 @@ def run_path(path: str, folder: Path, output: Path, meshlab: str | None) -> dict
 
 
 def middle(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """The run with the median time, with the highest peak of all."""
+    """Return the run with the median time, and the highest peak of all runs."""
     median = sorted(runs, key=lambda one: one["seconds"])[len(runs) // 2]
     return median | {"peak_rss_bytes": max(one["peak_rss_bytes"] for one in runs)}
 
@@ -141,7 +141,7 @@ def run(command: list[Any]) -> str:
 
 
 class TexturedMesh:
-    """What a way has written: vertices, faces, colours, and the file."""
+    """Result of a way: vertices, faces, colours, and the file."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -167,7 +167,7 @@ class TexturedMesh:
         return render(self.vertices, self.faces, from_vertices(self.faces, shown))
 
     def figures(self) -> dict[str, Any]:
-        """Size, charts, texel use, and what the validator counts."""
+        """Return the size, the charts, the use of texels, and the validator's counts."""
         if self.file.suffix == ".obj":
             size = sum((self.file.parent / f"model{end}").stat().st_size for end in (".obj", ".png"))
         else:
@@ -223,7 +223,7 @@ def compared(model: TexturedMesh, pictures: Pictures, truth: Pictures, dense: Su
 
 
 def scattered(vertices: Any, faces: Any) -> Any:
-    """Random points, evenly spread over the surface."""
+    """Return random points, evenly distributed over the surface."""
     random = np.random.default_rng(0)
     places = np.asarray(vertices, float)
     a, b, c = (places[faces[:, corner]] for corner in range(3))
@@ -234,7 +234,7 @@ def scattered(vertices: Any, faces: Any) -> Any:
 
 
 def side_by_side(truth: Pictures, ours: Pictures) -> Image.Image:
-    """The worst view: the dense mesh, ours, and four times their difference."""
+    """Draw the worst view: the dense mesh, our mesh, and four times their difference."""
     view = worst_view(ours, truth)
     difference = np.abs(ours.rgb[view] - truth.rgb[view]) * 4
     row = np.concatenate([truth.rgb[view], ours.rgb[view], difference], axis=1)
@@ -269,7 +269,7 @@ def print_case(name: str, figures: dict[str, Any]) -> None:
 
 
 def print_summary(figures: dict[str, Any]) -> None:
-    """Medians over the cases, and each peer against ours."""
+    """Return the medians over the cases, and the ratio of each peer to ours."""
     print("\n| way | times ours, wall | times ours, CPU | median PSNR inside | worst | most below the best |")
     print("|---|---|---|---|---|---|")
     cases = [case["paths"] for case in figures.values()]

@@ -64,7 +64,7 @@ def ours(**choices: Any) -> Callable[[Reconstruction, Path], dict[str, Any]]:
 
 
 class Clock:
-    """Wall and CPU seconds of calls."""
+    """Measure wall and CPU seconds of calls."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, tuple[float, float]] = {}
@@ -110,7 +110,7 @@ def default_quadric(dense: Surface, target_faces: int, on_progress: Any) -> Any:
 
 
 def single_collapse(dense: Surface, target_faces: int, on_progress: Any = silent) -> Any:
-    """meshoptimizer alone, in one step, with normals and colours as attributes; the program is that of its npm package."""
+    """Simplify by meshoptimizer alone, in one step, with normals and colours as attributes."""
     attributes = np.concatenate([dense.colours / 255, vertex_normals(dense.vertices, dense.faces)], axis=1)
     vertices, faces, _ = collapse_edges(
         dense.vertices, dense.faces, attributes.astype(np.float32), PEER_WEIGHT, target_faces

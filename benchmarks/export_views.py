@@ -47,7 +47,7 @@ def from_vertices(faces: Array, colours: Array) -> Colours:
 
 
 def from_texture(faces: Array, uv: Array, texture: Array) -> Colours:
-    """Bilinear samples of a texture (H, W, 3) at uv (V, 2), whose (0, 0) is the top left."""
+    """Sample a texture (H, W, 3) bilinearly at uv (V, 2), whose (0, 0) is the top left."""
     height, width = texture.shape[:2]
     pixels = texture.astype(np.float32)
 
@@ -78,7 +78,7 @@ def worst_view(pictures: Pictures, reference: Pictures) -> int:
 
 
 def overlap(pictures: Pictures, reference: Pictures) -> float:
-    """Intersection over union of the silhouettes."""
+    """Return the intersection over union of the silhouettes."""
     return float((pictures.mask & reference.mask).sum() / (pictures.mask | reference.mask).sum())
 
 
@@ -103,7 +103,7 @@ def camera(number: int) -> tuple[Array, Array, Array]:
 
 
 def _view(surface: Surface, colours: Colours, number: int) -> tuple[Array, Array]:
-    """One picture, and which of its pixels the mesh fills."""
+    """Return one picture, and the pixels that the mesh fills."""
     right, up, backward = camera(number)
     rays = SIZE * SAMPLES
     across = ((np.arange(rays) + 0.5) / rays * 2 - 1) * np.tan(np.radians(FIELD_OF_VIEW_DEGREES / 2))

@@ -42,7 +42,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def run_engine(options: argparse.Namespace) -> None:
-    """Our engine without the service: what the profile says, no second attempt."""
+    """Our engine without the service, in one memory profile and without a second attempt."""
     import torch
 
     from sam3d_bento.engines.sam3d.inference import Inference, Steps
@@ -91,7 +91,7 @@ def run_engine(options: argparse.Namespace) -> None:
 
 
 def run_stock(options: argparse.Namespace) -> None:
-    """Upstream's own class, loading, attention and dense extraction; its GLB is left out."""
+    """Upstream's own class, with its loading, attention and dense extraction, but without its GLB."""
     import torch
     from hydra.errors import InstantiationException
 
@@ -188,7 +188,7 @@ def run_requests(options: argparse.Namespace) -> None:
 
 
 def loaded(profile: str, cap: float | None, started: float) -> None:
-    """Tell of the loading that began at `started`."""
+    """Report the loading that began at `started`."""
     import torch
 
     torch.cuda.synchronize()

@@ -62,7 +62,7 @@ def main() -> None:
     from PIL import Image
     from starlette.testclient import TestClient
 
-    import service
+    from sam3d_bento import service
     from sam3d_bento.serving import backend as backends
     from sam3d_bento.settings import Settings
 

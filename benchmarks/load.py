@@ -1,11 +1,13 @@
-"""How the service bears load, what it adds to the pipeline, whether it stays answerable, and whether it grows.
+"""Measure the service under load: throughput, overhead over the pipeline, response of the probes, and growth.
 
-Five parts, each written to benchmarks/results/load.json when it is done, so that a run can go on where one was ended:
+Seven parts, each written to benchmarks/results/load.json when it is done, so that a run can go on where one was ended:
   load          1, 4, 16 and 64 clients at once, on an engine that takes 50 ms a photo: latency, throughput, refusals
   overhead      what a request takes beyond the stages of the pipeline in it, and beside the bare pipeline, in turn
   health        /health and /metrics while a photo is at work
   soak-tiny     2,000 requests on an engine that takes no time: memory, descriptors, threads, files
   soak-preview  200 requests on the preview engine: the same
+  floods        /livez under each flood (`floods.py`)
+  memory        the memory of all processes together under the largest loads (`floods.py`)
 Usage: python benchmarks/load.py [--only PART]... [--scale 1.0]
 """
 
@@ -17,6 +19,7 @@ import itertools
 import json
 import os
 import statistics
+import subprocess
 import tempfile
 import threading
 import time
@@ -27,6 +30,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import floods
 import httpx
 import numpy as np
 from PIL import Image
@@ -64,7 +68,7 @@ class Tiny:
 """
 TINY_SERVICE = """
 import functools
-import service
+from sam3d_bento import service
 from sam3d_bento.serving.backend import Backend
 
 service.Backend = functools.partial(Backend, engine_loader="tiny_engine:Tiny")
@@ -85,8 +89,14 @@ def main() -> None:
         print(json.dumps(figures, indent=2), flush=True)
         if arguments.scale >= 1:  # a trial is no result
             results = json.loads(TARGET.read_text()) if TARGET.exists() else {}
-            about = {"machine": machine(), "date": datetime.now(UTC).date().isoformat()}
+            about = {"machine": machine(), "date": datetime.now(UTC).date().isoformat(), "commit": commit()}
             TARGET.write_text(json.dumps(results | {name: {**about, **figures}}, indent=2) + "\n")
+
+
+def commit() -> str:
+    """The commit that was measured, with a + when files have been changed since."""
+    git = ["git", "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
+    return subprocess.run(git, cwd=FOLDER, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @contextmanager
@@ -110,7 +120,7 @@ def ask(client: httpx.Client, photo: bytes) -> httpx.Response:
 
 
 def percentiles(seconds: list[float]) -> dict[str, float]:
-    """In milliseconds."""
+    """Return the percentiles in milliseconds."""
     shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
     ordered = sorted(seconds)
     return {name: round(ordered[int(share * (len(ordered) - 1))] * 1000, 1) for name, share in shares.items()}
@@ -266,7 +276,7 @@ def soak(folder: str, pid: int, client: httpx.Client, photos: Iterator[bytes], r
 
 
 def sample(pid: int, folder: str) -> dict[str, int]:
-    """Of the service, its engine and their supervisor, taken together."""
+    """Return the sum for the service, its engine and their supervisor."""
     pids = below(pid)
     outputs = [path.stat().st_size for path in Path(f"{folder}/outputs").iterdir()]
     return {
@@ -284,14 +294,14 @@ def resident(pid: int) -> int:
 
 
 def below(pid: int) -> list[int]:
-    """The process and all below it."""
+    """Return the process and all of its descendants."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
     return [pid, *(one for child in children for one in below(child))]
 
 
 def disc(size: int) -> bytes:
-    """A cut-out disc as a PNG of this many pixels a side."""
+    """Return a cut-out disc as a square PNG of this size in pixels."""
     y, x = np.mgrid[:size, :size]
     pixels = np.full((size, size, 4), (128, 128, 128, 0), np.uint8)
     pixels[(x - size / 2) ** 2 + (y - size / 2) ** 2 < (size / 3) ** 2] = (220, 30, 30, 255)
@@ -306,6 +316,8 @@ PARTS: dict[str, Callable[[str, float], dict[str, Any]]] = {
     "health": health,
     "soak-tiny": soak_tiny,
     "soak-preview": soak_preview,
+    "floods": floods.floods,
+    "memory": floods.memory,
 }
 
 

@@ -1,4 +1,4 @@
-"""How close the preview engine comes to the truth, on objects of known shape, beside a cut-out and Poisson inflation.
+"""Measure the preview engine on objects of known shape, beside a cut-out and Poisson inflation.
 
 Every object is photographed from up to three sides and heights, one of them off the middle of the photo, by a camera
 whose focal length the engine is not told. Each method gets the same photo and exact mask.
@@ -178,18 +178,18 @@ def photograph(case: Case, view: View, size: int = PHOTO) -> Shot:
 
 
 def focal_length(size: int) -> float:
-    """Of the true camera, in pixels of a square picture of that size."""
+    """Return the focal length of the true camera, in pixels of a square picture of that size."""
     return float(size / 2 / np.tan(np.radians(FIELD_OF_VIEW / 2)))
 
 
 def lit(shot: Shot) -> Callable[[Array, Array, Array], Array]:
-    """The colours of the case where the shot's camera is the origin."""
+    """Return the colours of the case in the frame of the shot's camera."""
     normals = trimesh.Trimesh(shot.case.vertices, shot.case.faces, process=False).face_normals
     return lambda face, weights, points: shot.case.paint(points @ shot.axes.T + shot.eye) * sky(normals[face])
 
 
 def sky(normals: Array) -> Array:
-    """Light (N, 1) that falls on a surface from above."""
+    """Return the light (N, 1) on a surface lit from above."""
     return 0.78 + 0.22 * normals[:, 1:2]
 
 
@@ -292,7 +292,7 @@ def measure(
 
 
 def true_elevation(shot: Shot, middle: Array) -> float:
-    """How far the line of sight to the object's middle looks down, in degrees."""
+    """Return how far the line of sight to the object's centre looks down, in degrees."""
     along = shot.axes @ middle
     return float(np.degrees(np.arcsin(-along[1] / np.linalg.norm(along))))
 
@@ -313,7 +313,7 @@ def seen(
 
 
 def surface_points(vertices: Array, faces: Array) -> Array:
-    """(SAMPLES, 3), even over the surface."""
+    """Return points (SAMPLES, 3), evenly distributed over the surface."""
     random = np.random.default_rng(0)
     a, b, c = (vertices[faces[:, corner]] for corner in range(3))
     areas = np.linalg.norm(np.cross(b - a, c - a), axis=1)
@@ -345,7 +345,7 @@ def aligned(moving: Array, fixed: Array, tree: KDTree) -> tuple[float, Array]:
 
 
 def psnr(one: Array, other: Array) -> float:
-    """Of two pictures 0..255, in dB."""
+    """Return the PSNR of two pictures 0..255, in dB."""
     return round(float(20 * np.log10(255 / max(float(np.sqrt(np.square(one - other).mean())), 0.1))), 2)
 
 

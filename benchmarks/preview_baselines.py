@@ -1,4 +1,4 @@
-"""What the preview engine is measured against: a cut-out of even thickness, and Poisson inflation."""
+"""Baselines for the preview engine: a cut-out of even thickness, and Poisson inflation."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def named() -> list[Case]:
 
 
 def drawn(seed: int) -> list[Case]:
-    """Four of each kind that nobody has seen."""
+    """Return four random cases of each kind."""
     random = np.random.default_rng(seed)
     cases = []
     for index in range(4):

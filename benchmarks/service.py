@@ -1,4 +1,4 @@
-"""How long the service takes to be ready, what it holds when idle, and what a warm request costs.
+"""Measure the time to ready, the idle memory and the time of a warm request of the service.
 
 Prints a table and writes benchmarks/results/service.json. The peers in the same run are an empty BentoML service, for
 the start, and the pipeline without the service, for a request. They take turns with ours, so that the ratios hold when
@@ -109,7 +109,7 @@ def measure(photo: bytes, runs: int, folder: str) -> dict[str, Any]:
 
 @contextmanager
 def running_server(
-    folder: str, service: str = "service:Sam3D", cwd: Path = FOLDER, probe_path: str = "/health"
+    folder: str, service: str = launch.SERVICE, cwd: Path = FOLDER, probe_path: str = "/health"
 ) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client, float]]:
     """A ready server, a client of it, and the seconds from its start until it was ready."""
     port = launch.free_port()

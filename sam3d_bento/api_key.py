@@ -33,11 +33,12 @@ def read_all(path: Path) -> list[SecretStr]:
             continue
         if not KEY.fullmatch(key):
             raise SettingsError(
-                f"Line {number} of the file of API keys is no key: 16 to 200 printable ASCII characters without spaces."
+                f"Line {number} of the file of API keys is not a key: "
+                "16 to 200 printable ASCII characters without spaces."
             )
         keys.append(SecretStr(key))
     if not keys:
-        raise SettingsError("The file of API keys holds no key.")
+        raise SettingsError("The file of API keys contains no key.")
     return keys
 
 
@@ -45,5 +46,5 @@ def read_one(path: Path) -> SecretStr:
     """Return the only key in the file. Raises SettingsError as `read_all` does, and when there are several keys."""
     keys = read_all(path)
     if len(keys) > 1:
-        raise SettingsError("The file holds several API keys; a client shows one.")
+        raise SettingsError("The file contains several API keys. A client needs a file with one key.")
     return keys[0]

@@ -25,7 +25,7 @@ class FormatOptions(BaseModel):
 
     up: Annotated[
         Literal["z", "y"],
-        Field(description="The axis that points up: `z` as in slicers, Blender and ROS, `y` as in the GLB."),
+        Field(description="Axis that points up: `z` as in slicers, Blender and ROS, `y` as in the GLB."),
     ] = "z"
     longest_side: Annotated[
         float,
@@ -33,12 +33,15 @@ class FormatOptions(BaseModel):
             ge=0.001,
             le=1000,
             allow_inf_nan=False,
-            description="Length of the longest side in metres; the numbers in the file are millimetres.",
+            description="Length of the longest side in metres. The file itself uses millimetres.",
         ),
     ] = 0.1
     origin: Annotated[
         Literal["bottom", "centre"],
-        Field(description="What lies at height 0: the lowest point, so that the model stands, or the GLB's origin."),
+        Field(
+            description="Point at height 0: the lowest point, so that the model stands on the floor, or the "
+            "GLB's origin."
+        ),
     ] = "bottom"
 
 
@@ -47,7 +50,7 @@ class FileType:
     """Properties of a file format.
 
     suffix: of a file name, without the first dot. description: for people.
-    requires: the module that the writer imports, or None. extra: the optional dependency that installs the module.
+    requires: the module that the writer imports, or None. package: the package that has the module.
     options: the names in `FormatOptions` that the format accepts.
     from_reconstruction: whether the file needs the reconstruction, because the GLB lacks part of its content.
     """
@@ -56,7 +59,7 @@ class FileType:
     media_type: str
     description: str
     requires: str | None = None
-    extra: str | None = None
+    package: str | None = None
     options: tuple[str, ...] = ()
     from_reconstruction: bool = False
 
@@ -73,14 +76,14 @@ FILE_TYPES: dict[Format, FileType] = {
     "stl": FileType("stl", "model/stl", "binary STL, without colours", options=("up", "longest_side")),
     "ply": FileType("ply", "application/octet-stream", "binary PLY mesh, coloured at its vertices", options=("up",)),
     "ply-splats": FileType(
-        "splats.ply", "application/octet-stream", "gaussians, where the engine gave any", from_reconstruction=True
+        "splats.ply", "application/octet-stream", "Gaussian splats, if the engine made any", from_reconstruction=True
     ),
     "usdz": FileType(
         "usdz",
         "model/vnd.usdz+zip",
         "USD package with its texture",
         requires="pxr",
-        extra="usdz",
+        package="usd-core",
         options=("origin",),
     ),
 }
@@ -98,10 +101,10 @@ def available() -> dict[Format, FileType]:
 
 
 def require(name: Format) -> None:
-    """Raise UnsupportedMedia, which names the missing extra, when the format cannot be written here."""
+    """Raise UnsupportedMedia, which names the missing package, when the format cannot be written here."""
     kind = FILE_TYPES[name]
     if not kind.is_available:
-        raise UnsupportedMedia(f"The format '{name}' is not installed here: the server needs the extra '{kind.extra}'.")
+        raise UnsupportedMedia(f"The format '{name}' is not written here: the server lacks the package {kind.package}.")
 
 
 def format_options(name: Format, values: Mapping[str, Any], *, strict: bool = False) -> FormatOptions:
@@ -120,4 +123,4 @@ def format_options(name: Format, values: Mapping[str, Any], *, strict: bool = Fa
         return FormatOptions.model_validate(values, strict=strict)
     except ValidationError as exc:
         faults = "; ".join(f"'{fault['loc'][0]}': {fault['msg']}" for fault in exc.errors(include_context=False))
-        raise BadRequest(f"A field has a value that it does not take. {faults}.") from exc
+        raise BadRequest(f"A field has an invalid value. {faults}.") from exc

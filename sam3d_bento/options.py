@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from sam3d_bento import names
 from sam3d_bento.errors import BadRequest
 
 # Largest seed: that of a signed 32-bit integer, which every random generator in use accepts.
@@ -24,27 +25,32 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    seed: Annotated[int | None, Field(ge=0, le=SEED_MAX, description="Random seed; absent: drawn, and reported.")] = (
-        None
-    )
+    seed: Annotated[
+        int | None, Field(ge=0, le=SEED_MAX, description="Random seed; if absent, one is chosen and reported.")
+    ] = None
     texture_size: Annotated[
-        Literal[512, 1024, 2048, 4096], Field(description="Edge of the square base-colour texture, in pixels.")
+        Literal[512, 1024, 2048, 4096], Field(description="Width and height of the base-colour texture, in pixels.")
     ] = 1024
-    target_faces: Annotated[int, Field(ge=1_000, le=200_000, description="The mesh has at most this many faces.")] = (
+    target_faces: Annotated[int, Field(ge=1_000, le=200_000, description="Largest number of faces of the mesh.")] = (
         40_000
     )
     quality: Annotated[
         Literal["draft", "standard", "high"],
         Field(description="Effort of the engine; the preview engine ignores it."),
     ] = "standard"
-    shape: Annotated[Shape, Field(description="Shape class of the preview engine; `auto`: the one that fits.")] = "auto"
+    shape: Annotated[
+        Shape, Field(description="Shape class of the preview engine; `auto`: the class that fits the silhouette.")
+    ] = "auto"
     colour_source: Annotated[
         Literal["auto", "mesh", "splats", "fused"],
-        Field(description="What the texture is painted from; `auto`: mesh, or mesh and splats where splats know more."),
+        Field(
+            description="Source of the texture's colours; `auto`: the mesh, or mesh and splats where the splats "
+            "have more detail."
+        ),
     ] = "auto"
     texture_format: Annotated[
         Literal["png", "jpeg", "webp"],
-        Field(description="How the texture is encoded; `webp` needs a viewer that knows EXT_texture_webp."),
+        Field(description="Encoding of the texture; `webp` needs a viewer that supports EXT_texture_webp."),
     ] = "png"
     compress: Annotated[
         Compression,
@@ -53,8 +59,29 @@ class Options(BaseModel):
             "`quantize`: quantized alone, for viewers without a decoder."
         ),
     ] = False
+    name: Annotated[
+        str | None,
+        Field(
+            max_length=names.MAX_INPUT_CHARACTERS,
+            description="What the result is called: its files, its mesh and its material. Cleaned to "
+            f"{names.MAX_CHARACTERS} characters; absent: the photo's file name without its suffix.",
+        ),
+        AfterValidator(lambda text: None if text is None else names.cleaned(text)),
+    ] = None
+
+    @property
+    def result_name(self) -> str:
+        """Return what the result is called: the name, or UNNAMED where there is none."""
+        return self.name or names.UNNAMED
+
+    def named_after(self, file_name: str | None) -> "Options":
+        """Return the options with the name of the photo's file, if they have no name. None: the file has no name."""
+        found = None if file_name is None else names.of_file(file_name)
+        return self if self.name is not None or found is None else self.model_copy(update={"name": found})
 
 
+# Options that a report and `asset.extras` hold with the values that were used, beside `options`.
+USED_VALUES = frozenset({"seed", "name"})
 # Options that decide what the mesh is, not how it is written. Another value of one needs another run of the engine.
 ENGINE_OPTIONS = frozenset({"seed", "quality", "shape"})
 # All other options, which a finished result can be exported again with.
@@ -71,7 +98,7 @@ def checked(values: Mapping[str, Any], *, strict: bool = False) -> Options:
         return Options.model_validate(values, strict=strict)
     except ValidationError as exc:
         faults = "; ".join(f"'{fault['loc'][0]}': {fault['msg']}" for fault in exc.errors(include_context=False))
-        raise BadRequest(f"A field has a value that it does not take. {faults}.") from exc
+        raise BadRequest(f"A field has an invalid value. {faults}.") from exc
 
 
 def choices(name: str) -> tuple[Any, ...] | None:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from sam3d_bento import engines, export
-from sam3d_bento.options import SEED_MAX
+from sam3d_bento.options import SEED_MAX, USED_VALUES
 from sam3d_bento.photo import images, masks
 from sam3d_bento.photo.decode_lock import DecodeLock
 from sam3d_bento.photo.hidden_colours import without_hidden_colours
@@ -89,7 +89,7 @@ class Pipeline:
             "engine": self.info.name,
             "engine_version": self.info.version,
             "seed": seed,
-            "options": options.model_dump(exclude={"seed"}),
+            "options": options.model_dump(exclude=set(USED_VALUES)),
             **_mask_facts(mask),
             "warnings": [str(code) for code in (*photo.warnings, *mask.warnings, *reconstruction.warnings)],
             "details": reconstruction.details,

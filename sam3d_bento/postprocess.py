@@ -15,9 +15,9 @@ from sam3d_bento.errors import BadRequest, NotFound
 from sam3d_bento.export import conversion, render, splat_file
 from sam3d_bento.export.glb.check import check
 from sam3d_bento.export.glb.read import read_document, read_glb
-from sam3d_bento.export.glb.write import write_glb
+from sam3d_bento.export.glb.write import renamed, write_glb
 from sam3d_bento.formats import Format, FormatOptions
-from sam3d_bento.options import Options
+from sam3d_bento.options import USED_VALUES, Options
 from sam3d_bento.progress import OnProgress, silent
 from sam3d_bento.reconstruction import Reconstruction
 from sam3d_bento.settings import Settings
@@ -30,7 +30,7 @@ NOT_KEPT = (
 NO_SPLATS = "This result has no gaussians: its engine gives none."
 
 # Options that decide how a GLB is written, not what mesh is in it.
-ENCODING_OPTIONS = frozenset({"texture_format", "compress"})
+ENCODING_OPTIONS = frozenset({"texture_format", "compress", "name"})
 # Options of a GLB that can be read back exactly as it was before it was written.
 LOSSLESS = {"texture_format": "png", "compress": False}
 
@@ -87,6 +87,20 @@ def export_reconstruction(
     return ExportedFile(conversion.convert(read_glb(exported.glb), wanted, of_format), exported.extras)
 
 
+def converted(glb: bytes, dense: Reconstruction | None, wanted: Format) -> bytes:
+    """Return a GLB in another format, with that format's own defaults. dense: what it was exported from, for gaussians.
+
+    Raises NotFound for gaussians where there are none.
+    """
+    if wanted == "glb":
+        return glb
+    if wanted == "ply-splats":
+        if dense is None:
+            raise NotFound(NOT_KEPT)
+        return _gaussians(dense)
+    return conversion.convert(read_glb(glb), wanted)
+
+
 def _gaussians(dense: Reconstruction) -> bytes:
     if dense.splats is None:
         raise NotFound(NO_SPLATS)
@@ -101,10 +115,11 @@ def _export(order: ExportSubmission, on_progress: OnProgress) -> bytes:
     extras = read_document(stored)["asset"]["extras"]
     before = Options.model_validate(
         {name: value for name, value in extras.get("options", {}).items() if name in Options.model_fields}
+        | {"name": extras.get("name")}
     )
     wanted = before.model_copy(update=_changes(order.format, order.changes))
-    if wanted == before:
-        glb = stored
+    if wanted.model_copy(update={"name": before.name}) == before:
+        glb = stored if wanted == before else renamed(stored, wanted.result_name)
     else:
         glb = _exported_anew(order, stored, before, wanted if order.format == "glb" else plain(wanted), on_progress)
     return glb if order.format == "glb" else conversion.convert(read_glb(glb), order.format, order.format_options)
@@ -133,7 +148,8 @@ def _exported_anew(
     back exactly or the reconstruction is not kept. Otherwise the source is the reconstruction. Raises NotFound when
     neither is possible.
     """
-    extras = {**read_document(stored)["asset"]["extras"], "options": wanted.model_dump(exclude={"seed"})}
+    used = {"options": wanted.model_dump(exclude=set(USED_VALUES)), "name": wanted.result_name}
+    extras = {**read_document(stored)["asset"]["extras"], **used}
     same_model = _without_encoding(before) == _without_encoding(wanted)
     is_exact = before == before.model_copy(update=LOSSLESS)
     if same_model and (is_exact or not _is_kept(order.reconstruction)):
@@ -145,6 +161,7 @@ def _exported_anew(
             mesh.faces,
             mesh.image,
             extras,
+            name=wanted.result_name,
             texture_format=wanted.texture_format,
             compress=wanted.compress,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 PREFIX = "SAM3D_"
 # Variable that is no setting of the service: it names the file of the key that `generate --server` sends.
 CLIENT_KEY_FILE = "SAM3D_API_KEY_FILE"
+# Variable in which `sam3d-bento serve` tells the service its address. It is no setting, so it does not begin as one.
+ADDRESS_VARIABLE = "_SAM3D_ADDRESS"
+# How alike a misspelt name and that of a setting are, from 0 to 1 as difflib counts. A wrong, missing, added or swapped
+# letter gives 0.9 and more; names of other things that begin with SAM3D_ give up to 0.75.
+_LIKENESS = 0.85
 
 # Pixels of the largest image that Pillow opens. Pillow's limit stays as it is, because it is global, and because it
 # also limits the memory that decoders allocate while they open a file.
@@ -76,113 +82,131 @@ class Settings(BaseModel):
 
     engine: Annotated[
         Literal["auto"] | EngineName,
-        Field(description="`auto`: SAM 3D when CUDA and all weights are there, else preview, said loudly"),
+        Field(
+            description="`auto`: SAM 3D if CUDA and all weights are there, otherwise preview, with a warning in the log"
+        ),
     ] = "auto"
-    checkpoint_dir: Annotated[Folder, Field(description="Where SAM 3D's `pipeline.yaml` and weights lie")] = Field(
+    checkpoint_dir: Annotated[Folder, Field(description="Folder of SAM 3D's `pipeline.yaml` and weights")] = Field(
         default_factory=lambda: (_cache_dir() / "checkpoints").expanduser().absolute()
     )
     memory_profile: Annotated[
         Literal["auto", "24gb", "16gb", "12gb"],
-        Field(description="What SAM 3D keeps on the GPU; `auto` chooses by the GPU's memory"),
+        Field(description="Which parts of SAM 3D stay on the GPU; `auto` chooses by the GPU's memory"),
     ] = "auto"
     mask_model: Annotated[
-        str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="The rembg model that finds the object")
+        str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="rembg model that finds the object")
     ] = "u2netp"
-    mask_dir: Annotated[Folder, Field(description="Where the mask model's file lies")] = Field(
+    mask_dir: Annotated[Folder, Field(description="Folder of the mask model's file")] = Field(
         default_factory=lambda: (_cache_dir() / "mask").expanduser().absolute()
     )
-    output_dir: Annotated[Folder, Field(description="Every GLB is stored here until it expires")] = Field(
+    output_dir: Annotated[Folder, Field(description="Folder in which results are stored until they expire")] = Field(
         default_factory=lambda: (_cache_dir() / "outputs").expanduser().absolute()
     )
-    output_ttl_seconds: Annotated[Seconds, Field(description="How long a download link works")] = 3600
-    output_max_bytes: Annotated[Count, Field(description="The oldest results are removed above this many bytes")] = (
+    output_ttl_seconds: Annotated[Seconds, Field(description="How long a result and its download link are kept")] = 3600
+    output_max_bytes: Annotated[Count, Field(description="Quota of all results; above it, the oldest are removed")] = (
         5_000_000_000
     )
     output_url: Annotated[
         str | None,
         Field(
             pattern=r"^(s3|gs|az)://[^\s/@?#]+(/[^\s?#]*)?$",
-            description="Results go to this bucket and folder, `s3://bucket/folder`, instead of `SAM3D_OUTPUT_DIR`",
+            description="Bucket and folder for results, `s3://bucket/folder`, instead of `SAM3D_OUTPUT_DIR`",
         ),
     ] = None
     output_endpoint: Annotated[
         str | None,
         Field(
             pattern=r"^https?://[^\s/@?#]+(/[^\s?#]*)?$",
-            description="Address of an S3 store other than Amazon's; clients must reach it too",
+            description="Address of an S3 store other than Amazon's; clients must be able to reach it",
         ),
         AfterValidator(_with_s3),
     ] = None
     output_region: Annotated[
         str | None,
-        Field(pattern=r"^[a-z0-9-]+$", description="Region of the bucket; absent: `AWS_REGION`, else us-east-1"),
+        Field(pattern=r"^[a-z0-9-]+$", description="Region of the bucket; if absent, `AWS_REGION` or else us-east-1"),
         AfterValidator(_with_s3),
     ] = None
     output_credentials_file: Annotated[
         File | None,
         Field(
-            description="Keys of the bucket, in AWS's credentials format; absent: the identity of the machine or pod"
+            description="File with the bucket's keys, in AWS's credentials format; if absent, the identity of "
+            "the machine or pod is used"
         ),
         AfterValidator(_with_s3),
     ] = None
     keep_reconstructions: Annotated[
-        bool, Field(description="Keep each dense mesh beside its GLB, so that it can be exported again")
+        bool, Field(description="Whether to store each dense mesh beside its GLB, so that it can be exported again")
     ] = True
     # The path contains the user's number, so that the users of one machine do not share a folder.
-    work_dir: Annotated[Folder, Field(description="Short-lived files; swept at start and while running")] = Field(
+    work_dir: Annotated[
+        Folder, Field(description="Folder for short-lived files; cleaned at start and while running")
+    ] = Field(
         default_factory=lambda: Path(f"/tmp/sam3d-bento-{os.getuid()}")  # noqa: S108  # `WorkDir.claim` checks its owner
     )
     max_upload_bytes: Annotated[Count, Field(description="Largest request body")] = 20_000_000
     upload_budget_bytes: Annotated[
         Count | None,
         Field(
-            description="Request bodies that are read or wait may have so many bytes together, more is refused with"
-            " 429; absent: as many as fill both queues with the largest"
+            description="Most bytes of all uploads that are being read or wait; further uploads are refused with "
+            "429; if absent, both queues may hold uploads of the largest size"
         ),
     ] = None
     max_requests: Annotated[
-        Count, Field(description="Requests that may be open at once; one more is refused with 429")
+        Count, Field(description="Requests that may be open at once; further ones are refused with 429")
     ] = 500
     max_event_streams: Annotated[Count, Field(description="Event streams of jobs that may be open at once")] = 200
-    max_pixels: Annotated[Count, Field(le=PILLOW_MAX_PIXELS, description="Largest image, width × height")] = 64_000_000
-    queue_limit: Annotated[Count, Field(description="Jobs that may wait; one more is refused with 429")] = 8
-    deadline_seconds: Annotated[Seconds, Field(description="A run that takes longer is stopped")] = 120
+    max_pixels: Annotated[
+        Count, Field(le=PILLOW_MAX_PIXELS, description="Largest image, in pixels (width × height)")
+    ] = 64_000_000
+    queue_limit: Annotated[Count, Field(description="Jobs that may wait; further ones are refused with 429")] = 8
+    deadline_seconds: Annotated[Seconds, Field(description="Longest run; a longer one is stopped")] = 120
     load_silence_seconds: Annotated[
-        Seconds, Field(description="A load without a sign of life for so long, or six times as long, is begun again")
+        Seconds,
+        Field(
+            description="Longest silence of a load, after which it is started again; the whole load may take six "
+            "times as long"
+        ),
     ] = 300
     shutdown_seconds: Annotated[
         Seconds | None,
         Field(
-            description="How long SIGTERM waits for the runs of requests before it cancels them; absent: every place"
-            " of the queue at its deadline"
+            description="How long open requests may still run after SIGTERM; if absent, a full queue may end, "
+            "each run at its deadline"
         ),
     ] = None
     helper_idle_seconds: Annotated[
-        Seconds, Field(description="The processes for masks and exports end when nobody has used them for so long")
+        Seconds, Field(description="Idle time after which the processes for masks and exports end")
     ] = 600
     api_keys_file: Annotated[
-        File | None, Field(description="Keys of the API, one a line; absent: everybody may use it")
+        File | None, Field(description="File with the API keys, one per line; if absent, no key is needed")
     ] = None
     metrics_need_key: Annotated[
-        bool, Field(description="Whether `/metrics` needs a key as well"), AfterValidator(_with_keys)
+        bool, Field(description="Whether `/metrics` needs a key too"), AfterValidator(_with_keys)
     ] = False
     cors_origins: Annotated[
         Origins,
-        Field(description="Sites whose pages may use the API, `https://app.example.com`, comma-separated; `*`: all"),
+        Field(
+            description="Origins whose pages may use the API, such as `https://app.example.com`, "
+            "comma-separated; `*`: all"
+        ),
     ] = ()
     public_url: Annotated[
         str | None,
         Field(
-            pattern=r"^https?://[^\s/]+(/[^\s]*)?$", description="Base of download links; absent: the request's Host"
+            pattern=r"^https?://[^\s/]+(/[^\s]*)?$",
+            description="Base of download links; if absent, the request's Host is used",
         ),
     ] = None
     allowed_hosts: Annotated[
         Hosts,
         Field(
-            description="Hosts that URLs in serverless jobs may name, comma-separated; `*.example.com`: all below it"
+            description="Hosts that URLs in serverless jobs may use, comma-separated; `*.example.com`: all its "
+            "subdomains"
         ),
     ] = ()
-    log_format: Annotated[Literal["console", "json"], Field(description="One JSON object a line, or text")] = "console"
+    log_format: Annotated[
+        Literal["console", "json"], Field(description="`json`: one JSON object per line; `console`: text")
+    ] = "console"
 
     @property
     def full_queue_seconds(self) -> float:
@@ -224,5 +248,19 @@ class Settings(BaseModel):
     def unknown_names(cls, environ: Mapping[str, str] | None = None) -> list[str]:
         """Return the `SAM3D_*` variables that name no setting, most likely because of a typing mistake."""
         environ = os.environ if environ is None else environ
-        known = {CLIENT_KEY_FILE} | {PREFIX + name.upper() for name in cls.model_fields}
-        return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+        return sorted(name for name in environ if name.startswith(PREFIX) and name not in cls._known_names())
+
+    @classmethod
+    def suggestion(cls, name: str) -> str | None:
+        """Return the variable that was most likely meant by an unknown one; None if no name is like it.
+
+        It is one whose end was left out (a unit, say), else one that is spelt alike.
+        """
+        known = cls._known_names()
+        longer = [other for other in known if other.startswith(f"{name.rstrip('_')}_")]
+        alike = difflib.get_close_matches(name, known, n=1, cutoff=_LIKENESS)
+        return next(iter(longer if len(longer) == 1 else alike), None)
+
+    @classmethod
+    def _known_names(cls) -> list[str]:
+        return [CLIENT_KEY_FILE, *(PREFIX + name.upper() for name in cls.model_fields)]

@@ -26,18 +26,18 @@ class WarningCode(StrEnum):
 
 _SENTENCES = {
     WarningCode.FIRST_FRAME_ONLY: "The image is animated or has several pages; only the first was used.",
-    WarningCode.HDR_TONE_MAPPED: "The image is HDR (PQ or HLG); what is brighter than white was compressed.",
+    WarningCode.HDR_TONE_MAPPED: "The image is HDR (PQ or HLG); values brighter than white were compressed.",
     WarningCode.SEVERAL_OBJECTS: (
         "Several separate objects were found; only the largest was reconstructed. Send a mask to choose another."
     ),
     WarningCode.CUT_BY_FRAME: (
-        "The object touches the border of the photo; what lies outside is missing from the model."
+        "The object touches the border of the photo; the part outside the photo is missing from the model."
     ),
     WarningCode.MASK_VALUES_STRETCHED: (
-        "The mask's two values are not white and black; the higher one was taken for the object."
+        "The mask's two values are not white and black; the higher value was used as the object."
     ),
     WarningCode.SHAPE_GUESSED: "The preview engine fits a shape to the silhouette: thickness and the back are guessed.",
-    WarningCode.QUALITY_IGNORED: "The preview engine has one quality; the option 'quality' was ignored.",
+    WarningCode.QUALITY_IGNORED: "The preview engine has only one quality; the option 'quality' was ignored.",
     WarningCode.SHAPE_IGNORED: "Only the preview engine has shape classes; the option 'shape' was ignored.",
-    WarningCode.SPLATS_MISSING: "There are no splats to colour the texture with; the mesh's colours were used.",
+    WarningCode.SPLATS_MISSING: "The engine made no splats to colour the texture with; the mesh's colours were used.",
 }

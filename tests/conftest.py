@@ -14,7 +14,7 @@ if {"PYTEST_XDIST_WORKER", "TESTS_END_WITH_PARENT"} & os.environ.keys():
 
 from tests.support.weight_site import Site
 
-# Both are read when bentoml is imported. Without the folder, /metrics hangs in TestClient (bentoml 1.4.39).
+# Both are read when bentoml is imported. Without the folder, /metrics hangs in TestClient (bentoml 1.4.40).
 os.environ["BENTOML_DO_NOT_TRACK"] = "True"
 os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="prometheus-"))
 

@@ -23,7 +23,7 @@ def test_keys_stand_one_a_line_between_comments_and_empty_lines(write):
 
 
 @pytest.mark.parametrize("line", ["short", "two words that are long enough", "ä" * 20, "x" * 201])
-def test_what_is_no_key_is_refused_by_its_line_without_its_text(write, line):
+def test_invalid_key_is_refused_by_its_line_without_quoting_it(write, line):
     with pytest.raises(SettingsError, match="Line 2 ") as caught:
         api_key.read_all(write(f"{KEY}\n{line}\n"))
     assert line not in str(caught.value)
@@ -31,7 +31,7 @@ def test_what_is_no_key_is_refused_by_its_line_without_its_text(write, line):
 
 
 def test_a_file_without_a_key_or_no_file_at_all_is_refused(write, tmp_path):
-    with pytest.raises(SettingsError, match="holds no key"):
+    with pytest.raises(SettingsError, match="contains no key"):
         api_key.read_all(write("# nobody yet\n"))
     with pytest.raises(SettingsError, match="cannot be read"):
         api_key.read_all(tmp_path / "nowhere")

@@ -24,7 +24,7 @@ from tests.support.export_meshes import blob
 
 @pytest.fixture(scope="module")
 def glb():
-    return finished.glb()
+    return finished.glb(options=finished.OPTIONS.model_copy(update={"name": "model"}))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def obj_arrays(text):
 
 
 def test_an_obj_names_its_material_and_its_texture_lies_where_the_format_wants_it(model):
-    archive = zipfile.ZipFile(io.BytesIO(conversion.to_obj(model, "model")))
+    archive = zipfile.ZipFile(io.BytesIO(conversion.to_obj(model)))
     assert sorted(archive.namelist()) == ["model.mtl", "model.obj", "model.png"]
     assert archive.read("model.png") == model.texture, "not encoded again"
     text = archive.read("model.obj").decode()
@@ -60,10 +60,45 @@ def test_an_obj_names_its_material_and_its_texture_lies_where_the_format_wants_i
 
 
 def test_an_obj_opens_in_trimesh(model, tmp_path):
-    zipfile.ZipFile(io.BytesIO(conversion.to_obj(model, "model"))).extractall(tmp_path)
+    zipfile.ZipFile(io.BytesIO(conversion.to_obj(model))).extractall(tmp_path)
     mesh = trimesh.load_mesh(tmp_path / "model.obj", process=False)
     assert len(mesh.faces) == len(model.faces)
     assert finished.agree(mesh.vertices, mesh.visual.to_color().vertex_colors[:, :3])
+
+
+NAMES = ["chair", "Red chair #2", "стул", "椅子 2", "2 chairs", "a'b;c=d", "..".join("ab")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_obj_of_any_name_opens_with_its_material_and_its_texture(model, tmp_path, name):
+    named = dataclasses.replace(model, name=name)
+    zipfile.ZipFile(io.BytesIO(conversion.to_obj(named))).extractall(tmp_path)
+    stem = name.replace(" #", "_").replace(" ", "_")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{stem}.mtl", f"{stem}.obj", f"{stem}.png"]
+    assert f"\no {stem}\nusemtl {stem}\n" in (tmp_path / f"{stem}.obj").read_text(encoding="utf-8")
+    mesh = trimesh.load_mesh(tmp_path / f"{stem}.obj", process=False)
+    assert mesh.visual.material.image.size == Image.open(io.BytesIO(model.texture)).size
+    assert mesh.visual.material.name == stem
+
+
+@pytest.mark.parametrize(
+    ("name", "identifier"),
+    zip(NAMES, ["chair", "Red_chair_2", "object", "_2", "_2_chairs", "a_b_c_d", "a_b"], strict=True),
+)
+def test_a_usdz_of_any_name_has_it_as_its_display_name_and_in_its_prims_as_far_as_they_can(
+    model, tmp_path, name, identifier
+):
+    path = tmp_path / "x.usdz"
+    path.write_bytes(conversion.to_usdz(dataclasses.replace(model, name=name)))
+    assert zipfile.ZipFile(path).namelist() == [f"{identifier}.usdc", f"0/{identifier}.png"]
+    stage = Usd.Stage.Open(str(path))
+    root = stage.GetDefaultPrim()
+    mesh = stage.GetPrimAtPath(f"/{identifier}/{identifier}")
+    material, _ = UsdShade.MaterialBindingAPI(mesh).ComputeBoundMaterial()
+    assert (root.GetName(), material.GetPrim().GetName()) == (identifier, identifier)
+    assert {prim.GetDisplayName() for prim in (root, mesh, material.GetPrim())} == {name}
+    validators = UsdValidation.ValidationRegistry().GetOrLoadAllValidators()
+    assert [fault.GetMessage() for fault in UsdValidation.ValidationContext(validators).Validate(stage)] == []
 
 
 def test_an_stl_has_the_shape(model):
@@ -87,17 +122,17 @@ def test_a_ply_is_one_closed_mesh_with_colours_at_its_vertices(model):
 
 def test_a_usdz_is_a_valid_package_with_its_texture(model, tmp_path):
     path = tmp_path / "model.usdz"
-    path.write_bytes(conversion.to_usdz(model, "model"))
+    path.write_bytes(conversion.to_usdz(model))
     stage = Usd.Stage.Open(str(path))
     validators = UsdValidation.ValidationRegistry().GetOrLoadAllValidators()
     assert len(validators) > 20
     faults = UsdValidation.ValidationContext(validators).Validate(stage)
     assert [fault.GetMessage() for fault in faults] == []
     assert UsdGeom.GetStageUpAxis(stage) == "Y"
-    mesh = UsdGeom.Mesh(stage.GetPrimAtPath("/model/mesh"))
+    mesh = UsdGeom.Mesh(stage.GetPrimAtPath("/model/model"))
     points, uv = np.array(mesh.GetPointsAttr().Get()), np.array(UsdGeom.PrimvarsAPI(mesh).GetPrimvar("st").Get())
     material, _ = UsdShade.MaterialBindingAPI(mesh).ComputeBoundMaterial()
-    assert material.GetPath() == "/model/material"
+    assert material.GetPath() == "/model/materials/model"
     package = zipfile.ZipFile(path)
     texture = package.read(next(name for name in package.namelist() if name.endswith(".png")))
     assert texture == model.texture
@@ -105,16 +140,16 @@ def test_a_usdz_is_a_valid_package_with_its_texture(model, tmp_path):
     assert len(mesh.GetFaceVertexCountsAttr().Get()) == len(model.faces)
 
 
-def test_without_usd_the_extra_is_named(model, monkeypatch):
+def test_without_usd_the_package_is_named(model, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UnsupportedMedia, match="extra 'usdz'"):
-        conversion.to_usdz(model, "model")
+    with pytest.raises(UnsupportedMedia, match="lacks the package usd-core"):
+        conversion.to_usdz(model)
 
 
 @pytest.fixture(scope="module")
 def packed_model():
     """The model of a packed file with a WebP texture."""
-    options = finished.OPTIONS.model_copy(update={"compress": True, "texture_format": "webp"})
+    options = finished.OPTIONS.model_copy(update={"compress": True, "texture_format": "webp", "name": "model"})
     return read_glb(finished.glb(options=options))
 
 
@@ -198,7 +233,7 @@ def usd_points(content):
         file.write(content)
         file.flush()
         stage = Usd.Stage.Open(file.name)
-        return np.array(UsdGeom.Mesh(stage.GetPrimAtPath("/model/mesh")).GetPointsAttr().Get())
+        return np.array(UsdGeom.Mesh(stage.GetPrimAtPath("/model/model")).GetPointsAttr().Get())
 
 
 def test_a_usdz_stands_on_the_floor(model):
@@ -231,6 +266,6 @@ def test_every_format_has_a_writer():
     assert {*conversion.WRITERS, "glb", "ply-splats"} == set(FORMATS)
 
 
-@pytest.mark.parametrize("write", [lambda m: conversion.to_obj(m, "m"), conversion.to_stl, conversion.to_ply])
+@pytest.mark.parametrize("write", [conversion.to_obj, conversion.to_stl, conversion.to_ply])
 def test_equal_models_give_equal_bytes(model, glb, write):
     assert write(model) == write(read_glb(glb))

@@ -4,6 +4,7 @@ import sys
 import tomllib
 
 import pytest
+from packaging.requirements import Requirement
 
 from sam3d_bento import formats
 from sam3d_bento.errors import UnsupportedMedia
@@ -27,19 +28,20 @@ def test_usdz_is_offered_where_its_library_is(monkeypatch):
     assert set(formats.available()) == set(FORMATS) - {"usdz"}
 
 
-def test_a_format_that_needs_an_extra_names_the_module_and_the_extra_of_the_package():
-    extras = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+def test_a_format_that_needs_a_package_names_its_module_and_the_package():
+    needed = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["dependencies"]
+    packages = {Requirement(each).name for each in needed}
     for name, kind in FILE_TYPES.items():
-        assert (kind.requires is None) == (kind.extra is None), name
-        assert kind.extra is None or kind.extra in extras, name
+        assert (kind.requires is None) == (kind.package is None), name
+        assert kind.package is None or kind.package in packages, name
 
 
-def test_any_format_may_need_an_extra(monkeypatch):
+def test_any_format_may_need_a_package(monkeypatch):
     """The refusal and the list know no format by name."""
-    kind = dataclasses.replace(FILE_TYPES["stl"], requires="no_such_module", extra="printing")
+    kind = dataclasses.replace(FILE_TYPES["stl"], requires="no_such_module", package="printing")
     monkeypatch.setitem(FILE_TYPES, "stl", kind)
     assert set(formats.available()) == set(FORMATS) - {"stl"}
-    with pytest.raises(UnsupportedMedia, match=r"'stl' is not installed here.*'printing'"):
+    with pytest.raises(UnsupportedMedia, match=r"'stl' is not written here.*lacks the package printing"):
         formats.require("stl")
     formats.require("obj")
 
@@ -78,7 +80,7 @@ def test_a_file_s_name_says_its_format(name, wanted):
     assert formats.by_suffix(name) == wanted
 
 
-def test_files_beside_a_result_are_those_of_the_formats():
-    others = {kind.suffix for name, kind in FILE_TYPES.items() if name != "glb"}
-    assert set(DERIVED_KINDS) == others
-    assert {"glb", "npz", "webp"} | others == set(KINDS) == set(MEDIA_TYPES)
+def test_each_file_of_a_result_has_a_media_type_and_the_glb_is_the_first():
+    assert KINDS[0] == "glb"
+    assert set(KINDS) == set(MEDIA_TYPES)
+    assert set(DERIVED_KINDS).isdisjoint({"glb", "npz", "webp"}), "these cannot be made again"

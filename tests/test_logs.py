@@ -41,7 +41,7 @@ def test_an_event_is_one_object_with_its_fields(configure):
     }
 
 
-def test_what_runs_for_somebody_says_so_in_every_line(configure):
+def test_log_lines_of_a_request_have_its_id(configure):
     written = configure("json")
     log = logging.getLogger("sam3d_bento.x")
     with logs.bound(request_id="ab", job="j"):

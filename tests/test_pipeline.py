@@ -82,7 +82,7 @@ def test_splats_are_decoded_for_who_paints_with_them_or_keeps_them(pipeline, eng
     assert reconstruction.splats is not None
 
 
-def test_what_answers_tells_what_its_engine_tells(pipeline):
+def test_info_has_the_facts_of_the_engine(pipeline):
     assert (pipeline.info.name, pipeline.info.device) == ("fake", "cuda:0")
     assert pipeline.info.facts == {"attention": "none"}
 

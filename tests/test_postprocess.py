@@ -6,6 +6,7 @@ import pytest
 import trimesh
 
 from sam3d_bento.errors import Cancelled, NotFound
+from sam3d_bento.export.glb import container
 from sam3d_bento.export.glb.read import read_document, read_glb, sampled
 from sam3d_bento.options import choices
 from sam3d_bento.postprocess import Postprocessor
@@ -52,6 +53,29 @@ def test_an_export_is_what_a_run_with_these_options_would_have_given(stored):
     assert run(ExportSubmission(glb, scan, "glb", {"target_faces": 3000})) == finished.glb(options=options)
 
 
+@pytest.mark.parametrize("compress", [False, True])
+def test_another_name_changes_the_name_and_nothing_else(tmp_path, compress):
+    options = finished.OPTIONS.model_copy(update={"compress": compress, "texture_format": "jpeg", "name": "chair"})
+    (tmp_path / "result.glb").write_bytes(finished.glb(options=options))
+    renamed = run(ExportSubmission(tmp_path / "result.glb", None, "glb", {"name": "стул"}))
+    assert renamed == finished.glb(options=options.model_copy(update={"name": "стул"}))
+    assert container.split(renamed)[1] == container.split((tmp_path / "result.glb").read_bytes())[1]
+
+
+def test_a_model_keeps_its_name_in_other_sizes_and_formats(tmp_path):
+    dense = finished.reconstruction()
+    (tmp_path / "result.glb").write_bytes(finished.glb(dense, finished.OPTIONS.model_copy(update={"name": "chair"})))
+    dense.save(tmp_path / "result.npz")
+    stored = tmp_path / "result.glb", tmp_path / "result.npz"
+    for changes in ({"target_faces": 2000}, {"texture_format": "jpeg"}, {"compress": "quantize"}):
+        content = run(ExportSubmission(*stored, "glb", changes))
+        assert read_document(content)["asset"]["extras"]["name"] == "chair"
+        assert read_glb(content).name == "chair"
+    for changes, name in (({}, "chair"), ({"target_faces": 2000}, "chair"), ({"name": "stool"}, "stool")):
+        archive = zipfile.ZipFile(io.BytesIO(run(ExportSubmission(*stored, "obj", changes))))
+        assert sorted(archive.namelist()) == [f"{name}.mtl", f"{name}.obj", f"{name}.png"]
+
+
 @pytest.mark.parametrize(("wanted", "start"), [("obj", b"PK"), ("ply", b"ply"), ("usdz", b"PK"), ("stl", b"")])
 def test_every_format_is_made_with_other_options_too(stored, wanted, start):
     content = run(ExportSubmission(*stored, wanted, {"target_faces": 2000}))
@@ -90,7 +114,7 @@ def test_a_result_of_another_version_is_exported_all_the_same(tmp_path):
     assert run(ExportSubmission(tmp_path / "a.glb", tmp_path / "a.npz", "stl", {"target_faces": 2000}))
 
 
-def test_what_expires_meanwhile_is_not_found(stored, tmp_path):
+def test_asset_that_expires_meanwhile_is_not_found(stored, tmp_path):
     with pytest.raises(NotFound, match="expired"):
         run(ExportSubmission(tmp_path / "gone.glb", None, "stl", {}))
     with pytest.raises(NotFound, match="not kept"):
@@ -159,12 +183,12 @@ def test_a_plain_result_encoded_anew_is_what_a_run_with_these_options_would_have
     assert run(ExportSubmission(stored[0], None, "glb", changes)) == finished.glb(options=options)
 
 
-def test_what_is_kept_of_a_packed_result_is_used_for_a_better_one(packed, stored):
+def test_reconstruction_of_a_packed_result_is_used_for_a_better_export(packed, stored):
     changes = {"compress": False, "texture_format": "png"}
     assert run(ExportSubmission(packed, stored[1], "glb", changes)) == finished.glb()
 
 
-def test_what_a_format_cannot_show_changes_nothing(stored, packed):
+def test_options_without_effect_on_the_format_change_nothing(stored, packed):
     glb, _ = stored
     for wanted in ("obj", "stl", "ply"):
         own = run(ExportSubmission(glb, None, wanted, {}))
@@ -175,7 +199,7 @@ def test_what_a_format_cannot_show_changes_nothing(stored, packed):
 
 def test_an_obj_has_the_texture_that_was_wanted(stored):
     content = run(ExportSubmission(stored[0], None, "obj", {"texture_format": "jpeg"}))
-    assert "model.jpeg" in zipfile.ZipFile(io.BytesIO(content)).namelist()
+    assert "object.jpeg" in zipfile.ZipFile(io.BytesIO(content)).namelist()
 
 
 def test_another_size_of_a_packed_result_in_another_format_loses_nothing(packed, stored):

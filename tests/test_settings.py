@@ -73,7 +73,7 @@ def test_a_bad_value_is_refused_by_name(name, value):
         Settings.from_environ({f"SAM3D_{name}": value})
 
 
-def test_what_belongs_to_s3_is_refused_with_another_kind_of_bucket():
+def test_s3_setting_is_refused_with_another_kind_of_bucket():
     s3 = {"SAM3D_OUTPUT_URL": "s3://bucket/folder", "SAM3D_OUTPUT_CREDENTIALS_FILE": "keys", "SAM3D_OUTPUT_REGION": "x"}
     assert Settings.from_environ(s3).output_credentials_file == Path.cwd() / "keys"
     with pytest.raises(SettingsError, match=r"SAM3D_OUTPUT_REGION.*SAM3D_OUTPUT_CREDENTIALS_FILE"):
@@ -88,3 +88,33 @@ def test_all_bad_values_are_named_at_once():
 def test_a_misspelt_name_is_found():
     assert Settings.unknown_names({"SAM3D_API_KEY_FILE": "of generate --server"}) == []
     assert Settings.unknown_names({"SAM3D_ENGIN": "preview", "SAM3D_ENGINE": "preview", "PATH": "/"}) == ["SAM3D_ENGIN"]
+
+
+# Not that of the file of keys, which differs by one letter from SAM3D_API_KEY_FILE: a wrong one may mean either.
+NAMES = sorted(f"SAM3D_{name.upper()}" for name in Settings.model_fields if name != "api_keys_file")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_right_name_is_found_for_every_way_to_mistype_a_letter(name):
+    letters = range(len("SAM3D_"), len(name))
+    left_out = [name[:n] + name[n + 1 :] for n in letters]
+    doubled = [name[:n] + name[n] + name[n:] for n in letters]
+    wrong = [name[:n] + "X" + name[n + 1 :] for n in letters if name[n] != "X"]
+    swapped = [name[:n] + name[n + 1] + name[n] + name[n + 2 :] for n in letters[:-1] if name[n] != name[n + 1]]
+    for mistyped in (*left_out, *doubled, *wrong, *swapped):
+        if Settings.unknown_names({mistyped: ""}):
+            assert Settings.suggestion(mistyped) == name, mistyped
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("SAM3D_OUTPUT_TTL", "SAM3D_OUTPUT_TTL_SECONDS"),
+        ("SAM3D_API_KEYS", "SAM3D_API_KEYS_FILE"),
+        ("SAM3D_SERVICE_HOST", None),
+        ("SAM3D_PASSWORD", None),
+        ("SAM3D_", None),
+    ],
+)
+def test_a_name_without_its_unit_is_found_and_what_is_like_none_is_left(name, meant):
+    assert Settings.suggestion(name) == meant

@@ -24,7 +24,7 @@ def main(files: list[str]) -> int:
 
 
 def verdict(stdout: str, stderr: str) -> tuple[int, str]:
-    """The exit status, and what to say: of pip-audit's JSON, or of what it said instead."""
+    """Return the exit status and the message for pip-audit's JSON, or for its error output."""
     try:
         packages: list[dict[str, Any]] = json.loads(stdout)["dependencies"]
     except (ValueError, KeyError):

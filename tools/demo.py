@@ -10,9 +10,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import skimage
-
 from sam3d_bento.cli import local_service
+from sam3d_bento.cli.doctor import SAMPLE
 from sam3d_bento.errors import NotReady
 
 if TYPE_CHECKING:
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parents[1]
 OUTPUT = FOLDER / "demo-output"
-# A cup of coffee, by Rachel Michetti; public domain, shipped with scikit-image.
-PHOTO = Path(skimage.__file__).parent / "data" / "coffee.png"
+PHOTO = FOLDER.joinpath("sam3d_bento", *SAMPLE)
 START_SECONDS = 120.0
 RUN_SECONDS = 120.0
 
@@ -40,7 +38,7 @@ def main() -> None:
         print(f"service ready      {time.monotonic() - started:.1f} s")
         with httpx.Client(base_url=service.url, timeout=RUN_SECONDS) as client:
             glb, headers = reconstruct(client, photo)
-    target = OUTPUT / "coffee.glb"
+    target = OUTPUT / f"{PHOTO.stem}.glb"
     target.write_bytes(glb)
     faces, texture = check(target, trimesh.load_mesh(target))
     print(f"photo              {photo.relative_to(FOLDER)}")
@@ -57,14 +55,14 @@ def main() -> None:
 
 def reconstruct(client: httpx.Client, photo: Path) -> tuple[bytes, httpx.Headers]:
     with photo.open("rb") as file:
-        answer = client.post("/api/inference", files={"image": (photo.name, file, "image/png")}, data={"seed": "1"})
+        answer = client.post("/api/inference", files={"image": (photo.name, file, "image/jpeg")}, data={"seed": "1"})
     if answer.status_code != 200:
         sys.exit(f"{answer.status_code}: {json.dumps(answer.json(), indent=2)}")
     return answer.content, answer.headers
 
 
 def check(path: Path, mesh: trimesh.Trimesh) -> tuple[int, tuple[int, int]]:
-    """What an independent reader found: the number of faces, and the size of the texture."""
+    """Return the number of faces and the size of the texture, as trimesh reads them."""
     magic, version, _ = struct.unpack("<4sII", path.read_bytes()[:12])
     texture = mesh.visual.material.baseColorTexture
     if (magic, version) != (b"glTF", 2) or not len(mesh.faces) or texture is None:

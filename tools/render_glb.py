@@ -7,6 +7,7 @@ A view is an azimuth in degrees: 0 looks at the +z side, 90 at the +x side. The 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -15,13 +16,14 @@ import trimesh
 from PIL import Image, ImageOps
 
 from sam3d_bento.arrays import UInt8
-from sam3d_bento.export.render import GREY, Shape, View, render, texture, vertex_colours
+from sam3d_bento.export.mesh.clean import NEUTRAL_GREY
+from sam3d_bento.export.render import Shape, View, render, texture, vertex_colours
 
 BACKGROUND = (225, 225, 225)
 
 
 def load(path: Path) -> Shape:
-    """Any GLB, also one that is not ours; grey where it has no colours."""
+    """Read any GLB, also one of another program. It is grey if it has no colours."""
     mesh = trimesh.load_scene(path).to_mesh()
     uv = getattr(mesh.visual, "uv", None)
     image = getattr(getattr(mesh.visual, "material", None), "baseColorTexture", None)
@@ -29,16 +31,26 @@ def load(path: Path) -> Shape:
         downward = np.stack([uv[:, 0], 1 - uv[:, 1]], axis=1)
         colour_at = texture(mesh.faces, downward, np.asarray(image.convert("RGB")))
     else:
-        colours = getattr(mesh.visual, "vertex_colors", np.full((len(mesh.vertices), 3), GREY))
+        colours = getattr(mesh.visual, "vertex_colors", np.full((len(mesh.vertices), 3), NEUTRAL_GREY))
         colour_at = vertex_colours(mesh.faces, np.asarray(colours)[:, :3])
     return Shape(mesh.vertices, mesh.vertex_normals, mesh.faces, colour_at)
 
 
 def shown(picture: UInt8) -> Image.Image:
-    """The picture before the background."""
+    """Return the picture on the background."""
     ground = Image.new("RGBA", picture.shape[1::-1], (*BACKGROUND, 255))
     ground.alpha_composite(Image.fromarray(picture))
     return ground.convert("RGB")
+
+
+def picture_row(shape: Shape, views: Sequence[float], elevation: float, size: int, photo: Path | None = None) -> UInt8:
+    """The photo, if there is one, and the views beside each other, (size, size * count, 3)."""
+    row = [shown(render(shape, View(view, elevation), size)) for view in views]
+    if photo is not None:
+        with Image.open(photo) as picture:
+            upright = ImageOps.exif_transpose(picture).convert("RGB")
+            row.insert(0, ImageOps.pad(upright, (size, size), color=BACKGROUND))
+    return np.concatenate([np.asarray(picture) for picture in row], axis=1)
 
 
 @click.command()
@@ -50,13 +62,8 @@ def shown(picture: UInt8) -> Image.Image:
 @click.option("--photo", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Shown first.")
 def main(glb: Path, output: Path, views: str, elevation: float, size: int, photo: Path | None) -> None:
     """Render GLB from several sides into one PNG."""
-    shape = load(glb)
-    row = [shown(render(shape, View(float(view), elevation), size)) for view in views.split(",")]
-    if photo is not None:
-        with Image.open(photo) as picture:
-            upright = ImageOps.exif_transpose(picture).convert("RGB")
-            row.insert(0, ImageOps.pad(upright, (size, size), color=BACKGROUND))
-    Image.fromarray(np.concatenate([np.asarray(picture) for picture in row], axis=1)).save(output)
+    row = picture_row(load(glb), [float(view) for view in views.split(",")], elevation, size, photo)
+    Image.fromarray(row).save(output)
 
 
 if __name__ == "__main__":

@@ -25,37 +25,42 @@ from sam3d_bento.submission import Submission
 from sam3d_bento.weights import sets
 from sam3d_bento.weights.part import WeightsError
 
-# Path of the photo of the self-test. It is the studio's sample, so every installation has it.
-SAMPLE = ("serving", "web", "sample", "coffee.jpg")
-# Entries of a list that the text shows; JSON has all.
-SHOWN = 5
-# Characters of the column of names in the text.
-WIDTH = 32
-# Options of the self-test: the smallest mesh and texture, so that it is quick.
-QUICK = Options(seed=1, target_faces=1000, texture_size=512)
+# Path of the self-test's photo inside the package. It is one of the studio's samples, so every installation has it.
+SAMPLE = ("serving", "web", "samples", "mug.jpg")
+# Entries of a list that the text report shows, so that it fits on a screen. The JSON report has all of them.
+MAX_LISTED = 5
+# Width of the text report's column of names, in characters.
+NAME_COLUMNS = 32
+# Parts of the report that the verdict contains.
+VERDICT = ("faults", "unknown_variables", "did_you_mean")
+# Options of the self-test: the smallest mesh and texture, for speed.
+SELF_TEST_OPTIONS = Options(seed=1, target_faces=1000, texture_size=512)
 
-# Names of environment variables that hold a credential, which every child process then sees. The name of a file of keys
-# is no credential.
+# Names of environment variables that hold a credential, which every child process can read. A variable that names a
+# file of keys holds no credential.
 _SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)(?!.*_FILE$)")
 _CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^/@\s]*@")
 _QUERY = re.compile(r"\?\S*")
 
 
 def sample_photo() -> bytes:
-    """Return the photo of the self-test, a JPEG file."""
+    """Return the self-test's photo, a JPEG file."""
     return resources.files("sam3d_bento").joinpath(*SAMPLE).read_bytes()
 
 
 def examine(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return the whole report as JSON values. `faults`: a sentence on each thing that would stop the service.
+    """Return the whole report as JSON values. Its `faults` are the sentences on what would stop the service.
 
-    environ: None for the environment of this process. To test where results are stored, a file or an object is written
-    there and removed again.
+    environ: None for the environment of this process. Writes a file or an object to the result store and removes it
+    again, to check that the store works.
     """
     environ = os.environ if environ is None else environ
     faults: list[str] = []
     report: dict[str, Any] = {"versions": machine.versions(), "system": machine.system(), "gpu": gpu.description()}
     report["unknown_variables"] = Settings.unknown_names(environ)
+    report["did_you_mean"] = {
+        name: meant for name in report["unknown_variables"] if (meant := Settings.suggestion(name)) is not None
+    }
     report["credentials_in_environment"] = sorted(filter(_SECRET_NAME.search, environ))
     try:
         settings = Settings.from_environ(environ)
@@ -80,31 +85,39 @@ def self_test(settings: Settings, faults: list[str]) -> dict[str, Any]:
     started = time.monotonic()
     try:
         pipeline = Pipeline.load(settings.model_copy(update={"engine": FALLBACK}))
-        asset = pipeline.run(Submission(sample_photo(), None, QUICK), lambda stage, fraction: None)
+        asset = pipeline.run(Submission(sample_photo(), None, SELF_TEST_OPTIONS), lambda stage, fraction: None)
         mesh = trimesh.load_mesh(io.BytesIO(asset.glb), file_type="glb")
         found = {"faces": len(mesh.faces), "texture_size": mesh.visual.material.baseColorTexture.size[0]}
     except Sam3DError as exc:
         faults.append(f"The self-test failed: {exc.detail}")
         return {"passed": False, "reason": exc.detail}
-    except Exception as exc:  # noqa: BLE001  # whatever breaks here would break in the service, so it is a finding
+    except Exception as exc:  # noqa: BLE001  # an exception here would occur in the service too, so it is a finding
         faults.append(f"The self-test failed ({type(exc).__name__}).")
         return {"passed": False, "reason": type(exc).__name__}
     return {"passed": True, **found, "seconds": round(time.monotonic() - started, 2)}
 
 
 def masked(text: str) -> str:
-    """Remove the parts of an address that may be secret (user name, password, query) from a text."""
+    """Replace user name, password and query of the addresses in a text by asterisks."""
     return _QUERY.sub("?***", _CREDENTIALS_IN_URL.sub("***@", text)) if "://" in text else text
 
 
 def text(report: Mapping[str, Any]) -> str:
-    """Return the report as text for people."""
-    lines = []
+    """Format the report as text for people: the verdict first, then what is known."""
+    lines = [*verdict(report), ""]
     for name, value in report.items():
-        if name != "faults":
+        if name not in VERDICT:
             lines += _lines(name.replace("_", " "), value, 0)
-    lines += ["", *([f"FAULT  {fault}" for fault in report["faults"]] or ["No fault was found."])]
     return "\n".join(lines)
+
+
+def verdict(report: Mapping[str, Any]) -> list[str]:
+    """Return a line for each fault, or one that says there is none, and a line for each variable without effect."""
+    lines = [f"FAULT    {fault}" for fault in report["faults"]] or ["No faults found."]
+    for name in report["unknown_variables"]:
+        meant = report["did_you_mean"].get(name)
+        lines.append(f"WARNING  {name} is no setting.{f' Did you mean {meant}?' if meant else ''}")
+    return lines
 
 
 def _lines(name: str, value: Any, depth: int) -> list[str]:
@@ -112,17 +125,19 @@ def _lines(name: str, value: Any, depth: int) -> list[str]:
     if isinstance(value, dict) and value:
         return [f"{pad}{name}", *(line for key, inner in value.items() for line in _lines(key, inner, depth + 1))]
     if isinstance(value, list) and value:
-        more = [f"{pad}  … and {len(value) - SHOWN} more; --json has all"] if len(value) > SHOWN else []
-        return [f"{pad}{name}", *(line for inner in value[:SHOWN] for line in _lines("-", inner, depth + 1)), *more]
+        hidden = len(value) - MAX_LISTED
+        more = [f"{pad}  … and {hidden} more; use --json to see all"] if hidden > 0 else []
+        listed = (line for inner in value[:MAX_LISTED] for line in _lines("-", inner, depth + 1))
+        return [f"{pad}{name}", *listed, *more]
     if isinstance(value, int) and name.endswith("_bytes"):
         value = f"{value / 1e9:,.3f} GB"
     if isinstance(value, bool):
         value = "yes" if value else "no"
-    return [f"{pad}{name:<{WIDTH - len(pad)}} {'none' if value in (None, '', [], {}) else value}"]
+    return [f"{pad}{name:<{NAME_COLUMNS - len(pad)}} {'none' if value in (None, '', [], {}) else value}"]
 
 
 def _shown(settings: Settings) -> dict[str, str]:
-    """Return every setting as its environment variable would have it, without secrets."""
+    """Return every setting as the value of its environment variable, without secrets."""
     given = settings.model_dump(mode="json")
     return {PREFIX + name.upper(): _written(value) for name, value in given.items()}
 
@@ -137,16 +152,16 @@ def _folders(settings: Settings, faults: list[str]) -> dict[str, Any]:
     folders = {"SAM3D_WORK_DIR": settings.work_dir, "SAM3D_OUTPUT_DIR": settings.output_dir}
     found = {name: machine.disk(path) for name, path in folders.items()}
     if not found["SAM3D_WORK_DIR"]["writable"]:
-        faults.append("The folder named by SAM3D_WORK_DIR cannot be written.")
+        faults.append("The folder in SAM3D_WORK_DIR is not writable. Change its permissions or the setting.")
     elif settings.work_dir.exists() and (fault := distrust(settings.work_dir)):
-        faults.append(f"The folder named by SAM3D_WORK_DIR cannot be used ({fault}).")
+        faults.append(f"The folder in SAM3D_WORK_DIR cannot be used ({fault}).")
     assets = choose_assets(settings)
     try:
         assets.claim()
     except OSError as exc:
-        faults.append(f"The folder named by {assets.setting} cannot be used ({exc.strerror}).")
+        faults.append(f"The folder in {assets.setting} cannot be used ({exc.strerror}).")
     except Sam3DError as exc:
-        faults.append(f"The object store named by {assets.setting} cannot be used: {exc.detail}")
+        faults.append(f"The object store in {assets.setting} cannot be used: {exc.detail}")
     return found
 
 
@@ -161,9 +176,9 @@ def _keys(settings: Settings, faults: list[str]) -> dict[str, Any]:
 
 
 def _weights(name: str, settings: Settings, faults: list[str]) -> dict[str, Any]:
-    """Check the weights of a set by their sizes, as the service does.
+    """Check the sizes of a set's weight files, as the service does.
 
-    Missing weights are no fault where `SAM3D_ENGINE=auto` can do without them.
+    Missing weights are no fault if `SAM3D_ENGINE=auto` can use another engine.
     """
     folder = sets.SETS[name].folder(settings)
     found: dict[str, Any] = {"set": name, "folder": str(folder)}
@@ -172,16 +187,16 @@ def _weights(name: str, settings: Settings, faults: list[str]) -> dict[str, Any]
         listed = sets.find(name, folder).files
     except (WeightsError, OSError) as exc:
         said = exc.strerror if isinstance(exc, OSError) else str(exc)
-        faults.append(f"The weights '{name}' cannot be looked at: {said}")
+        faults.append(f"The weights '{name}' cannot be read: {said}")
         return found | {"complete": False, "reason": said}
     found |= {"complete": not wrong, "files": len(listed), "total_bytes": sum(file.size for file in listed)}
     if wrong and not sets.SETS[name].optional(settings):
-        faults.append(f"The weights '{name}' are not complete: `sam3d-bento weights fetch --set {name}` brings them.")
+        faults.append(f"The weights '{name}' are incomplete. Run `sam3d-bento weights fetch --set {name}`.")
     return found | {"wrong": [fault.sentence for fault in wrong]}
 
 
 def _engine(settings: Settings, faults: list[str]) -> dict[str, Any]:
-    """Find the engine that the settings select on this machine."""
+    """Return the engine that the settings select on this machine, and why others were not chosen."""
     from sam3d_bento import engines
 
     name, reasons = engines.find(settings)

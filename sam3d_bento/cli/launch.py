@@ -1,4 +1,4 @@
-"""Start the service: `bentoml serve` with the service.py of this installation."""
+"""Start the service of this installation: `bentoml serve sam3d_bento.service:Sam3D`."""
 
 from __future__ import annotations
 
@@ -10,43 +10,33 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import sam3d_bento
 from sam3d_bento import parent_death
 from sam3d_bento.settings import PREFIX
 
-# File that defines the service.
-MODULE = "service.py"
-# The service in it, as `bentoml serve` names it: module and class.
-SERVICE = "service:Sam3D"
-
-
-def folder() -> Path | None:
-    """Return the folder of service.py: the current one, or the one beside the package (a source tree, a bento).
-
-    None when service.py is in neither.
-    """
-    places = (Path(), Path(sam3d_bento.__file__).parents[1])
-    return next((place.absolute() for place in places if (place / MODULE).is_file()), None)
+# The service, as `bentoml serve` names it: module and class.
+SERVICE = "sam3d_bento.service:Sam3D"
 
 
 def command(place: Path, arguments: Sequence[str], service: str = SERVICE) -> list[str]:
-    """Return the command line of the service. place: the folder of the module. arguments: those of `bentoml serve`."""
+    """Return the command line of the service. place: the folder in which it runs. arguments: those of `bentoml serve`.
+
+    Modules are looked for there first, and relative paths in settings begin there.
+    """
     return [sys.executable, "-m", "bentoml", "serve", service, "--working-dir", str(place), *arguments]
 
 
 def environment() -> dict[str, str]:
     """Return the environment of this process with two changes for BentoML.
 
-    BENTOML_DO_NOT_TRACK, which BentoML reads when it is imported, is the word "true", the only value that turns
-    tracking off. PROMETHEUS_MULTIPROC_DIR, the folder in which the processes of one service share their metrics, is
-    removed, so that each service makes its own.
+    BENTOML_DO_NOT_TRACK is set to "True". BentoML reads it at import, and no other value turns tracking off.
+    PROMETHEUS_MULTIPROC_DIR is removed, so that each service makes its own folder for the metrics of its processes.
     """
     inherited = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}
     return inherited | {"BENTOML_DO_NOT_TRACK": "True"}
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that no process listens on now."""
+    """Return a port of the loopback interface on which no process is listening."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -60,7 +50,7 @@ def start(
 
     The service ends with the calling thread.
 
-    place: the folder of the module. below: the folder in which the service has its work directory (`work`), its results
+    place: as of `command`. below: the folder in which the service has its work directory (`work`), its results
     (`outputs`) and its log (`log`). settings: by their names, such as `queue_limit`; an empty value means the default.
     """
     given = {"work_dir": str(below / "work"), "output_dir": str(below / "outputs"), **settings}

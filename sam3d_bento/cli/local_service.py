@@ -1,4 +1,4 @@
-"""Start a temporary service on a free port of this machine, in folders that are removed with it."""
+"""Start a temporary service on a free port of this machine. Its folders are removed when it stops."""
 
 from __future__ import annotations
 
@@ -18,20 +18,17 @@ from typing import Any, cast
 from sam3d_bento.cli import launch
 from sam3d_bento.errors import NotReady
 
-# Time in which the service must end after SIGTERM; then it is killed.
+# Longest wait for the service to end after SIGTERM. After that it is killed.
 STOP_SECONDS = 60.0
 # Pause between two requests to /health.
-PAUSE_SECONDS = 0.05
-# Last lines of the log that an error quotes.
+POLL_SECONDS = 0.05
+# Lines at the end of the log that an error quotes.
 TAIL_LINES = 20
 
 
 @dataclass(frozen=True)
 class OwnService:
-    """Temporary service. url: its address. folder: where it writes all of its files.
-
-    The log of a service that has ended contains the reason.
-    """
+    """Temporary service. url: its address. folder: the folder of all files that it writes, its log included."""
 
     url: str
     folder: Path
@@ -43,21 +40,21 @@ class OwnService:
         return self.process.poll() is None
 
     def wait_until_ready(self, seconds: float) -> None:
-        """Wait until the service accepts work. Raises NotReady when it ends, cannot load, or needs more time."""
+        """Wait until the service accepts jobs. Raises NotReady if it ends, cannot load, or needs more time."""
         give_up = time.monotonic() + seconds
         while time.monotonic() < give_up:
             if not self.running:
-                raise NotReady(f"The service ended at its start:\n{self.last_words()}")
+                raise NotReady(f"The service exited during start-up:\n{self.last_lines()}")
             report = self._health()
             if report is not None and report["status"] == "ready":
                 return
             if report is not None and report["status"] == "failed":
-                raise NotReady(f"The engine cannot be loaded: {report['reason']}")
-            time.sleep(PAUSE_SECONDS)
-        raise NotReady(f"The service was not ready within {seconds:g} seconds:\n{self.last_words()}")
+                raise NotReady(f"The engine could not be loaded: {report['reason']}")
+            time.sleep(POLL_SECONDS)
+        raise NotReady(f"The service was not ready within {seconds:g} seconds:\n{self.last_lines()}")
 
     def _health(self) -> dict[str, Any] | None:
-        """Return the report of /health, or None while there is no answer."""
+        """Return the report of /health, or None if there is no answer."""
         try:
             with urllib.request.urlopen(f"{self.url}/health") as answer:  # noqa: S310  # our own address
                 return cast(dict[str, Any], json.load(answer))
@@ -67,32 +64,28 @@ class OwnService:
         except urllib.error.URLError:
             return None
 
-    def last_words(self) -> str:
+    def last_lines(self) -> str:
         """Return the last lines of the log."""
         return "\n".join((self.folder / "log").read_text(errors="replace").splitlines()[-TAIL_LINES:])
 
     def files(self) -> list[Path]:
-        """Return the files that the service wrote and did not remove, without its log."""
+        """Return the files that the service left behind, without its log."""
         return [path for path in self.folder.rglob("*") if path.is_file() and path != self.folder / "log"]
 
 
 @contextmanager
 def started() -> Iterator[OwnService]:
-    """Start a service with the settings of this process, and stop it and remove its files after the block.
+    """Start a service with the settings of this process. After the block, stop it and remove its files.
 
     The service is not ready when the block begins. Results go to a folder even where the settings name a bucket.
-    Raises NotReady where there is no service.py.
     """
-    place = launch.folder()
-    if place is None:
-        raise NotReady(f"There is no {launch.MODULE} here; run this in the project's folder, or give --server.")
     with tempfile.TemporaryDirectory(prefix="sam3d-bento-") as name:
         folder = Path(name)
         # Results go to the folder, not to a bucket. No key is needed, because only this machine reaches the service.
         elsewhere = ("output_url", "output_endpoint", "output_region", "output_credentials_file")
         settings = dict.fromkeys((*elsewhere, "api_keys_file", "metrics_need_key"), "")
         port = launch.free_port()
-        process = launch.start(port, place, folder, settings)
+        process = launch.start(port, Path.cwd(), folder, settings)
         try:
             yield OwnService(f"http://127.0.0.1:{port}", folder, process)
         finally:

@@ -11,7 +11,7 @@ from typing import Any
 
 import sam3d_bento
 
-# Packages on which a fault depends most often. Their versions come from the installed metadata, without an import.
+# Packages whose versions explain most bugs. The versions are read from the installed metadata, without an import.
 PACKAGES = ("bentoml", "starlette", "uvicorn", "numpy", "pillow", "onnxruntime", "rembg", "trimesh", "xatlas", "torch")
 
 # Memory limit of the container in bytes, or "max" (cgroup v2).
@@ -40,7 +40,7 @@ def system() -> dict[str, Any]:
 def disk(folder: Path) -> dict[str, Any]:
     """Return whether this process can write to a folder, and the free and total bytes of its disk.
 
-    Where the folder does not exist, the figures are those of the nearest parent that exists.
+    For a folder that does not exist, the figures are those of the nearest existing parent.
     """
     place = next(path for path in (folder, *folder.parents) if path.exists())
     usage = shutil.disk_usage(place)
@@ -61,7 +61,7 @@ def _version(name: str) -> str | None:
 
 
 def _memory_limit() -> int | None:
-    """Return the memory limit of the container in bytes, or None without a limit."""
+    """Return the memory limit of the container in bytes; None if there is none."""
     try:
         text = CGROUP_LIMIT.read_text().strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""The command `sam3d-bento`: the pipeline without the service, and tools to start, check and plan a service."""
+"""The command `sam3d-bento`: run the pipeline without a service, and start, check and plan a service."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import click
 
 import sam3d_bento
 from sam3d_bento import api_key
-from sam3d_bento.cli import launch
-from sam3d_bento.cli.generate import export, generate, mask
-from sam3d_bento.cli.terminal import key_file_option, reports_errors
+from sam3d_bento.cli import address, launch
+from sam3d_bento.cli.generation.commands import export, generate, mask
+from sam3d_bento.cli.terminal import Commands, key_file_option, reports_errors
 from sam3d_bento.cli.weights import weights
 from sam3d_bento.errors import Sam3DError
-from sam3d_bento.settings import Settings, SettingsError
+from sam3d_bento.settings import ADDRESS_VARIABLE, Settings, SettingsError
 from sam3d_bento.weights.part import WeightsError
 
 plainly = reports_errors(Sam3DError, SettingsError, WeightsError)
 
 
-@click.group()
+@click.group(cls=Commands)
 @click.version_option(sam3d_bento.__version__)
 def main() -> None:
     """Turn a photo into a textured GLB."""
@@ -37,18 +37,22 @@ for command in (generate, export, mask, weights):
 
 @main.command("memory-plan")
 @click.option(
-    "--voxels", type=click.IntRange(1, 42_000), default=41_000, show_default=True, help="Occupied cells of 64³."
+    "--voxels",
+    type=click.IntRange(1, 42_000),
+    default=41_000,
+    show_default=True,
+    help="Occupied voxels of the 64³ grid.",
 )
-@click.option("--parts", is_flag=True, help="Also what each part of the network weighs.")
+@click.option("--parts", is_flag=True, help="Also print the size of each part of the network.")
 @plainly
 def memory_plan(voxels: int, parts: bool) -> None:
-    """Print how much GPU memory SAM 3D is planned to need, stage by stage, in each memory profile.
+    """Print the planned GPU memory of SAM 3D for each stage and memory profile.
 
     Needs torch and Meta's package, but neither weights nor a GPU. The configurations in SAM3D_CHECKPOINT_DIR are
     used if they exist, otherwise those of the released networks.
     """
     if importlib.util.find_spec("torch") is None:
-        raise click.ClickException("PyTorch is not installed; the plan is computed from the network's own modules.")
+        raise click.ClickException("PyTorch is not installed. The plan needs it: install the extra `sam3d`.")
     from sam3d_bento.engines.sam3d import upstream
 
     upstream.prepare("cpu")
@@ -63,13 +67,13 @@ def memory_plan(voxels: int, parts: bool) -> None:
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @plainly
 def doctor(as_json: bool) -> None:
-    """Print what a bug report needs, and what would stop the service.
+    """Print what a bug report needs, and everything that would stop the service.
 
-    The exit status is 1 if anything would stop it. No secret is printed. Runs a photo through the preview engine as a
-    self-test.
+    Runs a photo through the preview engine as a self-test. Prints no secrets. The exit status is 1 if anything would
+    stop the service.
     """
     from sam3d_bento.cli import doctor as examination
 
@@ -80,14 +84,22 @@ def doctor(as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--server", metavar="URL", help="A service that runs. Default: one is started here, and ended.")
-@click.option("--requests", type=click.IntRange(1, 1000), default=20, show_default=True, help="One after the other.")
+@click.option(
+    "--server", metavar="URL", help="Address of a running service. Default: start one here, and stop it at the end."
+)
+@click.option(
+    "--requests",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    help="Number of requests, sent one after the other.",
+)
 @key_file_option
 @plainly
 def validate(server: str | None, requests: int, api_key_file: Path | None) -> None:
-    """Send real photos, and print for each promise whether it is kept: PASS, FAIL or NOT MEASURED.
+    """Send photos to a service, and print for each of its promises PASS, FAIL or NOT MEASURED.
 
-    The photo has 1024 px. The exit status is 1 when a promise is not kept.
+    The photo is 1024 px wide. The exit status is 1 if a promise is not kept.
     """
     from sam3d_bento.cli import local_service, validate
 
@@ -105,12 +117,25 @@ def validate(server: str | None, requests: int, api_key_file: Path | None) -> No
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
+@click.option(
+    "--host",
+    envvar="BENTOML_HOST",
+    default=address.LOOPBACK,
+    show_default="127.0.0.1, which only this machine reaches",
+    help="Address to listen on; 0.0.0.0 for all networks.",
+)
+@click.option(
+    "-p", "--port", envvar="BENTOML_PORT", type=click.IntRange(1, 65535), default=address.PORT, show_default=True
+)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @plainly
-def serve(arguments: tuple[str, ...]) -> NoReturn:
-    """Start the service; ARGUMENTS go to `bentoml serve` (--port 8000, --host 127.0.0.1, ...)."""
-    place = launch.folder()
-    if place is None:
-        raise click.ClickException(f"There is no {launch.MODULE} here; run this in the project's folder.")
-    command = launch.command(place, arguments)
-    os.execve(sys.executable, command, launch.environment())  # noqa: S606  # replaces this process; no shell
+def serve(host: str, port: int, arguments: tuple[str, ...]) -> NoReturn:
+    """Start the service, for this machine alone unless --host says otherwise.
+
+    ARGUMENTS are passed to `bentoml serve`.
+    """
+    if (warning := address.warning(host, port, Settings.from_environ())) is not None:
+        click.echo(warning, err=True)
+    command = launch.command(Path.cwd(), ["--host", host, "--port", str(port), *arguments])
+    environment = launch.environment() | {ADDRESS_VARIABLE: address.url(host, port)}
+    os.execve(sys.executable, command, environment)  # noqa: S606  # replaces this process; no shell

@@ -1,11 +1,11 @@
-"""Output, error messages and arguments that several commands of `sam3d-bento` share."""
+"""Output, error messages and arguments shared by several commands of `sam3d-bento`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import click
 from rich.console import Console
@@ -15,18 +15,21 @@ from sam3d_bento.settings import CLIENT_KEY_FILE
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# Exit status of a command that Ctrl-C has ended: 128 and the number of SIGINT, as of shells.
+INTERRUPTED = 130
+
 console = Console(stderr=True)
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 key_file_option = click.option(
     "--api-key-file",
     type=existing_file,
     envvar=CLIENT_KEY_FILE,
-    help=f"Holds the key of --server's API. Default: what {CLIENT_KEY_FILE} names.",
+    help=f"File with the API key for --server. Default: the file in {CLIENT_KEY_FILE}.",
 )
 
 
 def reports_errors(*errors: type[Exception]) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Return a decorator for commands that prints an error of these classes, or an OSError, without a traceback.
+    """Return a decorator for commands that prints errors of these classes, and OSError, without a traceback.
 
     The message goes to standard error, and the exit status is 1.
     """
@@ -47,14 +50,26 @@ def reports_errors(*errors: type[Exception]) -> Callable[[Callable[P, R]], Calla
     return decorate
 
 
+class Commands(click.Group):
+    """Group of commands that Ctrl-C ends with the status INTERRUPTED. click's own status would be 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command as `click.Group` does."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
+
+
 class Switch(click.Option):
-    """Option that may stand without a value, which then means "true". Its type is a `click.Choice` with "true"."""
+    """Option whose value may be omitted, which then means "true". Its type is a `click.Choice` with "true"."""
 
 
 class SwitchCommand(click.Command):
-    """Command whose `Switch` options may stand without a value, even before an argument.
+    """Command whose `Switch` options may omit their value, even before an argument.
 
-    click's own optional values would use the following argument as the value.
+    click's own optional values would take the argument for the value.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

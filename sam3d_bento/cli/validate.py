@@ -1,7 +1,7 @@
-"""Check whether a service keeps its promises on its machine, with its weights: the command `sam3d-bento validate`.
+"""Check that a service keeps its promises on its machine and with its weights: the command `sam3d-bento validate`.
 
-It sends real HTTP requests, one after the other, and opens each answer with trimesh. It measures what a client sees:
-the seconds from sending the photo to having the whole GLB.
+It sends real HTTP requests, one after the other, and opens each GLB with trimesh. The seconds are those of a client,
+from sending the photo to receiving the whole GLB.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from sam3d_bento.cli.local_service import OwnService
 
 # Width of the photo.
 PHOTO_PIXELS = 1024
-# Promised time of a request, at the 95th percentile.
-MOST_SECONDS = 120.0
+# Promised time of a request at the 95th percentile.
+MAX_SECONDS = 120.0
 # Longest wait for the service to be ready: 13 GB of weights at 15 MB/s.
 READY_SECONDS = 900.0
 # Timeout of a request.
 REQUEST_SECONDS = 600.0
 # Pause between two readings of the GPU's memory.
-LOOK_SECONDS = 0.25
+POLL_SECONDS = 0.25
 # Bytes of a gigabyte, as in the names of the memory profiles.
 GIGABYTE = 10**9
 
@@ -50,7 +50,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Line:
-    """Line of the report: a promise and its verdict. said: the finding, for people."""
+    """Line of the report: a promise and its verdict. said: the finding as text."""
 
     promise: str
     verdict: Verdict
@@ -59,7 +59,7 @@ class Line:
 
 @dataclass
 class Run:
-    """Outcome of one request: the status (0: no answer), its seconds, and the content of the GLB."""
+    """Outcome of one request: HTTP status (0: no answer), seconds, and content of the GLB."""
 
     status: int
     seconds: float
@@ -70,7 +70,7 @@ class Run:
 
 
 def photo() -> bytes:
-    """Return the photo that is sent: the sample, 1024 px wide, as PNG."""
+    """Return the photo to send: the sample, 1024 px wide, as PNG."""
     with Image.open(io.BytesIO(sample_photo())) as sample:
         height = round(sample.height * PHOTO_PIXELS / sample.width)
         file = io.BytesIO()
@@ -86,7 +86,7 @@ def validate(
     own: OwnService | None = None,
     on_message: Callable[[str], None],
 ) -> Iterator[Line]:
-    """Yield each verdict when it is reached. If the service does not become ready, that verdict is the only one.
+    """Yield each line of the report as soon as it is known. If the service does not become ready, yield only that line.
 
     key: the API key. own: the service at `url`, if it was started for this check.
     on_message: called with a sentence on each request.
@@ -110,21 +110,21 @@ def validate(
 
 
 def percentile(values: list[float], share: float) -> float:
-    """Return the smallest value that at least this share (0..1) of the values does not exceed (nearest rank)."""
+    """Return a percentile by nearest rank: the smallest value with at least `share` (0..1) of all values up to it."""
     return sorted(values)[max(math.ceil(share * len(values)) - 1, 0)]
 
 
 def _wait_until_ready(http: httpx.Client, own: OwnService | None) -> tuple[dict[str, Any] | None, str]:
-    """Wait for the service; return the report of /health, None if it does not become ready, and a sentence.
+    """Wait until the service is ready. Return the report of /health (None if it does not become ready) and a sentence.
 
-    A service elsewhere must be ready or loading already: if it does not answer at once, the wait is over.
+    A remote service must already be running: if it does not answer the first request, the wait ends.
     """
     started = time.monotonic()
     pause = threading.Event()
     while True:
         reason = "it does not answer"
         if own is not None and not own.running:
-            return None, f"the service ended: {own.last_words()}"
+            return None, f"the service exited: {own.last_lines()}"
         try:
             answer = http.get("/health")
             report = answer.json()
@@ -136,7 +136,7 @@ def _wait_until_ready(http: httpx.Client, own: OwnService | None) -> tuple[dict[
                 return None, reason
         except (httpx.HTTPError, ValueError, KeyError) as exc:
             if own is None:
-                return None, f"the service cannot be asked ({type(exc).__name__})"
+                return None, f"the service cannot be reached ({type(exc).__name__})"
         if time.monotonic() - started > READY_SECONDS:
             return None, reason
         pause.wait(0.2)
@@ -163,7 +163,7 @@ def _request(http: httpx.Client, picture: bytes, seed: int, on_message: Callable
 def _open(glb: bytes, run: Run) -> None:
     try:
         scene = trimesh.load_scene(io.BytesIO(glb), file_type="glb")
-    except Exception as exc:  # noqa: BLE001  # whatever a broken file makes of trimesh is a broken file
+    except Exception as exc:  # noqa: BLE001  # any exception of trimesh means that the file is broken
         run.fault = f"trimesh cannot read it ({type(exc).__name__})"
         return
     for mesh in scene.geometry.values():
@@ -190,28 +190,28 @@ def _seconds(runs: list[Run]) -> Line:
     if not spent:
         return Line("seconds", Verdict.FAIL, "no request was answered")
     p95 = percentile(spent, 0.95)
-    said = f"p95 {p95:.1f} s (at most {MOST_SECONDS:g}); median {percentile(spent, 0.5):.1f}, worst {max(spent):.1f}"
-    return Line("seconds", Verdict.PASS if p95 <= MOST_SECONDS else Verdict.FAIL, said)
+    said = f"p95 {p95:.1f} s (at most {MAX_SECONDS:g}); median {percentile(spent, 0.5):.1f}, worst {max(spent):.1f}"
+    return Line("seconds", Verdict.PASS if p95 <= MAX_SECONDS else Verdict.FAIL, said)
 
 
 @dataclass
 class _Card:
-    """Largest memory in use that was read from the GPU, of all processes together. None: no GPU was seen."""
+    """Peak of the GPU memory in use, over all processes. None: no GPU was found."""
 
     peak_bytes: int | None = None
 
 
 @contextmanager
 def _watched_card(http: httpx.Client) -> Iterator[_Card]:
-    """Read the GPU's memory from /health repeatedly while the block runs."""
+    """Poll the GPU's memory from /health while the block runs."""
     card, done = _Card(), threading.Event()
 
     def look() -> None:
-        while not done.wait(LOOK_SECONDS):
+        while not done.wait(POLL_SECONDS):
             try:
                 memory = http.get("/health").json().get("gpu_memory")
             except (httpx.HTTPError, ValueError):
-                continue  # the requests themselves report a service that is gone
+                continue  # if the service is gone, the requests report it
             if memory:
                 card.peak_bytes = max(card.peak_bytes or 0, memory["used_bytes"])
 
@@ -225,9 +225,9 @@ def _watched_card(http: httpx.Client) -> Iterator[_Card]:
 
 
 def _gpu(health: dict[str, Any], card: _Card, metrics: dict[str, float]) -> Line:
-    """Compare the GPU's memory with the size of the profile's card: the peak read from it, and the peak of a run.
+    """Compare the peak of the GPU's memory with the size that the memory profile is for.
 
-    The peak of a run is exact: it is what the engine had allocated.
+    Two peaks are compared: that of the card, which was polled, and that of a run, which the engine reports exactly.
     """
     profile = str((health["engine_facts"] or {}).get("memory_profile", ""))
     allocated = metrics.get("sam3d_gpu_memory_peak_bytes")
@@ -236,14 +236,14 @@ def _gpu(health: dict[str, Any], card: _Card, metrics: dict[str, float]) -> Line
     if not peaks or not named:
         return Line("gpu memory", Verdict.NOT_MEASURED, f"the engine '{health['engine']}' uses no GPU here")
     limit = int(named[1]) * GIGABYTE
-    seen = "not seen" if card.peak_bytes is None else f"{card.peak_bytes / GIGABYTE:.2f} GB"
-    own = "not told" if allocated is None else f"{allocated / GIGABYTE:.2f} GB"
+    seen = "not measured" if card.peak_bytes is None else f"{card.peak_bytes / GIGABYTE:.2f} GB"
+    own = "not reported" if allocated is None else f"{allocated / GIGABYTE:.2f} GB"
     said = f"card {seen}, allocated by a run {own}; the profile {profile} is for {limit / GIGABYTE:g} GB"
     return Line("gpu memory", Verdict.PASS if max(peaks) <= limit else Verdict.FAIL, said)
 
 
 def _leftovers(http: httpx.Client, runs: list[Run], before: dict[str, float], own: OwnService | None) -> Line:
-    """Delete the results, and check that none of them is served, queued or left on the disk."""
+    """Delete the results, and check that no result is still served, no job is left and no file remains."""
     made = [run.asset for run in runs if run.asset]
     for asset in made:
         http.delete(f"/api/assets/{asset}.glb")
@@ -258,7 +258,7 @@ def _leftovers(http: httpx.Client, runs: list[Run], before: dict[str, float], ow
 
 
 def _metrics(http: httpx.Client) -> dict[str, float]:
-    """Return the metrics without labels by name; empty where /metrics cannot be read."""
+    """Return the metrics without labels by name; empty if /metrics cannot be read."""
     try:
         answer = http.get("/metrics")
     except httpx.HTTPError:

@@ -1,4 +1,4 @@
-"""Fetch, check and list model files: the commands `sam3d-bento weights ...`.
+"""Fetch, check and list weight files: the commands `sam3d-bento weights ...`.
 
 An image build runs `python -m sam3d_bento.cli.weights fetch ...` before the rest of the project is installed. This
 module therefore needs only click, pydantic and rich.
@@ -27,21 +27,26 @@ plainly = reports_errors(SettingsError, WeightsError)
 
 @click.group()
 def weights() -> None:
-    """Fetch, check and list model files."""
+    """Fetch, check and list weight files."""
 
 
 @weights.command()
 @click.option("--set", "set_name", type=any_set, default="mask", show_default=True)
-@click.option("--to", type=folder, metavar="DIR", help="Into DIR/hf and DIR/mask. Default: where the service looks.")
+@click.option(
+    "--to",
+    type=folder,
+    metavar="DIR",
+    help="Download to DIR/hf and DIR/mask. Default: the folders that the service uses.",
+)
 @click.option(
     "--token-file",
     type=existing_file,
-    help="Holds the Hugging Face token for gated files. "
-    f"Default: {token.SECRET_FILE} if that is there, else the environment variable {token.VARIABLE}.",
+    help="File with the Hugging Face token for gated files. "
+    f"Default: {token.SECRET_FILE} if it exists, otherwise the environment variable {token.VARIABLE}.",
 )
 @plainly
 def fetch(set_name: str, to: Path | None, token_file: Path | None) -> None:
-    """Download missing files, and check every file against its SHA-256. An interrupted download is resumed."""
+    """Download missing files, and check every file against its SHA-256. Interrupted downloads are resumed."""
     folders = places(set_name, to)
     secret = token.find(token_file)
     files = [file for name, directory in folders.items() for file in find(name, directory).files]
@@ -61,19 +66,19 @@ def fetch(set_name: str, to: Path | None, token_file: Path | None) -> None:
 @weights.command()
 @click.argument("directory", required=False, metavar="[DIR]", type=folder)
 @click.option("--set", "set_name", type=any_set, help="Default: all; without DIR, mask.")
-@click.option("--sizes", is_flag=True, help="Compare the sizes only, as every start of the service does.")
+@click.option("--sizes", is_flag=True, help="Check only the sizes, as the service does at each start.")
 @plainly
 def verify(directory: Path | None, set_name: str | None, sizes: bool) -> None:
-    """Check the files in DIR/hf and DIR/mask, or where the service looks.
+    """Check the files in DIR/hf and DIR/mask, or in the folders that the service uses.
 
-    Each file that is missing or wrong is named, and the exit status is 1.
+    Prints each file that is missing or wrong. The exit status is then 1.
     """
     sentences = []
     for name, place in places(set_name or (ALL if directory else "mask"), directory).items():
         if faults := weight_files.verify(name, place, contents=not sizes):
             sentences += [fault.sentence for fault in faults]
         else:
-            click.echo(f"The set '{name}' is complete{', by its sizes' if sizes else ''}.")
+            click.echo(f"The set '{name}' is complete{' (only sizes were checked)' if sizes else ''}.")
     if sentences:
         raise click.ClickException("\n".join(sentences))
 
@@ -90,10 +95,7 @@ def list_files(set_name: str) -> None:
 
 @contextmanager
 def _progress(files: list[WeightFile]) -> Iterator[tuple[Callable[[str], None], Callable[[WeightFile, int], None]]]:
-    """Yield the two callbacks of `weights.fetch`: they draw bars on a terminal, and print lines elsewhere.
-
-    In the log of a build there is a line for each step.
-    """
+    """Yield the two callbacks of `weights.fetch`. They draw progress bars on a terminal, and print lines to a log."""
     if not console.is_terminal:
         yield click.echo, lambda file, received: None
         return
@@ -104,7 +106,7 @@ def _progress(files: list[WeightFile]) -> Iterator[tuple[Callable[[str], None], 
 
 
 class FileBars:
-    """Progress bars of a download: one for each file that is being downloaded, and one for all files together."""
+    """Progress bars of a download: one for each file in progress, and one for the total."""
 
     def __init__(self, shown: bars.Progress, files: list[WeightFile]) -> None:
         self._shown = shown

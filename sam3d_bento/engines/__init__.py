@@ -121,7 +121,7 @@ def choose(settings: Settings) -> Engine:
     name, reasons = find(settings)
     if reasons:
         logger.warning(
-            "THE PREVIEW ENGINE IS USED: it fits a simple shape to the silhouette, so thickness and back are guessed. "
+            "The preview engine is used: it fits a simple shape to the silhouette, so thickness and back are guessed. "
             "%s Set SAM3D_ENGINE=preview if the preview is what you want.",
             " ".join(reasons.values()),
         )

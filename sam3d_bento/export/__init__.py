@@ -67,6 +67,7 @@ def to_glb(
     on_progress(0.85)
     described = {
         **extras,
+        "name": options.result_name,
         "faces": len(unwrapped.faces),
         "vertices": len(positions),
         "holes_filled": dense.holes_filled,
@@ -86,6 +87,7 @@ def to_glb(
         unwrapped.faces,
         texture,
         described,
+        name=options.result_name,
         texture_format=options.texture_format,
         compress=options.compress,
     )

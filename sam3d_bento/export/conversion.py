@@ -7,6 +7,7 @@ each format expect, which `formats.FormatOptions` describes.
 from __future__ import annotations
 
 import io
+import re
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -24,11 +25,15 @@ from trimesh.visual.material import SimpleMaterial
 from sam3d_bento.arrays import Float32, Int32, UInt8
 from sam3d_bento.export.glb.read import TexturedMesh, sampled
 from sam3d_bento.formats import FILE_TYPES, Format, FormatOptions, require
+from sam3d_bento.names import UNNAMED
 
 # Texture types, with their file suffixes, that readers of OBJ and USDZ can be expected to know. Textures of other types
 # are encoded as PNG for them.
 TEXTURE_SUFFIXES = {"image/png": "png", "image/jpeg": "jpeg"}
-NAME = "model"  # stem of the names of the files inside an archive
+# What divides the names of files in an OBJ and its material, and what begins a comment there.
+OBJ_DIVIDERS = re.compile(r"[\s#]+")
+# What an identifier of USD lacks. Newer versions allow letters of every script, which AR Quick Look may not know.
+NOT_IN_USD_IDENTIFIERS = re.compile(r"[^A-Za-z0-9]+")
 MILLIMETRES_PER_METRE = 1000  # `longest_side` is in metres, and STL is read in millimetres
 SMALLEST_EXTENT = 1e-12  # scene units; it avoids a division by zero, so that a model that is a single point stays one
 # Modification time of files in an archive; constant, so that equal models give equal bytes.
@@ -67,9 +72,13 @@ def z_up(vectors: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.stack([vectors[:, 0], -vectors[:, 2], vectors[:, 1]], axis=1)
 
 
-def to_obj(model: TexturedMesh, name: str = NAME) -> bytes:
-    """Return a zip archive of `name`.obj, `name`.mtl and the texture's file, PNG or JPEG."""
+def to_obj(model: TexturedMesh) -> bytes:
+    """Return a zip archive of an OBJ, its material and the texture's file, PNG or JPEG, all called like the model.
+
+    In the names of the files, of the mesh and of the material, an underscore stands for white space and for `#`.
+    """
     model = with_common_texture(model)
+    name = OBJ_DIVIDERS.sub("_", model.name)
     suffix = TEXTURE_SUFFIXES[model.texture_type]
     # The material only needs the name of its image. The texture's file is added to the archive unchanged, without
     # decoding and encoding it again.
@@ -78,7 +87,13 @@ def to_obj(model: TexturedMesh, name: str = NAME) -> bytes:
     material = SimpleMaterial(image=stand_in, diffuse=white, ambient=white, specular=black, glossiness=1.0, name=name)
     visual = trimesh.visual.TextureVisuals(uv=upward(model.uv), material=material)
     mesh = trimesh.Trimesh(
-        model.positions, model.faces, vertex_normals=model.normals, visual=visual, process=False, validate=False
+        model.positions,
+        model.faces,
+        vertex_normals=model.normals,
+        visual=visual,
+        metadata={"name": name},
+        process=False,
+        validate=False,
     )
     text, files = obj.export_obj(
         mesh, include_normals=True, return_texture=True, write_texture=False, mtl_name=f"{name}.mtl", header=None
@@ -122,15 +137,17 @@ def to_ply(model: TexturedMesh) -> bytes:
     return bytes(ply.export_ply(mesh, vertex_normal=True))
 
 
-def to_usdz(model: TexturedMesh, name: str = NAME) -> bytes:
+def to_usdz(model: TexturedMesh) -> bytes:
     """Return a USD package with the mesh, a preview surface and the texture, PNG or JPEG.
 
-    Raises UnsupportedMedia when the extra `usdz` is not installed.
+    The prims and the files inside are called like the model, as far as an identifier can be; the name itself is the
+    display name of the root, the mesh and the material. Raises UnsupportedMedia without usd-core.
     """
     require("usdz")
     from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade, UsdUtils, Vt
 
     model = with_common_texture(model)
+    name = usd_identifier(model.name)
     with tempfile.TemporaryDirectory() as folder:
         texture = Path(folder) / f"{name}.{TEXTURE_SUFFIXES[model.texture_type]}"
         texture.write_bytes(model.texture)
@@ -138,10 +155,10 @@ def to_usdz(model: TexturedMesh, name: str = NAME) -> bytes:
         stage = Usd.Stage.CreateNew(str(layer))
         UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
         UsdGeom.SetStageMetersPerUnit(stage, 1.0)
-        root = UsdGeom.Xform.Define(stage, "/model")
+        root = UsdGeom.Xform.Define(stage, f"/{name}")
         stage.SetDefaultPrim(root.GetPrim())
 
-        mesh = UsdGeom.Mesh.Define(stage, "/model/mesh")
+        mesh = UsdGeom.Mesh.Define(stage, f"/{name}/{name}")
         mesh.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
         mesh.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(model.positions))
         mesh.CreateExtentAttr(
@@ -154,13 +171,21 @@ def to_usdz(model: TexturedMesh, name: str = NAME) -> bytes:
         uv = UsdGeom.PrimvarsAPI(mesh).CreatePrimvar("st", Sdf.ValueTypeNames.TexCoord2fArray, UsdGeom.Tokens.vertex)
         uv.Set(Vt.Vec2fArray.FromNumpy(upward(model.uv)))
 
-        material = UsdShade.Material.Define(stage, "/model/material")
+        material = UsdShade.Material.Define(stage, f"/{name}/materials/{name}")
         _paint(stage, material, texture.name)
         UsdShade.MaterialBindingAPI.Apply(mesh.GetPrim()).Bind(material)
+        for prim in (root, mesh, material):
+            prim.GetPrim().SetDisplayName(model.name)
         stage.GetRootLayer().Save()
         package = Path(folder) / f"{name}.usdz"
         UsdUtils.CreateNewUsdzPackage(Sdf.AssetPath(str(layer)), str(package))
         return package.read_bytes()
+
+
+def usd_identifier(name: str) -> str:
+    """Return the name as an identifier of USD, of letters and digits of ASCII and underscores; UNNAMED without any."""
+    identifier = NOT_IN_USD_IDENTIFIERS.sub("_", name).strip("_") or UNNAMED
+    return f"_{identifier}" if identifier[0].isdigit() else identifier
 
 
 def _paint(stage: Any, material: Any, texture: str) -> None:

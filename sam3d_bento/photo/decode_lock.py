@@ -1,7 +1,7 @@
-"""One large picture is decoded at a time, over all processes of a service: `DecodeLock`.
+"""Lock that lets all processes of a service decode only one large picture at a time.
 
-A picture of 64 million pixels takes up to 0.8 GiB while it is decoded, and a fortieth of that afterwards. The engine
-and the process for masks take turns, so that their memory together has room for one.
+A picture of 64 million pixels needs up to 0.8 GiB while it is decoded, and a fortieth of that afterwards. The engine
+process and the mask process take turns, so that memory is needed for only one such picture.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from pathlib import Path
 
 from sam3d_bento import malloc
 
-# Pixels (width × height) from which on pictures take turns. One below takes 0.1 GiB at most.
+# Pixels (width × height) from which a picture needs the lock. A smaller one needs 0.1 GiB at most.
 LARGE_PIXELS = 8_000_000
-# The largest picture takes 5 seconds on a slow machine. Who holds the lock for longer hangs, and is ended by its
-# deadline; nobody else's deadline is spent on it.
+# Longest wait for the lock. The largest picture takes 5 seconds on a slow machine, so a process that holds the lock for
+# longer hangs. Its own deadline ends it; others must not spend theirs on the wait.
 MAX_WAIT_SECONDS = 30.0
-LOOK_SECONDS = 0.02
+# Pause between two attempts to get the lock.
+POLL_SECONDS = 0.02
 
 
 class DecodeLock:
-    """A lock of the kernel (flock(2)) on a file: it is free again when its holder ends, however it ends.
+    """Kernel lock (flock(2)) on a file. The kernel releases it when its holder ends in any way.
 
-    path: of the file, in a folder of the service's own. Where it cannot be made, nobody takes turns. wait_seconds: how
-    long to wait at most; the picture is decoded all the same after that.
+    path: the file, in a private folder of the service. If it cannot be created, pictures are decoded without the lock.
+    wait_seconds: longest wait. After that the picture is decoded without the lock.
     """
 
     def __init__(self, path: Path, wait_seconds: float = MAX_WAIT_SECONDS) -> None:
@@ -36,9 +37,9 @@ class DecodeLock:
 
     @contextmanager
     def turn(self, pixels: int, on_wait: Callable[[], None]) -> Iterator[None]:
-        """Hold the lock during the block when the picture is large, and give freed memory back at its end.
+        """Hold the lock during the block if the picture is large, and return freed memory to the system afterwards.
 
-        on_wait: called again and again while it waits; what it raises ends the wait.
+        on_wait: called repeatedly during the wait. An exception that it raises ends the wait.
         """
         if pixels < LARGE_PIXELS:
             yield
@@ -51,7 +52,7 @@ class DecodeLock:
         finally:
             malloc.give_back()
             if descriptor is not None:
-                os.close(descriptor)  # and with it the lock
+                os.close(descriptor)  # releases the lock
 
     def _open(self) -> int | None:
         try:
@@ -66,6 +67,6 @@ class DecodeLock:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 on_wait()
-                time.sleep(LOOK_SECONDS)
+                time.sleep(POLL_SECONDS)
             else:
                 return

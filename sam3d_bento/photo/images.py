@@ -121,7 +121,7 @@ def _format_of(data: bytes) -> str:
     if kind is None:
         raise UnsupportedMedia(f"This is not an image in a format that is read. Send {readable}.")
     if kind == "HEIF" and not HEIC_IS_READ:
-        raise UnsupportedMedia(f"HEIC is not read here: it needs the optional extra 'heic'. Send {readable}.")
+        raise UnsupportedMedia(f"HEIC is not read here: the server lacks the package pillow-heif. Send {readable}.")
     return kind
 
 

@@ -47,7 +47,7 @@ class AllowedHosts:
         field. The error contains nothing of the address but its host, because the rest may be a secret.
         """
         if not self._patterns:
-            raise BadRequest(f"The field '{field}' is not taken here: the setting {SETTING} names no host.")
+            raise BadRequest(f"The field '{field}' is not accepted here, because the setting {SETTING} names no host.")
         try:
             url = URL(address, encoded=True)
             host = (url.raw_host or "").lower()

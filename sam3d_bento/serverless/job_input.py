@@ -64,12 +64,13 @@ def read(given: Any, transfers: Transfers, max_bytes: int) -> JobInput:
 
 async def fetch(given: JobInput, transfers: Transfers) -> Submission:
     """Download the files of a job and return its submission. Raises as `Transfers.download` does."""
-    photo, mask = given.photo, given.mask
+    photo, mask, options = given.photo, given.mask, given.options
     if isinstance(photo, URL):
+        options = options.named_after(photo.name)
         photo = await transfers.download(photo, "image_url")
     if isinstance(mask, URL):
         mask = await transfers.download(mask, "mask_url")
-    return Submission(photo, mask, given.options)
+    return Submission(photo, mask, options)
 
 
 def _file(fields: dict[str, Any], name: str, transfers: Transfers, max_bytes: int) -> bytes | URL | None:
@@ -77,7 +78,7 @@ def _file(fields: dict[str, Any], name: str, transfers: Transfers, max_bytes: in
     if name not in fields:
         return url
     if url is not None:
-        raise BadRequest(f"The fields '{name}' and '{name}_url' mean the same; send one of them.")
+        raise BadRequest(f"The fields '{name}' and '{name}_url' have the same meaning. Send only one of them.")
     return _decoded(_text(fields, name), name, max_bytes)
 
 
@@ -88,7 +89,7 @@ def _url(fields: dict[str, Any], name: str, transfers: Transfers) -> URL | None:
 def _text(fields: dict[str, Any], name: str) -> str:
     value = fields[name]
     if not isinstance(value, str) or not value:
-        raise BadRequest(f"The field '{name}' must be a text that is not empty.")
+        raise BadRequest(f"The field '{name}' must be a string that is not empty.")
     return value
 
 
@@ -105,7 +106,7 @@ def _decoded(text: str, name: str, max_bytes: int) -> bytes:
             raise BadRequest(f"The data URL in the field '{name}' is not base64.")
         text = unquote(text)
     elif begin.startswith(("http://", "https://")):
-        raise BadRequest(f"The field '{name}' takes base64; an address belongs in '{name}_url'.")
+        raise BadRequest(f"The field '{name}' needs base64. Send an address in '{name}_url'.")
     symbols = text.encode("utf-8", "replace").translate(_STANDARD_ALPHABET, _WHITE_SPACE).rstrip(b"=")
     if len(symbols) * 3 // 4 > max_bytes:
         raise TooLarge(f"The file in the field '{name}' is larger than {max_bytes} bytes.")
@@ -114,5 +115,5 @@ def _decoded(text: str, name: str, max_bytes: int) -> bytes:
     except binascii.Error:
         raise BadRequest(f"The field '{name}' is not valid base64.") from None
     if not decoded:
-        raise BadRequest(f"The field '{name}' is an empty file.")
+        raise BadRequest(f"The file in the field '{name}' is empty.")
     return decoded

@@ -1,10 +1,9 @@
-"""The byte budget of uploads: a body reserves its bytes before it is read, and they count until its run ends.
+"""Byte budget of uploads. A body reserves its bytes before it is read, and they count until its run ends.
 
     Budget ◄── Reservation of a request: from the first read of its body to the end of the request
-                    └──► `hand_over`: what the request's files keep, until they are closed
+                    └──► `hand_over`: reservation of the request's files, until they are closed
 
-Without it, a hundred clients that hold their uploads back, or full queues of the largest photos, would take whatever
-memory and disk there is.
+Without a budget, a hundred slow uploads, or queues full of the largest photos, could use up all memory and disk space.
 """
 
 from __future__ import annotations
@@ -13,15 +12,15 @@ import threading
 
 from sam3d_bento.errors import Busy
 
-# Until a body of the usual size has come in, or a run has ended. Room for uploads may be free at any moment.
+# Usual time in which an upload arrives or a run ends. Room may become free at any moment.
 RETRY_AFTER_SECONDS = 5
 
 
 class Budget:
-    """Bytes that requests may hold together. For any thread.
+    """Budget of bytes that all requests share. Its methods may be called from any thread.
 
-    One request that is alone may hold more than `max_bytes`: else a budget that is set below the largest body would
-    refuse that body for ever.
+    A single request may exceed `max_bytes` if no other holds any bytes. Otherwise a budget below the largest allowed
+    body would always refuse that body.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -31,29 +30,29 @@ class Budget:
 
     @property
     def held(self) -> int:
-        """Return the bytes that are reserved now."""
+        """Number of reserved bytes."""
         return self._held
 
     def take(self, count: int, own: int) -> None:
-        """Reserve `count` bytes more for somebody who holds `own` already. Raises Busy when there is no room."""
+        """Reserve `count` more bytes for a holder of `own` bytes. Raises Busy if there is no room."""
         with self._lock:
             if self._held + count > self.max_bytes and self._held > own:
                 raise Busy(
-                    "The uploads that come in or wait take all the room for them. Try again later.",
+                    "Other uploads use all of the room for uploads. Try again later.",
                     retry_after_seconds=RETRY_AFTER_SECONDS,
                 )
             self._held += count
 
     def give(self, count: int) -> None:
-        """Return bytes that were taken."""
+        """Give reserved bytes back."""
         with self._lock:
             self._held -= count
 
 
 class Reservation:
-    """What one holder has of a `Budget`; not for several threads. `release` it; to do so twice does nothing.
+    """Reserved bytes of one holder in a `Budget`. For one thread at a time. `release` may be called twice.
 
-    count: its bytes now. total: all that it has been given, those that it handed over included.
+    count: bytes that it holds now. total: all bytes that it has reserved, also those that it handed over.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -61,13 +60,13 @@ class Reservation:
         self._budget = budget
 
     def grow(self, count: int) -> None:
-        """Reserve so many bytes more. Raises Busy, and has reserved nothing."""
+        """Reserve more bytes. If it raises Busy, nothing was reserved."""
         self._budget.take(count, self.count)
         self.count += count
         self.total += count
 
     def hand_over(self, count: int) -> Reservation:
-        """Return a reservation of its own for `count` of these bytes; what is missing is reserved. Raises Busy."""
+        """Move `count` bytes to a new reservation and return it. Reserves missing bytes. Raises Busy."""
         if count > self.count:
             self.grow(count - self.count)
         part = Reservation(self._budget)

@@ -1,10 +1,11 @@
-"""What one service process holds: its folders and their sweeping, its jobs, its engine process and the helpers."""
+"""State of one service process: its folders, jobs, engine process and helper processes."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+import os
 import tempfile
 import threading
 from typing import Any
@@ -17,51 +18,58 @@ from sam3d_bento.serving import shortage
 from sam3d_bento.serving.assets import Assets
 from sam3d_bento.serving.assets.folder import AssetFolder
 from sam3d_bento.serving.assets.threads import StorageThreads
-from sam3d_bento.serving.helpers import Helpers
+from sam3d_bento.serving.helpers import Counts, Helpers
 from sam3d_bento.serving.jobs import Jobs
 from sam3d_bento.serving.keys import Keys
 from sam3d_bento.serving.reconstructor import Reconstructor
 from sam3d_bento.serving.telemetry.counts import Telemetry
 from sam3d_bento.serving.telemetry.traces import Traces
 from sam3d_bento.serving.worker.job import Job
-from sam3d_bento.serving.worker.state import MOST_LOSSES, WorkerState
+from sam3d_bento.serving.worker.state import MAX_LOSSES_IN_A_ROW, WorkerState
 from sam3d_bento.serving.worker.workdir import WorkDir
 from sam3d_bento.serving.worker.worker import Worker
-from sam3d_bento.settings import Settings, SettingsError
+from sam3d_bento.settings import ADDRESS_VARIABLE, Settings, SettingsError
 
 ENGINE_LOADER = "sam3d_bento.pipeline:Pipeline.load"
 MASK_LOADER = "sam3d_bento.pipeline:MaskPreview.load"
 POSTPROCESS_LOADER = "sam3d_bento.postprocess:Postprocessor.load"
 
-# At the end, for a sweep or the removal of the work folder; a store that hangs does not hold up the end for longer.
+# Longest wait at the end for a sweep or for the removal of the work folder, in case the storage hangs.
 LAST_CALL_SECONDS = 5.0
 
 log = logging.getLogger("sam3d_bento.backend")
 
 
 class Backend:
-    """Starts at once and loads in the background: `ready` tells when jobs are taken.
+    """State of one service process. The engine loads in the background; `ready` is true when it accepts jobs.
 
-    engine_loader: as in `messages.Start`. tracer: makes the spans of runs; None: nobody traces.
+    engine_loader: as in `messages.Start`. tracer: makes the spans of runs; None for no tracing.
     """
 
     def __init__(self, settings: Settings, engine_loader: str = ENGINE_LOADER, tracer: Tracer | None = None) -> None:
         self.settings = settings
         logs.configure(settings.log_format)
         for name in Settings.unknown_names():
-            logs.event(log, "unknown setting", logging.WARNING, name=name)
+            logs.event(log, "unknown setting", logging.WARNING, name=name, did_you_mean=Settings.suggestion(name))
         self.workdir = WorkDir(settings.work_dir)
         self.assets = choose_assets(settings)
         self.keys = None if settings.api_keys_file is None else Keys(settings.api_keys_file)
         self.telemetry = Telemetry()
         self._traces = Traces(tracer)
-        # The processes share what they lock (`photo.decode_lock`) in this service's own folder, and with no other.
+        # The lock file of `photo.decode_lock` is in this folder, which only the processes of this service share.
         self._process_settings = settings.model_copy(update={"work_dir": self.workdir.path})
-        self.worker = Worker("engine", engine_loader, self._process_settings, self.workdir, run_ended=self._run_ended)
+        self.worker = Worker(
+            "engine",
+            engine_loader,
+            self._process_settings,
+            self.workdir,
+            run_ended=self._run_ended,
+            loaded=_announce_studio,
+        )
         keep = settings.keep_reconstructions
         self.reconstructor = Reconstructor(self.worker, self.assets, keep_reconstructions=keep)
         self.jobs = Jobs(self.reconstructor, self.worker, settings.output_ttl_seconds)
-        self.drawing = asyncio.Lock()  # one picture at a time: a page of them is no reason to refuse exports
+        self.drawing = asyncio.Lock()  # one picture at a time, so that a page of pictures does not fill the queue
         self._helpers = Helpers(settings.helper_idle_seconds)
         self._stopping = threading.Event()
         self._storage = StorageThreads("backend", 2)
@@ -76,16 +84,16 @@ class Backend:
         for setting, claim in (("SAM3D_WORK_DIR", self.workdir.claim), (self.assets.setting, self.assets.claim)):
             try:
                 self._storage.call(claim)
-            except OSError as exc:  # an exception here would make BentoML restart the process again and again
+            except OSError as exc:  # after an exception here, BentoML would restart the process repeatedly
                 log.exception("a folder cannot be used")
-                self.worker.fail(f"The folder named by {setting} cannot be used ({exc.strerror}).")
+                self.worker.fail(f"The folder in {setting} cannot be used ({exc.strerror}).")
                 return
             except StorageUnavailable as exc:
                 place = "folder" if setting.endswith("_DIR") else "object store"
-                self.worker.fail(f"The {place} named by {setting} cannot be used: {exc.detail}")
+                self.worker.fail(f"The {place} in {setting} cannot be used: {exc.detail}")
                 return
         self.workdir.sweep()
-        # Whatever this process spools (large uploads) lies where the sweep of the next process finds it.
+        # Temporary files of this process, such as large uploads, are in a folder that the next process sweeps.
         tempfile.tempdir = str(self.workdir.path)
         self.worker.start()
         self._sweeper.start()
@@ -97,36 +105,41 @@ class Backend:
 
     @property
     def alive(self) -> bool:
-        """False when a restart of the service is what helps: after a failed load, and after MOST_LOSSES in a row.
+        """Whether the service works without a restart. False after a failed load or MAX_LOSSES_IN_A_ROW losses.
 
-        That goes for the engine and for each helper that was started. After losses the worker goes on: a load that
-        succeeds, or a job that does not cost the process, makes it True again.
+        This covers the engine and each running helper. After losses the worker continues: a successful load, or a job
+        that ends without a loss, makes it true again.
         """
         return all(map(_is_sound, self.workers))
 
     @property
     def workers(self) -> list[Worker]:
-        """The engine's, and the helpers that run now."""
+        """Worker of the engine, and those of the running helpers."""
         return [self.worker, *self._helpers.workers]
 
     @property
-    def mask_worker(self) -> Worker:
-        """The process that previews masks, started when it is needed: a mask never waits for a reconstruction.
+    def process_counts(self) -> dict[str, Counts]:
+        """The loads and losses of each kind of process since the service's start."""
+        return {self.worker.name: Counts(self.worker.loads, self.worker.all_losses)} | self._helpers.counts
 
-        It ends when it has been idle for long: do not keep it over an upload.
+    @property
+    def mask_worker(self) -> Worker:
+        """Worker that previews masks, started on demand, so that a mask never waits for a reconstruction.
+
+        It ends after a long idle time, so do not keep a reference during an upload.
         """
         return self._helper("mask", MASK_LOADER)
 
     @property
     def postprocess_worker(self) -> Worker:
-        """The process that exports finished results again and draws them, started when it is needed.
+        """Worker that exports and draws finished results, started on demand.
 
-        It takes seconds of a CPU, for which neither a mask nor a reconstruction waits. It ends as `mask_worker` does.
+        Its jobs take seconds of CPU time, for which neither masks nor reconstructions wait. It ends like `mask_worker`.
         """
         return self._helper("postprocess", POSTPROCESS_LOADER)
 
     def health(self) -> dict[str, Any]:
-        """What `/health` answers, JSON values."""
+        """Return the report of `/health` as JSON values."""
         worker = self.worker
         info = worker.info
         memory = gpu.memory()
@@ -163,14 +176,14 @@ class Backend:
         }
 
     def sweep(self) -> None:
-        """Remove what dead processes left and expired results. Raises OSError or StorageUnavailable."""
+        """Remove expired results and the files of dead processes. Raises OSError or StorageUnavailable."""
         self.workdir.sweep()
         removed = self.assets.sweep()
         if removed:
             logs.event(log, "removed expired results", count=removed)
 
     def end_work(self) -> None:
-        """End the processes, and every job with NotReady. May be called again, and before `stop`."""
+        """End the processes, and end every job with NotReady. May be called several times, and before `stop`."""
         self._helpers.close()
         threads = [threading.Thread(target=worker.stop, daemon=True) for worker in self.workers]
         for thread in threads:
@@ -179,7 +192,7 @@ class Backend:
             thread.join()
 
     def stop(self) -> None:
-        """End the processes and remove this process's short-lived files. Results stay until they expire."""
+        """End the processes, and remove this process's short-lived files. Results stay until they expire."""
         self._stopping.set()
         if self._sweeper.is_alive():
             self._sweeper.join(LAST_CALL_SECONDS)
@@ -193,9 +206,9 @@ class Backend:
         self._traces.run_ended(process, job, outcome)
 
     def _helper(self, name: str, loader: str) -> Worker:
-        """Return the helper, started.
+        """Return the helper, and start it if necessary.
 
-        Raises NotReady while the service ends, and when the system has no descriptors or threads for it now.
+        Raises NotReady while the service shuts down, and if the system is out of descriptors or threads.
         """
         try:
             return self._helpers.get(name, lambda: self._make_helper(name, loader))
@@ -213,28 +226,34 @@ class Backend:
             try:
                 self.sweep()
             except OSError as exc:
-                # Where descriptors are short, a traceback tells nothing.
-                log.error("the sweep failed; it is tried again", exc_info=not shortage.is_shortage(exc))
+                # For a shortage of descriptors, a traceback is of no help.
+                log.error("the sweep failed and will be repeated", exc_info=not shortage.is_shortage(exc))
             except StorageUnavailable:
-                pass  # the bucket has logged why; it is tried again
+                pass  # the bucket has logged the reason; the sweep will be repeated
             if self._stopping.wait(self.assets.sweep_seconds):
                 return
 
 
 def _is_sound(worker: Worker) -> bool:
-    """Return whether the worker does its work, or is about to, as far as is known."""
-    return worker.state is not WorkerState.FAILED and worker.losses < MOST_LOSSES
+    """Return whether the worker is neither FAILED nor at the limit of losses."""
+    return worker.state is not WorkerState.FAILED and worker.losses < MAX_LOSSES_IN_A_ROW
 
 
 def _unsoundness(worker: Worker) -> str:
-    """Return what /health says of a worker that is not sound."""
+    """Return the reason in /health for a worker that is not sound."""
     if worker.state is WorkerState.FAILED:
         return f"The {worker.name} process failed to load: {worker.reason}"
-    return f"The {worker.name} process was lost {worker.losses} times in a row; the service should be restarted."
+    return f"The {worker.name} process was lost {worker.losses} times in a row. Restart the service."
+
+
+def _announce_studio() -> None:
+    """Log the address of the studio, if `sam3d-bento serve` has told it."""
+    if address := os.environ.get(ADDRESS_VARIABLE):
+        logs.event(log, "the studio is ready", address=address)
 
 
 def choose_assets(settings: Settings) -> Assets:
-    """The place for results that the settings ask for; nothing is written or reached yet."""
+    """Return the store for results that the settings select. Does not access it yet."""
     if settings.output_url is None:
         return AssetFolder(settings.output_dir, settings.output_ttl_seconds, settings.output_max_bytes)
     from sam3d_bento.serving.assets.bucket import Bucket

@@ -1,9 +1,9 @@
-"""A job as those see it who follow it: where it stands now, and the events that led there.
+"""Status of a job for its clients, and the events that led to it.
 
-    QUEUED ──► RUNNING ──► DONE | FAILED | CANCELLED        (and from QUEUED at once to FAILED or CANCELLED)
+    QUEUED ──► RUNNING ──► DONE | FAILED | CANCELLED        (also directly from QUEUED to FAILED or CANCELLED)
 
-An event is the job's whole state at a moment, so whoever missed some has lost nothing. The last HISTORY of them are
-kept for listeners that are slow or come back. Everything here happens in one event loop.
+An event contains the job's whole status, so a client that misses some events loses nothing. The last HISTORY events are
+kept for clients that are slow or reconnect. Everything here runs in one event loop.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ from sam3d_bento.serving.worker.job import Job
 from sam3d_bento.serving.worker.worker import Worker
 from sam3d_bento.submission import Stage
 
+# Events of a job that are kept.
 HISTORY = 64
-# A run tells of itself hundreds of times; an event is made when the bar moves visibly.
+# Smallest change of the finished share (0..1) that makes an event. A run reports its progress hundreds of times, but a
+# smaller change is not visible in a progress bar.
 STEP = 0.02
 
 
 class JobState(StrEnum):
-    """See the module's docstring."""
+    """State of a job, as the drawing in the module's docstring shows."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -41,7 +43,7 @@ ENDS = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """Where a job stood. number: of the event, counting from 1; the other fields as in the job's JSON (docs/api.md)."""
+    """Status of a job at one moment. number: of the event, from 1. Other fields: as in the job's JSON (docs/api.md)."""
 
     number: int
     state: JobState
@@ -53,15 +55,15 @@ class JobStatus:
     seconds: dict[str, float]
 
     def differs(self, other: JobStatus) -> bool:
-        """Whether somebody who saw the other should be told."""
+        """Return whether the difference from the other status is worth an event."""
         same = (self.state, self.stage, self.position) == (other.state, other.stage, other.position)
         return not same or abs(self.fraction - other.fraction) >= STEP
 
 
 class FollowedJob:
-    """See the module's docstring.
+    """Job with its status and its events.
 
-    report: the result's, once DONE. error: what it ended with, once FAILED or CANCELLED.
+    report: report of the result, once DONE. error: the error, once FAILED or CANCELLED.
     """
 
     def __init__(self, job: Job, worker: Worker) -> None:
@@ -72,15 +74,15 @@ class FollowedJob:
         self.error: Sam3DError | None = None
         self._job: Job | None = job
         self._worker = worker
-        self.streams = 0  # that follow it now; counted by those who open them
-        self.last_event: tuple[int, str, bytes] | None = None  # number, base of its links, as it was written
+        self.streams = 0  # open event streams of this job, counted by the code that opens them
+        self.last_event: tuple[int, str, bytes] | None = None  # number, base URL of its links, encoded event
         self._moved = asyncio.Event()
         self._history: deque[JobStatus] = deque(maxlen=HISTORY)
         self._append(self._observe(job))
 
     @property
     def now(self) -> JobStatus:
-        """Where the job stands at this moment, which may lie between two events."""
+        """Status at this moment, which may be between two events."""
         return self._history[-1] if self._job is None else self._observe(self._job)
 
     @property
@@ -89,7 +91,7 @@ class FollowedJob:
         return self._history[-1].state in ENDS
 
     def cancel(self) -> None:
-        """As `Job.cancel`: a job that waited is CANCELLED at once, one that runs when its worker has ended it."""
+        """Cancel the job. A waiting job is CANCELLED at once, a running one when its worker has ended it."""
         job = self._job
         if job is None:
             return
@@ -98,19 +100,19 @@ class FollowedJob:
             self.failed(error)
 
     def refresh(self) -> None:
-        """Make an event of where the job stands, if it has moved."""
+        """Make an event if the status has changed enough."""
         if self._job is not None:
             moment = self._observe(self._job)
             if moment.differs(self._history[-1]):
                 self._append(moment)
 
     def done(self, report: dict[str, Any]) -> None:
-        """The job ended, its result stored."""
+        """Record that the job has ended and its result is stored."""
         self.report = report
         self._end(JobState.DONE, 1.0, report["seconds"])
 
     def failed(self, error: Sam3DError) -> None:
-        """The job ended without a result. Said twice, the first counts."""
+        """Record that the job has ended with an error. Only the first call counts."""
         if self.ended:
             return
         self.error = error
@@ -120,14 +122,14 @@ class FollowedJob:
         )
 
     async def events(self, after: int | None, heartbeat_seconds: float) -> AsyncIterator[JobStatus | None]:
-        """The events after this number, those that are not kept any more left out; None: the present state first.
+        """Yield the events after the number `after`, as far as they are kept. None: begin with the current status.
 
-        Ends after the job's last event. Yields None when nothing happened for `heartbeat_seconds`.
+        Yields None after `heartbeat_seconds` without an event. Ends after the job's last event.
         """
         if after is None or after > self._history[-1].number:
             after = self._history[-1].number - 1
         while True:
-            moved = self._moved  # taken before the look, so that nothing slips between look and wait
+            moved = self._moved  # read before the history, so that no event is missed before the wait
             for moment in [moment for moment in self._history if moment.number > after]:
                 after = moment.number
                 yield moment
@@ -141,7 +143,7 @@ class FollowedJob:
 
     def _end(self, state: JobState, fraction: float, seconds: dict[str, float]) -> None:
         last = self._history[-1]
-        self._job = None  # and with it the result's bytes
+        self._job = None  # frees the bytes of the result
         self._append(JobStatus(last.number, state, None, 0.0, fraction, None, None, seconds))
 
     def _append(self, moment: JobStatus) -> None:

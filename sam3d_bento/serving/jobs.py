@@ -1,10 +1,10 @@
-"""The jobs that clients follow: taken in, stored when they are done, forgotten when their time is over.
+"""Jobs of the jobs API: accept them, store their results, and forget them when the results expire.
 
-Owns the tasks that await the worker and store the results. It promises that every job ends (the worker's deadline sees
-to that), that an ended job holds no upload and no result bytes, and that ended jobs are forgotten when their results
-expire, or earlier when there are more than MOST_ENDED. Jobs live in memory only: a restart forgets them.
+Owns the tasks that await the worker and store the results. Every job ends, because the worker has a deadline. An ended
+job holds neither its upload nor the bytes of its result. Ended jobs are forgotten when their results expire, or earlier
+if there are more than MAX_ENDED. Jobs are kept in memory only, so a restart forgets them.
 
-Everything here happens in one event loop; of the worker's thread only `on_change` is called.
+Everything here runs in one event loop, except `on_change`, which the worker's thread calls.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import contextlib
 import contextvars
 import hashlib
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,8 +31,11 @@ from sam3d_bento.serving.worker.job import Job
 from sam3d_bento.serving.worker.worker import Worker
 from sam3d_bento.submission import Submission
 
-# A report takes some kilobytes; whoever fetches a thousand results an hour follows them as they end.
-MOST_ENDED = 1000
+# What a client may send as its idempotency key.
+IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,200}")
+# Ended jobs that are remembered. A report takes some kilobytes, and a client with a thousand results an hour fetches
+# each report soon after its job has ended.
+MAX_ENDED = 1000
 
 log = logging.getLogger("sam3d_bento.jobs")
 
@@ -49,28 +53,28 @@ class Claim:
 
     @classmethod
     async def of(cls, key: OwnedKey, submission: Submission | UploadedSubmission) -> Claim:
-        """Return the claim of the key to this input, which is read whole, in a thread."""
+        """Return the claim of a key to an input. Reads the whole input, in a thread."""
         return cls(key, await anyio.to_thread.run_sync(_digest, submission))
 
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """Job that has ended. key: its idempotency key. due: when it is forgotten, in the loop's seconds."""
+    """Job that has ended. key: its idempotency key. due: when to forget it, in seconds of the event loop's clock."""
 
     key: OwnedKey | None
     due: float
 
 
 class Jobs:
-    """See the module's docstring. ttl_seconds: how long an ended job is remembered."""
+    """Jobs of the jobs API. ttl_seconds: how long an ended job is remembered."""
 
     def __init__(self, reconstructor: Reconstructor, worker: Worker, ttl_seconds: float) -> None:
-        self.streams = 0  # of events that are open now; counted by those who open them
+        self.streams = 0  # open event streams, counted by the code that opens them
         self._reconstructor = reconstructor
         self._worker = worker
         self._ttl_seconds = ttl_seconds
         self._jobs: dict[str, FollowedJob] = {}
-        self._ended: OrderedDict[str, _Ended] = OrderedDict()  # in the order in which they are to be forgotten
+        self._ended: OrderedDict[str, _Ended] = OrderedDict()  # ordered by `due`
         self._forgetting: asyncio.TimerHandle | None = None
         self._claims: dict[OwnedKey, tuple[Claim, str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -78,14 +82,16 @@ class Jobs:
     def submit(
         self, submission: Submission | UploadedSubmission, label: str, claim: Claim | None = None
     ) -> FollowedJob:
-        """Take a job in; with a claim that was met before, the job of then. label: the request id.
+        """Submit a job and return it. For a known claim, return its earlier job. label: the request id.
 
-        Raises NotReady and Busy like `Worker.submit`, KeyReused when the claim's key came with another input.
+        Raises NotReady and Busy like `Worker.submit`, and KeyReused if the claim's key was used with another input.
         """
         if claim is not None and claim.key in self._claims:
             known, job_id = self._claims[claim.key]
             if known.digest != claim.digest:
-                raise KeyReused("The Idempotency-Key was sent before, with another photo, mask or option.")
+                raise KeyReused(
+                    "The Idempotency-Key was used before with another photo, mask or option. Send a new key."
+                )
             return self._jobs[job_id]
         loop = asyncio.get_running_loop()
         job = self._reconstructor.submit(submission, label, on_change=self._on_change(loop))
@@ -93,72 +99,72 @@ class Jobs:
         if claim is not None:
             self._claims[claim.key] = claim, job.id
         task = loop.create_task(self._attend(followed, job, claim))
-        self._tasks.add(task)  # the loop itself holds it only weakly
+        self._tasks.add(task)  # the event loop holds only a weak reference
         task.add_done_callback(self._tasks.discard)
         return followed
 
     def get(self, job_id: str) -> FollowedJob:
-        """Raises NotFound."""
+        """Return the job. Raises NotFound."""
         try:
             return self._jobs[job_id]
         except KeyError:
             raise NotFound(
-                "There is no such job: it was never taken in, its time is over, or the service was restarted."
+                "There is no such job. The id is wrong, the job has expired, or the service was restarted."
             ) from None
 
     def knows(self, key: OwnedKey) -> bool:
-        """Return whether a job came with this client's key."""
+        """Return whether a remembered job has this client's key."""
         return key in self._claims
 
     def _on_change(self, loop: asyncio.AbstractEventLoop) -> Callable[[Job], None]:
-        """Called in the worker's thread: have the loop look at the job, once for many calls."""
-        asked = False
+        """Return the job's callback for the worker's thread. Many calls in a row refresh the job's status only once."""
+        scheduled = False
 
-        def look(job: Job) -> None:
-            nonlocal asked
-            asked = False
+        def refresh(job: Job) -> None:
+            nonlocal scheduled
+            scheduled = False
             if followed := self._jobs.get(job.id):
                 followed.refresh()
 
         def on_change(job: Job) -> None:
-            nonlocal asked
-            if not asked:
-                asked = True
-                with contextlib.suppress(RuntimeError):  # the loop is closed: the service stops
-                    loop.call_soon_threadsafe(look, job)
+            nonlocal scheduled
+            if not scheduled:
+                scheduled = True
+                with contextlib.suppress(RuntimeError):  # the loop is closed, because the service is stopping
+                    loop.call_soon_threadsafe(refresh, job)
 
         return on_change
 
     async def _attend(self, followed: FollowedJob, job: Job, claim: Claim | None) -> None:
-        """Wait for the job's end, and see it through."""
+        """Wait for the job's end, store its result, and log and record the outcome."""
         outcome: dict[str, Any] = {"outcome": "done"}
         try:
             report = (await self._reconstructor.finish(job)).report
         except Sam3DError as error:
             outcome = {"outcome": error.code, "detail": error.detail}
             followed.failed(error)
-        except Exception:  # a fault here must not leave a job that never ends
+        except Exception:  # after a fault here, the job must still end
             log.exception("job %s failed", job.id)
             outcome = {"outcome": Internal.code}
-            followed.failed(Internal("The job failed; the server's log says why."))
+            followed.failed(Internal("The job failed. The server's log says why."))
         else:
             outcome |= log_fields(report)
             followed.done(report)
         logs.event(log, "job done", request_id=job.label, job=job.id, **outcome)
         loop = asyncio.get_running_loop()
         self._ended[job.id] = _Ended(claim.key if claim else None, loop.time() + self._ttl_seconds)
-        while len(self._ended) > MOST_ENDED:
+        while len(self._ended) > MAX_ENDED:
             self._forget_oldest()
         if self._forgetting is None:
             self._forget_overdue(loop)
 
     def _forget_overdue(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Forget the jobs whose time is over, and come back when the next one's is: one timer for all."""
+        """Forget expired jobs, and set the single timer to the time at which the next job expires."""
         self._forgetting = None
         while self._ended and (due := next(iter(self._ended.values())).due) <= loop.time():
             self._forget_oldest()
         if self._ended:
-            # In a context of its own: that of the request would be held, with all that it refers to.
+            # In an empty context, because the timer would keep the request's context and all its objects alive.
             self._forgetting = loop.call_at(due, self._forget_overdue, loop, context=contextvars.Context())
 
     def _forget_oldest(self) -> None:

@@ -17,9 +17,9 @@ log = logging.getLogger("sam3d_bento.keys")
 
 
 class Keys:
-    """Keys in a file, which is read again whenever it changes, so that keys are exchanged without a restart.
+    """Keys in a file, which is read again when it changes, so that keys can be exchanged without a restart.
 
-    A file that cannot be read, or is not a list of keys, lets nobody in. Only digests are kept in memory.
+    If the file cannot be read or is not a list of keys, no key is accepted. Only digests are kept in memory.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,7 +28,7 @@ class Keys:
         self._digests: tuple[bytes, ...] = ()
 
     def claim(self) -> None:
-        """Read the file now if it has changed. Raises SettingsError when it cannot be used."""
+        """Read the file if it has changed. Raises SettingsError if it cannot be used."""
         try:
             stat = self._path.stat()
         except OSError as exc:
@@ -40,21 +40,20 @@ class Keys:
         self._digests, self._version = (), version
         self._digests = tuple(_digest(key.get_secret_value()) for key in api_key.read_all(self._path))
         logs.event(log, "read the file of API keys", count=len(self._digests))
-        # This is a warning and not a refusal: Kubernetes and Docker mount secrets like this, in containers that have
-        # one user.
+        # A warning only, because Kubernetes and Docker mount secrets with this mode, in containers with one user.
         if stat.st_mode & READABLE_BY_ALL:
-            logs.event(log, "every user of this machine may read the file of API keys", logging.WARNING)
+            logs.event(log, "every user of this machine can read the file of API keys", logging.WARNING)
 
     def know(self, given: str) -> bool:
         """Return whether `given` is one of the keys. It takes the same time for every unknown key."""
         return self.identify(given) is not None
 
     def identify(self, given: str) -> bytes | None:
-        """Return the digest of this key; None when it is unknown, which takes the same time for every such key."""
+        """Return the digest of a known key, else None. It takes the same time for every unknown key."""
         try:
             self.claim()
         except SettingsError as exc:
-            logs.event(log, "nobody is let in", logging.ERROR, reason=str(exc))
+            logs.event(log, "no API key is accepted", logging.ERROR, reason=str(exc))
             return None
         digest = _digest(given)
         known = False

@@ -16,7 +16,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 def document(error: Sam3DError, identity: str, status: int | None = None) -> dict[str, Any]:
-    """Return the error as a problem document of JSON values. Arguments as of `response`."""
+    """Return the error as a problem document of JSON values. Arguments: as of `response`."""
     return {
         "type": "about:blank",
         "title": error.title,
@@ -29,9 +29,9 @@ def document(error: Sam3DError, identity: str, status: int | None = None) -> dic
 
 
 def response(error: Sam3DError, identity: str, status: int | None = None) -> JSONResponse:
-    """Return the error as a response, with Retry-After where the error has it.
+    """Return the error as a response, with Retry-After if the error has one.
 
-    identity: the request id. status: for a status that no class of error has (416, say); None for the error's own.
+    identity: the request id. status: replaces the error's own status, for a status without an error class, such as 416.
     """
     headers = {"Cache-Control": "no-store"}
     if error.retry_after_seconds is not None:

@@ -1,6 +1,6 @@
-"""From a submission to a stored result: what /api/inference, jobs, a direct call and a serverless job have in common.
+"""Turn a submission into a stored result, for /api/inference, jobs, direct calls and serverless jobs.
 
-`submit` queues a job; `finish` waits for it, stores what it made, and returns the report that clients get.
+`submit` queues a job. `finish` waits for it, stores the result, and returns the report for the client.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ log = logging.getLogger("sam3d_bento.results")
 
 @dataclass(frozen=True)
 class Result:
-    """What a job made. glb: binary glTF 2.0.
+    """Result of a job. glb: binary glTF 2.0.
 
-    report: JSON values; the run's own, with `request_id`, the seconds in the queue, and `id` if the result is stored.
+    report: JSON values: the run's report, with `request_id`, the seconds in the queue, and `id` if it is stored.
     """
 
     glb: bytes
@@ -34,7 +34,7 @@ class Result:
 
 
 class Reconstructor:
-    """See the module's docstring. keep_reconstructions: whether each is stored beside its GLB, to be exported again."""
+    """Queue of submissions and store of results. keep_reconstructions: whether to store them beside the GLBs."""
 
     def __init__(self, worker: Worker, assets: Assets, *, keep_reconstructions: bool) -> None:
         self._worker = worker
@@ -50,14 +50,14 @@ class Reconstructor:
         keep: bool = True,
         on_change: Callable[[Job], None] = ignore,
     ) -> Job:
-        """Queue a job. Arguments and errors as of `Worker.submit`; keep: whether `finish` will store the result."""
+        """Queue a job. Arguments and errors: as of `Worker.submit`. keep: whether `finish` will store the result."""
         keep = keep and self._keep_reconstructions
         return self._worker.submit(submission, label, may_wait=may_wait, keep_reconstruction=keep, on_change=on_change)
 
     async def finish(self, job: Job, *, store: bool = True) -> Result:
-        """Wait for the job, store what it made, and return it with its report. A cancelled wait cancels the job.
+        """Wait for the job, store its result, and return it. A cancelled wait cancels the job.
 
-        Raises the job's own error; Internal, StorageFull, StorageUnavailable or NotReady when the result cannot be
+        Raises the job's own error. Raises Internal, StorageFull, StorageUnavailable or NotReady if the result cannot be
         stored.
         """
         asset: Asset = await ended(job)
@@ -70,7 +70,7 @@ class Reconstructor:
                 if shortage.is_shortage(exc):
                     raise shortage.refusal() from exc
                 log.exception("request %s: the result could not be stored", job.label)
-                raise Internal("The result could not be stored; the server's log says why.") from exc
+                raise Internal("The result could not be stored. The server's log says why.") from exc
             finally:
                 if job.reconstruction is not None:
                     job.reconstruction.unlink(missing_ok=True)
@@ -87,7 +87,7 @@ async def ended(job: Job) -> Any:
 
 
 def log_fields(report: dict[str, Any]) -> dict[str, Any]:
-    """Return what the closing log line of a run says of its report. The peak is None without a GPU, and not logged."""
+    """Return the fields of a report for the last log line of its run. A peak of None (no GPU) is not logged."""
     stages = {f"{stage}_seconds": spent for stage, spent in report["seconds"].items()}
     stored = {"asset": report["id"]} if "id" in report else {}
     return {"engine": report["engine"], **stored, **stages, "gpu_peak_bytes": report["gpu_peak_bytes"]}

@@ -18,18 +18,18 @@ def backend() -> Backend:
 
 
 def request_id(request: Request) -> str:
-    """Return the id that this request's responses and log lines carry."""
+    """Return the request's id, which is in its response and log lines."""
     return str(request.scope["state"]["request_id"])
 
 
 def client_id(request: Request) -> bytes:
-    """Return what tells the clients apart that show different API keys; empty where no key is asked for."""
+    """Return an id of the client's API key; empty if the service needs no key."""
     found: bytes = request.scope["state"].get("client_id", b"")
     return found
 
 
 def reservation(request: Request) -> Reservation | None:
-    """Return what the request's body has reserved (`UploadLimit`); None where nobody counts."""
+    """Return the reservation of the request's body (`UploadLimit`); None without a byte budget."""
     found: Reservation | None = request.scope.get("state", {}).get("reservation")
     return found
 

@@ -1,6 +1,6 @@
-"""A shortage of what the operating system lends: descriptors, memory for them, threads.
+"""Handle a shortage of descriptors, kernel memory or threads.
 
-It passes by itself. A request that meets one is answered 503; the log has a line, for a traceback leads nowhere.
+A shortage ends by itself. Requests get a 503 in the meantime. The log gets a line without a traceback.
 """
 
 from __future__ import annotations
@@ -14,31 +14,32 @@ from typing import Any
 from sam3d_bento import logs
 from sam3d_bento.errors import NotReady
 
+# Error numbers of a shortage.
 NUMBERS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-# What CPython's `Thread.start` raises when the system has no thread to give.
+# Message of the RuntimeError that CPython's `Thread.start` raises if no thread can be started.
 NO_THREAD = "can't start new thread"
 RETRY_AFTER_SECONDS = 5
-# asyncio fails to accept thousands of connections a second while descriptors are short.
+# Pause between two log lines. During a shortage, asyncio fails to accept thousands of connections a second.
 QUIET_SECONDS = 10.0
 
 log = logging.getLogger("sam3d_bento.shortage")
 
 
 def is_shortage(exc: BaseException | None) -> bool:
-    """Return whether the exception says that the system had nothing left to lend."""
+    """Return whether the exception reports a shortage."""
     if isinstance(exc, OSError):
         return exc.errno in NUMBERS
     return isinstance(exc, RuntimeError) and str(exc) == NO_THREAD
 
 
 def refusal() -> NotReady:
-    """Return what a client is answered."""
+    """Return the error for clients."""
     detail = "The server has too many files and connections open, or too little memory. Try again."
     return NotReady(detail, retry_after_seconds=RETRY_AFTER_SECONDS)
 
 
 def watch_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """Let the loop log a line, now and then, where it would log a traceback for each connection that it cannot take."""
+    """Make the loop log an occasional line instead of a traceback for each connection that it cannot accept."""
     before = loop.get_exception_handler()
     quiet_until = 0.0
 
@@ -48,7 +49,7 @@ def watch_loop(loop: asyncio.AbstractEventLoop) -> None:
         if is_shortage(exc):
             if time.monotonic() >= quiet_until:
                 quiet_until = time.monotonic() + QUIET_SECONDS
-                logs.event(log, "connections wait", logging.WARNING, reason=str(exc))
+                logs.event(log, "connections cannot be accepted now", logging.WARNING, reason=str(exc))
         elif before is not None:
             before(loop, context)
         else:

@@ -1,13 +1,14 @@
-"""The end of the service after SIGTERM, in a time that is known beforehand.
+"""Shut the service down after SIGTERM, within a known time.
 
-    SIGTERM ──► requests that run and wait are answered ──► limit: the rest is cancelled, 503 ──► 5 s later: all is cut
-                clients that stall for 5 s are cut          (at once when the supervisor is gone)
+    SIGTERM ──► running and waiting requests are answered ──► limit: the others get 503 ──► 5 s later: all are cut
+                clients that stall for 5 s are cut            (at once if the supervisor is gone)
 
-uvicorn closes the port and waits for its connections to end, without a limit: whoever sends half an upload, or does not
-read its download, would hold the process, and with it the GPU. So this looks at the connections until they are gone.
-Whatever else holds the process up (a store that hangs, say), it ends EXIT_GRACE_SECONDS after all that.
+uvicorn closes the port and waits for its connections without a limit. A client that sends half an upload, or does not
+read its download, would keep the process and its GPU occupied. So this module watches the connections and cuts stalled
+ones. If anything else keeps the process from ending, such as a store that hangs or a blocked event loop, it exits
+EXIT_GRACE_SECONDS later.
 
-Everything but the last happens in the server's event loop.
+Everything except that exit runs in the server's event loop.
 """
 
 from __future__ import annotations
@@ -15,35 +16,32 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Collection
 from typing import Any
 
 from sam3d_bento import logs
+from sam3d_bento.serving.connections import tcp
 
-# No progress for so long: a client on a bad line resends within three.
+# Time without progress after which a client counts as stalled. A client on a bad line resends within 3 seconds.
 STALL_SECONDS = 5.0
-LOOK_SECONDS = 0.25
-# For the end of BentoML, the removal of files, the end of the engine processes.
+# Pause between two checks of the connections.
+CHECK_SECONDS = 0.25
+# Time for BentoML and the engine processes to end and for files to be removed.
 EXIT_GRACE_SECONDS = 15.0
-
-# struct tcp_info of linux/tcp.h: tcpi_bytes_acked and tcpi_bytes_received, since Linux 4.1.
-TCP_BYTES = struct.Struct("=120x2Q")
 
 log = logging.getLogger("sam3d_bento.shutdown")
 
-# A connection of uvicorn's: its protocol object, with `transport`, `cycle` (the request that is answered) and `flow`.
+# Protocol object of a uvicorn connection, with `transport`, `cycle` (the current request) and `flow`.
 Connection = Any
 
 
 class Shutdown:
-    """See the module's docstring.
+    """Shutdown of the service, as the module's docstring describes.
 
-    connections: returns those that are open. end_work: ends every job with an error; may take seconds.
-    limit_seconds: how long requests are answered. give_up: called in a thread EXIT_GRACE_SECONDS after all that.
+    connections: returns the open connections. end_work: ends every job with an error; may take seconds.
+    limit_seconds: how long requests are still answered. give_up: called in a thread after EXIT_GRACE_SECONDS.
     """
 
     def __init__(
@@ -61,9 +59,19 @@ class Shutdown:
         self._give_up = give_up or _exit
         self._until = 0.0  # monotonic: when the work is cancelled
         self._task: asyncio.Task[None] | None = None
+        self._bounded = False
+
+    def bound(self) -> None:
+        """Set the end of the process, from now on, without the event loop. For a signal handler, or any thread."""
+        if not self._bounded:
+            self._bounded = True
+            self._give_up_after(self._limit_seconds + 2 * self._stall_seconds + EXIT_GRACE_SECONDS)
 
     def begin(self, *, at_once: bool = False) -> None:
-        """Begin; the second time, only `at_once` has an effect: to cancel the work now. For the event loop."""
+        """Begin the shutdown. A second call has an effect only with `at_once`, which cancels the work now.
+
+        To be called in the event loop.
+        """
         if self._task is None:
             limit = 0.0 if at_once else self._limit_seconds
             logs.event(log, "shutting down", limit_seconds=limit, connections=len(self._connections()))
@@ -76,10 +84,8 @@ class Shutdown:
         watch = Watch(self._stall_seconds)
         while time.monotonic() < self._until and self._connections():
             await self._cut_stalled(watch)
-        last = threading.Timer(self._stall_seconds + EXIT_GRACE_SECONDS, self._give_up)
-        last.daemon = True
-        last.start()
-        # Not in a pool: its threads may all be held up.
+        self._give_up_after(self._stall_seconds + EXIT_GRACE_SECONDS)
+        # A new thread, because all threads of a pool may be blocked.
         threading.Thread(target=self._end_work, name="end-of-work", daemon=True).start()
         give_up = time.monotonic() + self._stall_seconds
         while time.monotonic() < give_up and self._connections():
@@ -87,22 +93,27 @@ class Shutdown:
         for connection in list(self._connections()):
             _cut(connection, "it was open at the end")
 
+    def _give_up_after(self, seconds: float) -> None:
+        last = threading.Timer(seconds, self._give_up)
+        last.daemon = True
+        last.start()
+
     async def _cut_stalled(self, watch: Watch) -> None:
-        """Cut the clients that stall, and let a moment pass."""
+        """Cut stalled connections, then pause."""
         for connection in watch.stalled(list(self._connections())):
             _cut(connection, f"nothing moved for {self._stall_seconds:g} seconds")
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(CHECK_SECONDS)
 
 
 class Watch:
-    """Which connections wait for their client, and since when nothing has moved there."""
+    """Watch for connections whose client makes no progress."""
 
     def __init__(self, stall_seconds: float) -> None:
         self._stall_seconds = stall_seconds
         self._moved: dict[Connection, tuple[Any, float]] = {}
 
     def stalled(self, connections: list[Connection]) -> list[Connection]:
-        """Look at the connections; return those on which the client has moved nothing for too long."""
+        """Check the connections; return those whose client has made no progress for too long."""
         now = time.monotonic()
         before, self._moved = self._moved, {}
         for connection in connections:
@@ -114,7 +125,7 @@ class Watch:
 
 
 def _waits_for_us(connection: Connection) -> bool:
-    """Return whether the next step is the service's: the request has come whole, and what was answered has gone."""
+    """Return whether the client waits for the service: the request is complete, and no bytes are unsent."""
     cycle = connection.cycle
     if cycle is None or cycle.response_complete or connection.transport.get_write_buffer_size():
         return False
@@ -122,26 +133,24 @@ def _waits_for_us(connection: Connection) -> bool:
 
 
 def _progress(connection: Connection) -> tuple[int, ...] | None:
-    """Return numbers that change when bytes move on the connection; None where that cannot be seen.
+    """Return numbers that change with the progress of the connection; None if they are not available.
 
-    Bytes that the peer has acknowledged, bytes that have come from it, bytes that wait in this process.
+    They count the bytes that the peer has acknowledged, those received from it, and those not yet sent.
     """
     unsent = connection.transport.get_write_buffer_size()
-    end = connection.transport.get_extra_info("socket")
-    try:
-        acknowledged, received = TCP_BYTES.unpack(end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_BYTES.size))
-    except (AttributeError, OSError, struct.error):  # not Linux, not TCP, closed
+    moved = tcp.moved(connection.transport.get_extra_info("socket"))
+    if moved is None:
         return (unsent,) if unsent else None
-    if not received and connection.cycle is not None:  # a request has come, in bytes that are not counted here
+    if not moved.received and connection.cycle is not None:  # the request's bytes are not counted here
         return (unsent,) if unsent else None
-    return acknowledged, received, unsent
+    return *moved, unsent
 
 
 def _cut(connection: Connection, reason: str) -> None:
     logs.event(log, "connection cut", logging.WARNING, reason=reason)
-    connection.transport.abort()  # `close` would wait for what the client does not read
+    connection.transport.abort()  # `close` would wait until the client has read all bytes
 
 
 def _exit() -> None:
-    logs.event(log, "the process is ended: something held it up", logging.ERROR)
-    os._exit(1)  # the engine processes go with it
+    logs.event(log, "the process did not end in time and exits now", logging.ERROR)
+    os._exit(1)  # ends the engine processes too

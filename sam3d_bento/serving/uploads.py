@@ -1,4 +1,4 @@
-"""What a client has sent, kept out of memory: `Upload` holds bytes, `UploadedSubmission` a photo to work on."""
+"""Uploads, kept on disk if they are large: `Upload` holds bytes, `UploadedSubmission` a photo with options."""
 
 from __future__ import annotations
 
@@ -16,22 +16,24 @@ from sam3d_bento.options import Options
 from sam3d_bento.serving.admission import Reservation
 from sam3d_bento.submission import Submission
 
-# Above this an upload lies in a file. A file costs a tenth of a millisecond; a hundred uploads that are held back at
-# this size take 26 MB.
+# Size above which an upload is kept in a file, which costs 0.1 ms. A hundred slow uploads of this size take 26 MB.
 IN_MEMORY_BYTES = 256_000
-# Of one read of a file.
+# Bytes of one read of a file.
 CHUNK_BYTES = 256_000
 
 
 class Upload:
-    """Bytes that come in piece by piece: in memory up to IN_MEMORY_BYTES, above that in an unlinked file.
+    """Bytes that arrive piece by piece: in memory up to IN_MEMORY_BYTES, above that in an unlinked file.
 
-    The file lies in `tempfile.gettempdir()`, which is the service process's work folder; a killed process leaves
-    nothing, because the file has no name. Where no file can be written (a full disk, a removed folder), the bytes stay
-    in memory. File and reservation are let go by `close`, or with the last reference.
+    The file is in `tempfile.gettempdir()`, the service process's work folder. A killed process leaves nothing behind,
+    because the file has no name. If no file can be written (full disk, removed folder), the bytes stay in memory. The
+    file and the reservation are released by `close`, or with the last reference.
+
+    file_name: as the client sent it, not cleaned; None if it sent none. No file on disk has this name.
     """
 
-    def __init__(self, content: bytes | memoryview = b"") -> None:
+    def __init__(self, content: bytes | memoryview = b"", file_name: str | None = None) -> None:
+        self.file_name = file_name
         self._size = 0
         self._buffer = bytearray()
         self._file: IO[bytes] | None = None
@@ -48,34 +50,34 @@ class Upload:
 
     @property
     def spooled(self) -> bool:
-        """Return whether the bytes lie in a file."""
+        """Whether the bytes are in a file."""
         return self._file is not None
 
     async def write(self, chunk: bytes) -> None:
-        """Add bytes at the end; in a thread when a file is to be written, for a disk may take its time."""
+        """Append bytes; in a thread if a file must be written, because a disk may be slow."""
         if len(self._buffer) + len(chunk) <= IN_MEMORY_BYTES:
             self.append(chunk)
         else:
             await anyio.to_thread.run_sync(self.append, chunk)
 
     def append(self, chunk: bytes | memoryview) -> None:
-        """Add bytes at the end."""
+        """Append bytes."""
         self._buffer += chunk
         self._size += len(chunk)
         if len(self._buffer) > IN_MEMORY_BYTES and not self._in_memory_only:
             self._spool()
 
     def keep(self, reservation: Reservation) -> None:
-        """Hold a reservation for as long as the bytes."""
+        """Hold a reservation until the bytes are released."""
         self._kept.append(reservation)
 
     def close(self) -> None:
-        """Let the file and the reservation go. The bytes cannot be read any more."""
+        """Release the file and the reservation. The bytes can no longer be read."""
         self._end()
         self._buffer.clear()
 
     def view(self) -> memoryview:
-        """Return all bytes without a copy; of a file, its pages are mapped as long as the view is referred to."""
+        """Return all bytes without a copy. A file is mapped for as long as the view is referenced."""
         self._settle()
         if self._file is None:
             return memoryview(bytes(self._buffer))
@@ -96,12 +98,12 @@ class Upload:
             yield os.pread(self._file.fileno(), CHUNK_BYTES, position)
 
     def _settle(self) -> None:
-        """Bring all bytes to one place: the file, if there is one and it takes them."""
+        """Write buffered bytes to the file, if there is one, so that all bytes are in one place."""
         if self._file is not None:
             self._spool()
 
     def _spool(self) -> None:
-        """Write the buffer to the file, which the first call makes. Without room for it, all bytes stay in memory."""
+        """Write the buffer to the file, which the first call creates. If that fails, keep all bytes in memory."""
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # closed by `_let_go`
@@ -114,10 +116,10 @@ class Upload:
         except OSError:
             self._in_memory_only = True
             if self._file is not None:
-                self._bring_back(self._file)
+                self._read_back(self._file)
 
-    def _bring_back(self, file: IO[bytes]) -> None:
-        """Read what the file has got into memory, before what was not written, and do without the file."""
+    def _read_back(self, file: IO[bytes]) -> None:
+        """Read the file's bytes back into memory, before those that were not written, and close the file."""
         self._buffer[:0] = os.pread(file.fileno(), self._size - len(self._buffer), 0)
         self._files.remove(file)
         file.close()
@@ -133,9 +135,9 @@ def _let_go(kept: list[Reservation], files: list[IO[bytes]]) -> None:
 
 @dataclass(frozen=True)
 class UploadedSubmission:
-    """A `Submission` whose files may be large: while it waits, they lie on disk.
+    """Submission whose files are kept on disk if they are large.
 
-    Pickled, which is how it gets to the engine process, it is a `Submission` with the bytes.
+    It is pickled as a `Submission` with the files' bytes, to be sent to the engine process.
     """
 
     photo: Upload

@@ -1,6 +1,6 @@
-"""A file from the web, continued where an earlier attempt broke off.
+"""Download a file from the web, and resume an interrupted download.
 
-Nothing that a server says gets into a sentence or an exception here: it may echo the token that it was sent.
+No text from a server appears in a sentence or an exception here, because a server may echo the token.
 """
 
 from __future__ import annotations
@@ -18,43 +18,49 @@ from pydantic import SecretStr
 
 from sam3d_bento.weights.part import BLOCK_BYTES, Part, WeightsError
 
-TIMEOUT_SECONDS = 60  # of silence, not of the whole download
-PAUSES_SECONDS = (1, 2, 4, 8)  # before another attempt; when the last one brought nothing either, that is all
+# Longest silence of the server. The whole download may take longer.
+TIMEOUT_SECONDS = 60
+# Pauses before further attempts. If the last attempt brings no new bytes either, the download fails.
+PAUSES_SECONDS = (1, 2, 4, 8)
 
+# Hosts that plain HTTP is allowed for.
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_PASSING = (408, 429, 500, 502, 503, 504)  # statuses of a server that may do better in a while
-_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+# HTTP statuses after which another attempt may succeed.
+_TEMPORARY_STATUSES = (408, 429, 500, 502, 503, 504)
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
 class Refused(WeightsError):
-    """A server answered with a status that is no success.
+    """Response with an error status.
 
-    by_first: whether it is the server that was asked, not one that it redirected to.
+    by_first: whether it came from the first server, not from one that it redirected to.
     """
 
     def __init__(self, status: int, *, by_first: bool) -> None:
-        super().__init__(f"the server answered {status} ({http.client.responses.get(status, 'of no standard')})")
+        super().__init__(f"the server answered {status} ({http.client.responses.get(status, 'not a standard status')})")
         self.status = status
         self.by_first = by_first
 
 
 class _Dropped(WeightsError):
-    """The connection ended too early; another attempt may go on from there."""
+    """Connection that ended too early. Another attempt may continue."""
 
 
 def download(url: str, part: Part, token: SecretStr | None = None) -> None:
-    """Append to `part` what it lacks of the file at `url`.
+    """Append the missing bytes of the file at `url` to `part`.
 
-    Only https is spoken; a loopback address may be plain. token: sent as a bearer token to the server of `url`, never
-    to another one that it redirects to. A connection that drops is tried again, until several attempts together have
-    brought nothing new. Raises WeightsError, Refused for a status; `part` keeps what may be the beginning of the file.
+    Only HTTPS is allowed, except for loopback addresses. A dropped connection is tried again until several attempts in
+    a row have brought no new bytes.
+
+    token: sent as a bearer token to the server of `url`, never to another server that it redirects to.
+    Raises WeightsError, and Refused for an error status. `part` keeps the bytes that have arrived.
     """
     failures, furthest = 0, part.received
     while part.received < part.size:
         try:
             _attempt(url, part, token)
         except _Dropped:
-            # Only a block that never arrived before counts as new: no server keeps this going for ever.
+            # Only a block that has never arrived before counts as new, so that no server can keep this loop running.
             if part.received >= furthest + BLOCK_BYTES:
                 failures, furthest = 0, part.received
             if failures == len(PAUSES_SECONDS):
@@ -69,20 +75,20 @@ def _attempt(url: str, part: Part, token: SecretStr | None) -> None:
             _receive(response, part)
     except urllib.error.HTTPError as exc:
         exc.close()
-        if exc.code in _PASSING:
-            raise _Dropped(f"the server answered {exc.code}, again and again") from None
+        if exc.code in _TEMPORARY_STATUSES:
+            raise _Dropped(f"the server answered {exc.code} repeatedly") from None
         if exc.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and part.received:
             part.restart()
-            raise _Dropped("the server has less of the file than had arrived") from None
+            raise _Dropped("the server's file is shorter than the part that has arrived") from None
         raise Refused(exc.code, by_first=_origin(exc.url) == _origin(url)) from None
     except (OSError, http.client.HTTPException, ValueError) as exc:
-        # urllib wraps what fails before the answer, and only that
+        # urllib wraps only errors that occur before the response
         raise _failure(exc.reason if isinstance(exc, urllib.error.URLError) else exc) from None
 
 
 def _open(url: str, part: Part, token: SecretStr | None) -> Any:
     _refuse_plain(url)
-    request = urllib.request.Request(url)  # noqa: S310  # the line above
+    request = urllib.request.Request(url)  # noqa: S310  # checked in the line above
     if part.received:
         request.add_header("Range", f"bytes={part.received}-")
         if part.tag:
@@ -93,35 +99,35 @@ def _open(url: str, part: Part, token: SecretStr | None) -> Any:
 
 
 def _receive(response: Any, part: Part) -> None:
-    """Append the body. Raises WeightsError before the first byte when it cannot be the file."""
+    """Append the body to `part`. Raises WeightsError before the first byte if the headers do not fit the file."""
     start, total = 0, response.headers.get("Content-Length")
     if response.status == http.HTTPStatus.PARTIAL_CONTENT:
-        said = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        if said is None:
-            raise WeightsError("the server answered with a part of the file, and not with which")
-        start, total = int(said[1]), said[2]
+        content_range = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if content_range is None:
+            raise WeightsError("the server sent part of the file without a valid Content-Range")
+        start, total = int(content_range[1]), content_range[2]
     elif response.status != http.HTTPStatus.OK:
         raise Refused(response.status, by_first=True)
     if total and total.isdecimal() and int(total) != part.size:
-        raise WeightsError(f"it has {int(total):,} bytes; it should have {part.size:,}")
-    if start != part.received:  # a server that knows no ranges, or has another version by now, begins at the beginning
+        raise WeightsError(f"the file has {int(total):,} bytes instead of {part.size:,}")
+    if start != part.received:  # the server does not support ranges, or its file has changed: start from byte 0
         part.restart()
         if start:
-            raise _Dropped("the server answered with another part of the file than asked for")
+            raise _Dropped("the server sent a different part of the file than requested")
     tag = response.headers.get("ETag", "")
     part.tag = tag if tag.startswith('"') else None
     while block := response.read(BLOCK_BYTES):
         part.append(block)
     if part.received < part.size:
-        if response.chunked:  # then it did not break off: the body says itself where it ends
+        if response.chunked:  # a chunked body marks its end, so the connection was not cut
             received = part.received
             part.restart()
-            raise WeightsError(f"it has {received:,} bytes; it should have {part.size:,}")
+            raise WeightsError(f"the file has {received:,} bytes instead of {part.size:,}")
         raise _Dropped(f"the connection ended after {part.received:,} of {part.size:,} bytes")
 
 
 def _failure(exc: object) -> WeightsError:
-    """What went wrong, in words of our own."""
+    """Return the error for an exception of urllib, without any text from the server."""
     match exc:
         case TimeoutError():
             return _Dropped(f"the server was silent for {TIMEOUT_SECONDS} seconds")
@@ -130,11 +136,11 @@ def _failure(exc: object) -> WeightsError:
         case ConnectionError():
             return _Dropped(exc.strerror or "the connection broke")
         case ssl.SSLError():
-            return WeightsError(f"no secure connection ({exc.reason})")
-        case OSError():  # names that are not found, full disks
+            return WeightsError(f"no secure connection could be made ({exc.reason})")
+        case OSError():  # such as an unknown host name or a full disk
             return WeightsError(exc.strerror or type(exc).__name__)
-        case _:  # HTTPException, and the ValueError of an address that is none
-            return WeightsError("the server's answer is not proper HTTP")
+        case _:  # HTTPException, or the ValueError of an invalid address
+            return WeightsError("the server's response is not valid HTTP")
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
@@ -145,11 +151,11 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 def _refuse_plain(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        raise WeightsError("the address, or one that it redirects to, is not https")
+        raise WeightsError("the address, or one that it redirects to, does not use https")
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows to https alone. An unredirected header, the token, goes along within one server only."""
+    """Redirect handler that follows only to HTTPS, and sends the token only to the server that it was given for."""
 
     def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str) -> Any:
         _refuse_plain(newurl)

@@ -1,4 +1,4 @@
-"""A file on its way: what has arrived of it waits in a hidden file beside its place, for as many runs as it takes."""
+"""Partial downloads: hidden files beside the final place, which later runs continue."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 
+# Size of the blocks in which files are read, hashed and written.
 BLOCK_BYTES = 1 << 20
 
 
 class WeightsError(Exception):
-    """A weight file or set cannot be had. The message is a sentence for the person at the command line."""
+    """Weight file or set that cannot be obtained. The message is a sentence for the user of the command line."""
 
 
 class Part:
-    """The first `received` bytes of a file that should have `size` bytes and the SHA-256 `sha256`.
+    """First `received` bytes of a file with a known size and SHA-256. `hold` makes it.
 
-    `hold` makes it. Bytes are hashed as they come: a file that arrives in one go is not read again.
-    on_progress: is told `received` whenever it changes.
-    tag: the strong ETag of what the bytes came from; None when it is not known.
+    Bytes are hashed as they arrive, so that the file need not be read again.
+    on_progress: called with `received` whenever it changes.
+    tag: strong ETag of the file that the bytes came from; None if unknown.
     """
 
     def __init__(self, path: Path, stream: FileIO, size: int, sha256: str, on_progress: Callable[[int], None]) -> None:
@@ -37,26 +38,26 @@ class Part:
         stream.seek(0)
         while block := stream.read(BLOCK_BYTES):
             self._count(block)
-        if self.received > size:  # none of ours
+        if self.received > size:  # not a part of this file
             self.restart()
 
     def append(self, block: bytes) -> None:
-        """Add bytes. Raises WeightsError when they are more than the file has, OSError when they cannot be written."""
+        """Append bytes. Raises WeightsError if the file becomes too long, OSError if it cannot be written."""
         if self.received + len(block) > self.size:
             self.restart()
-            raise WeightsError(f"it is longer than {self.size:,} bytes")
+            raise WeightsError(f"the file is longer than {self.size:,} bytes")
         rest = memoryview(block)
         try:
             while rest:
                 rest = rest[self._stream.write(rest) :]
-        except OSError:  # a full disk takes half a block; the hash knows nothing of that half
+        except OSError:  # a full disk may take part of the block, which is not in the hash
             self._stream.truncate(self.received)
             raise
         self._count(block)
         self._progress(self.received)
 
     def restart(self) -> None:
-        """Forget every byte."""
+        """Discard all bytes."""
         self._stream.truncate(0)
         self._digest = hashlib.sha256()
         self.received = 0
@@ -64,16 +65,17 @@ class Part:
         self._progress(0)
 
     def move_to(self, place: Path) -> None:
-        """Give the file its name, once it is on the disk. Raises WeightsError when it is not the file expected.
+        """Check the file, flush it to the disk and give it its final name.
 
-        Another content of the right size is forgotten; what is too short waits for more.
+        Raises WeightsError if it is too short or has another SHA-256. A short file is kept to be continued, a wrong one
+        is discarded.
         """
         if self.received != self.size:
-            raise WeightsError(f"it has {self.received:,} bytes; it should have {self.size:,}")
+            raise WeightsError(f"the file has {self.received:,} bytes instead of {self.size:,}")
         digest = self._digest.hexdigest()
         if digest != self._sha256:
             self.restart()
-            raise WeightsError(f"its SHA-256 is {digest}; it should be {self._sha256}")
+            raise WeightsError(f"the file's SHA-256 is {digest} instead of {self._sha256}")
         os.fsync(self._stream.fileno())
         self._path.replace(place)
 
@@ -86,13 +88,13 @@ class Part:
 def hold(
     place: Path, size: int, sha256: str, *, waiting: Callable[[], None], on_progress: Callable[[int], None]
 ) -> Iterator[Part]:
-    """The part of the file that is to stand at `place`, for this thread of this process alone.
+    """Yield the partial download of the file for `place`, locked for this thread.
 
-    While another one holds it, `waiting` is called and its end awaited; what it left is taken over. At the end an
-    empty part is removed, one with bytes stays for the next run. Raises OSError where it cannot be made or locked.
+    If another thread or process has the lock, call `waiting` and wait. Bytes that it left are continued. Afterwards, an
+    empty partial file is removed, any other is kept for the next run. Raises OSError if it cannot be created or locked.
     """
-    # Not `tempfile`, which would make the file readable to this user only, while a service often runs as another one.
-    # With the hash in its name, bytes of one version are never continued with those of another.
+    # `tempfile` would make the file readable to this user only, but the service often runs as another user. The hash in
+    # the name prevents that bytes of one version are continued with those of another.
     path = place.with_name(f".{place.name}.{sha256[:8]}.part")
     with _locked(path, waiting) as stream:
         part = Part(path, stream, size, sha256, on_progress)
@@ -115,7 +117,7 @@ def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[FileIO]:
             if _is_at(path, stream):
                 yield stream
                 return
-            # Who held it has given the file its name meanwhile, or removed it: this is no part any more.
+            # The previous holder has renamed or removed the file in the meantime. Open it again.
 
 
 def _is_at(path: Path, stream: FileIO) -> bool:

@@ -1,11 +1,12 @@
-"""The weight files that this program uses: what they are, where they come from, and which folder holds them.
+"""Sets of weight files: their files, sizes, hashes, sources and folders.
 
-A set's files are listed in weights.json, in groups of one licence and one place. A folder may say otherwise for itself
-(other resolutions, fine-tuned weights), where the set allows it, by a `manifest.json` of the form
+weights.json lists the files of each set, in groups of one licence and one source. If the set allows it, a folder may
+replace this list by its own `manifest.json`, for example for fine-tuned weights. It has the form
 {"files": {"name in the folder": {"size": bytes, "sha256": hex}}}.
 
-Meta publishes no hashes outside the gate: those of its files are what leftumbrella/AliSam3DObjectDocker records.
-dinov2/ is what its hubconf.py imports, and the licence; hashed from a clone at the commit in the address.
+Meta publishes hashes only to people with access. The hashes of its files here are those that
+leftumbrella/AliSam3DObjectDocker records. dinov2/ contains the licence and the files that its hubconf.py imports, with
+the hashes of a clone at the commit in the address.
 """
 
 from __future__ import annotations
@@ -22,15 +23,17 @@ from sam3d_bento.settings import EngineName, Settings
 from sam3d_bento.weights.part import WeightsError
 from sam3d_bento.weights.sources import HubFile, Source, Url, Wheel
 
+# Name of the list in a folder that replaces the set's own list.
 MANIFEST = "manifest.json"
-ALL = "all"  # the name of all sets together
+# Name that stands for all sets together.
+ALL = "all"
 
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One file: its name in the folder, its exact size in bytes, its SHA-256, and where to try for it, in order.
+    """Weight file: name in the folder, exact size in bytes, SHA-256, and sources in the order in which they are tried.
 
-    optional: it belongs to the set, and the service runs without it.
+    optional: whether the service can run without it.
     """
 
     name: str
@@ -43,11 +46,11 @@ class WeightFile:
 
 @dataclass(frozen=True)
 class WeightSet:
-    """What one part of the program needs, in one folder.
+    """Weight files in one folder that one part of the program needs.
 
-    folder: the setting that names it. below: its name in a folder that holds all sets.
-    takes_manifest: whether a folder's own manifest takes the place of `files`.
-    engine: the one that needs it; None: every one does.
+    folder: the setting that names the folder. below: the folder's name below a folder with all sets.
+    takes_manifest: whether a manifest in the folder replaces `files`.
+    engine: the engine that needs the set; None if every engine does.
     """
 
     folder: Callable[[Settings], Path]
@@ -57,14 +60,14 @@ class WeightSet:
     engine: EngineName | None = None
 
     def optional(self, settings: Settings) -> bool:
-        """Return whether the service runs without the set: another engine takes the place of this one."""
+        """Return whether the service can run without the set, by using another engine."""
         return self.engine is not None and settings.engine == "auto"
 
 
 def find(set_name: str, directory: Path) -> WeightSet:
-    """The set as `directory` should hold it. Raises WeightsError for an unknown name or an unusable manifest."""
+    """Return the set that `directory` should contain. Raises WeightsError for an unknown name or a bad manifest."""
     if set_name not in SETS:
-        raise WeightsError(f"There is no weight set '{set_name}'; the sets are: {', '.join(SETS)}.")
+        raise WeightsError(f"There is no weight set '{set_name}'. The sets are: {', '.join(SETS)}.")
     weight_set = SETS[set_name]
     if not weight_set.takes_manifest:
         return weight_set
@@ -84,9 +87,9 @@ def find(set_name: str, directory: Path) -> WeightSet:
 
 
 def places(set_name: str, to: Path | None) -> dict[str, Path]:
-    """The folder of each set that `set_name` means, which may be ALL: below `to`, or where the service looks.
+    """Return the folder of the set, or of every set for ALL: below `to`, or the service's own folders if it is None.
 
-    Raises SettingsError when the service's settings are asked and cannot be used.
+    Raises SettingsError if the service's settings are needed and invalid.
     """
     names = SETS if set_name == ALL else [set_name]
     if to is None:
@@ -96,7 +99,7 @@ def places(set_name: str, to: Path | None) -> dict[str, Path]:
 
 
 def holding(name: str) -> tuple[str, WeightFile] | None:
-    """The file of this name in the manifest, after the name of its set; None when no set has it."""
+    """Return the name of the set that contains the file `name`, and the file; None if no set contains it."""
     return next(
         ((set_name, file) for set_name, weight_set in SETS.items() for file in weight_set.files if file.name == name),
         None,
@@ -104,7 +107,7 @@ def holding(name: str) -> tuple[str, WeightFile] | None:
 
 
 def in_use(settings: Settings) -> list[str]:
-    """The names of the sets that the settings ask for; a mask model of one's own is in none."""
+    """Return the names of the sets that these settings need. A user's own mask model belongs to no set."""
     mask = holding(f"{settings.mask_model}.onnx")
     engines = [
         name
@@ -117,7 +120,7 @@ def in_use(settings: Settings) -> list[str]:
 def _inside(name: str) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.name or "\0" in name:
-        raise ValueError("the name must be that of a file inside the folder")
+        raise ValueError("the name must be a relative path inside the folder")
     return name
 
 
@@ -163,7 +166,7 @@ class _FromHub(_Strict):
 
 
 class _Group(_Strict):
-    """Files of one licence. folder: below the set's; a file's name is below it there, and below the source here."""
+    """Files of one licence and one source. folder: subfolder of the set's folder. File names are relative to it."""
 
     folder: str = ""
     licence: str
@@ -187,10 +190,10 @@ def _listed() -> dict[str, tuple[WeightFile, ...]]:
 _FILES = _listed()
 
 SETS: dict[str, WeightSet] = {
-    # U²-Net (Qin et al. 2020), the small variant: half a second for a photo on two cores.
+    # U²-Net (Qin et al. 2020), small variant: 0.5 s for a photo on two cores.
     "mask": WeightSet(lambda settings: settings.mask_dir, "mask", _FILES["mask"]),
-    # IS-Net (Qin et al. 2022): finer outlines, for 2.5 s and 2.4 GB of memory. BiRefNet-lite, MIT and finer still, was
-    # measured by others at 3 s on four faster cores and at 8 GB, as much as the rest of the service.
+    # IS-Net (Qin et al. 2022): finer outlines, at 2.5 s and 2.4 GB of memory. BiRefNet-lite (MIT) has still finer
+    # outlines, but others measured 3 s on four faster cores and 8 GB, as much as the rest of the service needs.
     "mask-isnet-general-use": WeightSet(lambda settings: settings.mask_dir, "mask", _FILES["mask-isnet-general-use"]),
     "sam3d": WeightSet(
         lambda settings: settings.checkpoint_dir, "hf", _FILES["sam3d"], takes_manifest=True, engine="sam3d"

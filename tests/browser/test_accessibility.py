@@ -63,7 +63,7 @@ def test_the_main_path_needs_no_mouse(visit):
     studio = visit()
     page = studio.page
     page.wait_for_selector("#service[data-state=ready]")
-    studio.tab_to("sample")
+    studio.tab_to("sample-mug")
     page.keyboard.press("Enter")
     page.wait_for_selector("#make:enabled")
     found = studio.coverage()
@@ -94,7 +94,7 @@ def test_the_main_path_needs_no_mouse(visit):
     assert download.value.path().read_bytes()[:4] == b"glTF"
 
 
-def test_nothing_moves_for_who_wants_no_motion(visit, drawing):
+def test_reduced_motion_disables_animations(visit, drawing):
     studio = visit(reduced_motion="reduce")
     studio.choose(drawing(((150, 150, 360, 360), (200, 40, 40))))
     studio.make()

@@ -39,6 +39,7 @@ def test_the_model_is_shown_where_the_bucket_lets_the_page_fetch(studio_beside, 
         studio.page.click("#download")
     there = bucket.store("some/folder").get(f"{report['id']}.glb").bytes()
     assert download.value.path().read_bytes() == bytes(there)
+    assert download.value.suggested_filename == "photo.glb", "by the header of the bucket's object"
 
 
 def test_without_its_leave_the_page_says_so_and_the_download_works(studio_beside, drawing):

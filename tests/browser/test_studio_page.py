@@ -50,6 +50,7 @@ def test_a_photo_becomes_a_model(visit, server, coffee):
     with page.expect_download() as download:
         page.click("#download")
     stored = httpx.get(f"{server.url}/api/assets/{report['id']}.glb").content
+    assert download.value.suggested_filename == f"{report['name']}.glb"
     assert download.value.path().read_bytes() == stored
     assert stored[:4] == b"glTF"
 
@@ -225,15 +226,18 @@ def test_a_compressed_model_is_shown_too(visit, drawing):
     assert (reds[..., 0] - reds[..., 2] > 60).mean() > 0.05
 
 
-def test_the_model_is_had_in_other_formats(visit, drawing):
+def test_the_model_is_had_in_other_formats_and_is_called_like_its_photo(visit, drawing, tmp_path):
     studio = visit()
     page = studio.page
-    studio.choose(drawing(((150, 150, 360, 360), RED)))
+    photo = tmp_path / "красный стул.png"
+    photo.write_bytes(drawing(((150, 150, 360, 360), RED)))
+    studio.choose(photo)
     studio.make()
     studio.wait_for_model()
     with page.expect_download() as download:
         page.get_by_role("button", name="STL", exact=True).click()
-    assert download.value.suggested_filename.endswith(".stl")
+    assert download.value.suggested_filename == "красный стул.stl"
+    assert "красный стул" in page.inner_text("#recent")
     stl = trimesh.load_mesh(download.value.path(), file_type="stl")
     assert f"{len(stl.faces):,}" in page.inner_text("#facts")
 
@@ -244,7 +248,7 @@ def test_a_download_has_the_options_of_its_format(visit, drawing):
     studio.choose(drawing(((150, 150, 360, 360), RED)))
     studio.make()
     studio.wait_for_model()
-    page.click("text=Options of the downloads")
+    page.click("text=Download options")
     for option, value in (("up", "y"), ("origin", "centre")):
         page.select_option(f"#option-{option}", value)
     page.fill("#option-longest_side", "0.25")
@@ -295,3 +299,43 @@ def test_a_key_is_asked_for_once_and_opens_the_studio(visit, start_server, drawi
     expect(page.locator("#recent img")).to_have_count(1)
     page.wait_for_selector("#options >> css=select", state="attached")
     expect(page.locator("#key-form")).to_be_hidden()
+
+
+def test_a_sample_is_tried_by_a_click_on_its_picture(visit):
+    studio = visit()
+    page = studio.page
+    pictures = page.locator("#samples button img")
+    expect(pictures).to_have_count(6)
+    for picture in pictures.all():
+        picture.evaluate("(picture) => picture.decode()")
+    page.click("#sample-duck")
+    page.wait_for_selector("#make:enabled")
+    assert 0.1 < studio.coverage() < 0.4
+    assert "found in the photo" in page.inner_text("#mask-status")
+
+
+def test_the_page_works_without_the_samples(visit):
+    studio = visit(failing=["404"])
+    page = studio.page
+    page.route("**/samples.json", lambda route: route.fulfill(status=404))
+    page.reload()
+    expect(page.locator("#samples-title")).to_be_hidden()
+    expect(page.locator("label[for=photo-file]")).to_be_visible()
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_heic_is_asked_for_only_where_the_service_reads_it(visit, server, is_read):
+    """An iPhone that is not asked for HEIC sends a JPEG instead."""
+    studio = visit()
+    page = studio.page
+    answer = httpx.get(f"{server.url}/api/options").json()
+    assert "HEIC" in answer["formats"], "pillow-heif is in every installation"
+    if not is_read:
+        answer["formats"].remove("HEIC")
+    page.route("**/api/options", lambda route: route.fulfill(json=answer))
+    page.reload()
+    limits = page.locator("#photo-limits")
+    expect(limits).to_contain_text("up to 20 MB")
+    kinds = page.get_attribute("#photo-file", "accept").split(",")
+    assert ({".heic", ".heif"} <= set(kinds)) == (".heic" in kinds) == is_read
+    assert ("HEIC is not read here" in limits.inner_text()) is not is_read

@@ -26,6 +26,7 @@ def both(report):
     return doctor.text(report) + json.dumps(report)
 
 
+@pytest.mark.slow
 def test_a_service_that_would_run_has_no_fault(environ, tmp_path):
     report = doctor.examine(environ)
     assert report["faults"] == []
@@ -37,10 +38,11 @@ def test_a_service_that_would_run_has_no_fault(environ, tmp_path):
     assert report["versions"]["bentoml"]
     assert report["folders"]["SAM3D_OUTPUT_DIR"]["free_bytes"] > 0
     assert list((tmp_path / "outputs").iterdir()) == [], "what it tried there is gone"
-    assert doctor.text(report).endswith("No fault was found.")
+    assert doctor.text(report).splitlines()[0] == "No faults found."
     json.dumps(report)
 
 
+@pytest.mark.slow
 def test_no_secret_is_told(environ, s3, tmp_path):
     (tmp_path / "keys").write_text(f"{MARKER}-key\n")
     (tmp_path / "credentials").write_text(
@@ -73,7 +75,7 @@ def test_a_value_that_cannot_be_used_is_named_and_not_told(environ, name):
     assert MARKER not in both(report)
 
 
-def test_what_would_stop_the_service_is_a_fault(environ, tmp_path):
+def test_condition_that_would_stop_the_service_is_a_fault(environ, tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "keys").write_text("short")
     report = doctor.examine(
@@ -97,16 +99,30 @@ def test_what_would_stop_the_service_is_a_fault(environ, tmp_path):
     ):
         assert said in faults
     assert not report["self_test"]["passed"]
+    first = doctor.text(report).splitlines()[: len(report["faults"])]
+    assert first == [f"FAULT    {fault}" for fault in report["faults"]], "before all that is known"
 
 
+def test_a_misspelt_setting_is_told_beside_the_verdict_with_the_right_name(environ):
+    report = doctor.examine(environ | {"SAM3D_QUEU_LIMIT": "1", "SAM3D_SERVICE_HOST": "10.0.0.1"})
+    assert doctor.text(report).splitlines()[:3] == [
+        "No faults found.",
+        "WARNING  SAM3D_QUEU_LIMIT is no setting. Did you mean SAM3D_QUEUE_LIMIT?",
+        "WARNING  SAM3D_SERVICE_HOST is no setting.",
+    ]
+    assert report["did_you_mean"] == {"SAM3D_QUEU_LIMIT": "SAM3D_QUEUE_LIMIT"}
+
+
+@pytest.mark.slow
 def test_weights_that_auto_does_without_are_told_and_no_fault(environ, tmp_path):
     report = doctor.examine(environ | {"SAM3D_ENGINE": "auto", "SAM3D_CHECKPOINT_DIR": str(tmp_path / "nowhere")})
     assert report["faults"] == []
     assert report["engine"]["chosen"] == "preview"
     assert report["engine"]["sam3d_lacks"]
-    assert "more; --json has all" in doctor.text(report)
+    assert "more; use --json to see all" in doctor.text(report)
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_fails_with_the_fault(environ, monkeypatch, tmp_path):
     for name, value in environ.items():
         monkeypatch.setenv(name, value)

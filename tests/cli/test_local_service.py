@@ -8,7 +8,7 @@ from tests.support.waiting import PATIENCE
 pytestmark = pytest.mark.server
 
 
-def test_it_answers_while_the_block_lasts_and_leaves_nothing(mask_model, monkeypatch, tmp_path):
+def test_temporary_service_answers_during_the_block_and_leaves_nothing(mask_model, monkeypatch, tmp_path):
     monkeypatch.setenv("SAM3D_ENGINE", "preview")
     monkeypatch.setenv("SAM3D_OUTPUT_URL", "s3://a-bucket/that-it-must-not-use")
     monkeypatch.setenv("SAM3D_API_KEYS_FILE", str(tmp_path / "nowhere"))
@@ -21,7 +21,7 @@ def test_it_answers_while_the_block_lasts_and_leaves_nothing(mask_model, monkeyp
     assert not own.folder.exists()
 
 
-def test_one_that_cannot_start_says_why(monkeypatch):
+def test_process_that_cannot_start_gives_the_reason(monkeypatch):
     monkeypatch.setenv("SAM3D_QUEUE_LIMIT", "none")
     with local_service.started() as own, pytest.raises(NotReady, match="SAM3D_QUEUE_LIMIT"):
         own.wait_until_ready(PATIENCE)
@@ -30,5 +30,5 @@ def test_one_that_cannot_start_says_why(monkeypatch):
 def test_an_engine_that_cannot_load_is_not_waited_for(monkeypatch, tmp_path):
     monkeypatch.setenv("SAM3D_ENGINE", "sam3d")
     monkeypatch.setenv("SAM3D_CHECKPOINT_DIR", str(tmp_path))
-    with local_service.started() as own, pytest.raises(NotReady, match="cannot be loaded"):
+    with local_service.started() as own, pytest.raises(NotReady, match="could not be loaded"):
         own.wait_until_ready(PATIENCE)

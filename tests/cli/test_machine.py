@@ -4,7 +4,7 @@ from sam3d_bento.cli import machine
 def test_versions_are_those_that_are_installed():
     versions = machine.versions()
     assert versions["python"].startswith("3.11.")
-    assert versions["bentoml"] == "1.4.39"
+    assert versions["bentoml"] == "1.4.40"
     assert set(machine.PACKAGES) < set(versions)
 
 

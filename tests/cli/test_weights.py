@@ -78,7 +78,7 @@ def test_all_sets_come_into_one_folder_and_are_verified_there(small, folders, to
     assert found(folders / "app") == ["hf/net.ckpt", "mask/mask-isnet-general-use.onnx", "mask/mask.onnx"]
     assert f"The set 'sam3d' is complete in {folders / 'app' / 'hf'}." in output
     assert run("verify", folders / "app").count("is complete.") == len(SETS)
-    assert "Default: where" in run("fetch", "--help")
+    assert "Default: the folders that the service uses." in " ".join(run("fetch", "--help").split())
 
 
 def test_a_set_comes_to_where_the_service_looks(small, folders, token_file):
@@ -87,10 +87,10 @@ def test_a_set_comes_to_where_the_service_looks(small, folders, token_file):
     assert run("verify") == "The set 'mask' is complete.\n"
     run("fetch", "--set", "sam3d", "--token-file", token_file)
     assert found(folders / "service") == ["masks/mask.onnx", "sam3d/net.ckpt"]
-    assert run("verify", "--set", "sam3d", "--sizes") == "The set 'sam3d' is complete, by its sizes.\n"
+    assert run("verify", "--set", "sam3d", "--sizes") == "The set 'sam3d' is complete (only sizes were checked).\n"
 
 
-def test_what_fails_does_not_keep_other_sets_from_coming(small, folders):
+def test_failing_set_does_not_prevent_the_others(small, folders):
     del small.pages["/mask"]
     output = run("fetch", "--set", "all", "--to", folders / "app", status=1)
     assert found(folders / "app") == ["mask/mask-isnet-general-use.onnx"]
@@ -102,10 +102,10 @@ def test_a_wrong_byte_is_named_unless_only_sizes_are_compared(small, folders, to
     run("fetch", "--set", "all", "--to", folders / "app", "--token-file", token_file)
     file = folders / "app" / "hf" / "net.ckpt"
     file.write_bytes(GATED[:-1] + b"?")
-    assert "net.ckpt has another content than expected" in run("verify", folders / "app", status=1)
+    assert "net.ckpt has the wrong content" in run("verify", folders / "app", status=1)
     run("verify", folders / "app", "--sizes")
     file.write_bytes(GATED[:-1])
-    said = "net.ckpt has 13,999 bytes; it should have 14,000."
+    said = "net.ckpt has 13,999 bytes instead of 14,000."
     assert run("verify", folders / "app", "--sizes", "--set", "sam3d", status=1) == f"Error: {said}\n"
 
 
@@ -113,7 +113,7 @@ def test_the_real_manifest_names_what_is_missing(folders):
     assert run("verify", status=1) == "Error: u2netp.onnx is missing (4,574,861 bytes).\n", "a sentence, nothing else"
     output = run("verify", folders / "app", status=1)
     assert "ss_generator.ckpt is missing (6,690,136,964 bytes)." in output
-    assert "slat_decoder_gs_4.ckpt is missing (170,269,801 bytes); the service runs without it." in output
+    assert "slat_decoder_gs_4.ckpt is missing (170,269,801 bytes); the service can run without it." in output
     assert "isnet-general-use.onnx is missing" in output
 
 
@@ -123,7 +123,7 @@ def test_a_folders_own_manifest_is_looked_at_where_the_service_looks(folders):
     tiny = {"size": 4, "sha256": hashlib.sha256(b"tiny").hexdigest()}
     (checkpoints / "manifest.json").write_text(json.dumps({"files": {"pipeline.yaml": tiny}}))
     (checkpoints / "pipeline.yaml").write_bytes(b"tinY")
-    assert "another content" in run("verify", "--set", "sam3d", status=1)
+    assert "wrong content" in run("verify", "--set", "sam3d", status=1)
     (checkpoints / "pipeline.yaml").write_bytes(b"tiny")
     assert "complete" in run("verify", "--set", "sam3d")
 
@@ -181,7 +181,7 @@ def test_on_a_terminal_there_is_a_bar_for_each_file_and_one_for_all(small, folde
     monkeypatch.setattr(weights, "console", console)
     run("fetch")
     shown = screen.getvalue()
-    assert "mask.onnx is there and verified." in shown
+    assert "mask.onnx is fetched and verified." in shown
     assert "total" in shown
     assert "13.0/13.0 kB" in shown
 
@@ -189,8 +189,8 @@ def test_on_a_terminal_there_is_a_bar_for_each_file_and_one_for_all(small, folde
 def test_elsewhere_there_is_a_line_for_each_step(small, folders):
     output = run("fetch")
     assert output.splitlines() == [
-        f"mask.onnx (13,000 bytes) comes from {small.address}/mask ...",
-        "mask.onnx is there and verified.",
+        f"Fetching mask.onnx (13,000 bytes) from {small.address}/mask ...",
+        "mask.onnx is fetched and verified.",
         f"The set 'mask' is complete in {folders / 'service' / 'masks'}.",
     ]
 

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from tests.support.places import PROJECT
+from tools import sbom_licences
 from tools.audit import verdict
 
 
@@ -60,3 +61,17 @@ def test_the_tools_are_pinned_and_name_no_index():
     pins = [line for line in lines if line and not line.lstrip().startswith(("#", "--hash="))]
     assert all("==" in pin for pin in pins)
     assert not any("://" in line for line in lines)
+
+
+def test_the_list_of_parts_names_the_gpl_of_the_library_that_reads_heic():
+    document = {"components": [{"name": "numpy"}, {"name": "pillow-heif", "version": "1"}]}
+    sbom_licences.add(document, sbom_licences.own_text())
+    numpy, heif = document["components"]
+    assert "licenses" not in numpy
+    assert heif["licenses"] == [{"license": {"name": "GPLv2"}}]
+    parts = {part["name"]: part["licenses"][0]["license"]["name"] for part in heif["components"]}
+    assert parts == {"libheif": "LGPLv3", "libde265": "LGPLv3", "x265": "GPLv2"}
+    makefile = (PROJECT / "Makefile").read_text()
+    assert "tools/sbom_licences.py build/sbom-preview.json build/sbom-sam3d.json" in makefile
+    readme = (PROJECT / "README.md").read_text()
+    assert all(name in readme for name in ("pillow-heif", "GPL-2.0", *parts)), "and so does the README"

@@ -42,7 +42,7 @@ def test_the_context_that_is_sent_to_the_builder_is_what_the_dockerfiles_copy():
     assert kept == copied
 
 
-def test_what_fetches_the_weights_is_pinned_as_in_the_requirements():
+def test_packages_that_fetch_the_weights_are_pinned_as_in_the_requirements():
     assert {"click", "pydantic", "rich"} <= pins("image-weights.txt").keys()
     assert pins("image-weights.txt").items() <= pins("core.txt").items()
 

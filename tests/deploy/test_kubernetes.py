@@ -2,13 +2,15 @@
 
 import copy
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
 import yaml
 
-import service
+from sam3d_bento import service
 from sam3d_bento.serving import shutdown
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.routes import api, metrics
@@ -21,6 +23,7 @@ VERSIONS = ["1.30", kubernetes_validate.latest_version()]
 # Their schemas are their operators'; Kubernetes has none.
 CUSTOM_KINDS = {"ScaledObject", "PodMonitor"}
 PARTS = ("api-keys", "autoscaling", "object-store")
+OVERLAYS = ("preview",)  # each is a whole, with the base in it
 UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
 
@@ -45,7 +48,7 @@ def resources(*folders):
         for patch in kustomization(folder).get("patches", []):
             (target,) = (item for item in found if is_target(item, patch["target"]))
             for operation in read(f"{folder}/{patch['path']}")[0]:
-                append(target, operation)
+                change(target, operation)
     return {(item["kind"], item["metadata"]["name"]): item for item in found}
 
 
@@ -56,13 +59,24 @@ def is_target(item, target):
     )
 
 
-def append(item, operation):
-    """The one operation of JSON Patch (RFC 6902) that is used here: `add` at the end of a list that exists."""
-    *path, end = operation["path"].strip("/").split("/")
-    assert (operation["op"], end) == ("add", "-"), operation
+def change(item, operation):
+    """The operations of JSON Patch (RFC 6902) that are used here; `add` only at the end of a list that exists."""
+    *path, end = (step.replace("~1", "/") for step in operation["path"].strip("/").split("/"))
     for step in path:
         item = item[int(step) if isinstance(item, list) else step]
-    item.append(operation["value"])
+    match operation["op"]:
+        case "add":
+            assert end == "-", operation
+            item.append(operation["value"])
+        case "test":
+            assert item[end] == operation["value"]
+        case "replace":
+            assert end in item, operation
+            item[end] = operation["value"]
+        case "remove":
+            del item[end]
+        case other:
+            raise AssertionError(other)
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +113,10 @@ def size(quantity):
 
 def test_every_file_belongs_to_a_kustomization():
     named = {FOLDER / "README.md", FOLDER / "kustomization.yaml"}
-    for folder in ("base", *PARTS):
+    for folder in ("base", *PARTS, *OVERLAYS):
         content = kustomization(folder)
         files = [*content.get("resources", []), *(patch["path"] for patch in content.get("patches", []))]
+        files = [name for name in files if not name.startswith("../")]
         named |= {FOLDER / folder / name for name in ("kustomization.yaml", *files)}
     assert {path for path in FOLDER.rglob("*") if path.is_file()} == named
 
@@ -174,7 +189,7 @@ def test_one_gpu_and_no_second_pod_that_would_wait_for_it(deployment, container)
     assert size(container["resources"]["requests"]["memory"]) > 13e9, "the peak of loading"
 
 
-def test_what_the_service_writes_is_mounted_and_nothing_else(pod, container, settings):
+def test_only_folders_that_the_service_writes_to_are_mounted(pod, container, settings):
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     home = next(variable["value"] for variable in container["env"] if variable["name"] == "BENTOML_HOME")
     written = {settings.work_dir, settings.output_dir, Path(home)}
@@ -258,3 +273,42 @@ def test_the_autoscaler_asks_for_metrics_that_the_service_has(everything, tmp_pa
     backend.stop()
     assert asked <= exported
     assert spec["minReplicaCount"] >= 1
+
+
+@pytest.fixture(scope="module")
+def preview():
+    """What the overlay without a GPU is."""
+    assert kustomization("preview")["resources"] == ["../base"]
+    found = resources("base")
+    deployment = found["Deployment", "sam3d"]
+    (patch,) = kustomization("preview")["patches"]
+    assert is_target(deployment, patch["target"])
+    for operation in read(f"preview/{patch['path']}")[0]:
+        change(deployment, operation)
+    return found
+
+
+def test_the_preview_is_the_base_without_a_gpu_and_with_the_other_engine(preview):
+    pod = preview["Deployment", "sam3d"]["spec"]["template"]["spec"]
+    assert "nvidia" not in str(pod)
+    (container,) = pod["containers"]
+    environment = {variable["name"]: variable["value"] for variable in container["env"]}
+    assert Settings.from_environ(environment).engine == "preview"
+    assert "securityContext" in container
+    assert size(container["resources"]["requests"]["memory"]) >= 2 * 2**30, "what tests/faults shows that it lives in"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_preview_is_valid(preview, version):
+    for item in preview.values():
+        kubernetes_validate.validate(item, version, strict=True)
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="there is no kubectl")
+def test_kustomize_makes_of_the_preview_what_these_tests_make_of_it(preview):
+    built = subprocess.run(["kubectl", "kustomize", FOLDER / "preview"], capture_output=True, text=True, check=True)
+    items = {(item["kind"], item["metadata"]["name"]): item for item in yaml.safe_load_all(built.stdout)}
+    expected = copy.deepcopy(preview)
+    (container,) = expected["Deployment", "sam3d"]["spec"]["template"]["spec"]["containers"]
+    container["image"] = "sam3d-bento:preview"
+    assert items == expected

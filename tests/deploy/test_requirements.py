@@ -2,8 +2,10 @@
 
 import re
 
+import pillow_heif
 import pytest
 from packaging.requirements import Requirement
+from packaging.version import Version
 from pip_requirements_parser import RequirementsFile
 
 from tests.support.places import PROJECT
@@ -43,7 +45,7 @@ def test_every_pin_has_the_hash_of_its_files_and_no_list_names_an_index(name):
 
 
 @pytest.mark.parametrize("name", INSTALLING)
-def test_what_is_installed_from_a_list_is_held_against_its_hashes(name):
+def test_packages_installed_from_a_list_are_checked_against_its_hashes(name):
     """One name without a hash beside the list, and pip refuses the whole run."""
     found = installs(name)
     assert found
@@ -80,7 +82,7 @@ def test_what_bentoml_makes_of_the_list_is_a_list_with_hashes_again():
     template = (PROJECT / "deploy" / "image" / "bento.dockerfile.j2").read_text()
     (left_out,) = re.findall(r"grep -vx '(\S+)'", template)
     listed = RequirementsFile.from_file(str(FOLDER / "core.txt")).dumps(preserve_one_empty_line=True)
-    added = (listed + "bentoml==1.4.39\n").splitlines()
+    added = (listed + "bentoml==1.4.40\n").splitlines()
     kept = [line for line in added if not re.fullmatch(left_out, line)]
     assert len(kept) == len(added) - 1
     pinned = entries("\n".join(kept))
@@ -110,3 +112,13 @@ def test_lists_that_are_installed_into_one_environment_agree(one, other):
 def test_the_image_below_is_named_by_its_digest():
     (image,) = re.findall(r"^ARG BASE_IMAGE=(.*)", (PROJECT / "Dockerfile.base").read_text(), re.MULTILINE)
     assert re.fullmatch(r"nvidia/cuda:[\w.-]+@sha256:[0-9a-f]{64}", image)
+
+
+# Older ones have known faults in the reading of files, which here come from strangers.
+OLDEST_LIBHEIF = Version("1.23.4")
+
+
+def test_heic_is_read_by_default_with_a_libheif_without_known_faults():
+    pinned = re.search(r"^pillow-heif==(\S+)", (FOLDER / "core.txt").read_text(), re.MULTILINE)[1]
+    assert pillow_heif.__version__ == pinned, "what is tested here is what is installed elsewhere"
+    assert Version(pillow_heif.libheif_version()) >= OLDEST_LIBHEIF

@@ -21,7 +21,7 @@ def commands(name):
     return [step["run"] for job in read(name)["jobs"].values() for step in job.get("steps", []) if "run" in step]
 
 
-def test_they_are_what_github_takes():
+def test_workflows_are_valid_for_github():
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
     run = subprocess.run([*command, *map(str, FOLDER.iterdir())], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout

@@ -1,4 +1,4 @@
-"""The Khronos validator and meshoptimizer's decoder, as fixtures."""
+"""The Khronos validator as fixtures."""
 
 from __future__ import annotations
 
@@ -40,20 +40,6 @@ def node_tool() -> Callable[..., str]:
         return run(tool, "node", *arguments)
 
     return call
-
-
-@pytest.fixture(scope="session")
-def meshoptimizer(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bytes], list[bytes]]:
-    """What meshoptimizer's own decoder finds in the packed bufferViews of a GLB, in their order."""
-    install("meshopt-decoder")
-
-    def decode(glb: bytes) -> list[bytes]:
-        folder = tmp_path_factory.mktemp("packed")
-        (folder / "model.glb").write_bytes(glb)
-        run("meshopt-decoder", "node", "decode.mjs", str(folder / "model.glb"), str(folder))
-        return [file.read_bytes() for file in sorted(folder.glob("*.bin"))]
-
-    return decode
 
 
 @pytest.fixture(scope="session")

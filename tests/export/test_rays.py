@@ -101,6 +101,7 @@ def test_threads_meet_the_same() -> None:
             assert (together == alone).all()
 
 
+@pytest.mark.slow
 def test_memory_is_given_back() -> None:
     ball = trimesh.creation.icosphere(subdivisions=6)  # 80,000 faces: 8 MB in Embree
 

@@ -52,6 +52,7 @@ def test_faces_and_texture_are_as_asked(exported: Export) -> None:
 def test_the_file_says_how_it_was_made(exported: Export) -> None:
     mesh = read(exported.glb).mesh
     assert exported.extras == EXTRAS | {
+        "name": "object",
         "faces": len(mesh.faces),
         "vertices": len(mesh.vertices),
         "holes_filled": 0,
@@ -92,6 +93,7 @@ def test_merged_by_position_it_is_closed_and_looks_outwards(exported: Export) ->
     assert (agreement > 0).mean() > 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [3, 4, 13])
 @pytest.mark.parametrize("compress", [False, True])
 def test_a_silhouette_is_watertight_as_it_is_written(seed: int, compress: bool) -> None:
@@ -118,6 +120,7 @@ def test_a_seam_does_not_show_in_the_shading(exported: Export) -> None:
     np.testing.assert_array_equal(mesh.vertex_normals[order][1:][same], mesh.vertex_normals[order][:-1][same])
 
 
+@pytest.mark.slow
 def test_equal_inputs_give_equal_bytes(exported: Export) -> None:
     code = (
         "import hashlib, tests.export.test_to_glb as t; reconstruction = t.painted(t.joined(t.blob(130),"
@@ -191,7 +194,7 @@ def test_progress_rises_to_one() -> None:
 
 
 @pytest.mark.parametrize("last", [0.0, 0.3, 0.5, 0.8, 0.9])
-def test_it_ends_at_the_next_tick_when_it_is_cancelled(last: float) -> None:
+def test_cancelled_export_ends_at_the_next_progress_call(last: float) -> None:
     def cancel(fraction: float) -> None:
         if fraction >= last:
             raise Cancelled("Nobody waits for it.")
@@ -204,6 +207,7 @@ BALL = sphere(12)
 TRIANGLE = np.array([[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]], np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "mesh",
     [
@@ -256,13 +260,13 @@ def test_odd_meshes_become_flawless_files(mesh: Mesh, assert_flawless: Callable[
     ],
     ids=["empty", "flat arrays", "no faces", "nan", "one point", "no such vertices"],
 )
-def test_what_cannot_be_exported_is_a_bad_result(mesh: Mesh) -> None:
+def test_export_that_fails_is_a_bad_result(mesh: Mesh) -> None:
     with pytest.raises(BadResult):
         to_glb(Reconstruction(*mesh), OPTIONS, {})
 
 
 @pytest.mark.parametrize(("asked", "warned"), [("splats", True), ("fused", True), ("auto", False), ("mesh", False)])
-def test_who_asks_for_splats_that_are_not_there_is_told(asked: str, warned: bool) -> None:
+def test_missing_splats_are_reported(asked: str, warned: bool) -> None:
     options = Options(texture_size=512, target_faces=1000, colour_source=asked)
     extras = to_glb(painted(sphere(16)), options, {"warnings": ["shape_guessed"]}).extras
     assert extras["colour_source"] == "mesh"

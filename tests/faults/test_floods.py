@@ -3,7 +3,10 @@
 import contextlib
 import json
 import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -11,7 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support import flood, processes
 from tests.support.asking import connect, post, request, service_pid
+from tests.support.places import PROJECT
 from tests.support.waiting import PATIENCE, until
 
 pytestmark = [pytest.mark.server, pytest.mark.faults]
@@ -35,7 +40,7 @@ def probed(server):
     def act():
         while not done.is_set():
             started = time.monotonic()
-            assert httpx.get(f"{server.url}/livez", timeout=PATIENCE).status_code == 200
+            flood.probe(server.url)
             seconds.append(time.monotonic() - started)
             done.wait(0.05)
 
@@ -181,6 +186,36 @@ def test_a_client_that_takes_nothing_of_a_download_is_cut(server):
     until(lambda: not any(path.startswith(folder) for path in open_paths(pid)))
     for connection in connections:
         connection.close()
+
+
+def test_a_client_that_takes_a_byte_now_and_then_of_a_download_is_cut(server):
+    result = post(server, b"large:30000000", accept="application/json").json()
+    pid, folder = service_pid(server), str(server.output_dir)
+    with connect(server) as connection:
+        connection.sendall(request(f"/api/assets/{result['id']}.glb", 0, method="GET"))
+        until(lambda: connection.recv(1) and any(path.startswith(folder) for path in open_paths(pid)))
+        until(lambda: connection.recv(1) and not any(path.startswith(folder) for path in open_paths(pid)))
+
+
+@pytest.mark.parametrize("kind", flood.KINDS)
+def test_a_flood_of_connections_stops_neither_livez_nor_sigterm(start_faulty, kind):
+    server = start_faulty()
+    server.wait_until(200)
+    address = server.url.removeprefix("http://")
+    program = [sys.executable, "-m", "tests.support.flood", kind, address]
+    floods = [processes.start(program, cwd=PROJECT, stdout=subprocess.PIPE) for _ in range(8)]
+    try:
+        for one in floods:
+            assert one.stdout.readline() == b"begun\n"
+        with probed(server):
+            threading.Event().wait(5)
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(30)
+    finally:
+        for one in floods:
+            one.kill()
+            one.communicate()
+    assert "Traceback" not in server.log.read_text()
 
 
 def open_paths(pid):

@@ -3,14 +3,12 @@
 import os
 import signal
 import sys
-import threading
-import time
 
 import pytest
 
 from tests.support import processes
 from tests.support.places import PROJECT
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.faults
 
@@ -22,12 +20,9 @@ def test_a_test_run_that_is_killed_leaves_no_process(tmp_path, number):
     run = processes.start([*program, "tests/support/endless_tests.py"], cwd=PROJECT, env=environment)
     for name in ("store", "service"):
         until(lambda name=name: (tmp_path / name).exists() or run.poll() is not None)
-    pids = processes.tree(run.pid)
+    begun = {pid: processes.started(pid) for pid in processes.tree(run.pid)}
     # two parts of the run, the store, an engine; the service's supervisor, the service, its engine
-    assert len(pids) >= 8
+    assert len(begun) >= 8
     run.send_signal(number)
-    run.wait(20)
-    give_up = time.monotonic() + 20
-    while left := [processes.command(pid) for pid in pids if processes.alive(pid)]:
-        assert time.monotonic() < give_up, left
-        threading.Event().wait(0.05)
+    run.wait(PATIENCE)
+    until(lambda: not [pid for pid, tick in begun.items() if tick is not None and processes.started(pid) == tick])

@@ -114,6 +114,7 @@ def form(draw):
     ) + boundary
 
 
+@pytest.mark.slow
 @settings(THOROUGH, max_examples=400)
 @given(form=form())
 def test_any_form_is_read_or_refused(form):
@@ -143,6 +144,7 @@ JSON = some.recursive(
 )
 
 
+@pytest.mark.slow
 @THOROUGH
 @given(name=some.sampled_from(["format", *EXPORT_OPTIONS]) | TEXT, value=JSON)
 def test_any_json_for_an_export_is_a_valid_order_or_refused(name, value):
@@ -158,6 +160,7 @@ def test_json_that_is_too_deep_or_too_long_is_refused(body):
         read(body, b"application/json", b"", export_form.read)
 
 
+@pytest.mark.slow
 @THOROUGH
 @given(asset_id=some.text(max_size=40) | some.from_regex(r"[0-9a-fA-F./\\%]{30,34}"))
 def test_no_text_but_an_id_reaches_the_disk(tmp_path_factory, asset_id):
@@ -176,6 +179,7 @@ def test_an_idempotency_key_is_printable_ascii(key):
 PIXELS = some.binary(min_size=400, max_size=400)
 
 
+@pytest.mark.slow
 @THOROUGH
 @given(levels=PIXELS, alpha=some.none() | PIXELS)
 def test_any_uploaded_mask_selects_something_and_not_everything_or_is_refused(levels, alpha):
@@ -192,6 +196,7 @@ def test_any_uploaded_mask_selects_something_and_not_everything_or_is_refused(le
     assert mask.coverage == pytest.approx(mask.pixels.mean())
 
 
+@pytest.mark.slow
 @THOROUGH
 @given(levels=PIXELS, size=some.sampled_from([(20, 20), (400, 1), (1, 400), (100, 4)]))
 def test_any_answer_of_the_model_is_cleaned_to_a_part_of_it(levels, size):

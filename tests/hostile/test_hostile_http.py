@@ -61,7 +61,7 @@ def test_a_sample_of_the_malformed_pictures_costs_the_server_nothing(server):
 
 
 @pytest.mark.parametrize("make", findings(), ids=lambda make: make.__name__)
-def test_what_brought_the_decoder_to_its_knees_is_a_400(server, make):
+def test_picture_that_exhausted_the_decoder_is_a_400(server, make):
     answer = httpx.post(f"{server.url}/api/mask", files={"image": make(19_000_000)}, timeout=PATIENCE)
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
 

@@ -30,6 +30,7 @@ def run(mask_model, tmp_path_factory):
     return json.loads(program.stdout), program.stderr, folder
 
 
+@pytest.mark.slow
 def test_every_malformed_picture_is_read_or_refused_with_a_reason(run):
     figures, _, _ = run
     assert figures["tried"] >= ENOUGH

@@ -40,6 +40,7 @@ def assert_equal_but_for_the_rim(pixels, expected):
     assert not ((pixels != expected) & ~rim).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_a_cut_out_of_one_level_is_exactly_its_visible_pixels(seed):
     rng = np.random.default_rng(seed)
@@ -48,6 +49,7 @@ def test_a_cut_out_of_one_level_is_exactly_its_visible_pixels(seed):
         assert np.array_equal(cut_out(picture.alpha).pixels, picture.visible), (seed, number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", range(1, 256))
 def test_every_level_is_visible(level):
     alpha = (disc(60) > 0.5) * np.uint8(level)
@@ -98,7 +100,7 @@ def test_a_soft_drop_shadow_or_glow_is_not_the_object(sigma, away, strength):
 
 
 @pytest.mark.parametrize("at", [(30, 30), (30, 210), (210, 30), (120, 21), (66, 66)])
-def test_what_is_translucent_and_stands_alone_does_not_lower_the_threshold(at):
+def test_separate_translucent_part_does_not_lower_the_threshold(at):
     pixels = cut_out(over((disc(20, *at), 90), (disc(40, 140, 140), 255))).pixels
     assert np.array_equal(pixels, disc(40, 140, 140) >= 0.5)
 

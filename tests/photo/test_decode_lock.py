@@ -71,7 +71,7 @@ def test_the_turn_ends_with_an_error_of_its_block(tmp_path):
         pass
 
 
-def test_where_no_lock_can_be_made_nobody_waits(tmp_path):
+def test_nobody_waits_without_a_lock(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     for path in (tmp_path / "missing" / "decode.lock", tmp_path / "link"):
         with DecodeLock(path).turn(LARGE_PIXELS, stop):

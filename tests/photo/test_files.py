@@ -152,7 +152,7 @@ def test_an_hdr_picture_of_another_program_is_tone_mapped_and_says_so(name):
     assert photo.rgb[18, 24, 0] >= 250
 
 
-def test_what_the_first_frame_of_an_animation_leaves_free_is_transparent():
+def test_area_outside_of_the_first_frame_is_transparent():
     photo = _decoded("webpmux-rect.webp")
     assert photo.rgb.shape == (20, 28, 3)
     assert (photo.alpha[6:18, 8:24] == 255).all()

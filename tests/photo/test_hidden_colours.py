@@ -46,7 +46,7 @@ def test_a_faint_picture_counts_like_a_solid_one():
     assert np.array_equal(faint.rgb, without_hidden_colours(photo_of(rgb, alpha * np.uint8(255))).rgb)
 
 
-def test_what_hides_nothing_or_all_is_left_as_it_is():
+def test_alpha_that_hides_nothing_or_everything_is_unchanged():
     rgb = np.random.default_rng(0).integers(0, 256, (50, 70, 3)).astype(np.uint8)
     for alpha in (None, np.full((50, 70), 1, np.uint8), np.zeros((50, 70), np.uint8)):
         photo = photo_of(rgb, alpha)

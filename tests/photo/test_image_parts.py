@@ -24,7 +24,7 @@ def encoded(kind, size=(64, 48), **options):
         ("TIFF", {"big_tiff": True, "icc_profile": bytes(3_000_000)}),
     ],
 )
-def test_what_programs_write_passes(kind, options):
+def test_common_files_pass(kind, options):
     refuse_excess(encoded(kind, (1500, 1000), **options), kind)
 
 

@@ -13,6 +13,7 @@ from sam3d_bento.photo.mask_model import MODELS, MaskModel
 from sam3d_bento.settings import Settings
 
 
+@pytest.mark.slow
 def test_the_object_is_surer_than_what_is_around_it_and_equal_photos_give_equal_answers(mask_model):
     cup = skimage.data.coffee()
     soft = mask_model.soft_mask(cup)
@@ -49,13 +50,14 @@ def test_a_missing_model_is_refused_with_the_command_that_helps(tmp_path):
 def test_a_damaged_model_is_refused(mask_model, tmp_path):
     good = (Settings.from_environ().mask_dir / "u2netp.onnx").read_bytes()
     (tmp_path / "u2netp.onnx").write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
-    with pytest.raises(NotReady, match="another content"):
+    with pytest.raises(NotReady, match="wrong content"):
         MaskModel("u2netp", tmp_path)
     (tmp_path / "silueta.onnx").write_bytes(b"no network at all")
     with pytest.raises(NotReady, match="damaged"):
         MaskModel("silueta", tmp_path)
 
 
+@pytest.mark.slow
 def test_only_the_checked_file_is_loaded(mask_model, tmp_path, monkeypatch):
     """rembg would prefer a file in `models/`, and look where U2NET_HOME points."""
     shutil.copy(Settings.from_environ().mask_dir / "u2netp.onnx", tmp_path)
@@ -66,6 +68,7 @@ def test_only_the_checked_file_is_loaded(mask_model, tmp_path, monkeypatch):
     assert np.array_equal(MaskModel("u2netp", tmp_path).soft_mask(rgb), mask_model.soft_mask(rgb))
 
 
+@pytest.mark.slow
 def test_loading_compiles_nothing_and_imports_no_more_than_it_needs(mask_model, tmp_path):
     """With an empty numba cache, as in every fresh container, importing rembg the plain way takes 90 s."""
     code = """if True:
@@ -83,7 +86,7 @@ def test_loading_compiles_nothing_and_imports_no_more_than_it_needs(mask_model, 
     assert list(tmp_path.rglob("*.nbi")) == []
 
 
-def test_what_was_left_out_of_rembg_refuses_to_be_called(mask_model):
+def test_replaced_modules_of_rembg_refuse_to_be_called(mask_model):
     """In a process of its own: here, pytest's plugins and scikit-image may have brought the real ones before."""
     code = """if True:
         from sam3d_bento.photo.mask_model import MaskModel
@@ -113,6 +116,7 @@ MaskModel("u2netp", Path(sys.argv[1])).soft_mask(numpy.zeros((64, 64, 3), numpy.
 """
 
 
+@pytest.mark.slow
 def test_onnxruntime_tells_nobody_and_keeps_no_identifier(mask_model, tmp_path):
     """What it would write for its telemetry: `.ses` in the folder for temporary files, a database below the home."""
     quiet = ("ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "CI", "TF_BUILD", "GITHUB_ACTIONS", "XDG_CACHE_HOME")

@@ -49,6 +49,7 @@ def test_two_values_mean_the_higher(name):
     assert np.array_equal(higher_of_two(read(PICTURES[name])), WISH)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [1.3, 2, 4.5])
 @pytest.mark.parametrize("name", ["labels 0 and 1", "Pascal VOC's first class", "red", "white on light grey"])
 def test_a_mask_that_is_reduced_keeps_its_two_values(name, factor):

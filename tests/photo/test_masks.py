@@ -55,12 +55,14 @@ def test_an_ordinary_photo_gives_its_object(mask_model):
     assert mask.warnings == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["camera", "astronaut", "chelsea"])
 def test_an_object_that_goes_on_beyond_the_photo_is_noted(name, mask_model):
     mask = isolate(photo_of(getattr(skimage.data, name)()), None, mask_model)
     assert mask.warnings == (WarningCode.CUT_BY_FRAME,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["horse", "rocket", "cell"])
 def test_an_object_inside_the_photo_is_whole(name, mask_model):
     picture = getattr(skimage.data, name)()
@@ -68,18 +70,21 @@ def test_an_object_inside_the_photo_is_whole(name, mask_model):
     assert isolate(photo_of(picture), None, mask_model).warnings == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["brick", "gravel", "moon", "text"])
 def test_a_texture_is_no_object(name, mask_model):
     with pytest.raises(NoObject, match="send a mask"):
         isolate(photo_of(getattr(skimage.data, name)()), None, mask_model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("level", "size"), [(0, (384, 512)), (128, (1500, 2048)), (255, (16, 16))])
 def test_an_empty_frame_has_no_object(level, size, mask_model):
     with pytest.raises(NoObject):
         isolate(photo_of(np.full(size, level)), None, mask_model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spread", [10, 300])
 def test_noise_has_no_object(spread, mask_model):
     noise = np.random.default_rng(3).normal(128, spread, (384, 512, 3))
@@ -267,6 +272,7 @@ def test_only_a_trimmed_outline_may_end_at_the_canvas_without_a_warning():
     assert isolate(photo_of(np.zeros((200, 140))), photo_of(trimmed), None).warnings == (WarningCode.CUT_BY_FRAME,)
 
 
+@pytest.mark.slow
 def test_alpha_that_cuts_nothing_out_is_left_aside(mask_model):
     rgb = drawing(((150, 150, 360, 360), RED)).rgb
     for level in (255, 200, 0):
@@ -299,6 +305,7 @@ def test_a_pixel_of_alpha_0_is_never_object_and_its_colour_is_shown_to_no_networ
 # --- small things
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "at"), [(30, (0.3, 0.4)), (54, (0.5, 0.5)), (100, (0.15, 0.8))])
 def test_a_small_thing_is_found_close_up(size, at, mask_model):
     row, column = (round(900 * share) for share in at)

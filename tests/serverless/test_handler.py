@@ -74,6 +74,19 @@ def test_a_result_in_a_bucket_is_answered_as_a_link_that_lives_as_long_as_it(sta
     assert "X-Amz-Signature" not in "".join(capsys.readouterr())
 
 
+def test_a_result_is_called_like_the_photo_at_its_url_or_as_the_job_says(start_backend, s3, file_host, caplog, capfd):
+    handler = Handler(start_backend(**s3.settings()), lambda job, news: None)
+    file_host.files["/photos/CANARY.jpg"] = b"named:"
+    url = {"image_url": file_host.url("/photos/CANARY.jpg?X-Signature=x")}
+    plain = {"image": encoded("named:")}
+    for given, name in ((url, "CANARY"), (url | {"name": "CANARY2"}, "CANARY2"), (plain, "object")):
+        answer = asyncio.run(handler.run({"id": "job-1", "input": given}))
+        assert answer["name"] == name
+        saved = httpx.get(answer["url"]).headers["content-disposition"]
+        assert saved == f'attachment; filename="{name}.glb"'
+    assert "CANARY" not in caplog.text + "".join(capfd.readouterr())
+
+
 def test_a_failed_put_is_told_without_the_address(handle, file_host, capsys):
     answer = handle(image=encoded("nap:0"), output_url=file_host.url(f"/status/403?X-Signature={SECRET}"))
     assert problem(answer)["code"] == "bad_request"
@@ -81,6 +94,7 @@ def test_a_failed_put_is_told_without_the_address(handle, file_host, capsys):
     assert SECRET not in json.dumps(answer) + "".join(capsys.readouterr())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fields", "code", "said"),
     [
@@ -137,6 +151,7 @@ def test_an_engine_killed_in_a_job_is_replaced_and_the_next_job_served(handle):
     assert left_behind(handle.backend) == []
 
 
+@pytest.mark.slow
 def test_an_engine_lost_again_and_again_asks_for_a_new_worker(handle):
     answers_in_a_row = [handle(image=encoded("poison")) for _ in range(3)]
     assert ["refresh_worker" in answer for answer in answers_in_a_row] == [False, False, True]

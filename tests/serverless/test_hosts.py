@@ -66,7 +66,7 @@ def test_any_other_address_is_refused_by_its_field_and_told_to_nobody(address, s
 
 def test_without_the_setting_no_address_is_taken_and_the_setting_is_named():
     with pytest.raises(
-        BadRequest, match="'image_url' is not taken here: the setting SAM3D_ALLOWED_HOSTS names no host"
+        BadRequest, match="'image_url' is not accepted here, because the setting SAM3D_ALLOWED_HOSTS names no host"
     ):
         AllowedHosts([]).check("https://photos.example.com/a.jpg", "image_url")
 

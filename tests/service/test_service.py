@@ -161,7 +161,7 @@ def test_a_mask_does_not_wait_for_a_reconstruction(server, coffee, disc):
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 415, "unsupported_media"),
     ],
 )
-def test_what_is_no_photo_is_refused(server, content, status, code):
+def test_body_that_is_not_a_photo_is_refused(server, content, status, code):
     with server.client() as client:
         for route in ("/api/inference", "/api/mask"):
             answer = client.post(route, files={"image": content})

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,18 +17,28 @@ from tests.support.snippets import PYTHON, SHELL, snippets
 pytestmark = pytest.mark.server
 
 SERVICE = "http://127.0.0.1:8000"
+MUG = PROJECT / "sam3d_bento" / "serving" / "web" / "samples" / "mug.jpg"
 SNIPPETS = snippets()
 
 DOCKER, CLUSTER, GPU = "needs docker", "needs a cluster", "needs a GPU, Meta's weights or both"
 NOT_RUN = {
-    "README.md / Two commands / 1": "sets up and starts the service, as all tests here do",
-    "README.md / Two commands / 2": "runs these tests",
+    "README.md / Install / 1": "sets up and starts the service, as all tests here do",
+    "README.md / Install / 2": DOCKER,
+    "README.md / Install / 3": "sets up and starts the service, and runs these tests",
     "docs/api.md / Export / 1": "a page that fetches model-viewer from another host",
+    "docs/bentoml.md / For people who know BentoML / 1": "in tests/package/test_wheel.py",
+    "docs/bentoml.md / Depend on it / 1": "in test_depends.py",
+    **{f"docs/clients.md / {part}": "run by tests/api" for part in ("Python / 1", "Python / 2", "Python / 3")},
+    **{f"docs/clients.md / TypeScript / {number}": "run by tests/api" for number in (1, 2)},
     "docs/container.md / The container / 1": DOCKER,
+    "docs/container.md / The container / 2": DOCKER,
+    "docs/operating.md / Dashboard, alerts, and all of it on one machine / 1": DOCKER,
     "docs/operating.md / Traces / 1": "needs a collector; tests/serving/telemetry/test_traces.py has the spans",
     "docs/operating.md / Does it keep its promises here? / 1": "sends 20 photos; test_validate.py sends fewer",
-    "docs/sam3d.md / SAM 3D on a GPU / 1": GPU,
+    "docs/sam3d.md / Install and start / 1": GPU,
     "docs/usage.md / A bare `bentoml serve` / 1": "starts what all tests here have started, and does not end",
+    "docs/usage.md / From the command line / 2": "lines for shells; tests/cli/test_session.py asks for completions",
+    "docs/usage.md / As a package / 1": "in tests/package/test_wheel.py",
     "docs/usage.md / In your own program / 2": GPU,
     "deploy/kubernetes/README.md / sam3d-bento on Kubernetes / 1": CLUSTER,
     "deploy/kubernetes/README.md / sam3d-bento on Kubernetes / 2": CLUSTER,
@@ -63,8 +74,9 @@ def test_every_snippet_is_run_here_or_listed_with_the_reason_why_not():
 def folder(tmp_path, coffee):
     """A folder with the files that the snippets name."""
     (tmp_path / "photos").mkdir()
-    for name in ("photo.jpg", "cup.jpg", "photos/a.jpg", "photos/b.jpg"):
+    for name in ("cup.jpg", "photos/a.jpg", "photos/b.jpg"):
         Image.open(coffee).convert("RGB").save(tmp_path / name)
+    shutil.copyfile(MUG, tmp_path / "mug.jpg")  # what the first line of each page fetches from the service
     # `.venv/bin/sam3d-bento` is this very package, wherever the environment's own installation points to.
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     program = tmp_path / ".venv" / "bin" / "sam3d-bento"
@@ -80,7 +92,7 @@ def run(command, folder, **environment):
         env=os.environ | {"SAM3D_ENGINE": "preview", **environment},
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -104,24 +116,45 @@ def faces(path):
 needs_curl = pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl")
 
 
+def test_every_line_for_curl_fails_when_the_service_refuses():
+    """Without the option, the JSON of an error would lie in a file named model.glb, and the status would be 0."""
+    lines = [line for found in SNIPPETS.values() if found.language == SHELL for line in found.commands.splitlines()]
+    calls = [call for line in lines for call in re.findall(r"\bcurl\b.*?(?=$|[|;)])", line)]
+    assert len(calls) > 10
+    assert [call for call in calls if "--fail-with-body" not in call] == []
+
+
 @needs_curl
-def test_the_first_line_for_curl(server, folder):
+def test_the_first_lines_for_curl(server, folder):
+    (folder / "mug.jpg").unlink()
     shell(snippet("README.md / Use it / 1", server), folder)
-    assert faces(folder / "model.glb") > 1000
+    assert (folder / "mug.jpg").read_bytes() == MUG.read_bytes()
+    assert faces(folder / "mug.glb") > 1000
 
 
-@pytest.mark.parametrize("name", ["README.md / Use it / 2", "docs/usage.md / From Python / 1"])
-def test_bentomls_client(server, folder, name):
+@needs_curl
+def test_a_refused_photo_is_an_exit_status_with_the_reason_in_the_file(server, folder):
+    (folder / "mug.jpg").write_text("no photo")
+    line = snippet("README.md / Use it / 1", server).splitlines()[1]
+    done = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, check=False)
+    assert done.returncode == 22  # what curl calls an HTTP error
+    assert b'"code"' in (folder / "mug.glb").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "written"), [("README.md / Use it / 2", "mug.glb"), ("docs/usage.md / From Python / 1", "model.glb")]
+)
+def test_bentomls_client(server, folder, name, written):
     answer = run([sys.executable, "-c", snippet(name, server)], folder)
     assert answer.split()[0] == "preview"
-    assert faces(folder / "model.glb") > 1000
+    assert faces(folder / written) > 1000
 
 
 @needs_curl
 def test_all_lines_for_curl(server, folder):
     answer = shell(snippet("docs/usage.md / curl / 1", server), folder)
     assert '"seed":7' in answer.replace(" ", "")
-    assert Image.open(folder / "mask.png").size == (600, 400)
+    assert Image.open(folder / "mask.png").size == Image.open(MUG).size
     assert faces(folder / "model.glb") > 1000
 
 
@@ -150,6 +183,8 @@ def test_the_command_line(server, folder):
         assert faces(folder / "models" / f"{name}.glb") > 1000
         assert Image.open(folder / "models" / f"{name}.webp").size == (512, 512)
     assert faces(folder / "cup-small.glb") <= 5000
+    assert faces(folder / "cup.glb") > 1000, "through pipes"
+    assert trimesh.load_mesh(folder / "cup.obj").visual.material.image.size == (1024, 1024)
     assert trimesh.load_mesh(folder / "cup.stl").extents.max() == pytest.approx(120, rel=0.01), "millimetres"
     assert Image.open(folder / "mask.png").size == (600, 400)
 
@@ -163,16 +198,13 @@ def test_keys(start_server, folder):
     shell("\n".join(calls).replace(SERVICE, guarded.url), folder)
     assert faces(folder / "model.glb") > 1000
     client = snippet("docs/settings.md / Keys / 2", guarded)
-    program = (
-        f"from pathlib import Path\nimport bentoml\n{client}print(client.inference(image=Path('photo.jpg')).suffix)"
-    )
+    program = f"from pathlib import Path\nimport bentoml\n{client}print(client.inference(image=Path('mug.jpg')).suffix)"
     assert run([sys.executable, "-c", program], folder).strip() == ".glb"
 
 
 PROGRAM = """
 import asyncio
 from pathlib import Path
-from service import Sam3D
 
 async def main():
 {body}

@@ -12,6 +12,14 @@ from sam3d_bento.settings import Settings
 from tests.support.waiting import PATIENCE
 
 
+@pytest.hookimpl(tryfirst=True)  # before the marks are chosen by
+def pytest_collection_modifyitems(items):
+    """Mark the tests that start an engine process as tests of a server."""
+    for item in items:
+        if {"serve", "start_worker"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.server)
+
+
 @pytest.fixture
 def settings(tmp_path):
     return Settings(
@@ -51,7 +59,7 @@ def start_worker(settings, workdir):
 @functools.cache
 def application():
     """One for all tests: a second one would register BentoML's metrics twice. Each client's lifespan is its own."""
-    import service
+    from sam3d_bento import service
 
     return service.Sam3D.to_asgi()
 
@@ -59,7 +67,7 @@ def application():
 @pytest.fixture
 def serve(settings, monkeypatch):
     """A factory of clients of a running service. A start stops the one before: BentoML knows one at a time."""
-    import service
+    from sam3d_bento import service
     from sam3d_bento.serving import backend as backends
     from sam3d_bento.serving.routes import handlers
 

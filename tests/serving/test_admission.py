@@ -8,7 +8,7 @@ from sam3d_bento.errors import Busy
 from sam3d_bento.serving.admission import Budget, Reservation
 
 
-def test_what_does_not_fit_is_busy_and_reserves_nothing():
+def test_upload_that_does_not_fit_is_busy_and_reserves_nothing():
     budget = Budget(100)
     one, other = Reservation(budget), Reservation(budget)
     one.grow(60)
@@ -30,7 +30,7 @@ def test_one_that_is_alone_may_be_larger_than_the_budget():
         Reservation(budget).grow(1)
 
 
-def test_what_is_handed_over_outlives_the_request_and_comes_back_once():
+def test_handed_over_bytes_outlive_the_request_and_are_released_once():
     budget = Budget(100)
     request = Reservation(budget)
     request.grow(50)

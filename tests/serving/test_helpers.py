@@ -33,11 +33,14 @@ def test_a_helper_that_nobody_uses_ends_and_the_next_call_starts_another(helpers
     first = helpers.get("mask", make)
     first.submit(Submission(b"nap:0"), "a").future.result(PATIENCE)
     assert helpers.get("mask", make) is first
+    assert helpers.counts == {"mask": (1, 0)}
     until(lambda: helpers.workers == [])
     until(lambda: first.state is WorkerState.STOPPED)
+    assert helpers.counts == {"mask": (1, 0)}
     second = helpers.get("mask", make)
     assert second is not first
     assert second.submit(Submission(b"nap:0"), "b").future.result(PATIENCE).glb == b"glTFnap:0"
+    assert helpers.counts == {"mask": (2, 0)}
 
 
 def test_a_helper_with_a_job_stays_however_long_it_takes(helpers, make):

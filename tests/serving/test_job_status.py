@@ -82,7 +82,7 @@ async def test_an_event_is_made_when_somebody_who_looks_would_see_a_difference(w
     assert [moment.fraction for moment in moments] == [0.0, 0.1, pytest.approx(0.1 + 2 * STEP), 1.0]
 
 
-async def test_who_comes_late_hears_the_present_state_and_who_comes_back_what_was_missed(worker, new_job):
+async def test_new_listener_gets_the_current_state_and_a_returning_one_the_missed_events(worker, new_job):
     job = new_job()
     followed = FollowedJob(job, worker)
     worker.queue.take()
@@ -113,7 +113,7 @@ async def test_of_more_events_than_are_kept_the_last_ones_are_heard_and_nothing_
     assert (moments[-1].state, moments[-1].seconds) == (JobState.DONE, REPORT["seconds"])
 
 
-async def test_silence_is_said(worker, new_job):
+async def test_silence_is_reported(worker, new_job):
     followed = FollowedJob(new_job(), worker)
     events = followed.events(None, heartbeat_seconds=0.01)
     assert (await anext(events)).state is JobState.QUEUED

@@ -1,6 +1,8 @@
 """The register itself; what clients see of it is in routes/test_jobs.py."""
 
 import asyncio
+import gc
+import tracemalloc
 
 import pytest
 
@@ -16,6 +18,8 @@ from sam3d_bento.submission import Submission
 
 pytestmark = pytest.mark.anyio
 KEY = (b"a client", "k")
+# Of an ended job, with its events and its timer: a thousand of them are held.
+MOST_BYTES_A_JOB = 8_000
 
 
 @pytest.fixture
@@ -37,18 +41,35 @@ async def ended(job):
 
 
 async def test_of_too_many_that_ended_the_oldest_are_forgotten(jobs, monkeypatch):
-    monkeypatch.setattr(module, "MOST_ENDED", 2)
+    monkeypatch.setattr(module, "MAX_ENDED", 2)
     taken = [await ended(jobs.submit(Submission(b"nap:0"), "test")) for _ in range(3)]
     with pytest.raises(NotFound):
         jobs.get(taken[0].id)
     assert [jobs.get(job.id) for job in taken[1:]] == taken[1:]
 
 
+async def test_an_ended_job_holds_little_and_nothing_of_its_upload(jobs):
+    tracemalloc.start()
+    try:
+        for count in (5, 50):  # the first few fill caches
+            gc.collect()
+            before = tracemalloc.get_traced_memory()[0]
+            for _ in range(count):
+                await ended(jobs.submit(Submission(b"nap:0", bytes(500_000)), "test"))
+            gc.collect()
+            held = (tracemalloc.get_traced_memory()[0] - before) / count
+    finally:
+        tracemalloc.stop()
+    print(f"{held:.0f} bytes a job")
+    assert held < MOST_BYTES_A_JOB
+
+
 async def test_a_claim_is_of_the_whole_input(jobs):
     first = jobs.submit(Submission(b"nap:0"), "test", await Claim.of(KEY, Submission(b"nap:0")))
     assert jobs.knows(KEY)
     assert jobs.submit(Submission(b"nap:0"), "other", await Claim.of(KEY, Submission(b"nap:0"))) is first
-    for other in (Submission(b"nap:0", b"mask"), Submission(b"nap:0", options=Options(seed=1)), Submission(b"nap:")):
+    others = [Submission(b"nap:0", options=options) for options in (Options(seed=1), Options(name="chair"))]
+    for other in (Submission(b"nap:0", b"mask"), Submission(b"nap:"), *others):
         with pytest.raises(KeyReused):
             jobs.submit(other, "test", await Claim.of(KEY, other))
 
@@ -79,7 +100,7 @@ async def test_a_listener_that_is_slow_gets_the_last_events_in_order_and_the_end
     assert later[-1].state is JobState.DONE
 
 
-async def test_who_hears_nothing_for_a_while_is_told_so(jobs):
+async def test_silent_stream_gets_heartbeats(jobs):
     jobs.submit(Submission(b"nap:30"), "test")
     waiting = jobs.submit(Submission(b"nap:0"), "test")
     heard = waiting.events(None, 0.01)

@@ -33,7 +33,7 @@ def reconstructor(assets):
     return Reconstructor(None, assets, keep_reconstructions=True)
 
 
-async def test_what_a_job_made_can_be_fetched_under_the_id_in_its_report(job, tmp_path):
+async def test_result_of_a_job_can_be_fetched_by_the_id_in_its_report(job, tmp_path):
     assets = place(tmp_path)
     made = await reconstructor(assets).finish(job)
     assert made.glb == b"glTF model"
@@ -45,7 +45,7 @@ async def test_what_a_job_made_can_be_fetched_under_the_id_in_its_report(job, tm
     assert not job.reconstruction.exists(), "it was moved, not copied"
 
 
-async def test_what_is_not_to_be_stored_has_a_report_all_the_same(job, tmp_path):
+async def test_result_that_is_not_stored_has_a_report(job, tmp_path):
     made = await reconstructor(place(tmp_path)).finish(job, store=False)
     assert (made.report["request_id"], "id" in made.report) == ("the-request", False)
     assert not (tmp_path / "outputs").exists()

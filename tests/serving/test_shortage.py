@@ -29,7 +29,7 @@ def anyio_backend():
         (None, False),
     ],
 )
-def test_what_passes_by_itself_is_told_from_faults(exc, expected):
+def test_temporary_shortage_is_distinguished_from_faults(exc, expected):
     assert shortage.is_shortage(exc) is expected
 
 

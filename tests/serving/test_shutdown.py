@@ -1,74 +1,30 @@
 """The end of a real uvicorn, with clients that stall and clients that do not."""
 
-import asyncio
-import socket
 import threading
 import time
 
 import pytest
-import uvicorn
 
+from sam3d_bento.serving import shutdown
 from sam3d_bento.serving.shutdown import Shutdown
+from tests.support.served import DOWNLOAD, Served
 from tests.support.waiting import PATIENCE, until
 
 STALL_SECONDS = 0.6
-DOWNLOAD = bytes(40_000_000)
 
 
-class Served:
-    """uvicorn in a thread, with an app of three paths, and the shutdown of it.
+class Ending(Served):
+    """A server and the shutdown of it. `over`: the work was ended."""
 
-    /wait answers when `release` is set; /download sends 40 MB; /upload reads the body. `over`: the work was ended.
-    """
-
-    def __init__(self, limit_seconds, ends_work):
-        self.release, self.over = threading.Event(), threading.Event()
-        self.loop = None
-        self.requests = 0
-        self.server = uvicorn.Server(uvicorn.Config(self.app, log_level="critical", lifespan="off", interface="asgi3"))
-        self.end = socket.create_server(("127.0.0.1", 0))
-        self.address = self.end.getsockname()
+    def __init__(self, limit_seconds, ends_work, give_up=int):
+        super().__init__()
         self.shutdown = Shutdown(
-            self.connections, self.over.set if ends_work else int, limit_seconds, STALL_SECONDS, int
+            self.connections, self.over.set if ends_work else int, limit_seconds, STALL_SECONDS, give_up
         )
-        self.thread = threading.Thread(target=self.server.run, args=([self.end],))
-        self.thread.start()
-
-    async def app(self, scope, receive, send):
-        self.loop = asyncio.get_running_loop()
-        self.requests += 1
-        body = b"done"
-        if scope["path"] == "/wait":
-            while not (self.release.is_set() or self.over.is_set()):
-                await asyncio.sleep(0.01)
-        elif scope["path"] == "/upload":
-            while (await receive()).get("more_body"):
-                pass
-        else:
-            body = DOWNLOAD
-        length = str(len(body)).encode()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
-        await send({"type": "http.response.body", "body": body})
-
-    def connections(self):
-        return self.server.server_state.connections
-
-    def connect(self, head=b"", more=b""):
-        """A connection; head: the method and the path of a request. Returns when that is at work."""
-        before = self.requests
-        connection = socket.create_connection(self.address, timeout=PATIENCE)
-        if head:
-            connection.sendall(head + b" HTTP/1.1\r\nHost: x\r\n" + more)
-            until(lambda: self.requests > before)
-        return connection
 
     def begin(self, **options):
         self.server.should_exit = True
         self.loop.call_soon_threadsafe(lambda: self.shutdown.begin(**options))
-
-    def ended(self, seconds):
-        self.thread.join(seconds)
-        return not self.thread.is_alive()
 
 
 @pytest.fixture
@@ -77,17 +33,13 @@ def serve():
     started = []
 
     def start(limit_seconds=30.0, ends_work=True):
-        served = Served(limit_seconds, ends_work)
+        served = Ending(limit_seconds, ends_work)
         started.append(served)
         return served
 
     yield start
     for served in started:
-        served.release.set()
-        served.over.set()
-        served.server.should_exit = served.server.force_exit = True
-        served.thread.join()
-        served.end.close()
+        served.end_now()
 
 
 def test_clients_that_stall_are_cut_and_those_that_wait_are_answered(serve):
@@ -143,7 +95,7 @@ def test_at_its_limit_the_work_is_ended_and_its_clients_are_answered(serve, how)
     waiting.close()
 
 
-def test_whoever_is_left_after_the_limit_is_cut(serve):
+def test_connections_left_after_the_limit_are_cut(serve):
     served = serve(0.1, ends_work=False)
     waiting = served.connect(b"GET /wait", b"\r\n")
     served.begin()
@@ -152,3 +104,11 @@ def test_whoever_is_left_after_the_limit_is_cut(serve):
     served.release.set()
     assert served.ended(PATIENCE)
     waiting.close()
+
+
+def test_the_end_needs_no_event_loop(monkeypatch):
+    monkeypatch.setattr(shutdown, "EXIT_GRACE_SECONDS", 0.1)
+    given_up = threading.Event()
+    ending = Shutdown(list, int, 0.1, 0.05, given_up.set)
+    ending.bound()  # and nobody runs a loop, in which `begin` would have a turn
+    assert given_up.wait(PATIENCE)

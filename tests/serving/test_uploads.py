@@ -38,7 +38,7 @@ def _is_open(name):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("whole", [False, True])
-def test_what_came_in_is_read_back(size, whole):
+def test_appended_bytes_are_read_back(size, whole):
     content = random.Random(size).randbytes(size)
     upload = Upload(content) if whole else written(content)
     assert len(upload) == size

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from sam3d_bento.errors import EngineLost, NoObject, NotReady
+from sam3d_bento.export.glb import container
 from sam3d_bento.submission import Asset, RunnerInfo
 
 
@@ -70,6 +71,7 @@ class FakeRunner:
         report_fields = {
             "engine": "fake",
             "engine_version": "fake/1",
+            "name": submission.options.result_name,
             "seed": submission.options.seed if submission.options.seed is not None else 7,
             "mask": {"source": "rembg", "coverage": 0.25},
             "warnings": [],
@@ -78,6 +80,8 @@ class FakeRunner:
             "pid": os.getpid(),
             "runs": self.runs,
         }
+        if verb == "named":  # a GLB with nothing in it but the name of its result
+            return Asset(container.join({"asset": {"extras": {"name": report_fields["name"]}}}, b""), report_fields)
         # The photo comes back in the result, so that a test sees whose it is.
         return Asset(b"glTF" + submission.photo, report_fields)
 

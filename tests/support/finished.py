@@ -7,7 +7,7 @@ import trimesh
 from PIL import Image
 
 from sam3d_bento.export import to_glb
-from sam3d_bento.options import Options
+from sam3d_bento.options import USED_VALUES, Options
 from sam3d_bento.reconstruction import Reconstruction, Splats
 
 OPTIONS = Options(target_faces=1000, texture_size=512)
@@ -44,7 +44,7 @@ def reconstruction(splats=True):
 
 def glb(dense=None, options=OPTIONS):
     dense = dense or reconstruction()
-    extras = {"engine": "fake", "seed": 7, "options": options.model_dump(exclude={"seed"}), "warnings": []}
+    extras = {"engine": "fake", "seed": 7, "options": options.model_dump(exclude=set(USED_VALUES)), "warnings": []}
     return to_glb(dense, options, extras).glb
 
 

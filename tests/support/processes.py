@@ -23,6 +23,18 @@ def alive(pid):
         return False
 
 
+def started(pid):
+    """When a process has started, in clock ticks (proc(5), field 22 of stat): its number may be another's later.
+
+    None when it has ended.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")")[-1].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] == "Z" else int(fields[19])
+
+
 def command(pid):
     return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
 

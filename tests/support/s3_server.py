@@ -23,16 +23,19 @@ class S3Server:
 
     url = "s3://results/some/folder"
 
-    def __init__(self, folder, origins="*"):
-        """origins: whose pages may fetch from it, comma-separated."""
+    def __init__(self, folder, origins="*", keys=(KEY_ID, SECRET), identities=None):
+        """origins: whose pages may fetch from it, comma-separated. identities: a file of who has the keys, else all."""
+        self.keys = keys
         identity = {
             "name": "service",
-            "credentials": [{"accessKey": KEY_ID, "secretKey": SECRET}],
+            "credentials": [{"accessKey": keys[0], "secretKey": keys[1]}],
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
         }
         (folder / "identities.json").write_text(json.dumps({"identities": [identity]}))
         self.credentials_file = folder / "credentials"
-        self.credentials_file.write_text(f"[default]\naws_access_key_id = {KEY_ID}\naws_secret_access_key = {SECRET}\n")
+        self.credentials_file.write_text(
+            f"[default]\naws_access_key_id = {keys[0]}\naws_secret_access_key = {keys[1]}\n"
+        )
         ports = free_ports(8)
         roles = ("master", "volume", "filer", "s3")
         self.endpoint = f"http://127.0.0.1:{ports[6]}"
@@ -41,7 +44,7 @@ class S3Server:
             *(f"-{role}.port={port}" for role, port in zip(roles, ports[::2], strict=True)),
             *(f"-{role}.port.grpc={port}" for role, port in zip(roles, ports[1::2], strict=True)),
             f"-s3.allowedOrigins={origins}",
-            *("-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={folder / 'identities.json'}"),
+            *("-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={identities or folder / 'identities.json'}"),
             *(f"-filer.localSocket={folder / 'socket'}", "-master.telemetry=false"),
             *("-master.volumeSizeLimitMB=64", "-volume.max=4", "-volume.preStopSeconds=0"),
         ]
@@ -57,8 +60,8 @@ class S3Server:
             prefix=folder,
             endpoint=self.endpoint,
             region="us-east-1",
-            access_key_id=KEY_ID,
-            secret_access_key=SECRET,
+            access_key_id=self.keys[0],
+            secret_access_key=self.keys[1],
             client_options={"allow_http": True, "timeout": timedelta(seconds=5)},
         )
 

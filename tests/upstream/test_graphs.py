@@ -43,7 +43,7 @@ def test_the_second_call_of_a_kind_is_recorded_and_it_and_all_others_are_replaye
 
 
 @pytest.mark.parametrize("other", ["shape", "dtype", "constant"])
-def test_what_differs_in_more_than_numbers_is_recorded_by_itself(replayed, recorder, other):
+def test_call_that_differs_in_more_than_numbers_is_recorded_separately(replayed, recorder, other):
     import torch
 
     x = torch.randn(3)
@@ -67,7 +67,7 @@ def test_nothing_recorded_is_replayed_after_a_drop(replayed, recorder):
 
 
 @pytest.mark.parametrize("error", ["operation not permitted when stream is capturing", "CUDA out of memory"])
-def test_what_cannot_be_recorded_is_called_and_one_line_says_so(error, caplog):
+def test_call_that_cannot_be_recorded_runs_directly_and_is_logged_once(error, caplog):
     import torch
 
     from sam3d_bento.engines.sam3d.graphs import Replayed

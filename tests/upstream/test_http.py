@@ -11,7 +11,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-# Both are read when bentoml is imported. Without the folder, /metrics hangs in TestClient (bentoml 1.4.39).
+# Both are read when bentoml is imported. Without the folder, /metrics hangs in TestClient (bentoml 1.4.40).
 os.environ["BENTOML_DO_NOT_TRACK"] = "True"
 os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="prometheus-"))
 
@@ -25,7 +25,7 @@ def client(upstream, tmp_path_factory):
     """The service in this process, its engine in a process of its own; checkpoints with upstream's full mesh grid."""
     from starlette.testclient import TestClient
 
-    import service
+    from sam3d_bento import service
     from sam3d_bento.serving import backend as backends
     from sam3d_bento.settings import Settings
     from tests.support import tiny

@@ -53,7 +53,7 @@ def test_missing_and_truncated_files_are_named_before_torch_is_imported(copy):
         [sys.executable, "-c", LOAD, str(copy / "pipeline.yaml")], check=True, capture_output=True, text=True
     ).stdout
     assert "ss_decoder.ckpt is missing" in said
-    assert f"ss_generator.ckpt has 5 bytes; it should have {size:,}" in said
+    assert f"ss_generator.ckpt has 5 bytes instead of {size:,}" in said
     assert str(copy) not in said
 
 
@@ -187,7 +187,7 @@ def test_only_a_checkpoint_that_the_manifest_lists_is_unpickled(copy, tmp_path, 
 def test_a_configuration_that_was_changed_is_named_at_the_start(copy):
     path = copy / "ss_decoder.yaml"
     path.write_text(path.read_text().replace("num_res_blocks: 1", "num_res_blocks: 2"))
-    with pytest.raises(NotReady, match=r"ss_decoder\.yaml has another content than expected"):
+    with pytest.raises(NotReady, match=r"ss_decoder\.yaml has the wrong content"):
         load(copy)
 
 

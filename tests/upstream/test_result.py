@@ -94,7 +94,7 @@ def test_without_gaussians_there_are_no_splats(output):
     assert convert(output).splats is None
 
 
-def test_what_is_not_finite_is_left_out(output):
+def test_splats_that_are_not_finite_are_left_out(output):
     output["gaussian"][0].get_xyz[0, 1] = float("nan")
     output["translation"][0, 2] = float("inf")
     result = convert(output)

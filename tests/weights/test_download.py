@@ -68,13 +68,13 @@ def test_a_cut_download_goes_on_with_the_same_version(site, arriving):
     assert [headers.get("If-Range") for _, headers in site.requests] == [None, '"version-1"', '"version-1"']
 
 
-def test_what_an_earlier_run_left_is_not_asked_for_again(site, arriving):
+def test_bytes_of_an_earlier_run_are_not_requested_again(site, arriving):
     site.pages["/net"] = Page(CONTENT)
     get(site, arriving, already=CONTENT[:1000])
     assert site.ranges == ["bytes=1000-"]
 
 
-def test_what_is_complete_asks_nothing(site, arriving):
+def test_complete_file_makes_no_request(site, arriving):
     get(site, arriving, already=CONTENT)
     assert site.requests == []
 
@@ -127,11 +127,11 @@ def test_bytes_that_come_again_and_again_are_no_progress(site, arriving):
 def test_a_site_that_is_busy_is_asked_again(status, site, arriving):
     site.pages["/net"] = Page(status=status)
     said, _ = refused(site, arriving)
-    assert said == f"the server answered {status}, again and again"
+    assert said == f"the server answered {status} repeatedly"
     assert len(site.requests) == 3
 
 
-def test_nobody_there_is_a_sentence(arriving, elsewhere):
+def test_unreachable_server_is_a_sentence(arriving, elsewhere):
     elsewhere.close()
     assert refused(elsewhere, arriving) == ("Connection refused", 0)
 
@@ -139,16 +139,16 @@ def test_nobody_there_is_a_sentence(arriving, elsewhere):
 @pytest.mark.parametrize(
     ("page", "reason"),
     [
-        (Page(CONTENT[:-1]), "it has 79,999 bytes; it should have 80,000"),
-        (Page(CONTENT + b"?"), "it has 80,001 bytes; it should have 80,000"),
-        (Page(b"<html>sign in</html>", ranges=False), "it has 20 bytes; it should have 80,000"),
+        (Page(CONTENT[:-1]), "the file has 79,999 bytes instead of 80,000"),
+        (Page(CONTENT + b"?"), "the file has 80,001 bytes instead of 80,000"),
+        (Page(b"<html>sign in</html>", ranges=False), "the file has 20 bytes instead of 80,000"),
         (Page(status=404), "the server answered 404 (Not Found)"),
         (Page(status=204), "the server answered 204 (No Content)"),
-        (Page(status=299), "the server answered 299 (of no standard)"),
-        (Page(status=206), "the server answered with a part of the file, and not with which"),
+        (Page(status=299), "the server answered 299 (not a standard status)"),
+        (Page(status=206), "the server sent part of the file without a valid Content-Range"),
     ],
 )
-def test_what_cannot_be_the_file_costs_nothing_of_what_had_arrived(page, reason, site, arriving):
+def test_response_that_cannot_be_the_file_keeps_the_bytes_that_arrived(page, reason, site, arriving):
     site.pages["/net"] = page
     assert refused(site, arriving, already=CONTENT[:1000]) == (reason, 1000)
     assert len(site.requests) == 1
@@ -156,33 +156,33 @@ def test_what_cannot_be_the_file_costs_nothing_of_what_had_arrived(page, reason,
 
 def test_a_file_without_a_length_is_refused_when_it_goes_on(site, arriving):
     site.pages["/net"] = Page(CONTENT + b"?", headers={"Content-Length": None})
-    assert refused(site, arriving) == ("it is longer than 80,000 bytes", 0)
+    assert refused(site, arriving) == ("the file is longer than 80,000 bytes", 0)
 
 
 def test_a_body_that_says_itself_where_it_ends_is_no_beginning_of_the_file(site, arriving):
     chunked = {"Content-Length": None, "Transfer-Encoding": "chunked"}
     site.pages["/net"] = Page(b"4\r\nsign\r\n0\r\n\r\n", headers=chunked)
-    assert refused(site, arriving) == ("it has 4 bytes; it should have 80,000", 0)
+    assert refused(site, arriving) == ("the file has 4 bytes instead of 80,000", 0)
 
 
 def test_another_range_than_asked_for_is_not_put_together(site, arriving):
     page = Page(CONTENT, status=206, headers={"Content-Range": f"bytes 5000-79999/{len(CONTENT)}"})
     site.pages["/net"] = page
     said, kept = refused(site, arriving, already=CONTENT[:1000])
-    assert (said, kept) == ("the server answered with another part of the file than asked for", 0)
+    assert (said, kept) == ("the server sent a different part of the file than requested", 0)
 
 
 def test_a_site_that_has_less_by_now_is_read_from_the_beginning(site, arriving):
     site.pages["/net"] = Page(CONTENT[:500])
-    assert refused(site, arriving, already=CONTENT[:1000]) == ("it has 500 bytes; it should have 80,000", 0)
+    assert refused(site, arriving, already=CONTENT[:1000]) == ("the file has 500 bytes instead of 80,000", 0)
     assert site.ranges == ["bytes=1000-", None]
 
 
 @pytest.mark.parametrize("place", ["http://192.0.2.1/net", "http://localhost.example.org/net"])
 def test_nothing_but_https_is_followed(place, site, arriving):
     site.pages["/net"] = Page(status=302, headers={"Location": place})
-    assert refused(site, arriving)[0] == "the address, or one that it redirects to, is not https"
-    with arriving() as part, pytest.raises(WeightsError, match="not https"):
+    assert refused(site, arriving)[0] == "the address, or one that it redirects to, does not use https"
+    with arriving() as part, pytest.raises(WeightsError, match="does not use https"):
         download(place, part)
 
 
@@ -211,7 +211,7 @@ def test_the_token_does_not_come_back_with_a_redirect_that_returns(site, elsewhe
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_who_refuses_is_told_apart(status, site, elsewhere, arriving):
+def test_refusing_server_is_identified(status, site, elsewhere, arriving):
     elsewhere.pages["/net"] = Page(status=status)
     site.pages["/net"] = Page(status=302, headers={"Location": f"{elsewhere.address}/net"})
     for asked, by_first in ((elsewhere, True), (site, False)):

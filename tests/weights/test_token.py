@@ -12,7 +12,7 @@ def nowhere(monkeypatch, tmp_path):
     monkeypatch.delenv("HF_TOKEN", raising=False)
 
 
-def test_there_may_be_none(monkeypatch):
+def test_token_may_be_absent(monkeypatch):
     assert token.find() is None
     monkeypatch.setenv("HF_TOKEN", "")
     assert token.find() is None
@@ -34,9 +34,9 @@ def test_its_text_is_in_no_representation(monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["", "\n", f"{TOKEN} {TOKEN}", f"{TOKEN}\n{TOKEN}", f"{TOKEN}é", f"{TOKEN}\r\nX: y"])
-def test_what_is_no_token_is_refused_without_being_repeated(tmp_path, text):
+def test_invalid_token_is_refused_without_quoting_it(tmp_path, text):
     (tmp_path / "named").write_text(text)
-    with pytest.raises(WeightsError, match="holds no token") as refusal:
+    with pytest.raises(WeightsError, match="does not contain a token") as refusal:
         token.find(tmp_path / "named")
     assert TOKEN not in str(refusal.value)
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from sam3d_bento.weights import PARALLEL, download, fetch, sets, verify
+from sam3d_bento.weights import MAX_PARALLEL_FILES, download, fetch, sets, verify
 from sam3d_bento.weights.part import BLOCK_BYTES, WeightsError
 from sam3d_bento.weights.sets import WeightFile, WeightSet
 from sam3d_bento.weights.sources import HubFile, Url, Wheel
@@ -62,13 +62,13 @@ def test_a_file_is_fetched_and_verified(site, offer, tmp_path):
     assert paths == [tmp_path / "new" / "folder" / NAME]
     assert paths[0].read_bytes() == CONTENT
     assert verify("test", paths[0].parent) == []
-    assert said == [f"{NAME} (80,000 bytes) comes from {site.address}/net ...", f"{NAME} is there and verified."]
+    assert said == [f"Fetching {NAME} (80,000 bytes) from {site.address}/net ...", f"{NAME} is fetched and verified."]
 
 
 def test_a_right_file_is_used_again_without_any_network(site, offer, tmp_path):
     (tmp_path / NAME).write_bytes(CONTENT)
     offer(file(on(site, "/net"), Wheel("no-such-package-anywhere==1.0", "net.onnx")))
-    assert get(tmp_path) == ([tmp_path / NAME], [f"{NAME} is already there."])
+    assert get(tmp_path) == ([tmp_path / NAME], [f"{NAME} is already complete."])
     assert site.requests == []
 
 
@@ -89,7 +89,7 @@ def test_a_missing_file_is_a_fault(offer, tmp_path):
     offer(file(), file(name="more.onnx", optional=True))
     needed, optional = verify("test", tmp_path / "nowhere")
     assert (needed.kind, needed.sentence) == ("missing", "net.onnx is missing (80,000 bytes).")
-    assert optional.sentence == "more.onnx is missing (80,000 bytes); the service runs without it."
+    assert optional.sentence == "more.onnx is missing (80,000 bytes); the service can run without it."
     assert verify("test", tmp_path / "nowhere", optional=False) == [needed]
 
 
@@ -99,20 +99,20 @@ def test_a_wrong_byte_is_named_with_both_hashes(offer, tmp_path):
     (tmp_path / NAME).write_bytes(wrong)
     (fault,) = verify("test", tmp_path)
     other = hashlib.sha256(wrong).hexdigest()
-    assert fault.sentence == f"{NAME} has another content than expected (SHA-256 {other} instead of {SHA256})."
+    assert fault.sentence == f"{NAME} has the wrong content (SHA-256 {other} instead of {SHA256})."
 
 
 @pytest.mark.parametrize(
     ("page", "reason"),
     [
-        (Page(CONTENT[:-1]), "79,999 bytes; it should have 80,000"),
-        (Page(CONTENT[:-1] + b"?"), f"SHA-256 is .*; it should be {SHA256}"),
-        (Page(CONTENT + b"?"), "80,001 bytes; it should have 80,000"),
+        (Page(CONTENT[:-1]), "79,999 bytes instead of 80,000"),
+        (Page(CONTENT[:-1] + b"?"), f"SHA-256 is .* instead of {SHA256}"),
+        (Page(CONTENT + b"?"), "80,001 bytes instead of 80,000"),
         (Page(status=404), "404"),
     ],
     ids=["short", "other", "long", "gone"],
 )
-def test_what_is_wrong_leaves_nothing(page, reason, site, offer, tmp_path):
+def test_wrong_file_leaves_nothing(page, reason, site, offer, tmp_path):
     site.pages["/net"] = page
     offer(file(on(site, "/net")))
     with pytest.raises(WeightsError, match=rf"^net\.onnx could not be fetched\. 127\.0\.0\.1:\d+: .*{reason}"):
@@ -163,7 +163,12 @@ def test_the_next_source_is_tried_and_every_failure_is_told(site, offer, tmp_pat
     (tmp_path / NAME).unlink()
     with pytest.raises(WeightsError) as caught:
         get(tmp_path)
-    for part in (": the server answered 404", "example.org: the address", "example.net: the address", "is not https"):
+    for part in (
+        ": the server answered 404",
+        "example.org: the address",
+        "example.net: the address",
+        "does not use https",
+    ):
         assert part in str(caught.value)
 
 
@@ -176,16 +181,16 @@ def test_the_failure_of_one_file_does_not_lose_the_others(site, offer, tmp_path)
         get(tmp_path)
     together, alone = str(caught.value).splitlines()
     assert together.startswith(
-        "one.ckpt, two.ckpt could not be fetched. huggingface.co/meta/net: it gives its files to"
+        "one.ckpt, two.ckpt could not be fetched. huggingface.co/meta/net: the files are available only after"
     )
     assert alone.startswith("gone.onnx could not be fetched. 127.0.0.1:")
     assert found(tmp_path) == [NAME]
 
 
 def test_files_come_several_at_a_time_the_largest_first(site, offer, tmp_path):
-    together = threading.Barrier(PARALLEL)  # nothing is sent before so many were asked for
+    together = threading.Barrier(MAX_PARALLEL_FILES)  # nothing is sent before so many were asked for
     files = []
-    for size in range(1, PARALLEL + 2):
+    for size in range(1, MAX_PARALLEL_FILES + 2):
         content = b"x" * size * 1000
         site.pages[f"/{size}"] = Page(content, gate=together if size > 1 else None)
         files.append(file(on(site, f"/{size}"), name=f"{size}.onnx", content=content))
@@ -204,7 +209,7 @@ def test_two_fetches_at_once_bring_one_file_and_once(site, offer, tmp_path):
 
     def listen(sentence):
         said.append(sentence)
-        if "somebody else" in sentence:
+        if "another process" in sentence:
             second_waits.set()
 
     threads = [threading.Thread(target=fetch, args=("test", tmp_path, listen)) for _ in range(2)]
@@ -213,7 +218,7 @@ def test_two_fetches_at_once_bring_one_file_and_once(site, offer, tmp_path):
     for thread in threads:
         thread.join(20)
     assert len(site.requests) == 1
-    assert said[-1] == f"{NAME} is already there."
+    assert said[-1] == f"{NAME} is already complete."
     assert found(tmp_path) == [NAME]
     assert verify("test", tmp_path) == []
 
@@ -257,7 +262,7 @@ def test_without_reading_the_size_alone_decides(offer, tmp_path):
     (tmp_path / NAME).write_bytes(CONTENT[:-1])
     (fault,) = verify("test", tmp_path, contents=False)
     assert fault.kind == "size"
-    assert f"{len(CONTENT) - 1:,} bytes; it should have {len(CONTENT):,}" in fault.sentence
+    assert f"{len(CONTENT) - 1:,} bytes instead of {len(CONTENT):,}" in fault.sentence
 
 
 def test_a_folders_own_manifest_decides_for_it(site, offer, tmp_path):
@@ -266,7 +271,7 @@ def test_a_folders_own_manifest_decides_for_it(site, offer, tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps({"files": {"tiny/net.pt": tiny}}))
     (fault,) = verify("test", tmp_path)
     assert (fault.name, fault.kind) == ("tiny/net.pt", "missing")
-    with pytest.raises(WeightsError, match=r"tiny/net\.pt.*manifest\.json.*put it into the folder"):
+    with pytest.raises(WeightsError, match=r"tiny/net\.pt.*manifest\.json.*Copy the file into the folder"):
         get(tmp_path)
     (tmp_path / "tiny").mkdir()
     (tmp_path / "tiny" / "net.pt").write_bytes(b"tiny")

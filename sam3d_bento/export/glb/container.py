@@ -34,19 +34,19 @@ def split(glb: bytes) -> tuple[dict[str, Any], bytes]:
     try:
         magic, version, length = HEADER.unpack_from(glb)
         if (magic, version) != (MAGIC, VERSION) or length > len(glb):
-            raise BadRequest("The file is no binary glTF 2.0, or it is cut short.")
+            raise BadRequest("The file is not a binary glTF 2.0, or it is cut short.")
         kind, text, end = _chunk(glb, HEADER.size)
         if kind != JSON_CHUNK:
-            raise BadRequest("The file is no binary glTF 2.0: it does not begin with its document.")
+            raise BadRequest("The file is not a binary glTF 2.0: it does not begin with its document.")
         document = json.loads(text)
         data = b""
         if end < length:
             kind, data, _ = _chunk(glb, end)
             data = data if kind == BINARY_CHUNK else b""
     except (struct.error, ValueError, RecursionError) as exc:
-        raise BadRequest("The file is no binary glTF 2.0.") from exc
+        raise BadRequest("The file is not a binary glTF 2.0.") from exc
     if not isinstance(document, dict):
-        raise BadRequest("The file is no binary glTF 2.0: its document is no JSON object.")
+        raise BadRequest("The file is not a binary glTF 2.0: its document is not a JSON object.")
     return document, data
 
 
@@ -55,5 +55,5 @@ def _chunk(glb: bytes, start: int) -> tuple[bytes, bytes, int]:
     length, kind = CHUNK_HEADER.unpack_from(glb, start)
     first = start + CHUNK_HEADER.size
     if first + length > len(glb):
-        raise BadRequest("The file is no binary glTF 2.0, or it is cut short.")
+        raise BadRequest("The file is not a binary glTF 2.0, or it is cut short.")
     return kind, glb[first : first + length], first + length

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from sam3d_bento import names
 from sam3d_bento.arrays import Float32, Int32, UInt8
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.export.glb import container, meshopt_decoder
@@ -38,7 +39,7 @@ class TexturedMesh:
     """Textured mesh in the frame of `Reconstruction`; vertices are duplicated along the texture's seams.
 
     positions, normals (N, 3) and uv (N, 2) float32, (0, 0) the image's top left; faces (F, 3) int32; texture: the image
-    file; texture_type: its media type.
+    file; texture_type: its media type. name: of the node; clean, as `names.cleaned` says.
     """
 
     positions: Float32
@@ -47,6 +48,7 @@ class TexturedMesh:
     faces: Int32
     texture: bytes
     texture_type: str
+    name: str = names.UNNAMED
 
     @cached_property
     def image(self) -> UInt8:
@@ -112,6 +114,7 @@ class _File:
             faces=faces,
             texture=self._view(picture["bufferView"]).tobytes(),
             texture_type=str(picture["mimeType"]),
+            name=names.cleaned(str(node.get("name", ""))),
         )
 
     def _base_colour(self) -> tuple[dict[str, Any], int]:

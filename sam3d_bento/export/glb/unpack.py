@@ -18,4 +18,4 @@ def unpack_glb(glb: bytes) -> bytes:
         return glb
     mesh = read_glb(glb)
     plain = geometry.plain(mesh.positions, mesh.normals, mesh.uv, mesh.faces)
-    return assemble(plain, mesh.texture, mesh.texture_type, document.get("asset", {}).get("extras", {}))
+    return assemble(plain, mesh.texture, mesh.texture_type, document.get("asset", {}).get("extras", {}), mesh.name)

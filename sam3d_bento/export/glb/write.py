@@ -9,6 +9,7 @@ from sam3d_bento import __version__
 from sam3d_bento.arrays import Float32, Int32, UInt8
 from sam3d_bento.export.glb import container, geometry, image
 from sam3d_bento.export.glb.geometry import Geometry
+from sam3d_bento.names import UNNAMED
 from sam3d_bento.options import Compression
 
 # Numbers from the glTF 2.0 specification.
@@ -25,6 +26,7 @@ def write_glb(
     texture: UInt8,
     extras: Mapping[str, Any],
     *,
+    name: str = UNNAMED,
     texture_format: str = "png",
     compress: Compression = False,
 ) -> bytes:
@@ -33,9 +35,10 @@ def write_glb(
     positions, normals (N, 3) and uv (N, 2) float32, (0, 0) the image's top left; faces (F, 3) int32; texture (S, S, 3)
     uint8 sRGB; extras: JSON values for `asset.extras`. Equal inputs give equal bytes.
 
-    texture_format: png, jpeg, or webp, which readers without EXT_texture_webp refuse. compress: True for quantized and
-    packed geometry, which readers without EXT_meshopt_compression refuse; "quantize" for geometry that is only
-    quantized, which readers without KHR_mesh_quantization refuse.
+    name: of the node, the mesh and the material. texture_format: png, jpeg, or webp, which readers without
+    EXT_texture_webp refuse. compress: True for quantized and packed geometry, which readers without
+    EXT_meshopt_compression refuse; "quantize" for geometry that is only quantized, which readers without
+    KHR_mesh_quantization refuse.
     """
     # Bytes that count against the budget of a WebP texture, because a packed file is meant to be small.
     beside = 0
@@ -47,11 +50,11 @@ def write_glb(
     else:
         mesh = geometry.plain(positions, normals, uv, faces)
     picture, media_type = image.encode(texture, texture_format, beside)
-    return assemble(mesh, picture, media_type, extras)
+    return assemble(mesh, picture, media_type, extras, name)
 
 
-def assemble(mesh: Geometry, picture: bytes, media_type: str, extras: Mapping[str, Any]) -> bytes:
-    """Return the GLB of a geometry and an image file. media_type: of the image; extras: as in `write_glb`."""
+def assemble(mesh: Geometry, picture: bytes, media_type: str, extras: Mapping[str, Any], name: str = UNNAMED) -> bytes:
+    """Return the GLB of a geometry and an image file. media_type: of the image; extras, name: as in `write_glb`."""
     views = [*mesh.views, mesh.append(picture)]
     required = list(mesh.extensions)
 
@@ -67,10 +70,10 @@ def assemble(mesh: Geometry, picture: bytes, media_type: str, extras: Mapping[st
         "asset": {"version": "2.0", "generator": f"sam3d-bento {__version__}", "extras": dict(extras)},
         "scene": 0,
         "scenes": [{"nodes": [0]}],
-        "nodes": [{"name": "object", "mesh": 0, **mesh.node}],
+        "nodes": [{"name": name, "mesh": 0, **mesh.node}],
         "meshes": [
             {
-                "name": "object",
+                "name": name,
                 "primitives": [
                     {
                         "attributes": {"POSITION": 1, "NORMAL": 2, "TEXCOORD_0": 3},
@@ -82,7 +85,7 @@ def assemble(mesh: Geometry, picture: bytes, media_type: str, extras: Mapping[st
         ],
         "materials": [
             {
-                "name": "object",
+                "name": name,
                 "pbrMetallicRoughness": {
                     "baseColorTexture": base_colour,
                     "metallicFactor": 0,  # the default of 1 is black without an environment
@@ -107,3 +110,12 @@ def assemble(mesh: Geometry, picture: bytes, media_type: str, extras: Mapping[st
     if required:
         document |= {"extensionsUsed": sorted(required), "extensionsRequired": sorted(required)}
     return container.join(document, bytes(mesh.data))
+
+
+def renamed(glb: bytes, name: str) -> bytes:
+    """Return a GLB that `write_glb` made with another name. All else stays as it is. Raises BadRequest for no GLB."""
+    document, data = container.split(glb)
+    document["asset"]["extras"]["name"] = name
+    for part in ("nodes", "meshes", "materials"):
+        document[part][0]["name"] = name
+    return container.join(document, data)

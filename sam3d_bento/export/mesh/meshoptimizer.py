@@ -2,7 +2,7 @@
 
 No wheel has its `simplifyWithUpdate` for all processors. So the WebAssembly of meshoptimizer's npm package is run by
 wasmtime, at two thirds of the speed of native code. It is beside this module, with its licence (MIT);
-tools/meshopt-decoder/vendor_simplifier.mjs writes it from the package that the lock file names with its hash. Equal
+tools/vendor_meshoptimizer/build.mjs writes it from the package that the lock file names with its hash. Equal
 input gives equal output on every processor.
 
 Garland and Heckbert: Simplifying Surfaces with Color and Texture using Quadric Error Metrics (IEEE Visualization 1998);

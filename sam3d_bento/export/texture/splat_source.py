@@ -1,4 +1,4 @@
-"""Gaussian splats as a place to look colours up."""
+"""Look up colours in Gaussian splats."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ class Mixed:
 
 
 class SplatSource:
-    """The weighted mean of the splats around a point, by opacity and by the gaussian of each at that point."""
+    """Colour source that mixes the splats near a point, weighted by opacity and by each Gaussian at that point."""
 
     def __init__(self, splats: Splats) -> None:
-        """Leave out splats that are not finite, far off, transparent, without extent or direction, or in a heap."""
+        """Keep the usable splats. Others are not finite, too far away, transparent, without extent, or in a heap."""
         columns = (*splats.positions.T, *splats.scale.T, *splats.rotation.T, splats.opacity)
         with np.errstate(invalid="ignore"):
             # Column by column: numpy takes twenty times as long for a sum or an "all" over rows of three.
@@ -88,7 +88,7 @@ class SplatSource:
         return len(self.positions)
 
     def prepare(self) -> None:
-        """Do now what the first call of `colours` would have to do first."""
+        """Compute the footprints now, which otherwise the first call of `colours` does."""
         _ = self._all
 
     @cached_property
@@ -114,7 +114,7 @@ class SplatSource:
         return self._mixed(footprints, points, normals, place.reshape(near.shape), expected)
 
     def _near(self, points: Float32, *, first: int) -> Indices:
-        """(N, NEIGHBOURS) the splats nearest to the points, from the first- or second-nearest on."""
+        """Return the indices (N, NEIGHBOURS) of the nearest splats. first: 1, or 2 to skip the nearest one."""
         count = min(first - 1 + NEIGHBOURS, len(self))
         ranks = list(range(first, count + 1)) or [1]
         _, near = self._tree.query(points, k=ranks, workers=-1)
@@ -135,8 +135,11 @@ class SplatSource:
         )
 
     def _typical_spacing(self) -> float:
-        """The edge of the square that each splat has to itself: by the distance to its eighth neighbour, since eight
-        others share the disc of that radius; the median over a sample."""
+        """Return the typical spacing of the splats: the edge of a square with the mean area of one splat.
+
+        Eight other splats share the disc whose radius is the distance to the eighth neighbour. Takes the median over a
+        sample.
+        """
         others = min(8, len(self) - 1)
         if not others:
             return SMALLEST_SPACING
@@ -147,7 +150,7 @@ class SplatSource:
 
 @dataclass(frozen=True)
 class _Footprints:
-    """What is looked up of each splat. shapes (G, 6): xx, yy, zz, xy, xz, yz of its inverse covariance."""
+    """Arrays that are looked up by splat. shapes (G, 6): xx, yy, zz, xy, xz, yz of the inverse covariance."""
 
     positions: Float32
     colours: UInt8
@@ -156,12 +159,12 @@ class _Footprints:
 
     @classmethod
     def of(cls, splats: Splats, widening: float) -> _Footprints:
-        """Of these splats, each widened by so much in all directions."""
+        """Return the footprints of splats that are widened by this length in all directions."""
         shapes = _inverse_covariances(splats.scale, splats.rotation, widening)
         return cls(splats.positions, splats.colours, splats.opacity, shapes)
 
     def mixed(self, points: Float32, normals: Float32, near: Indices, expected: Float32 | None, depth: float) -> Mixed:
-        """Colours at points (N, 3), of the splats `near` (N, K) them that are at most `depth` off along the normal."""
+        """Mix the colours at points (N, 3) from their neighbours `near` (N, K), within `depth` along the normal."""
         gap: Float32 = points[:, None] - self.positions.take(near, axis=0)
         x, y, z = gap[..., 0], gap[..., 1], gap[..., 2]
         shape = self.shapes.take(near, axis=0)
@@ -237,7 +240,7 @@ def _place_sizes(positions: Float32) -> tuple[Indices, Indices]:
 
 
 def _inverse_covariances(scale: Float32, rotation: Float32, widening: float) -> Float32:
-    """(G, 6) xx, yy, zz, xy, xz, yz of the inverse of R diag(scale² + widening²) Rᵀ."""
+    """Return (G, 6) xx, yy, zz, xy, xz, yz of the inverse of R diag(scale² + widening²) Rᵀ."""
     w, x, y, z = (rotation / lengths(rotation)[:, None]).T
     # Column by column: that is the sum, over the splat's own axes, of precision times axis axisᵀ.
     axes = (

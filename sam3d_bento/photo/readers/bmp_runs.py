@@ -6,6 +6,8 @@ that it has pixels.
 
 from __future__ import annotations
 
+import numpy as np
+
 _PAIRS = [bytes((byte >> 4, byte & 15)) for byte in range(256)]  # the two indices in a byte
 _END_OF_LINE, _END, _MOVE = 0, 1, 2
 
@@ -18,6 +20,8 @@ def unpack(data: bytes, offset: int, size: tuple[int, int], *, four_bits: bool) 
     """
     width, height = size
     total = width * height
+    if offset % 2 == 0 and _most_pixels(data[offset:], width) < total:
+        return None
     out = bytearray()
     column, position = 0, offset
     while len(out) < total and position + 2 <= len(data):
@@ -49,3 +53,17 @@ def unpack(data: bytes, offset: int, size: tuple[int, int], *, four_bits: bool) 
             column += value
             position += position % 2  # runs begin at even places
     return bytes(out) if len(out) >= total else None
+
+
+def _most_pixels(runs: bytes, width: int) -> int:
+    """Return a bound of the pixels in runs that begin at an even place, without a step for each: those that lie among
+    stored pixels are counted as well.
+    """
+    pairs = np.frombuffer(runs[: len(runs) // 2 * 2], np.uint8).reshape(-1, 2)
+    escapes = np.flatnonzero(pairs[:, 0] == 0)
+    values = pairs[escapes, 1]
+    moves = escapes[values == _MOVE] + 1
+    across, down = pairs[moves[moves < len(pairs)]].sum(axis=0, dtype=np.int64)
+    stored = values[values > _MOVE].sum(dtype=np.int64)
+    lines = np.count_nonzero(values == _END_OF_LINE) * (width - 1)
+    return int(pairs[:, 0].sum(dtype=np.int64) + stored + across + down * width + lines)

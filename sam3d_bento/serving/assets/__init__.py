@@ -1,10 +1,10 @@
-"""Finished results behind links that cannot be guessed and that expire: what every place for them is asked.
+"""Interface of the stores for finished results, which are served by links that cannot be guessed and that expire.
 
-A result is a GLB, and beside it, where there are such, the reconstruction that it was exported from, its picture, and
-the model in other formats: `<id>.glb`, `<id>.npz`, `<id>.webp`, `<id>.usdz`, `<id>.obj.zip` and so on (id: 128 random
-bits in hex). They live equally long, as long as the GLB.
+A result consists of a GLB and optional further files: the reconstruction that it was exported from, its picture, and
+the model in other formats. They are named `<id>.glb`, `<id>.npz`, `<id>.webp`, `<id>.usdz`, `<id>.obj.zip` and so on
+(id: 128 random bits in hex). All expire with the GLB.
 
-`Assets` is what the service asks of any place; `folder.AssetFolder` is a folder, `bucket.Bucket` an object store.
+`Assets` is the interface. `folder.AssetFolder` stores results in a folder, `bucket.Bucket` in an object store.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ import re
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol
 
 from sam3d_bento.formats import FILE_TYPES
 from sam3d_bento.serving.assets.threads import StorageThreads
 
-# A file of a result, named by its suffix: the model, the reconstruction it was exported from, its picture, and the
-# model in the formats of `formats.FILE_TYPES`.
-Kind = Literal["glb", "npz", "webp", "obj.zip", "stl", "ply", "splats.ply", "usdz"]
-KINDS: tuple[Kind, ...] = get_args(Kind)  # the GLB first: without it the others are not served
-# The GLB in another format. Each can be made again, so these are the first to go when room is short.
-DERIVED_KINDS: tuple[Kind, ...] = ("obj.zip", "stl", "ply", "splats.ply", "usdz")
+# Kind of a result's file, named by its suffix: one of KINDS.
+Kind = str
+# The model in other formats. Each can be made again, so these are the first to be removed when room is short.
+DERIVED_KINDS: tuple[Kind, ...] = tuple(kind.suffix for name, kind in FILE_TYPES.items() if name != "glb")
+# The model, the reconstruction that it was exported from, its picture, and the model in other formats. The GLB is the
+# first: without it the others are not served.
+KINDS: tuple[Kind, ...] = ("glb", "npz", "webp", *DERIVED_KINDS)
 
 GLB_MEDIA_TYPE = FILE_TYPES["glb"].media_type
 MEDIA_TYPES: dict[str, str] = {
@@ -32,10 +33,11 @@ MEDIA_TYPES: dict[str, str] = {
     "webp": "image/webp",
     **{kind.suffix: kind.media_type for kind in FILE_TYPES.values()},
 }
-# A browser shows a picture, and Quick Look a USDZ; the others are saved.
+# Kinds that a browser shows instead of saving: pictures, and USDZ for Quick Look.
 SHOWN_KINDS: frozenset[Kind] = frozenset({"webp", "usdz"})
-DISPOSITIONS: dict[Kind, str] = {kind: "inline" if kind in SHOWN_KINDS else "attachment" for kind in KINDS}
-# What a client hears of an id that is unknown, over, or none: nobody learns which.
+Disposition = Literal["inline", "attachment"]
+DISPOSITIONS: dict[Kind, Disposition] = {kind: "inline" if kind in SHOWN_KINDS else "attachment" for kind in KINDS}
+# Message for an id that is unknown, expired or invalid. It is the same for all, so that ids cannot be probed.
 GONE = "There is no such result, or its link has expired."
 
 ASSET_ID = re.compile(r"[0-9a-f]{32}")
@@ -44,7 +46,7 @@ ASSET_NAME = re.compile(rf"[0-9a-f]{{32}}\.({'|'.join(map(re.escape, KINDS))})")
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file of a result that can be fetched now, on this machine. threads: for whatever reads it."""
+    """Available file of a result on this machine. threads: pool in which to read it."""
 
     id: str
     path: Path
@@ -55,47 +57,51 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class StoredObject:
-    """A file of a result that can be fetched now, by whoever holds one of these links: one for GET, one for HEAD."""
+    """Available file of a result in an object store. links: signed links by method, GET and HEAD."""
 
     id: str
     links: dict[str, str]
 
 
 class Assets(Protocol):
-    """A place for results. `claim` and `sweep` block and are for threads; the others never hold up the event loop."""
+    """Store for results. `claim` and `sweep` block, so call them in threads. The other methods never block the loop."""
 
     setting: str
-    """The environment variable that names the place."""
+    """Environment variable that selects the store."""
     sweep_seconds: float
-    """How long to wait from one sweep to the next."""
+    """Pause between two sweeps."""
     origin: str | None
-    """Where links lead, as browsers compare it (scheme, host and port), once claimed; None: to this service."""
+    """Origin of the links (scheme, host and port), known after `claim`. None: the links lead to this service."""
 
     def claim(self) -> None:
-        """See that results can be kept here. Raises OSError or StorageUnavailable when they cannot."""
+        """Check that results can be stored. Raises OSError or StorageUnavailable if not."""
 
     def sweep(self) -> int:
-        """Remove what has expired; the number removed. Raises OSError or StorageUnavailable."""
+        """Remove expired files; return their number. Raises OSError or StorageUnavailable."""
 
     async def put(self, glb: bytes, reconstruction: Path | None = None) -> str:
-        """Keep the GLB, and the reconstruction if there is room; the new asset's id. The file stays the caller's.
+        """Store a GLB, and its reconstruction if there is room; return the new asset's id.
 
-        Raises StorageFull, StorageUnavailable or OSError.
+        The caller removes the file of the reconstruction if it still exists. Raises StorageFull, StorageUnavailable or
+        OSError.
         """
 
     async def add(self, asset_id: str, kind: Kind, content: bytes) -> None:
-        """Keep another file with an asset, as long as the asset. Raises like `put`, and NotFound.
+        """Store another file of an asset, for as long as the asset. Raises like `put`, and NotFound.
 
-        A derived file takes no room from anything but other derived files. Raises StorageFull where it does not fit.
+        For a derived file, only other derived files are removed to make room. Raises StorageFull if it does not fit.
         """
 
     async def get(self, asset_id: str, kind: Kind = "glb") -> StoredFile | StoredObject:
-        """A file of the asset. Raises NotFound when there is none, or its time is over, and StorageUnavailable."""
+        """Return a file of the asset. Raises NotFound if it does not exist or has expired, and StorageUnavailable."""
+
+    async def name(self, asset_id: str) -> str:
+        """What the result is called, read from its GLB. Raises like `get`."""
 
     def local(self, asset_id: str, *kinds: Kind) -> AbstractAsyncContextManager[dict[Kind, Path]]:
-        """Those of the asset's files that there are, as files of this machine while the block lasts.
+        """Provide the asset's existing files of these kinds as local files during the block.
 
-        Raises NotFound when the asset is gone, StorageUnavailable or OSError.
+        Raises NotFound if the asset does not exist, StorageUnavailable or OSError.
         """
 
     async def delete(self, asset_id: str) -> None:

@@ -1,11 +1,11 @@
-"""Finished results in an object store, so that every service process answers every link.
+"""Store for results in an object store, so that every service process can answer every link.
 
 Owns `<folder>/<id>.glb` and the files beside it (`assets.KINDS`; id: 128 random bits in hex) and the `.probe` objects
-of `claim`; nothing else in the bucket is read or touched. The time to live is counted from the store's own time of
-writing: a link works for it, through whichever process, and the sweep of any process removes what is over. What is not
-a GLB is served as long as its GLB. No byte quota holds here. Clients fetch from the store itself, by signed links.
+of `claim`. Nothing else in the bucket is read or changed. The time to live begins at the object's time of writing in
+the store, and any process may remove expired objects. Other files of a result expire with its GLB. There is no byte
+quota. Clients fetch from the store itself, by signed links.
 
-A call for a request ends within PATIENCE_SECONDS, whatever the store does.
+A call for a request ends within PATIENCE_SECONDS, even if the store hangs.
 """
 
 from __future__ import annotations
@@ -29,25 +29,38 @@ from obstore.store import from_url
 
 from sam3d_bento import logs
 from sam3d_bento.errors import NotFound, StorageUnavailable
-from sam3d_bento.serving.assets import ASSET_ID, ASSET_NAME, DISPOSITIONS, GONE, KINDS, MEDIA_TYPES, Kind, StoredObject
+from sam3d_bento.serving.assets import (
+    ASSET_ID,
+    ASSET_NAME,
+    DISPOSITIONS,
+    GONE,
+    KINDS,
+    MEDIA_TYPES,
+    Kind,
+    StoredObject,
+    download_name,
+)
 from sam3d_bento.serving.assets.credentials import CredentialsFile
 from sam3d_bento.serving.assets.regular_file import open_regular
 from sam3d_bento.serving.assets.threads import StorageThreads
 
 if TYPE_CHECKING:
-    from obstore import ObjectMeta
+    from obstore import GetOptions, ObjectMeta
     from obstore.store import AzureStore, ClientConfig, GCSStore, RetryConfig, S3Store
 
     SigningStore = AzureStore | GCSStore | S3Store
 
 OWN_NAME = re.compile(rf"{ASSET_NAME.pattern}|[0-9a-f]{{32}}\.probe")
-LINK_LIFETIME = timedelta(minutes=5)  # to begin a download; ours stays the link to keep
-# Nothing is served past its time anyway, so a sweep only frees room; and every listing is paid for.
+# Time to begin a download by a signed link. Clients keep the service's own link, which redirects to a new signed one.
+LINK_LIFETIME = timedelta(minutes=5)
+# Pause between two sweeps. Expired results are not served anyway, and every listing of the bucket costs money.
 SWEEP_SECONDS = 600.0
-PAGE = 1000  # what S3 lists, and deletes, in one request
+# Objects that S3 lists or deletes in one request.
+PAGE = 1000
 
+# Longest call for a request.
 PATIENCE_SECONDS = 30
-# One request may take long enough for 40 MB at 16 Mbit/s; what fails sooner is tried again while that fits.
+# One attempt may take as long as 40 MB at 16 Mbit/s. An attempt that fails earlier is repeated while time is left.
 CLIENT: ClientConfig = {"connect_timeout": timedelta(seconds=3), "timeout": timedelta(seconds=20)}
 RETRY: RetryConfig = {"max_retries": 3, "retry_timeout": timedelta(seconds=8)}
 
@@ -55,9 +68,9 @@ log = getLogger("sam3d_bento.bucket")
 
 
 class Bucket:
-    """See the module's docstring, and `assets.Assets` for the methods.
+    """Store for results in an object store. `assets.Assets` describes the methods.
 
-    url: `s3://bucket/folder`; gs:// and az:// likewise. endpoint, region, credentials_file: for s3:// only.
+    url: `s3://bucket/folder`, or gs:// or az://. endpoint, region, credentials_file: for s3:// only.
     """
 
     setting = "SAM3D_OUTPUT_URL"
@@ -82,7 +95,7 @@ class Bucket:
 
     @cached_property
     def _store(self) -> SigningStore:
-        """The client. Made at the first use, where what is wrong with its settings is answered for."""
+        """Client of the object store, made at the first use, where an error of its settings is handled."""
         options: dict[str, Any] = {}
         if self._endpoint:
             options["endpoint"] = self._endpoint
@@ -90,13 +103,13 @@ class Bucket:
             options["region"] = self._region
         if self._credentials_file:
             options["credential_provider"] = CredentialsFile(self._credentials_file)
-        # Keys never travel unencrypted unless the endpoint says so in its first letters.
+        # Keys are sent unencrypted only if the endpoint's address begins with http://.
         client: ClientConfig = {**CLIENT, "allow_http": (self._endpoint or "").startswith("http://")}
         store = from_url(self.url, client_options=client, retry_config=RETRY, **options)
-        return cast("SigningStore", store)  # the setting takes no other schemes
+        return cast("SigningStore", store)  # the setting allows no other schemes
 
     def claim(self) -> None:
-        """See that objects can be written, listed and removed. Raises StorageUnavailable when they cannot."""
+        """Check that objects can be written, listed and removed. Raises StorageUnavailable if not."""
         probe = f"{secrets.token_hex(16)}.probe"
         with _answered_for("claim"):
             obstore.put(self._store, probe, b"", use_multipart=False)
@@ -106,35 +119,33 @@ class Bucket:
         self.origin = f"{link.scheme}://{link.netloc}"
 
     async def put(self, glb: bytes, reconstruction: Path | None = None) -> str:
-        """Keep the bytes; the new asset's id. Raises StorageUnavailable.
+        """Store a GLB and return the new asset's id. Raises StorageUnavailable.
 
-        A reconstruction that the store does not take is left out.
+        If the reconstruction cannot be stored, the asset is stored without it.
         """
         asset_id = secrets.token_hex(16)
-        companion = asyncio.ensure_future(self._put_reconstruction(asset_id, reconstruction))
+        name = download_name.of_glb(glb[: download_name.HEAD_BYTES])
+        companion = asyncio.ensure_future(self._put_reconstruction(asset_id, reconstruction, name))
         try:
-            await self._put(asset_id, "glb", glb)
+            await self._put(asset_id, "glb", glb, name)
         finally:
             await companion
         return asset_id
 
     async def add(self, asset_id: str, kind: Kind, content: bytes) -> None:
-        """Keep another file of the asset. Raises like `get`."""
-        with _answered_for("add"):
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                await self._time_left(asset_id, "glb")
-        await self._put(asset_id, kind, content)
+        """Store another file of the asset. Raises like `get`."""
+        await self._put(asset_id, kind, content, await self.name(asset_id))
 
     async def get(self, asset_id: str, kind: Kind = "glb", *, lifetime: timedelta = LINK_LIFETIME) -> StoredObject:
-        """Signed links to a file of the asset. Raises NotFound when there is none, or its time is over;
-        StorageUnavailable.
+        """Return signed links to a file of the asset. Raises NotFound if it does not exist or has expired.
 
-        lifetime: how long the links work, at most; never longer than the asset is kept.
+        lifetime: longest time for which the links work. They never outlive the asset.
+        Raises StorageUnavailable too.
         """
         with _answered_for("get"):
             async with asyncio.timeout(PATIENCE_SECONDS):
                 left = await self._time_left(asset_id, kind)
-                lifetime = max(min(lifetime, left), timedelta(seconds=1))  # signatures know whole seconds
+                lifetime = max(min(lifetime, left), timedelta(seconds=1))  # signatures use whole seconds
                 name = f"{asset_id}.{kind}"
                 return StoredObject(
                     asset_id,
@@ -144,9 +155,18 @@ class Bucket:
                     },
                 )
 
+    async def name(self, asset_id: str) -> str:
+        """Return what the result is called, from the beginning of its GLB. Raises like `get`."""
+        with _answered_for("name"):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._time_left(asset_id, "glb")
+                options: GetOptions = {"range": (0, download_name.HEAD_BYTES)}
+                found = await obstore.get_async(self._store, f"{asset_id}.glb", options=options)
+                return download_name.of_glb(bytes(await found.bytes_async()))
+
     @contextlib.asynccontextmanager
     async def local(self, asset_id: str, *kinds: Kind) -> AsyncIterator[dict[Kind, Path]]:
-        """Copies of the files, which go when the block ends. Raises like `get`, and OSError."""
+        """Yield copies of the files, which are removed after the block. Raises like `get`, and OSError."""
         with tempfile.TemporaryDirectory() as folder:
             paths: dict[Kind, Path] = {}
             with _answered_for("local"):
@@ -167,41 +187,41 @@ class Bucket:
                         await obstore.delete_async(self._store, f"{asset_id}.{kind}")
 
     def sweep(self) -> int:
-        """Remove expired assets, page by page; the number removed. Raises StorageUnavailable."""
+        """Remove expired objects, page by page; return their number. Raises StorageUnavailable."""
         removed = 0
         with _answered_for("sweep"):
             for page in obstore.list(self._store, chunk_size=PAGE):
                 expired = [meta["path"] for meta in page if OWN_NAME.fullmatch(meta["path"]) and not self._left(meta)]
                 if expired:
-                    # Another process may sweep at the same time; some stores tell of what was gone already.
+                    # If another process sweeps at the same time, some stores report objects that are already gone.
                     with contextlib.suppress(FileNotFoundError):
                         obstore.delete(self._store, expired)
                 removed += len(expired)
         return removed
 
-    async def _put(self, asset_id: str, kind: Kind, content: bytes | BinaryIO) -> None:
-        # Signed links cannot carry headers of the answer, so the object has them.
+    async def _put(self, asset_id: str, kind: Kind, content: bytes | BinaryIO, name: str) -> None:
+        # The signed links of obstore cannot set response headers, so the object carries them.
         attributes = {
             "Content-Type": MEDIA_TYPES[kind],
-            "Content-Disposition": f'{DISPOSITIONS[kind]}; filename="{asset_id}.{kind}"',
+            "Content-Disposition": download_name.content_disposition(DISPOSITIONS[kind], name, kind),
             "Cache-Control": f"private, max-age={int(self.ttl.total_seconds())}, immutable",
         }
         with _answered_for("put"):
             async with asyncio.timeout(PATIENCE_SECONDS):
-                # In one part, where it fits one request: an upload that breaks off leaves nothing behind.
+                # In one request if it fits, because an interrupted upload then leaves nothing behind.
                 await obstore.put_async(
                     self._store, f"{asset_id}.{kind}", content, attributes=attributes, use_multipart=kind == "npz"
                 )
 
-    async def _put_reconstruction(self, asset_id: str, reconstruction: Path | None) -> None:
+    async def _put_reconstruction(self, asset_id: str, reconstruction: Path | None, name: str) -> None:
         if reconstruction is None:
             return
-        # What goes wrong is in the log; the GLB itself is worth more.
+        # An error is in the log. The GLB is returned without its reconstruction.
         with contextlib.suppress(StorageUnavailable), open_regular(reconstruction) as file:
-            await self._put(asset_id, "npz", file)
+            await self._put(asset_id, "npz", file, name)
 
     async def _copy(self, name: str, folder: Path) -> Path:
-        """The object as a file of its name in the folder. Raises FileNotFoundError."""
+        """Copy an object to a file of the same name in the folder, and return its path. Raises FileNotFoundError."""
         found = await obstore.get_async(self._store, name)
         path = folder / name
         with path.open("wb") as file:
@@ -210,7 +230,7 @@ class Bucket:
         return path
 
     async def _time_left(self, asset_id: str, kind: Kind) -> timedelta:
-        """Of the asset, if it has such a file."""
+        """Return how long the asset is still served. Raises NotFound if it has no such file or has expired."""
         if ASSET_ID.fullmatch(asset_id):
             with contextlib.suppress(FileNotFoundError):
                 left = self._left(await obstore.head_async(self._store, f"{asset_id}.glb"))
@@ -221,17 +241,17 @@ class Bucket:
         raise NotFound(GONE)
 
     def _left(self, meta: ObjectMeta) -> timedelta:
-        """How long the object is to be served yet; nothing when its time is over."""
+        """Return how long the object is still served; zero if it has expired."""
         return max(meta["last_modified"] + self.ttl - datetime.now(UTC), timedelta())
 
 
 @contextlib.contextmanager
 def _answered_for(action: str) -> Iterator[None]:
-    """Turn what the client raises into StorageUnavailable, with a sentence; the log has the store's own words."""
+    """Turn errors of the client into StorageUnavailable. The log has the store's own message."""
     try:
         yield
     except (BaseError, OSError, ValueError) as exc:
-        # The first line says it; what follows repeats it at length. No key is in it: requests are signed by header.
+        # The first line is enough; the others repeat it at length. It contains no key: requests are signed by header.
         words = (str(exc).splitlines() or [type(exc).__name__])[0]
         logs.event(log, "the object store failed", ERROR, action=action, kind=type(exc).__name__, error=words)
         raise StorageUnavailable(_sentence(exc), retry_after_seconds=5) from None
@@ -242,4 +262,4 @@ def _sentence(exc: Exception) -> str:
         return "The object store for results refuses the service."
     if isinstance(exc, FileNotFoundError):
         return "The bucket for results does not exist."
-    return "The object store for results does not answer as it should."
+    return "The object store for results does not respond, or responds with an error. Try again later."

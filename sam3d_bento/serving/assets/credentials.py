@@ -1,11 +1,11 @@
-"""Keys of an S3 bucket, from a file in the format of AWS's shared credentials file, as a Secret is mounted:
+"""Keys of an S3 bucket, read from a file in the format of AWS's shared credentials file, such as a mounted Secret:
 
     [default]
     aws_access_key_id = ...
     aws_secret_access_key = ...
     aws_session_token = ...          (only with temporary keys)
 
-No key is ever in an environment variable, a log line or an error.
+No key gets into an environment variable, a log line or an error.
 """
 
 from __future__ import annotations
@@ -18,20 +18,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from obstore.store import S3Credential
 
+# Section of the file that has the keys.
 PROFILE = "default"
-# Kubernetes brings a changed Secret into a running container within about a minute; a rotation needs no restart.
+# Time after which the file is read again, so that a rotation needs no restart. Kubernetes updates a mounted Secret
+# within about a minute.
 REREAD_AFTER = timedelta(minutes=1)
 
 
 class CredentialsFile:
-    """Called by the object store's client for the keys; the file is read again every minute."""
+    """Provider of the keys for the object store's client, which reads the file again every minute."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def __call__(self) -> S3Credential:
-        """The keys. Raises OSError when the file cannot be read, ValueError when they are not in it."""
-        # Interpolation is off: a `%` may be part of a key.
+        """Return the keys. Raises OSError if the file cannot be read, ValueError if it does not contain them."""
+        # Interpolation is off, because a key may contain `%`.
         parser = configparser.ConfigParser(interpolation=None)
         try:
             parser.read_string(self.path.read_text("utf-8"))

@@ -1,12 +1,11 @@
-"""Finished results in a folder, of one process, or on a shared volume of several. See `assets` for what a result is.
+"""Store for results in a folder, which one process uses, or several on a shared volume. `assets` describes a result.
 
-The folder owns the results' files in `OUTPUT_DIR` and the `.part` files on their way there; nothing else in it is
-touched. A file appears under its name only when it is whole. A link works for the time to live, over restarts too.
-Above the byte quota the oldest files in other formats go first, then the oldest reconstructions, then the oldest
-results.
+The store owns the results' files in `OUTPUT_DIR`, and its `.part` files there. Nothing else in the folder is changed. A
+file gets its final name only when it is complete. Links work for the time to live, also after a restart. Above the byte
+quota, the oldest files in other formats are removed first, then the oldest reconstructions, then the oldest results.
 
-Others may write into a shared volume, so no name in it is trusted: what is read or removed is a regular file, and a
-write makes a new file. A volume that hangs holds up this folder's own threads and nothing else.
+Others may write to a shared volume, so no name in it is trusted: only regular files are read or removed, and a write
+always creates a new file. A volume that hangs blocks only this store's own threads.
 """
 
 from __future__ import annotations
@@ -25,29 +24,41 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from sam3d_bento import logs
 from sam3d_bento.errors import NotFound, StorageFull, StorageUnavailable
-from sam3d_bento.serving.assets import ASSET_ID, ASSET_NAME, DERIVED_KINDS, GONE, KINDS, Kind, StoredFile, threads
+from sam3d_bento.serving.assets import (
+    ASSET_ID,
+    ASSET_NAME,
+    DERIVED_KINDS,
+    GONE,
+    KINDS,
+    Kind,
+    StoredFile,
+    download_name,
+    threads,
+)
 from sam3d_bento.serving.assets.regular_file import open_regular, stat_regular
 from sam3d_bento.serving.assets.threads import StorageThreads
 
 PART_NAME = re.compile(r"\.[0-9a-f]{32}\.part")
-# A write takes milliseconds, and a GLB follows its reconstruction at once: what is older, a process that died has left.
+# Age from which an incomplete file or result counts as left by a dead process. Writing one takes milliseconds.
 PART_TTL_SECONDS = 600
 
+# Bytes that are copied at a time.
 COPY_BYTES = 1_000_000
-FILE_MODE = 0o600  # results are read by this service alone
+# Permissions of the files, which only this service reads.
+FILE_MODE = 0o600
 
 log = logging.getLogger("sam3d_bento.asset_folder")
 
 
 class AssetFolder:
-    """See the module's docstring, and `assets.Assets` for the methods. For any thread and event loop.
+    """Store for results in a folder, for any thread and event loop. `assets.Assets` describes the methods.
 
-    root: made by `claim`, or by the first write. ttl_seconds: of a result, from when its GLB was written. max_bytes: of
-    all files together.
+    root: the folder, which `claim` or the first write creates. ttl_seconds: time to live of a result, from the writing
+    of its GLB. max_bytes: quota of all files together.
     """
 
     setting = "SAM3D_OUTPUT_DIR"
@@ -57,35 +68,39 @@ class AssetFolder:
         self.root = root
         self.ttl_seconds = ttl_seconds
         self.max_bytes = max_bytes
-        # Often enough that an expired file does not lie for longer than a quarter of its time, but not idly.
+        # An expired file is removed after at most a quarter of its time to live, within limits.
         self.sweep_seconds = min(60.0, max(0.5, ttl_seconds / 4))
         self._lock = threading.Lock()
         self._threads = StorageThreads("asset-folder")
 
     def claim(self) -> None:
-        """Make the folder, and see that it takes files. Raises OSError when it does not."""
+        """Create the folder, and check that files can be written to it. Raises OSError if not."""
         self.root.mkdir(parents=True, exist_ok=True)
         probe = self._part()
         _created(probe).close()
         probe.unlink()
 
     async def put(self, glb: bytes, reconstruction: Path | None = None) -> str:
-        """Keep the bytes; the new asset's id. Raises StorageFull when there is no room for them."""
+        """Store a GLB and return the new asset's id. Raises StorageFull if there is no room."""
         patience = threads.WRITE_PATIENCE_SECONDS
         return await self._threads.run(self._put, glb, reconstruction, patience_seconds=patience)
 
     async def add(self, asset_id: str, kind: Kind, content: bytes) -> None:
-        """Keep another file of the asset. Raises like `put`, and NotFound."""
+        """Store another file of the asset. Raises like `put`, and NotFound."""
         patience = threads.WRITE_PATIENCE_SECONDS
         await self._threads.run(self._add, asset_id, kind, content, patience_seconds=patience)
 
     async def get(self, asset_id: str, kind: Kind = "glb") -> StoredFile:
-        """The asset's file. Raises NotFound when there is none, or the asset's time is over."""
+        """Return a file of the asset. Raises NotFound if it does not exist or the asset has expired."""
         return await self._threads.run(self._find, asset_id, kind)
+
+    async def name(self, asset_id: str) -> str:
+        """Return what the result is called. Raises NotFound like `get`."""
+        return await self._threads.run(self._name, asset_id)
 
     @asynccontextmanager
     async def local(self, asset_id: str, *kinds: Kind) -> AsyncIterator[dict[Kind, Path]]:
-        """The files where they lie. The sweep may remove one from under its reader. Raises NotFound."""
+        """Yield the paths of the files. A sweep may remove a file while it is in use. Raises NotFound."""
         await self.get(asset_id)
         yield await self._threads.run(self._found, asset_id, kinds)
 
@@ -96,13 +111,13 @@ class AssetFolder:
 
     def _put(self, glb: bytes, reconstruction: Path | None) -> str:
         if len(glb) > self.max_bytes:
-            raise StorageFull("The result is larger than all the room that is set aside for results.")
+            raise StorageFull("The result is larger than the quota for all results. Reduce the faces or the texture.")
         asset_id = secrets.token_hex(16)
-        part = None if reconstruction is None else self._bring_in(reconstruction, len(glb))
+        part = None if reconstruction is None else self._move_in(reconstruction, len(glb))
         try:
             with self._lock:
-                self._make_room(len(glb))  # the part counts already
-                if part is not None:  # first: what has no GLB is nobody's asset yet
+                self._make_room(len(glb))  # the part is already counted
+                if part is not None:  # before the GLB, because files without a GLB are not served
                     part.replace(self._path(asset_id, "npz"))
                 try:
                     self._put_glb(asset_id, glb)
@@ -118,16 +133,16 @@ class AssetFolder:
         try:
             self._write(asset_id, "glb", lambda file: file.write(glb))
         except StorageFull:
-            # The disk is smaller than the quota. Reconstructions, this one's included, are worth less than a result.
+            # The disk is smaller than the quota. Remove all reconstructions, including this one's, to keep the result.
             if not sum(self._remove(asset.id, [*DERIVED_KINDS, "npz"]) for asset in self._assets()):
                 raise
             self._write(asset_id, "glb", lambda file: file.write(glb))
 
-    def _bring_in(self, reconstruction: Path, more: int) -> Path | None:
-        """Move the file into the folder, as a part; return it, or None where it cannot be kept.
+    def _move_in(self, reconstruction: Path, more: int) -> Path | None:
+        """Move a file into the folder as a part; return the part, or None if it cannot be kept.
 
-        It is kept if that leaves room for `more` bytes: an asset without one is worth having. The move is a rename, or
-        a copy where the work directory is on another file system; nobody waits for it.
+        It is kept only if `more` further bytes fit, because an asset is useful without its reconstruction. The move is
+        a rename, or a copy without the lock if the work directory is on another file system.
         """
         part = self._part()
         try:
@@ -158,7 +173,7 @@ class AssetFolder:
                 self._make_room(len(content))
             elif not self._make_room(len(content), only=DERIVED_KINDS):
                 raise StorageFull("There is no room for a file in another format.")
-            self._find(asset_id, "glb")  # it may have been the oldest
+            self._find(asset_id, "glb")  # raises if the asset was removed to make room
             self._write(asset_id, kind, lambda file: file.write(content))
 
     def _write(self, asset_id: str, kind: Kind, fill: Callable[[BinaryIO], object]) -> None:
@@ -171,14 +186,14 @@ class AssetFolder:
         except OSError as exc:
             part.unlink(missing_ok=True)
             if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StorageFull("The disk for results is full.") from exc
-            if exc.errno in (errno.EISDIR, errno.ENOTDIR):  # a folder was put in a file's place
-                logs.event(log, "the place of a result's file is taken", logging.ERROR, error=str(exc.strerror))
-                raise StorageUnavailable("The place of the file in the folder for results is taken.") from exc
+                raise StorageFull("The disk for results is full. Try again later.") from exc
+            if exc.errno in (errno.EISDIR, errno.ENOTDIR):  # a folder has the file's name
+                logs.event(log, "the name of a result's file is taken", logging.ERROR, error=str(exc.strerror))
+                raise StorageUnavailable("The file's name in the folder for results is taken by a folder.") from exc
             raise
 
     def _found(self, asset_id: str, kinds: Iterable[Kind]) -> dict[Kind, Path]:
-        """Return the paths of those files of the asset that there are."""
+        """Return the paths of the asset's existing files of these kinds."""
         paths = {kind: self._path(asset_id, kind) for kind in kinds}
         return {kind: path for kind, path in paths.items() if _is_regular(path)}
 
@@ -191,13 +206,18 @@ class AssetFolder:
                     return StoredFile(asset_id, path, stat_regular(path), min(left, self.ttl_seconds), self._threads)
         raise NotFound(GONE)
 
+    def _name(self, asset_id: str) -> str:
+        with contextlib.suppress(FileNotFoundError):
+            return download_name.of_file(self._find(asset_id, "glb").path)
+        raise NotFound(GONE)
+
     def sweep(self) -> int:
-        """Remove expired assets and what dead writers left; the number of files removed."""
+        """Remove expired assets and the files of dead processes; return the number of removed files."""
         removed = 0
         now = time.time()
         with self._lock:
             for asset in self._assets():
-                if asset.since > now + self.ttl_seconds:  # the clock was set back: its time begins anew
+                if asset.since > now + self.ttl_seconds:  # the clock was set back, so the time to live begins again
                     with contextlib.suppress(OSError):
                         os.utime(self._path(asset.id, "glb"), (now, now), follow_symlinks=False)
                 elif asset.since + (self.ttl_seconds if asset.whole else PART_TTL_SECONDS) <= now:
@@ -210,9 +230,10 @@ class AssetFolder:
         return removed
 
     def _make_room(self, size: int, only: Iterable[Kind] | None = None) -> bool:
-        """Remove the oldest files until `size` more bytes fit into the quota. Returns whether they do.
+        """Remove the oldest files until `size` more bytes fit into the quota; return whether they fit.
 
-        Files in other formats go first, then reconstructions, then whole assets; or files of the kinds in `only`.
+        Files in other formats are removed first, then reconstructions, then whole assets. only: remove only these
+        kinds.
         """
         assets = sorted(self._assets(), key=lambda asset: asset.since)
         excess = sum(sum(asset.sizes.values()) for asset in assets)
@@ -228,7 +249,7 @@ class AssetFolder:
         return excess <= 0
 
     def _remove(self, asset_id: str, kinds: Iterable[Kind]) -> int:
-        """Remove these files of the asset, the GLB first: without it the others are not served. How many there were."""
+        """Remove these files of the asset, and return their number. The GLB goes first: others are not served alone."""
         removed = 0
         for kind in sorted(kinds, key=KINDS.index):
             with contextlib.suppress(FileNotFoundError):
@@ -237,19 +258,18 @@ class AssetFolder:
         return removed
 
     def _part(self) -> Path:
-        """Return a new name for a file on its way here."""
+        """Return a new path for an incomplete file."""
         return self.root / f".{secrets.token_hex(16)}.part"
 
     def _path(self, asset_id: str, kind: Kind) -> Path:
         return self.root / f"{asset_id}.{kind}"
 
     def _assets(self) -> list[_Held]:
-        """The assets in the folder, whole or not."""
+        """Return the assets in the folder, also incomplete ones."""
         sizes: dict[str, dict[Kind, int]] = defaultdict(dict)
         times: dict[str, dict[Kind, float]] = defaultdict(dict)
         for path, stat in self._files(ASSET_NAME):
-            asset_id, _, suffix = path.name.partition(".")
-            kind = cast(Kind, suffix)
+            asset_id, _, kind = path.name.partition(".")
             sizes[asset_id][kind] = stat.st_size
             times[asset_id][kind] = stat.st_mtime
         return [_Held(name, sizes[name], times[name].get("glb", min(times[name].values()))) for name in sizes]
@@ -258,7 +278,7 @@ class AssetFolder:
         return self._files(PART_NAME)
 
     def _files(self, name: re.Pattern[str]) -> Iterator[tuple[Path, os.stat_result]]:
-        """What is called so in the folder, with its stat; files that vanish meanwhile are left out."""
+        """Yield the regular files whose names match, with their status. Files that disappear meanwhile are skipped."""
         with contextlib.suppress(FileNotFoundError):
             for entry in os.scandir(self.root):
                 if name.fullmatch(entry.name):
@@ -268,9 +288,9 @@ class AssetFolder:
 
 
 def _move(file: BinaryIO, source: Path, target: Path) -> None:
-    """Rename the open file from `source` to `target`, with FILE_MODE. Raises OSError, also when it is not at `source`.
+    """Rename the open file from `source` to `target`, with FILE_MODE. Raises OSError, also if it is not at `source`.
 
-    The mode is set by the descriptor: by name, it would be that of whatever a link in its place leads to.
+    The mode is set by the descriptor, because a name could be replaced by a symbolic link to another file.
     """
     os.fchmod(file.fileno(), FILE_MODE)
     source.replace(target)
@@ -287,13 +307,13 @@ def _is_regular(path: Path) -> bool:
 
 
 def _created(path: Path) -> BinaryIO:
-    """Open a new file for writing. Nothing that has the name already is written to, nor what it may link to."""
+    """Create a new file and open it for writing. Raises FileExistsError if the name exists, also as a link."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "wb")
 
 
 @dataclass
 class _Held:
-    """The files of one asset in the folder. sizes: in bytes; since: when its time began (POSIX)."""
+    """Files of one asset in the folder. sizes: in bytes. since: beginning of the time to live (POSIX time)."""
 
     id: str
     sizes: dict[Kind, int]
@@ -301,5 +321,5 @@ class _Held:
 
     @property
     def whole(self) -> bool:
-        """Whether it can be fetched; else it is on its way, or its writer died."""
+        """Whether it can be fetched. Otherwise it is still being written, or its writer died."""
         return "glb" in self.sizes

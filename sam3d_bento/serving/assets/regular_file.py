@@ -1,4 +1,4 @@
-"""Files that are opened by name in a folder that others may write: regular files, and nothing that a name leads to."""
+"""Open only regular files, never links, in a folder to which others may write."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-# The name itself, no link in its place; and a FIFO or a device that took the name meanwhile is opened without waiting.
+# Do not follow a symbolic link, and do not block on a FIFO or device that has replaced the file.
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 def open_regular(path: Path) -> BinaryIO:
     """Open a regular file for reading.
 
-    Raises FileNotFoundError where there is none: also for a symbolic link, a FIFO, a folder, a socket or a device.
+    Raises FileNotFoundError if there is none: also for a symbolic link, a FIFO, a folder, a socket or a device.
     Raises OSError for a regular file that cannot be opened.
     """
-    stat_regular(path)  # a device is not even opened: for some, that alone has an effect
+    stat_regular(path)  # before opening, because opening some devices has an effect
     try:
         descriptor = os.open(path, _FLAGS)
     except OSError:
-        stat_regular(path)  # something else may have taken the name
+        stat_regular(path)  # raises if the file was replaced in the meantime
         raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

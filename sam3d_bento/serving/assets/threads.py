@@ -1,6 +1,6 @@
-"""Threads for calls that a file system may hold up: a network mount that hangs costs these threads and no others.
+"""Threads for file system calls that may hang, such as those to a network mount. Other threads are not blocked.
 
-The threads are daemons, so a call that hangs in the kernel does not hold up the end of the process either.
+The threads are daemons, so a call that hangs in the kernel does not prevent the process from ending.
 """
 
 from __future__ import annotations
@@ -16,19 +16,22 @@ from sam3d_bento.errors import StorageUnavailable
 
 Returned = TypeVar("Returned")
 
-PATIENCE_SECONDS = 30.0  # for one call: as long as a bucket may take, and a local disk never takes
-WRITE_PATIENCE_SECONDS = 300.0  # to keep a result: 300 MB with its dense mesh, over a network that takes 1 MB a second
-THREADS = 16  # calls at a time: more do not make a disk faster
+# Longest call: the limit of a bucket, which a local disk never reaches.
+PATIENCE_SECONDS = 30.0
+# Longest call that stores a result: 300 MB with its dense mesh, over a network of 1 MB a second.
+WRITE_PATIENCE_SECONDS = 300.0
+# Calls that run at a time. More do not make a disk faster.
+THREADS = 16
 
-SILENT = "The storage does not answer."
+SILENT = "The storage does not respond."
 _Task = tuple["Future[Any]", Callable[[], Any]]
 
 
 class StorageThreads:
-    """At most `count` threads, started when they are needed. For any thread and event loop.
+    """Pool of at most `count` threads, started on demand. Its methods may be called from any thread and event loop.
 
-    A call that takes longer than its patience is given up: it raises StorageUnavailable. What it returns later is
-    dropped, so a function that opens a file returns an object that closes it when it is dropped.
+    A call that takes longer than its patience raises StorageUnavailable, and its later result is dropped. A function
+    that opens a file must therefore return an object that closes the file when it is garbage-collected.
     """
 
     def __init__(self, name: str, count: int = THREADS) -> None:
@@ -42,7 +45,7 @@ class StorageThreads:
     async def run(
         self, function: Callable[..., Returned], *arguments: Any, patience_seconds: float | None = None
     ) -> Returned:
-        """Call the function in a thread and return its result. Raises what it raises, and StorageUnavailable.
+        """Call the function in a thread and return its result. Raises its errors, and StorageUnavailable.
 
         patience_seconds: None for PATIENCE_SECONDS.
         """
@@ -57,7 +60,7 @@ class StorageThreads:
     def call(
         self, function: Callable[..., Returned], *arguments: Any, patience_seconds: float | None = None
     ) -> Returned:
-        """Do the same for a caller that is a thread."""
+        """Call the function like `run`, from a thread that blocks until it ends."""
         future = self.start(lambda: function(*arguments))
         try:
             return future.result(_patience(patience_seconds))
@@ -68,7 +71,7 @@ class StorageThreads:
             raise StorageUnavailable(SILENT, retry_after_seconds=5) from None
 
     def start(self, function: Callable[[], Returned]) -> Future[Returned]:
-        """Call the function in a thread, and wait for nothing."""
+        """Start the function in a thread, and return its future."""
         future: Future[Returned] = Future()
         with self._lock:
             self._unfinished += 1
@@ -83,12 +86,12 @@ class StorageThreads:
             self._serve(*self._tasks.get())
 
     def _serve(self, future: Future[Any], function: Callable[[], Any]) -> None:
-        """Run one call. A function of its own, so that an idle thread holds on to nothing of its last call."""
+        """Run one call. A separate function, so that an idle thread holds no objects of its last call."""
         try:
             if future.set_running_or_notify_cancel():
                 try:
                     result = function()
-                except BaseException as exc:  # noqa: BLE001  # it is raised where the result is awaited
+                except BaseException as exc:  # noqa: BLE001  # raised again where the result is awaited
                     future.set_exception(exc)
                 else:
                     future.set_result(result)
@@ -102,5 +105,5 @@ def _patience(seconds: float | None) -> float:
 
 
 def _raised(future: Future[Any]) -> bool:
-    """Return whether the function itself ended with an error: the disk's own time-out, say."""
+    """Return whether the function itself raised an error, such as a time-out of the disk."""
     return future.done() and not future.cancelled() and future.exception() is not None

@@ -5,6 +5,9 @@ studio's page, the description of the API, and reading what an id names: a resul
 128 random bits, is sent only to whoever made the job, and is as good as a key for this single purpose. So links can be
 passed on, and a browser can follow events, for which it cannot send a header. Creating, changing and deleting need a
 key.
+
+A service that names this one in `bentoml.depends`, in the same process group, needs none: see
+`bentoml_seams.by_group_socket`.
 """
 
 from __future__ import annotations
@@ -15,12 +18,12 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sam3d_bento.errors import Unauthorized
-from sam3d_bento.serving import problems
+from sam3d_bento.serving import bentoml_seams, problems
 from sam3d_bento.serving.assets import KINDS
 from sam3d_bento.serving.request_context import backend, note, request_id
 
 # Paths that need no key, and the prefix of such paths.
-OPEN = frozenset({"/", "/health", "/livez", "/readyz", "/healthz", "/docs.json"})
+OPEN = frozenset({"/", "/health", "/livez", "/readyz", "/healthz", "/docs", "/docs.json"})
 OPEN_BELOW = "/studio/"
 # The kinds of a result's files that a link can name: all but its reconstruction.
 LINKED_KINDS = "|".join(re.escape(kind) for kind in KINDS if kind != "npz")
@@ -50,7 +53,9 @@ class Authentication:
 
     def _may_pass(self, scope: Scope) -> bool:
         server = backend()
-        if server.keys is None or is_open(scope["method"], scope["path"], metrics=not server.settings.metrics_need_key):
+        if server.keys is None or bentoml_seams.by_group_socket(scope):
+            return True
+        if is_open(scope["method"], scope["path"], metrics=not server.settings.metrics_need_key):
             return True
         for key in _shown(Request(scope)):
             if (client := server.keys.identify(key)) is not None:

@@ -133,7 +133,7 @@ def decode(body: bytes, encoding: str, max_bytes: int) -> bytes:
 
 
 class _NotThisFormat(Exception):
-    """The body does not begin as its format does; bare deflate data has no beginning of its own."""
+    """Body that does not begin with the signature of its format. Bare deflate data has no signature."""
 
 
 def _inflate(body: memoryview, window_bits: int, max_bytes: int, output: Upload, share: Reservation | None) -> None:

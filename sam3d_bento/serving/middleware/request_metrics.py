@@ -18,7 +18,7 @@ from sam3d_bento.serving.telemetry.counts import DONE
 # Methods that are counted by name. Any other counts as "other", so that the label has bounds.
 METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
 # BentoML's own routes. Ours are in the route table of the app that it mounts.
-BENTOML_ROUTES = frozenset({"/api/inference", "/livez", "/readyz", "/healthz", "/docs.json", "/schema.json"})
+BENTOML_ROUTES = frozenset({"/api/inference", "/livez", "/readyz", "/healthz", "/schema.json"})
 # Labels of a request that matched no route, and of one that was never answered.
 NO_ROUTE = "none"
 NO_STATUS = "none"

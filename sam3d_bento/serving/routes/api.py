@@ -1,8 +1,10 @@
-"""Define the HTTP routes: what each accepts and returns. Reading requests, the work and errors are in other modules.
+"""Define the HTTP routes: what each accepts and returns.
 
-`/api/inference` itself is BentoML's (service.py), so that BentoML's clients and its schema include it; it calls
-`inference`. The other routes are the ASGI app that BentoML mounts. All of them find the one `Backend` in the service
-instance.
+`/api/inference`, `/api/inference/link`, `/api/mask` and POST to `/api/jobs` are API methods of the service
+(sam3d_bento/service.py), so that BentoML's clients and its schema include them; they call the functions here and in
+`jobs`. The other routes are the ASGI app that BentoML mounts. It lists the last three as well: metrics take the names
+of routes from its table. Reading requests, the work and errors are in other modules. All routes find the one `Backend`
+in the service instance.
 """
 
 from __future__ import annotations
@@ -21,11 +23,11 @@ from starlette.routing import Route
 from sam3d_bento import formats
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.options import EXPORT_OPTIONS, Options
-from sam3d_bento.serving.assets import GLB_MEDIA_TYPE, StoredFile
+from sam3d_bento.serving.assets import GLB_MEDIA_TYPE, StoredFile, download_name
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.reconstructor import log_fields
 from sam3d_bento.serving.request_context import backend, note, request_id
-from sam3d_bento.serving.routes import assets, jobs, metrics, studio, upload_form
+from sam3d_bento.serving.routes import assets, description, jobs, metrics, studio, upload_form
 from sam3d_bento.serving.routes.handlers import asset_url, cancelled_when_gone, on_shortage, problem_responses, result
 from sam3d_bento.submission import STAGES, MaskImage, Submission
 from sam3d_bento.warning_codes import WarningCode
@@ -34,12 +36,23 @@ from sam3d_bento.warning_codes import WarningCode
 @problem_responses
 async def inference(request: Request) -> Response:
     """Reconstruct the object in a photo; return its GLB, or a report with a link to it."""
+    return await _reconstructed(request)
+
+
+@problem_responses
+async def inference_link(request: Request) -> Response:
+    """Reconstruct the object in a photo; return the report with a link to its GLB."""
+    return await _reconstructed(request, always_link=True)
+
+
+async def _reconstructed(request: Request, *, always_link: bool = False) -> Response:
+    """Answer as `inference`. always_link: answer the report; `response` is no known field then."""
     server = backend()
     server.worker.admit()
-    given = await upload_form.read(request)
-    as_link = upload_form.wants_link(given, request.headers.get("accept", ""))
+    given = await upload_form.read(request, delivery=not always_link)
+    as_link = always_link or upload_form.wants_link(given, request.headers.get("accept", ""))
     job = server.reconstructor.submit(given.submission, request_id(request))
-    del given  # the job alone holds the upload, and lets it go when the run ends
+    del given  # only the job holds the upload, until its run ends
     async with cancelled_when_gone(job, request):
         made = await server.reconstructor.finish(job)
     report = made.report
@@ -58,7 +71,8 @@ async def inference(request: Request) -> Response:
     }
     if as_link:
         return JSONResponse(report, headers=headers)
-    headers["Content-Disposition"] = f'attachment; filename="{report["id"]}.glb"'
+    name = download_name.of_glb(made.glb[: download_name.HEAD_BYTES])
+    headers["Content-Disposition"] = download_name.content_disposition("attachment", name, "glb")
     return Response(made.glb, headers=headers, media_type=GLB_MEDIA_TYPE)
 
 
@@ -69,10 +83,12 @@ async def called_directly(server: Backend, **fields: Any) -> Path:
     Sam3DError; NotReady when the load fails.
     """
     files = {name: fields.pop(name, None) for name in ("image", "mask")}
+    file_name = Path(files["image"]).name if isinstance(files["image"], (str, Path)) else None
     photo, uploaded = (Path(file).read_bytes() if isinstance(file, (str, Path)) else file for file in files.values())
     if photo is None:
-        raise BadRequest("The argument 'image' is missing: it takes the photo's file.")
+        raise BadRequest("The argument 'image' is missing. Pass the photo's path or bytes.")
     options = upload_form.checked_options({name: value for name, value in fields.items() if value is not None})
+    options = options.named_after(file_name)
     job = server.reconstructor.submit(Submission(photo, uploaded, options), "direct", may_wait=True)
     made = await server.reconstructor.finish(job)
     stored = await server.assets.get(made.report["id"])
@@ -89,7 +105,9 @@ async def mask(request: Request) -> Response:
     """Return the mask that `inference` would use for this photo, as a PNG of the upright photo's size."""
     backend().mask_worker.admit()
     given = await upload_form.read(request, options=False)
-    job = backend().mask_worker.submit(given.submission, request_id(request))  # after an hour, a helper is another one
+    job = backend().mask_worker.submit(
+        given.submission, request_id(request)
+    )  # get the worker again: it may have been replaced during the upload
     del given  # as above
     image: MaskImage = await result(job, request)
     note(request, outcome="done", **{f"{stage}_seconds": spent for stage, spent in image.report["seconds"].items()})
@@ -170,9 +188,11 @@ app = Starlette(
         Route("/health", health),
         *metrics.routes,
         Route("/api/options", options),
+        Route("/api/inference/link", inference_link, methods=["POST"]),
         Route("/api/mask", mask, methods=["POST"]),
         *assets.routes,
         *jobs.routes,
+        *description.routes,
         *studio.routes,
     ],
     exception_handlers={OSError: on_shortage, RuntimeError: on_shortage},

@@ -1,4 +1,4 @@
-"""The routes of finished results: the GLB, its picture, the same model in other formats and sizes."""
+"""Routes of finished results: the GLB, its picture, and the model in other formats and sizes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import cast
 from weakref import WeakValueDictionary
 
 from starlette.requests import Request
@@ -18,6 +17,7 @@ from sam3d_bento import formats
 from sam3d_bento.errors import NotFound, StorageFull
 from sam3d_bento.formats import FILE_TYPES, Format
 from sam3d_bento.serving.assets import DISPOSITIONS, GONE, MEDIA_TYPES, Kind, StoredFile, StoredObject
+from sam3d_bento.serving.assets.download_name import content_disposition
 from sam3d_bento.serving.request_context import backend, note, request_id
 from sam3d_bento.serving.routes import export_form
 from sam3d_bento.serving.routes.handlers import Handler, problem_responses, result
@@ -27,18 +27,18 @@ from sam3d_bento.submission import ExportSubmission, ThumbnailSubmission
 
 @problem_responses
 async def asset(request: Request) -> Response:
-    """Answer a finished GLB, whole or a range of it, or a redirect to it; DELETE removes it with its other files."""
+    """Return a finished GLB, a range of it, or a redirect to it. DELETE removes it with its other files."""
     store = backend().assets
     asset_id = request.path_params["id"]
     if request.method == "DELETE":
         await store.delete(asset_id)
         return Response(status_code=204)
-    return _answer(request, await store.get(asset_id), "glb")
+    return await _answer(request, await store.get(asset_id), "glb")
 
 
 @problem_responses
 async def thumbnail(request: Request) -> Response:
-    """Answer a picture of the result. It is drawn at the first request, and kept as long as the result."""
+    """Return a picture of the result. It is drawn at the first request, and kept as long as the result."""
 
     async def draw() -> bytes:
         async with _files(request.path_params["id"], "glb") as files:
@@ -48,15 +48,15 @@ async def thumbnail(request: Request) -> Response:
 
 
 def in_format(name: Format) -> Handler:
-    """Return the handler that answers a result in another format, by the format's own defaults.
+    """Return the handler for a result in another format, with the format's default options.
 
-    The file is made at the first request and kept as long as the result. One is made at a time for a result.
+    The file is made at the first request, and kept as long as the result. For each result, one file is made at a time.
     """
-    kind = cast(Kind, FILE_TYPES[name].suffix)
+    kind = FILE_TYPES[name].suffix
     sources: tuple[Kind, ...] = ("glb", "npz") if FILE_TYPES[name].from_reconstruction else ("glb",)
 
     async def formatted(request: Request) -> Response:
-        """Answer the result in another format. It is made at the first request, and kept as long as the result."""
+        """Return the result in another format. It is made at the first request, and kept as long as the result."""
         asset_id = request.path_params["id"]
         formats.require(name)
 
@@ -70,57 +70,58 @@ def in_format(name: Format) -> Handler:
     return problem_responses(formatted)
 
 
-# The locks of results of which a file is being made. One goes when nobody holds it or waits for it.
+# Lock of each result for which a file is being made. It disappears when nobody holds it or waits for it.
 _making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 async def _made_once(
     request: Request, kind: Kind, lock: asyncio.Lock, make: Callable[[], Awaitable[bytes]], sources: tuple[Kind, ...]
 ) -> Response:
-    """Answer a file that lies beside a result; make it under the lock and keep it where it does not lie there yet.
+    """Return a further file of a result. If it does not exist yet, make it under the lock and store it.
 
-    sources: what it is made of. HEAD makes nothing: it answers the media type of a file whose sources there are.
+    sources: the files that it is made from. HEAD does not make the file; it returns the media type if the sources
+    exist.
     """
     store = backend().assets
     asset_id = request.path_params["id"]
     try:
-        return _answer(request, await store.get(asset_id, kind), kind)
+        return await _answer(request, await store.get(asset_id, kind), kind)
     except NotFound:
-        await store.get(asset_id)  # without a result there is nothing to make it of
+        await store.get(asset_id)  # raises if the result does not exist
     if request.method == "HEAD":
         for source in sources:
             await store.get(asset_id, source)
-        return _unmade(asset_id, kind)
+        return _unmade(await store.name(asset_id), kind)
     async with lock:
         try:
-            stored = await store.get(asset_id, kind)  # somebody was quicker
+            stored = await store.get(asset_id, kind)  # another request has made it in the meantime
         except NotFound:
             content = await make()
             note(request, outcome="done", asset=asset_id, kind=kind, bytes=len(content))
             try:
                 await store.add(asset_id, kind, content)
                 stored = await store.get(asset_id, kind)
-            except StorageFull:  # to have the file is worth more than to keep it
-                return Response(content, headers=_unkept(asset_id, kind), media_type=MEDIA_TYPES[kind])
-    return _answer(request, stored, kind)
+            except StorageFull:  # return the file although it cannot be stored
+                name = await store.name(asset_id)
+                return Response(content, headers=_unkept(name, kind), media_type=MEDIA_TYPES[kind])
+    return await _answer(request, stored, kind)
 
 
-def _unmade(asset_id: str, kind: Kind) -> Response:
-    """Answer HEAD for a file that is not made yet: as GET would be answered, but for the length."""
-    answer = Response(headers=_unkept(asset_id, kind), media_type=MEDIA_TYPES[kind])
+def _unmade(name: str, kind: Kind) -> Response:
+    """Return the response to HEAD for a file that is not made yet: the headers of GET, without the length."""
+    answer = Response(headers=_unkept(name, kind), media_type=MEDIA_TYPES[kind])
     del answer.headers["content-length"]
     return answer
 
 
-def _unkept(asset_id: str, kind: Kind) -> dict[str, str]:
-    """Return the headers of a file that lies nowhere."""
-    name = f'{DISPOSITIONS[kind]}; filename="{asset_id}.{kind}"'
-    return {"Content-Disposition": name, "Cache-Control": "no-store"}
+def _unkept(name: str, kind: Kind) -> dict[str, str]:
+    """Return the headers of a file that is not stored. name: of the result."""
+    return {"Content-Disposition": content_disposition(DISPOSITIONS[kind], name, kind), "Cache-Control": "no-store"}
 
 
 @asynccontextmanager
 async def _files(asset_id: str, *kinds: Kind) -> AsyncIterator[dict[Kind, Path]]:
-    """Hold a result's files on this machine during the block. Raises NotFound when the GLB has expired meanwhile."""
+    """Provide a result's files as local files during the block. Raises NotFound if the GLB has expired."""
     async with backend().assets.local(asset_id, *kinds) as files:
         if "glb" not in files:
             raise NotFound(GONE)
@@ -128,14 +129,14 @@ async def _files(asset_id: str, *kinds: Kind) -> AsyncIterator[dict[Kind, Path]]
 
 
 async def _run(request: Request, order: ExportSubmission | ThumbnailSubmission) -> bytes:
-    """Have the helper process make a file. Raises Busy at once when its queue is full."""
+    """Make a file in the helper process. Raises Busy at once if its queue is full."""
     content: bytes = await result(backend().postprocess_worker.submit(order, request_id(request)), request)
     return content
 
 
 @problem_responses
 async def export(request: Request) -> Response:
-    """Make another file of the result, without inference: another format, size or texture."""
+    """Export the result again without inference: in another format, size or texture."""
     server = backend()
     asset_id = request.path_params["id"]
     await server.assets.get(asset_id)
@@ -146,30 +147,27 @@ async def export(request: Request) -> Response:
         content = await _run(request, order)
     kind = FILE_TYPES[given.format]
     note(request, outcome="done", asset=asset_id, format=given.format, bytes=len(content))
-    name = f'attachment; filename="{asset_id}.{kind.suffix}"'
+    name = given.changes.get("name") or await server.assets.name(asset_id)
+    disposition = content_disposition("attachment", name, kind.suffix)
     return Response(
-        content, headers={"Content-Disposition": name, "Cache-Control": "no-store"}, media_type=kind.media_type
+        content, headers={"Content-Disposition": disposition, "Cache-Control": "no-store"}, media_type=kind.media_type
     )
 
 
-def _answer(request: Request, stored: StoredFile | StoredObject, kind: Kind) -> Response:
-    if isinstance(stored, StoredObject):  # ranges and validation are the object store's part
+async def _answer(request: Request, stored: StoredFile | StoredObject, kind: Kind) -> Response:
+    if isinstance(stored, StoredObject):  # the object store handles ranges and validation
         return RedirectResponse(stored.links[request.method], 307, {"Cache-Control": "no-store"})
     etag = f'"{stored.id}"'  # an asset never changes under its id
     headers = {"ETag": etag, "Cache-Control": f"private, max-age={int(stored.expires_in_seconds)}, immutable"}
     tags = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
     if etag in tags or "*" in tags:
         return Response(status_code=304, headers=headers)
-    return StoredFileResponse(
-        stored,
-        headers=headers,
-        media_type=MEDIA_TYPES[kind],
-        filename=f"{stored.id}.{kind}",
-        disposition=DISPOSITIONS[kind],
-    )
+    name = await backend().assets.name(stored.id)
+    headers["Content-Disposition"] = content_disposition(DISPOSITIONS[kind], name, kind)
+    return StoredFileResponse(stored, headers=headers, media_type=MEDIA_TYPES[kind])
 
 
-# An order names a format and a handful of options. JSON of megabytes would hold the event loop for seconds.
+# Largest body of an export, which has a format and a few options. JSON of megabytes would block the loop for seconds.
 MAX_ORDER_BYTES = 64_000
 BODY_LIMITS = {re.compile(r"/api/assets/[^/]*/export/?"): MAX_ORDER_BYTES}
 

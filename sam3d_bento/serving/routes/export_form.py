@@ -1,4 +1,4 @@
-"""From a request for another file of a result to what it asks: JSON or a form, every field checked."""
+"""Read the request of an export, as JSON or as a form, and check every field."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sam3d_bento.serving.routes import upload_form
 
 @dataclass(frozen=True)
 class ExportInput:
-    """A read request. changes: option values by which the export is to differ from the result's own."""
+    """Fields of an export request. changes: options that replace those of the result."""
 
     format: Format
     changes: dict[str, Any]
@@ -27,7 +27,7 @@ class ExportInput:
 async def read(request: Request) -> ExportInput:
     """Read the format, the options of the export and those of the format.
 
-    Raises BadRequest that names the field; UnsupportedMedia for a format that cannot be made here.
+    Raises BadRequest that names the field, and UnsupportedMedia for a format that this installation cannot write.
     """
     media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     is_json = media_type == "application/json"
@@ -53,15 +53,15 @@ async def read(request: Request) -> ExportInput:
     chosen = format_options(wanted, of_format, strict=is_json)
     options = checked(fields, strict=True) if is_json else upload_form.options_of(fields)
     require(wanted)
-    return ExportInput(wanted, options.model_dump(include=set(fields)), chosen)
+    return ExportInput(wanted, options.model_dump(include=set(fields), exclude_none=True), chosen)
 
 
 async def _read_object(request: Request) -> dict[str, Any]:
-    try:  # in a thread: the interpreter is let go between two steps of a long one
+    try:  # in a thread, because a long text takes its time
         fields = await anyio.to_thread.run_sync(json.loads, await request.body())
     except ClientDisconnect:
-        raise Cancelled("The client went away during the upload.") from None
-    except (ValueError, RecursionError) as exc:  # the second: nested a thousand deep
+        raise Cancelled("The client disconnected during the upload.") from None
+    except (ValueError, RecursionError) as exc:  # RecursionError: nested a thousand levels deep
         raise BadRequest("The body is not valid JSON.") from exc
     if not isinstance(fields, dict):
         raise BadRequest("The body must be a JSON object.")

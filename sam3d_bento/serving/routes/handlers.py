@@ -1,4 +1,4 @@
-"""What every route's handler needs: the backend, errors as problem documents, waiting for a job, links."""
+"""Helpers of the route handlers: errors as problem documents, waiting for a job, links."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 def problem_responses(handler: Handler) -> Handler:
-    """Turn an error of the tree into its problem document. BentoML would hide its sentence, or log it as a fault.
+    """Wrap a handler so that it returns errors as problem documents. BentoML would hide or log their sentences.
 
-    A shortage of descriptors or threads, wherever the handler meets it, is a 503 as well.
+    A shortage of descriptors or threads in the handler becomes a 503.
     """
 
     async def guarded(request: Request) -> Response:
@@ -53,14 +53,14 @@ async def on_shortage(request: Request, exc: Exception) -> Response:
 
 
 async def result(job: Job, request: Request) -> Any:
-    """Wait for the job and return its result. A client that goes away cancels the job; so does a cancelled wait."""
+    """Wait for the job and return its result. A disconnected client or a cancelled wait cancels the job."""
     async with cancelled_when_gone(job, request):
         return await ended(job)
 
 
 @asynccontextmanager
 async def cancelled_when_gone(job: Job, request: Request) -> AsyncIterator[None]:
-    """Cancel the job if the request's client goes away during the block. Its request must have been read."""
+    """Cancel the job if the client disconnects during the block. The request must already have been read."""
 
     async def listen() -> None:
         while (await request.receive())["type"] != "http.disconnect":
@@ -75,11 +75,11 @@ async def cancelled_when_gone(job: Job, request: Request) -> AsyncIterator[None]
 
 
 def asset_url(request: Request, asset_id: str) -> str:
-    """Return the absolute link to an asset: below SAM3D_PUBLIC_URL, else below the address that the client used."""
+    """Return the absolute link to an asset, below SAM3D_PUBLIC_URL or else the address that the client used."""
     base = backend().settings.public_url or str(request.base_url)
     return f"{base.rstrip('/')}/api/assets/{asset_id}.glb"
 
 
 def link(path: str) -> str:
-    """Return one of our paths as a client sends it to this host: below the path of SAM3D_PUBLIC_URL, if it has one."""
+    """Return a path of the service as a client must send it: below the path of SAM3D_PUBLIC_URL, if it has one."""
     return urlsplit(backend().settings.public_url or "").path.rstrip("/") + path

@@ -1,10 +1,9 @@
-"""The routes of jobs: the same work as `/api/inference`, followed from outside instead of waited for."""
+"""Routes of the jobs API: submit a photo as a job, follow it, cancel it."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
@@ -16,32 +15,31 @@ from starlette.types import Receive, Scope, Send
 from sam3d_bento.errors import BadRequest, Busy, NotFound, StorageUnavailable
 from sam3d_bento.serving import problems
 from sam3d_bento.serving.job_status import ENDS, FollowedJob, JobState, JobStatus
-from sam3d_bento.serving.jobs import Claim, Jobs
+from sam3d_bento.serving.jobs import IDEMPOTENCY_KEY, Claim, Jobs
 from sam3d_bento.serving.request_context import backend, client_id, note, request_id
 from sam3d_bento.serving.routes import upload_form
 from sam3d_bento.serving.routes.handlers import asset_url, link, problem_responses
 
-KEY = re.compile(r"[\x20-\x7e]{1,200}")
-# Proxies close a connection on which nothing came for a minute, some for half of one.
+# Pause between two heartbeats of an event stream. Proxies close a connection that is silent for 30 to 60 seconds.
 HEARTBEAT_SECONDS = 15.0
-# A page follows its job once, in a few tabs at most.
+# Event streams of one job. A page follows its job once, in a few tabs at most.
 MAX_STREAMS_PER_JOB = 32
-# How soon a browser opens a stream again that was cut.
+# Pause after which a browser reopens an event stream that was cut.
 RETRY_MILLISECONDS = 2000
-# A bucket answers within tenths of a second; a job's state does not wait longer for it.
+# Longest wait for the store when the status of a job is read. A bucket responds within tenths of a second.
 STORE_TIMEOUT_SECONDS = 2.0
 
-# Whether a job's result can be fetched; None: there is none yet, or the store does not say.
+# Whether a job's result can be fetched. None: there is no result yet, or the store does not respond.
 ResultState = Literal["kept", "gone"] | None
 
 
 @problem_responses
 async def submit(request: Request) -> Response:
-    """Take in a photo as a job."""
+    """Submit a photo as a job."""
     jobs = backend().jobs
     key = request.headers.get("idempotency-key")
-    if key is not None and not KEY.fullmatch(key):
-        raise BadRequest("The header Idempotency-Key takes 1 to 200 printable ASCII characters.")
+    if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
+        raise BadRequest("The header Idempotency-Key must have 1 to 200 printable ASCII characters.")
     owned = None if key is None else (client_id(request), key)
     if owned is None or not jobs.knows(owned):
         backend().worker.admit()  # refuses before the upload is read
@@ -49,14 +47,14 @@ async def submit(request: Request) -> Response:
     claim = None if owned is None else await Claim.of(owned, submission)
     job = jobs.submit(submission, request_id(request), claim)
     note(request, job=job.id)
-    del submission  # the job alone holds the upload, and lets it go when the run ends
+    del submission  # only the job holds the upload, until its run ends
     headers = {"Location": link(f"/api/jobs/{job.id}"), "Cache-Control": "no-store"}
     return JSONResponse(await described(job, job.now, request), 200 if job.ended else 202, headers)
 
 
 @problem_responses
 async def job(request: Request) -> Response:
-    """Answer where a job stands. DELETE cancels it; one that has ended stays as it is."""
+    """Return the status of a job. DELETE cancels it, and has no effect on a job that has ended."""
     found = backend().jobs.get(request.path_params["id"])
     if request.method == "DELETE":
         found.cancel()
@@ -66,23 +64,23 @@ async def job(request: Request) -> Response:
 
 @problem_responses
 async def events(request: Request) -> Response:
-    """Answer the job's state now and at every change until it ends, as server-sent events."""
+    """Stream the job's status now and at every change until it ends, as server-sent events."""
     found = backend().jobs.get(request.path_params["id"])
     last = request.headers.get("last-event-id", "")
     after = int(last) if last.isascii() and last.isdigit() and len(last) < 10 else None
     if found.ended and after == found.now.number:
-        return Response(status_code=204)  # tells a browser that came back to come back no more
+        return Response(status_code=204)  # tells a browser not to reconnect
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     if request.method == "HEAD":
         return Response(headers=headers, media_type="text/event-stream")
     jobs = backend().jobs
     if found.streams >= MAX_STREAMS_PER_JOB or jobs.streams >= backend().settings.max_event_streams:
-        raise Busy("Too many event streams are open. Ask for the job's state instead.", retry_after_seconds=5)
+        raise Busy("Too many event streams are open. Poll the job's status instead.", retry_after_seconds=5)
     return _EventStream(jobs, found, _stream(found, after, request), headers)
 
 
 class _EventStream(StreamingResponse):
-    """Stream of a job's events, counted from its start to its end, however it ends."""
+    """Stream of a job's events, which is counted while it is open."""
 
     def __init__(self, jobs: Jobs, followed: FollowedJob, events: AsyncIterator[bytes], headers: dict[str, str]):
         super().__init__(events, headers=headers, media_type="text/event-stream")
@@ -105,7 +103,7 @@ async def _stream(followed: FollowedJob, after: int | None, request: Request) ->
 
 
 async def _written(followed: FollowedJob, moment: JobStatus, request: Request) -> bytes:
-    """Return the event as it goes over the wire. All streams that wait for one share what the first has written."""
+    """Return the encoded event. All streams of a job share the bytes that the first one has encoded."""
     base = str(request.base_url)
     if followed.last_event is not None and followed.last_event[:2] == (moment.number, base):
         return followed.last_event[2]
@@ -117,7 +115,7 @@ async def _written(followed: FollowedJob, moment: JobStatus, request: Request) -
 
 
 async def described(followed: FollowedJob, moment: JobStatus, request: Request) -> dict[str, Any]:
-    """Return the job as JSON values, as it stood at that moment; whether its result is kept, as it is now."""
+    """Return the job as JSON values, with its status at that moment. `result` is the current state of the result."""
     done = moment.state is JobState.DONE
     report = {**followed.report, "url": asset_url(request, followed.report["id"])} if done and followed.report else None
     error = followed.error if moment.state in ENDS else None
@@ -146,7 +144,7 @@ async def described(followed: FollowedJob, moment: JobStatus, request: Request) 
 
 
 async def _result_state(asset_id: str) -> ResultState:
-    """Return whether the result is still there: it may have been deleted, or removed to make room for others."""
+    """Return whether the result still exists. It may have been deleted, or removed to make room for others."""
     try:
         async with asyncio.timeout(STORE_TIMEOUT_SECONDS):
             await backend().assets.get(asset_id)

@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
 
 import anyio.to_thread
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
@@ -100,9 +99,9 @@ def _processes(backend: Backend) -> Iterator[Metric]:
     losses = CounterMetricFamily(
         "sam3d_engine_losses", "Engine processes that died, hung or gave themselves up.", labels=["process"]
     )
-    for worker in backend.workers:
-        loads.add_metric([worker.name], worker.loads)
-        losses.add_metric([worker.name], worker.all_losses)
+    for name, counts in backend.process_counts.items():
+        loads.add_metric([name], counts.loads)
+        losses.add_metric([name], counts.losses)
     yield loads
     yield losses
 
@@ -145,7 +144,7 @@ def held(folder: Path) -> tuple[int, dict[Kind, int]]:
         for entry in entries:
             if ASSET_NAME.fullmatch(entry.name):
                 with suppress(FileNotFoundError):  # a sweep has removed the file
-                    kind = cast(Kind, entry.name.partition(".")[2])
+                    kind = entry.name.partition(".")[2]
                     sizes[kind] += entry.stat(follow_symlinks=False).st_size
                     count += kind == "glb"
     return count, sizes

@@ -13,6 +13,7 @@ import quopri
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
 from python_multipart.multipart import parse_options_header
 
@@ -37,18 +38,21 @@ BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 _BLANK_LINE = re.compile(rb"(?:\A|\r?\n)\r?\n")
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 _LINE_END = re.compile(rb"\r?\n")
-_EXTENDED_FILENAME = re.compile(rb";\s*filename\*", re.IGNORECASE)
+# A file name as RFC 8187 has it: charset, language, percent-encoded bytes. RFC 7578 forbids it in a form, and .NET,
+# older versions of urllib3 and others write it.
+_EXTENDED_FILENAME = re.compile(rb";\s*filename\*\s*=\s*([\w-]+)'[^';]*'([^;\s]*)", re.IGNORECASE)
+_ANY_EXTENDED_FILENAME = re.compile(rb";\s*filename\*", re.IGNORECASE)
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s]")
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a form.
+    """Part of a form.
 
-    name: "" where it has none. filename: None where it has none; of `filename*` only that it is there is known.
-    content_type: the header as it came, "" where it has none. content: a view of the body's bytes; bytes of its own
-    where the part's header Content-Transfer-Encoding says base64 or quoted-printable and they are.
+    name: "" if it has none. filename: None if it has none; "*" for a `filename*` that cannot be read.
+    content_type: the header, unchanged; "" if it has none. content: a view of the body's bytes, or decoded bytes if the
+    part's Content-Transfer-Encoding is base64 or quoted-printable.
     """
 
     name: str
@@ -170,13 +174,20 @@ def _part(section: memoryview, charset: str) -> Part:
     disposition = headers.get("content-disposition", b"")
     parameters = _parameters(disposition)
     name = parameters.get(b"name", b"")[:MAX_NAME_BYTES]
-    filename = parameters.get(b"filename", b"*" if _EXTENDED_FILENAME.search(disposition) else None)
     return Part(
         name=decoded(name, "ascii" if name.isascii() else charset),
-        filename=None if filename is None else decoded(filename[:MAX_NAME_BYTES], charset),
+        filename=_filename(disposition, parameters, charset),
         content_type=headers.get("content-type", b"").decode("latin-1"),
         content=_transferred(section[content_start:], headers.get("content-transfer-encoding", b"")),
     )
+
+
+def _filename(disposition: bytes, parameters: dict[bytes, bytes], charset: str) -> str | None:
+    """Return the part's file name as `Part` has it. `filename*` comes before `filename` (RFC 6266, section 4.3)."""
+    if extended := _EXTENDED_FILENAME.search(disposition):
+        return decoded(unquote_to_bytes(extended[2])[:MAX_NAME_BYTES], extended[1].decode("latin-1"))
+    name = parameters.get(b"filename", b"*" if _ANY_EXTENDED_FILENAME.search(disposition) else None)
+    return None if name is None else decoded(name[:MAX_NAME_BYTES], charset)
 
 
 def _headers(head: bytes) -> dict[str, bytes]:

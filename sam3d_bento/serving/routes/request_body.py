@@ -127,18 +127,18 @@ def _split(body: Upload, content_type: str, hint: str) -> tuple[dict[str, Upload
         if not part.name:
             raise BadRequest("The form cannot be read: a part's Content-Disposition has no name.")
         if part.name in FILE_FIELDS:
-            content = _file(part)
-            if content is not None and part.name in files:
+            file = _file(part)
+            if file is not None and part.name in files:
                 raise BadRequest(f"The field '{part.name}' was sent twice. It takes one file.")
-            if content is not None:
-                files[part.name] = Upload(content)
+            if file is not None:
+                files[part.name] = Upload(file.content, file.filename)
         elif part.name != CHARSET_FIELD:
             texts.append((part.name, _text(part, charset, hint)))
     return files, texts
 
 
-def _file(part: multipart.Part) -> bytes | memoryview | None:
-    """Return the file in a part of `image`, `file` or `mask`; None where a form leaves the field out.
+def _file(part: multipart.Part) -> multipart.Part | None:
+    """Return the part with the file of `image`, `file` or `mask`; None where a form leaves the field out.
 
     Many HTTP libraries write no filename (RFC 7578, section 4.2, only says SHOULD) and no Content-Type, or text/plain.
     So a part is a file when it has a filename, an image type, or a byte that no text has. What is left is a text: an
@@ -148,11 +148,11 @@ def _file(part: multipart.Part) -> bytes | memoryview | None:
         inner = multipart.parse(part.content, part.content_type, MAX_PARTS)
         if len(inner) != 1:
             raise BadRequest(f"The field '{part.name}' holds {len(inner)} parts. It takes one file.")
-        return inner[0].content
+        return inner[0]
     if not part.content and not part.filename:  # a browser sends this for a file that was not chosen
         return None
     if part.filename is not None or part.media_type.startswith("image/") or part.binary:
-        return part.content
+        return part
     raise BadRequest(not_a_file(part.name, multipart.decoded(bytes(part.content[:MAX_TEXT_BYTES]), "utf-8")))
 
 

@@ -28,13 +28,9 @@ class StoredFileResponse(FileResponse):
 
     chunk_size = 256 * 1024  # bytes read at a time; a download has one such piece in memory, or two
 
-    def __init__(
-        self, stored: StoredFile, *, headers: Mapping[str, str], media_type: str, filename: str, disposition: str
-    ) -> None:
+    def __init__(self, stored: StoredFile, *, headers: Mapping[str, str], media_type: str) -> None:
         # Without a path: whatever would still open the file by its name fails.
-        super().__init__(
-            "", headers=headers, media_type=media_type, filename=filename, content_disposition_type=disposition
-        )
+        super().__init__("", headers=headers, media_type=media_type)
         self._stored = stored
         self._file: BinaryIO | None = None
 
@@ -64,16 +60,16 @@ class StoredFileResponse(FileResponse):
 
 
 class _Reader:
-    """What Starlette uses of an asynchronous file."""
+    """Asynchronous file with the methods that Starlette uses."""
 
     def __init__(self, file: BinaryIO, threads: StorageThreads) -> None:
         self._file = file
         self._threads = threads
 
     async def read(self, size: int) -> bytes:
-        """Read so many bytes; fewer at the end of the file."""
+        """Read at most `size` bytes; fewer at the end of the file."""
         return await self._threads.run(self._file.read, size)
 
     async def seek(self, offset: int) -> None:
-        """Go on at a byte of the file."""
+        """Set the position of the next read."""
         await self._threads.run(self._file.seek, offset)

@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from sam3d_bento.serving.request_context import backend
+from sam3d_bento.serving.routes.handlers import Handler
 
 COMPRESSION = 6  # gzip level from 1 to 9; at this one, three.js shrinks to a quarter in some 20 ms
 
@@ -57,14 +58,19 @@ class WebFiles(StaticFiles):
 files = WebFiles(directory=Path(__file__).parents[1] / "web")
 
 
-async def page(request: Request) -> Response:
-    """Return the studio's page."""
-    response = await files.get_response("index.html", request.scope)
-    response.headers["Content-Security-Policy"] = content_security_policy(backend().assets.origin)
-    return response
+def page_named(name: str) -> Handler:
+    """Return the handler that answers this page of the folder web/, with the policy for what it may load."""
+
+    async def page(request: Request) -> Response:
+        """Return the page."""
+        response = await files.get_response(name, request.scope)
+        response.headers["Content-Security-Policy"] = content_security_policy(backend().assets.origin)
+        return response
+
+    return page
 
 
 routes = [
-    Route("/", page),
+    Route("/", page_named("index.html")),
     Mount("/studio", GZipMiddleware(files, compresslevel=COMPRESSION)),
 ]

@@ -1,21 +1,17 @@
-"""From an HTTP request to an `UploadedSubmission`: one reader for every route that takes a photo.
+"""Read a photo, a mask and options from an HTTP request into an `UploadedSubmission`, for all routes with a photo.
 
-The photo comes as the multipart field `image` (or `file`, the same thing), or as the raw body; options as form fields
-or in the query. Everything else is a 400 or 415 that names the field. Nothing is ever fetched from an address.
+The photo is the multipart field `image` (or its alias `file`) or the raw body. Options are form fields or in the query.
+Everything else is a 400 or 415 that names the field. Addresses are never fetched.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from contextvars import ContextVar
-from copy import copy
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
+from urllib.parse import unquote_to_bytes
 
-import bentoml
-from bentoml.validators import ContentType
-from pydantic import Field, create_model
 from starlette.requests import ClientDisconnect, Request
 
 from sam3d_bento.errors import BadRequest, Cancelled, shown
@@ -26,48 +22,16 @@ from sam3d_bento.serving.uploads import Upload, UploadedSubmission
 
 Delivery = Literal["file", "link"]
 
-# The request that BentoML is answering: it hands its API method only the fields, not the request.
-incoming: ContextVar[Request] = ContextVar("incoming")
-
-
-class _PhotoInput(bentoml.IODescriptor):  # type: ignore[misc]  # bentoml is untyped here
-    """The files of the form; `InferenceInput` adds the options."""
-
-    # BentoML 1.4.39 answers 500 to malformed forms, downloads from addresses in file fields, and stores uploads on
-    # disk. So this class only describes the fields, for /docs.json and the Python client; `read` below reads them.
-    # `= None` without Optional: Optional[Path] is unhashable there, and the import fails.
-    image: Annotated[Path, ContentType("*/*"), Field(description="The photo: JPEG, PNG, WebP, AVIF, BMP, TIFF, GIF.")]
-    mask: Annotated[
-        Path, ContentType("*/*"), Field(description="White where the object is; the size of the upright photo.")
-    ] = None  # type: ignore[assignment]
-
-    @classmethod
-    async def from_http_request(cls, request: Request, serde: object) -> _PhotoInput:
-        """Take nothing from the request, but keep it in `incoming`: the API method reads it itself."""
-        incoming.set(request)
-        nothing: _PhotoInput = cls.model_construct(**dict.fromkeys(cls.model_fields))
-        return nothing
-
-
-_option_fields: dict[str, Any] = {name: (field.annotation, copy(field)) for name, field in Options.model_fields.items()}
-_Response = Annotated[Delivery, Field(description="`link`: a JSON report with a download link.")]
-
-# What BentoML is told of the form: the files, every option as `Options` declares it, and how the answer comes.
-InferenceInput = create_model(
-    "InferenceInput",
-    __base__=_PhotoInput,
-    __doc__="A photo, and how to reconstruct the object in it.",
-    **_option_fields,
-    response=(_Response, "file"),
-)
+# File names that libraries write above bytes without a name: fetch; httpx; requests and aiohttp, the field's own name.
+PLACEHOLDER_NAMES = frozenset({"blob", "upload", *PHOTO_FIELDS})
 
 
 @dataclass(frozen=True)
 class Input:
-    """A read request."""
+    """Content of a request. delivery: the field `response`, or None if it was not sent."""
 
     submission: UploadedSubmission
-    delivery: Delivery | None  # None: the caller did not say
+    delivery: Delivery | None
 
 
 async def read(request: Request, *, options: bool = True, delivery: bool = True) -> Input:
@@ -75,7 +39,7 @@ async def read(request: Request, *, options: bool = True, delivery: bool = True)
 
     delivery=False: `response` is not a known field either.
 
-    Raises BadRequest, UnsupportedMedia; Cancelled when the client goes away meanwhile.
+    Raises BadRequest and UnsupportedMedia, and Cancelled if the client disconnects.
     """
     try:
         if request_body.media_type(request).startswith("multipart/"):
@@ -83,35 +47,35 @@ async def read(request: Request, *, options: bool = True, delivery: bool = True)
         else:
             files, texts = {"image": await request_body.read_raw(request)}, []
     except ClientDisconnect:
-        raise Cancelled("The client went away during the upload.") from None
+        raise Cancelled("The client disconnected during the upload.") from None
     fields = _unique([*texts, *request.query_params.multi_items()])
     asked = fields.pop("response", None) if options and delivery else None
     if asked not in (None, "file", "link"):
         raise BadRequest("The field 'response' must be 'file' or 'link'.")
-    submission = UploadedSubmission(
-        photo=_photo(files), mask=files.get("mask"), options=options_of(fields) if options else _no_options(fields)
-    )
+    photo = _photo(files)
+    chosen = options_of(fields) if options else _no_options(fields)
+    submission = UploadedSubmission(photo, files.get("mask"), chosen.named_after(_file_name(photo)))
     return Input(submission, asked)  # type: ignore[arg-type]
 
 
 async def read_texts(request: Request) -> dict[str, str]:
-    """Read a form that takes no file, of either form type. Raises BadRequest; Cancelled when the client goes away."""
+    """Read a form without files, of either form type. Raises BadRequest, and Cancelled if the client disconnects."""
     try:
         if request_body.media_type(request) == "multipart/form-data":
             files, texts = await request_body.read_form(request, hint="")
         else:
             files, texts = {}, await request_body.read_urlencoded(request)
     except ClientDisconnect:
-        raise Cancelled("The client went away during the upload.") from None
+        raise Cancelled("The client disconnected during the upload.") from None
     if files:
         raise BadRequest(f"The field '{next(iter(files))}' is not known here.")
     return _unique(texts)
 
 
 def wants_link(given: Input, accept: str) -> bool:
-    """Whether the answer is the JSON report: the field `response` says so, else the header `Accept`.
+    """Return whether the client wants the JSON report with a link, by the field `response` or else the header `Accept`.
 
-    JSON must be put strictly above the GLB: a tie, `*/*` and no header at all mean the file.
+    JSON needs a higher preference than the GLB. A tie, `*/*` and a missing header mean the file.
     """
     if given.delivery is not None:
         return given.delivery == "link"
@@ -121,16 +85,31 @@ def wants_link(given: Input, accept: str) -> bool:
 def _photo(files: dict[str, Upload]) -> Upload:
     given = [name for name in PHOTO_FIELDS if name in files]
     if len(given) == 2:
-        raise BadRequest("The fields 'image' and 'file' mean the same; send one of them.")
+        raise BadRequest("The fields 'image' and 'file' have the same meaning. Send only one of them.")
     if not given:
-        raise BadRequest("The field 'image' is missing: it takes the photo's file.")
+        raise BadRequest("The field 'image' is missing. Send the photo's file in it.")
     if not files[given[0]]:
-        raise BadRequest(f"The field '{given[0]}' is an empty file.")
+        raise BadRequest(f"The file in the field '{given[0]}' is empty.")
     return files[given[0]]
 
 
+def _file_name(photo: Upload) -> str | None:
+    """Return the photo's file name, or None where the client's library has written a placeholder for it.
+
+    aiohttp writes a name that is not ASCII percent-encoded.
+    """
+    name = photo.file_name
+    if name is None or name in PLACEHOLDER_NAMES:
+        return None
+    try:
+        decoded = unquote_to_bytes(name).decode() if name.isascii() else name
+    except ValueError:  # no UTF-8
+        return name
+    return name if decoded.isascii() else decoded
+
+
 def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Fields by name. One that is empty counts as absent: that is how a browser sends a field left blank."""
+    """Return the fields by name. Raises BadRequest for a field that was sent twice, and for text in a file field."""
     fields: dict[str, str] = {}
     for name, value in pairs:
         if name in FILE_FIELDS:
@@ -144,20 +123,25 @@ def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _unquoted(value: str) -> str:
-    """A text as it was meant: BentoML's client (1.4.39) sends texts and absent values as JSON, `"draft"` and `null`."""
+    """Undo the JSON quoting of BentoML's client (1.4.40), which sends `"draft"` for a text and `null` for no value."""
     if value == "null":
         return ""
-    return value[1:-1] if len(value) >= 2 and value[0] == value[-1] == '"' else value
+    if len(value) < 2 or value[0] != '"' or value[-1] != '"':
+        return value
+    try:
+        return str(json.loads(value))
+    except ValueError:  # quotes of somebody else
+        return value[1:-1]
 
 
 def options_of(fields: dict[str, str]) -> Options:
-    """Read the options in a form's texts. Raises BadRequest that names what is wrong."""
+    """Read the options from the texts of a form. An empty text counts as absent. Raises BadRequest."""
     _refuse_unknown(fields)
     return checked_options(from_texts({name: value for name, value in fields.items() if value != ""}))
 
 
 def checked_options(values: dict[str, Any]) -> Options:
-    """The options in these values. Raises BadRequest that names what is wrong."""
+    """Check option values and return the options. Raises BadRequest that names the wrong field."""
     _refuse_unknown(values)
     return checked(values)
 
@@ -176,7 +160,7 @@ def _no_options(fields: dict[str, str]) -> Options:
 
 
 def _preference(accept: str, kind: str, subtype: str) -> float:
-    """The quality that an Accept header gives a media type, 0..1 (RFC 9110, section 12.5.1)."""
+    """Return the quality of a media type in an Accept header, 0..1 (RFC 9110, section 12.5.1)."""
     best = (-1, 0.0)  # how exactly the range names the type, its quality
     for part in accept.split(","):
         media_range, *parameters = (piece.strip().lower() for piece in part.split(";"))

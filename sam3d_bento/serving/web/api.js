@@ -1,16 +1,16 @@
-// The service's HTTP API. Addresses are relative to the page, so that they stay on its host, also behind a proxy that
-// serves it below a folder. Every failure is a Problem. Where the service wants a key, a request waits until there is one.
+// Client of the service's HTTP API. URLs are relative to the page, so that they work behind a proxy that serves the page
+// below a folder. Every failure is a Problem. If the service needs a key, a request waits until the user enters one.
 
 import { askForKey, keyHeaders } from "./key.js";
 
-/** What went wrong, in the words of the service (RFC 9457). */
+/** Error with the fields of the service's problem document (RFC 9457). */
 export class Problem extends Error {
   constructor({ title, detail, code, request_id }, retryAfter = null) {
     super(detail);
     this.title = title;
     this.code = code;
     this.requestId = request_id;
-    this.retryAfter = retryAfter; // seconds; null: the service named none
+    this.retryAfter = retryAfter; // seconds; null if the service sent none
   }
 }
 
@@ -22,7 +22,7 @@ const UNREACHABLE = {
 
 const UNREADABLE = {
   title: "The model cannot be shown here",
-  detail: "Its file could not be read: the connection failed, or the store of results does not let this page read it. Try the download.",
+  detail: "The file could not be loaded: the connection failed, or the result store does not allow this page to read it. Download the model instead.",
   code: "unreadable",
 };
 
@@ -51,19 +51,19 @@ async function request(path, init = {}) {
 async function problemOf(answer) {
   const retryAfter = Number.parseInt(answer.headers.get("Retry-After"), 10);
   const isProblem = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
-  // Anything else comes from a proxy on the way.
+  // Any other content comes from a proxy.
   const document = isProblem
     ? await answer.json()
-    : { title: `Error ${answer.status}`, detail: "The service did not answer as it should.", code: "foreign" };
+    : { title: `Error ${answer.status}`, detail: "The response does not come from the service. A proxy may be in the way. Try again later.", code: "foreign" };
   return new Problem(document, Number.isNaN(retryAfter) ? null : retryAfter);
 }
 
 export const options = async () => (await request("api/options")).json();
 
-/** The state of the service; it is JSON with 503 too. */
+/** Return the report of /health, which is JSON with status 503 too. */
 export const health = async () => (await send("health", { cache: "no-store" })).json();
 
-/** The mask that would be used: {png, source, coverage, warnings}. */
+/** Return the mask that a run would use: {png, source, coverage, warnings}. */
 export async function mask(photo, uploaded, signal) {
   const answer = await request("api/mask", { method: "POST", body: form({ image: photo, mask: uploaded }), signal });
   const { headers } = answer;
@@ -88,10 +88,10 @@ export const assetUrl = (id) => `api/assets/${id}.glb`;
 
 export const thumbnailUrl = (id) => `api/assets/${id}.webp`;
 
-/** The GLB's bytes. With a bucket, the service leads to another host, which may not let this page read them. */
+/** Return the GLB's bytes. With a bucket, the service redirects to another host, which may refuse this page (CORS). */
 export async function asset(id) {
   try {
-    const answer = await send(assetUrl(id)); // without a key: it would travel on to that host
+    const answer = await send(assetUrl(id)); // without the key, which the redirect would pass on to that host
     if (!answer.ok) throw await problemOf(answer);
     return await answer.arrayBuffer();
   } catch (error) {
@@ -99,16 +99,22 @@ export async function asset(id) {
   }
 }
 
-/** The result as another file: {blob, name}. fields: `format` and the options of it, as texts. */
+/** Convert the result to another format; return {blob, name}. fields: `format` and its options, as strings. */
 export async function exportAs(id, fields) {
   const answer = await request(`api/assets/${id}/export`, { method: "POST", body: form(fields) });
-  const name = answer.headers.get("Content-Disposition")?.match(/filename="([^"]+)"/)?.[1];
+  const name = fileName(answer.headers.get("Content-Disposition") ?? "");
   return { blob: await answer.blob(), name: name ?? `${id}.${fields.format}` };
 }
 
-/** Whether a result can still be fetched. Unsure, after a failure on the way, counts as yes. */
+/** Return the name in a Content-Disposition header: `filename*`, which has any script, before `filename` (RFC 6266). */
+function fileName(header) {
+  const extended = header.match(/filename\*=UTF-8''([^;]+)/)?.[1];
+  return extended ? decodeURIComponent(extended) : header.match(/filename="([^"]+)"/)?.[1];
+}
+
+/** Return whether a result can still be fetched. A failed request counts as yes. */
 export async function exists(id) {
-  // manual: with a bucket the answer is a redirect to it, which says enough. no-store: a kept GLB would answer for it.
+  // manual: with a bucket the answer is a redirect, which is enough. no-store: do not answer from the browser's cache.
   const how = { method: "HEAD", redirect: "manual", cache: "no-store" };
   const answer = await send(assetUrl(id), how).catch(() => null);
   return answer?.status !== 404;

@@ -1,4 +1,4 @@
-// The display: empty, a job's progress, a problem, or the 3D model with the tools to look at it.
+// The display shows nothing, a job's progress, a problem, or the 3D model with the viewing tools.
 
 import { Problem } from "./api.js";
 import { byId, showOnly } from "./dom.js";
@@ -18,7 +18,7 @@ const KEYS = {
 
 const NO_WEBGL = {
   title: "This browser cannot show 3D models",
-  detail: "WebGL is missing or switched off. The model can be downloaded.",
+  detail: "WebGL is missing or switched off. You can still download the model.",
   code: "no_webgl",
 };
 
@@ -35,37 +35,37 @@ export class Display {
     byId("reset-view").addEventListener("click", () => this.viewer.reset());
     byId("zoom-in").addEventListener("click", () => this.viewer.zoom(1));
     byId("zoom-out").addEventListener("click", () => this.viewer.zoom(-1));
-    this.#switch("light", (on) => (this.viewer.lit = on));
-    this.#switch("wireframe", (on) => (this.viewer.wireframe = on));
-    this.#switch("rotate", (on) => (this.viewer.turning = on));
-    this.#switch("texture", (on) => this.#see(byId(on ? "texture-canvas" : "model-canvas")));
+    this.#addSwitch("light", (on) => (this.viewer.lit = on));
+    this.#addSwitch("wireframe", (on) => (this.viewer.wireframe = on));
+    this.#addSwitch("rotate", (on) => (this.viewer.turning = on));
+    this.#addSwitch("texture", (on) => this.#showPart(byId(on ? "texture-canvas" : "model-canvas")));
     byId("background").addEventListener("change", ({ target }) => (byId("stage").dataset.background = target.value));
   }
 
   showProgress() {
-    this.#see(byId("progress"));
+    this.#showPart(byId("progress"));
   }
 
   showProblem(problem, actions) {
     showProblem(byId("model-problem"), problem, actions);
-    this.#see(byId("model-problem"));
+    this.#showPart(byId("model-problem"));
   }
 
   showWaiting(problem, seconds, stop) {
     showWaiting(byId("model-problem"), problem, seconds, stop);
-    this.#see(byId("model-problem"));
+    this.#showPart(byId("model-problem"));
   }
 
-  /** The model that was there before, or nothing. */
+  /** Show the previous model, or the empty display if there is none. */
   showLast() {
-    this.#see(this.loaded ? this.canvas : byId("model-empty"));
+    this.#showPart(this.loaded ? this.canvas : byId("model-empty"));
   }
 
-  /** glb: ArrayBuffer; report: what the service says of it. */
+  /** Show a model. glb: ArrayBuffer. report: the service's report on it. */
   async show(glb, report) {
-    // Loaded with the first model: the page itself is there at once, also on a phone.
+    // The viewer is loaded with the first model, so that the page itself loads quickly on a phone too.
     const { Viewer } = await import("./viewer.js");
-    this.#see(this.canvas); // it has a size only when it is seen
+    this.#showPart(this.canvas); // a hidden canvas has no size
     try {
       this.viewer ??= new Viewer(this.canvas);
     } catch {
@@ -81,14 +81,14 @@ export class Display {
     byId("view-tools").disabled = false;
   }
 
-  #see(part) {
+  #showPart(part) {
     showOnly(part, this.parts);
     byId("stage").dataset.showing = part.id;
     byId("view-tools").disabled = !this.loaded || (part !== this.canvas && part.id !== "texture-canvas");
     if (part.id !== "model-problem") hideProblem(byId("model-problem"));
   }
 
-  #switch(id, act) {
+  #addSwitch(id, act) {
     const button = byId(id);
     button.addEventListener("click", () => {
       const on = button.getAttribute("aria-pressed") !== "true";

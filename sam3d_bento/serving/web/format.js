@@ -1,4 +1,4 @@
-// Numbers and names as people read them.
+// Format numbers and names for people.
 
 const counts = new Intl.NumberFormat("en");
 
@@ -10,7 +10,7 @@ export const megabytes = (bytes) => (bytes < 100_000 ? `${Math.ceil(bytes / 1000
 
 export const seconds = (value) => (value < 10 ? `${value.toFixed(1)}\u00a0s` : `${Math.round(value)}\u00a0s`);
 
-/** "target_faces" → "Target faces" */
+/** Turn a field's name into a label: "target_faces" → "Target faces". */
 export function label(name) {
   const text = name.replaceAll("_", " ");
   return text[0].toUpperCase() + text.slice(1);

@@ -1,9 +1,9 @@
-// One job from its submission to its end, which is followed by server-sent events.
+// Submit one job and follow it by server-sent events until it ends.
 
 import * as api from "./api.js";
 import { retryWhileBusy } from "./retry.js";
 
-const UNDER_WAY = "sam3d-job"; // its id, so that the page finds it again after a reload
+const JOB_ID_KEY = "sam3d-job"; // storage key of the job's id, so that the page finds the job after a reload
 
 export class Job {
   /** on: {waiting(problem, seconds), progress(job), interrupted(), done(job), failed(problem), cancelled()} */
@@ -12,9 +12,9 @@ export class Job {
     this.controller = new AbortController();
   }
 
-  /** The job that was under way when the page was left; null when there is none. */
+  /** Return the id of the job that was running when the page was left; null if there was none. */
   static remembered() {
-    return sessionStorage.getItem(UNDER_WAY);
+    return sessionStorage.getItem(JOB_ID_KEY);
   }
 
   async submit(photo, mask, options) {
@@ -31,7 +31,7 @@ export class Job {
 
   follow(id) {
     this.id = id;
-    sessionStorage.setItem(UNDER_WAY, id);
+    sessionStorage.setItem(JOB_ID_KEY, id);
     this.source = new EventSource(api.eventsUrl(id));
     const listen = (name, act) => this.source.addEventListener(name, ({ data }) => act(JSON.parse(data)));
     listen("progress", (job) => this.on.progress(job));
@@ -39,7 +39,7 @@ export class Job {
     this.source.addEventListener("error", () => this.#interrupted());
   }
 
-  /** Ends a queued job at once, a running one at its next step; before there is a job, the attempts to submit it. */
+  /** Cancel the job: a queued job ends at once, a running one at its next step. Before submission, stop trying. */
   async cancel() {
     this.controller.abort();
     if (!this.id) return;
@@ -57,7 +57,7 @@ export class Job {
     else this.on.failed(new api.Problem(job.problem, null));
   }
 
-  /** The browser connects again by itself, unless the service refused: then the job tells why. */
+  /** Handle a cut connection. The browser reconnects by itself unless the service refused; then read the job's state. */
   async #interrupted() {
     if (this.source.readyState !== EventSource.CLOSED) {
       this.on.interrupted();
@@ -79,6 +79,6 @@ export class Job {
 
   #close() {
     this.source.close();
-    sessionStorage.removeItem(UNDER_WAY);
+    sessionStorage.removeItem(JOB_ID_KEY);
   }
 }

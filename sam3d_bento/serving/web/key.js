@@ -1,21 +1,21 @@
-// The key of the API, where the service wants one: asked for when it is first refused, kept until the tab is closed.
+// The API key, for services that need one. The form appears after a 401. The key is kept until the tab is closed.
 
 import { byId } from "./dom.js";
 
-const KEPT = "sam3d-key";
+const STORAGE_KEY = "sam3d-key";
 
-let asking = null; // the promise of all that wait for a key
+let asking = null; // promise shared by all requests that wait for the key
 
-/** What to send with a request. Not for results, which need no key: their links may lead to another host. */
+/** Return the headers that carry the key. Do not use them for results: those need no key and may redirect elsewhere. */
 export function keyHeaders() {
-  const key = sessionStorage.getItem(KEPT);
+  const key = sessionStorage.getItem(STORAGE_KEY);
   return key ? { Authorization: `Bearer ${key}` } : {};
 }
 
-/** Resolves when the person has entered a key. refused: what was sent with the request that was refused. */
+/** Resolve when the user has entered a key. refused: the key headers of the refused request. */
 export function askForKey(refused) {
-  const kept = sessionStorage.getItem(KEPT);
-  if (kept && !refused.Authorization?.endsWith(kept)) return Promise.resolve(); // entered meanwhile
+  const kept = sessionStorage.getItem(STORAGE_KEY);
+  if (kept && !refused.Authorization?.endsWith(kept)) return Promise.resolve(); // the user entered another key in the meantime
   byId("key-refused").hidden = !refused.Authorization;
   asking ??= new Promise((entered) => {
     const form = byId("key-form");
@@ -24,7 +24,7 @@ export function askForKey(refused) {
       "submit",
       (event) => {
         event.preventDefault();
-        sessionStorage.setItem(KEPT, byId("key").value.trim());
+        sessionStorage.setItem(STORAGE_KEY, byId("key").value.trim());
         form.reset();
         form.hidden = true;
         asking = null;

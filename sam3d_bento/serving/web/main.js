@@ -1,8 +1,8 @@
-// The studio: brings photo, options, job, model and results together.
+// The studio's main program: connects photo, options, job, display and results.
 
 import * as api from "./api.js";
 import { announce, byId } from "./dom.js";
-import { listenForPhotos } from "./intake.js";
+import { acceptHeic, listenForPhotos } from "./intake.js";
 import { Job } from "./job.js";
 import { Display } from "./display.js";
 import { chosenOptions, leaveToService, showFormatOptions, showOptions } from "./options_form.js";
@@ -14,10 +14,10 @@ import { showDownloads, showFacts, showWarnings } from "./result.js";
 import { watchService } from "./service_state.js";
 import { megabytes } from "./format.js";
 
-let catalogue = null; // the answer of /api/options
+let catalogue = null; // response of /api/options
 let usable = false; // whether there is a photo with a mask
-let job = null; // the one under way
-let shownId = null; // of the result on the stage
+let job = null; // the running job
+let shownId = null; // id of the displayed result
 
 const display = new Display();
 const photo = new Photo(
@@ -37,13 +37,16 @@ async function loadCatalogue() {
   try {
     catalogue = await api.options();
   } catch {
-    return; // the strip at the top says that the service does not answer; it is asked again once it does
+    return; // the status line says that the service does not answer; this is called again when it does
   }
   if (!byId("options").childElementCount) {
     showOptions(catalogue.options);
     showFormatOptions(catalogue.export.formats);
   }
   byId("photo-limits").textContent = `JPEG, PNG, WebP and others, up to ${megabytes(catalogue.limits.max_upload_bytes)}`;
+  const heic = catalogue.formats?.includes("HEIC") ?? false; // null while the engine loads; it is asked again then
+  acceptHeic(heic);
+  if (catalogue.formats && !heic) byId("photo-limits").append(". HEIC is not read here: the server lacks pillow-heif.");
   offerDownloads();
 }
 
@@ -56,7 +59,7 @@ function offerDownloads() {
   refresh();
 }
 
-// --- a job -----------------------------------------------------------------------------------------------------------
+// --- job -------------------------------------------------------------------------------------------------------------
 
 const events = {
   waiting: (problem, seconds) => display.showWaiting(problem, seconds, () => job.cancel()),
@@ -97,13 +100,13 @@ async function begin() {
   job.submit(photo.file, await photo.mask(), chosenOptions());
 }
 
-/** Move the focus from what went away or was switched off; never from where the person is busy. */
+/** Move the focus off an element that was hidden or disabled, but never away from an element that is in use. */
 function takeFocus(element) {
   const { activeElement } = document;
   if (activeElement === document.body || activeElement.closest("#stage, #make, #downloads")) element.focus({ preventScroll: true });
 }
 
-// --- a result --------------------------------------------------------------------------------------------------------
+// --- result ----------------------------------------------------------------------------------------------------------
 
 async function open(report) {
   const { id } = report;
@@ -125,7 +128,7 @@ async function open(report) {
   }
 }
 
-// --- the page --------------------------------------------------------------------------------------------------------
+// --- start of the page -----------------------------------------------------------------------------------------------
 
 listenForPhotos((file) => photo.take(file));
 byId("order").addEventListener("submit", (event) => {
@@ -140,11 +143,11 @@ watchService(loadCatalogue);
 loadCatalogue();
 forgetExpired().then(() => showRecent(open));
 
-const underWay = Job.remembered();
-if (underWay) {
+const runningId = Job.remembered();
+if (runningId) {
   job = new Job(events);
   display.showProgress();
-  showPause("Asking for the model under way…");
-  job.follow(underWay);
+  showPause("Looking up the running job…");
+  job.follow(runningId);
 }
 refresh();

@@ -1,10 +1,10 @@
-// A mask at the size of the upright photo, and what can be done to it, with undo.
+// A mask at the size of the upright photo, with editing operations and undo.
 
-const OBJECT = 128; // of 255, as the service reads masks
-const OTHER_OBJECT = 32; // from here on: an object that the service found and left out
+const OBJECT = 128; // of 255: the service's threshold between background and object
+const OTHER_OBJECT = 32; // of 255: from this value on, an object that the service found but did not select
 
 export class Mask {
-  /** pixels: 1 where the object is. found: 1 also where other objects are, which a click can add. */
+  /** pixels: 1 on the object. found: 1 on the object and on other objects, which a click can add. */
   constructor(width, height, pixels, found) {
     this.width = width;
     this.height = height;
@@ -14,7 +14,7 @@ export class Mask {
     this.done = [];
   }
 
-  /** The mask in a picture, as /api/mask gives it. */
+  /** Read a mask from a picture of the kind that /api/mask returns. */
   static async fromPicture(blob) {
     const bitmap = await createImageBitmap(blob);
     const { width, height } = bitmap;
@@ -47,7 +47,7 @@ export class Mask {
     return sum / this.pixels.length;
   }
 
-  /** Set a stroke of a round brush from one point to another. Part of a `change`. */
+  /** Draw a stroke of a round brush from one point to another; return its box. Call between `begin` and `end`. */
   paint([x0, y0], [x1, y1], radius, value) {
     const { width, height, pixels } = this;
     const [left, right] = [Math.max(0, Math.floor(Math.min(x0, x1) - radius)), Math.min(width - 1, Math.ceil(Math.max(x0, x1) + radius))];
@@ -64,8 +64,8 @@ export class Mask {
   }
 
   /**
-   * Take away the connected part at a point, or bring back what lies there: a part that was found, or a hole in one.
-   * Part of a `change`. What happened: "removed", "added", "filled"; null when there is only background.
+   * Remove the connected part at a point; where there is none, add the found part or fill the hole at that point.
+   * Call between `begin` and `end`. Return "removed", "added" or "filled", or null for background.
    */
   toggle([x, y]) {
     const start = Math.floor(y) * this.width + Math.floor(x);
@@ -87,12 +87,12 @@ export class Mask {
     for (const index of indices) this.pixels[index] = value;
   }
 
-  /** Begin what one undo takes back. */
+  /** Start a change, which a single undo reverts. */
   begin() {
     this.before = this.pixels.slice();
   }
 
-  /** End it; whether anything is different. */
+  /** End the change; return whether any pixel differs. */
   end() {
     const changed = [];
     for (let i = 0; i < this.pixels.length; i += 1) if (this.pixels[i] !== this.before[i]) changed.push(i);
@@ -119,8 +119,8 @@ export class Mask {
 }
 
 /**
- * Indices of the pixels of `value` that hang together with `start`: parts across corners too, background not.
- * null for background that reaches the border of the photo, and so is no hole.
+ * Return the indices of the pixels of `value` that are connected with `start`. Parts are 8-connected, holes 4-connected.
+ * Return null for background that reaches the border of the photo, because that is not a hole.
  */
 function connected(pixels, width, height, start, value) {
   const seen = new Uint8Array(pixels.length);

@@ -1,21 +1,21 @@
-// The tools that correct a mask: pointer and keys on the canvas, the buttons below it.
+// The mask editor: pointer and keys on the canvas, and the buttons below it.
 
 import { announce, byId } from "./dom.js";
 import { MaskView } from "./mask_view.js";
 
 const HELP = {
-  toggle: "Click a part of the mask to leave it out, and again to take it back; click a hole to fill it.",
-  add: "Paint over what belongs to the object.",
-  remove: "Paint over what does not belong to the object.",
+  toggle: "Click a part of the mask to remove it. Click it again to add it back. Click a hole to fill it.",
+  add: "Paint over areas that belong to the object.",
+  remove: "Paint over areas that do not belong to the object.",
 };
-const KEYS = "Keys: arrows move, Space applies, Ctrl+Z takes back.";
+const KEYS = "Keys: arrows move, Space applies the tool, Ctrl+Z undoes.";
 const OUTCOMES = {
-  removed: "Part left out.",
-  added: "Part taken in.",
+  removed: "Part removed.",
+  added: "Part added.",
   filled: "Hole filled.",
 };
-const LARGEST_BRUSH = 0.15; // of the photo's longer side
-const KEY_STEP = 0.02; // of it
+const LARGEST_BRUSH = 0.15; // radius, as a share of the photo's longer side
+const KEY_STEP = 0.02; // step of an arrow key, as a share of the photo's longer side
 const KEY_MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export class MaskEditor {
@@ -26,7 +26,7 @@ export class MaskEditor {
     this.changed = changed;
     this.ring = byId("brush-ring");
     this.#listen();
-    this.#choose("toggle");
+    this.#chooseTool("toggle");
   }
 
   show(mask) {
@@ -55,19 +55,19 @@ export class MaskEditor {
 
   #listen() {
     for (const radio of document.querySelectorAll("input[name=tool]")) {
-      radio.addEventListener("change", () => this.#choose(radio.value));
+      radio.addEventListener("change", () => this.#chooseTool(radio.value));
     }
-    byId("undo").addEventListener("click", () => this.#takeBack("undo"));
-    byId("redo").addEventListener("click", () => this.#takeBack("redo"));
+    byId("undo").addEventListener("click", () => this.#undoOrRedo("undo"));
+    byId("redo").addEventListener("click", () => this.#undoOrRedo("redo"));
     this.canvas.addEventListener("pointerdown", (event) => this.#press(event));
     this.canvas.addEventListener("pointermove", (event) => this.#move(event));
     for (const name of ["pointerup", "pointercancel"]) this.canvas.addEventListener(name, () => this.#release());
     this.canvas.addEventListener("pointerleave", () => this.#hideRing());
     this.canvas.addEventListener("blur", () => this.#hideRing());
-    this.canvas.addEventListener("keydown", (event) => this.#key(event));
+    this.canvas.addEventListener("keydown", (event) => this.#pressKey(event));
   }
 
-  #choose(tool) {
+  #chooseTool(tool) {
     this.tool = tool;
     byId("mask-help").textContent = `${HELP[tool]} ${KEYS}`;
     this.canvas.dataset.tool = tool;
@@ -99,11 +99,11 @@ export class MaskEditor {
     if (this.mask.end()) this.#refresh();
   }
 
-  #key(event) {
+  #pressKey(event) {
     if (!this.mask) return;
     const command = event.ctrlKey || event.metaKey;
-    if (command && event.key.toLowerCase() === "z") this.#takeBack(event.shiftKey ? "redo" : "undo");
-    else if (command && event.key.toLowerCase() === "y") this.#takeBack("redo");
+    if (command && event.key.toLowerCase() === "z") this.#undoOrRedo(event.shiftKey ? "redo" : "undo");
+    else if (command && event.key.toLowerCase() === "y") this.#undoOrRedo("redo");
     else if (KEY_MOVES[event.key]) this.#step(KEY_MOVES[event.key], event.shiftKey ? 5 : 1);
     else if (event.key === " " || event.key === "Enter") this.#apply(this.cursor);
     else return;
@@ -119,12 +119,12 @@ export class MaskEditor {
     this.#showRing();
   }
 
-  /** One click of the tool, one undo. */
+  /** Apply the tool once at a point, as one undo step. */
   #apply(point) {
     this.mask.begin();
     if (this.tool === "toggle") {
       const outcome = this.mask.toggle(point);
-      announce(OUTCOMES[outcome] ?? "There is only background here; the brush can add to the mask.");
+      announce(OUTCOMES[outcome] ?? "There is only background here. Use the Add brush to extend the mask.");
     } else {
       this.mask.paint(point, point, this.radius, this.tool === "add" ? 1 : 0);
     }
@@ -138,7 +138,7 @@ export class MaskEditor {
     this.stroke = point;
   }
 
-  #takeBack(direction) {
+  #undoOrRedo(direction) {
     if (!this.mask[direction === "undo" ? "done" : "undone"].length) return;
     this.mask[direction]();
     this.view.draw();
@@ -158,7 +158,7 @@ export class MaskEditor {
     return [Math.min(this.mask.width - 1, Math.max(0, x)), Math.min(this.mask.height - 1, Math.max(0, y))];
   }
 
-  /** The brush, or with the keyboard the place that Space acts on. */
+  /** Draw the ring at the cursor: the brush's size, or the point that Space acts on. */
   #showRing() {
     const scale = this.canvas.clientWidth / this.mask.width;
     const size = this.tool === "toggle" ? 12 : 2 * this.radius * scale;

@@ -1,12 +1,12 @@
-// The mask over the photo: what is left out lies under a veil, the outline of what is used is drawn.
+// Draw the mask over the photo: a veil over the background, and an outline around the object.
 
-const LONGEST = 1600; // pixels of the canvas; a larger photo is shown smaller, but edited at its own size
-// Colours as the canvas keeps them in memory, alpha first.
-const VEIL = 0xb8_78_6c_60; // what is left out
-const OTHER = 0xa0_10_70_a8; // an object that was found and left out
-const EDGE = 0xff_d0_ff_40;
+const LONGEST = 1600; // longer side of the canvas in pixels; a larger photo is drawn smaller, but edited at full size
+// Colours in the canvas's memory layout, alpha first.
+const VEIL = 0xb8_78_6c_60; // background
+const OTHER = 0xa0_10_70_a8; // an object that was found but not selected
+const EDGE = 0xff_d0_ff_40; // outline of the object
 const CLEAR = 0;
-const OUTLINE = 1 / 220; // its width, of the longer side
+const OUTLINE = 1 / 220; // width of the outline, as a share of the longer side
 
 export class MaskView {
   constructor(canvas) {
@@ -23,7 +23,7 @@ export class MaskView {
     this.draw();
   }
 
-  /** Draw anew, all of it or what lies around a box of the mask's pixels. */
+  /** Redraw the whole mask, or the surroundings of a box in the mask's pixels. */
   draw(box = { left: 0, top: 0, right: this.mask.width - 1, bottom: this.mask.height - 1 }) {
     const { width, height } = this.canvas;
     const around = this.outline + 1;

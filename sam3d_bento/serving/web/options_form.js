@@ -1,20 +1,20 @@
-// Forms of options, made from what /api/options says of them: choices, ranges, defaults. They know no option by name.
-// One is for the run; another for the files that a model is had as.
+// Build the forms of options from the schemas in /api/options: choices, ranges, defaults. No option is known by name.
+// One form is for the run, the other for downloads in other formats.
 
 import { byId, make } from "./dom.js";
 import { count, label } from "./format.js";
 
-const DELIVERY = "response"; // how the answer is sent is the page's own affair
+const DELIVERY = "response"; // not offered: the page itself decides how the result is delivered
 
 export function showOptions(schemas) {
   const names = Object.keys(schemas).filter((name) => name !== DELIVERY);
   byId("options").replaceChildren(...names.map((name) => field(name, schemas[name])).filter(Boolean));
 }
 
-/** What the person chose. What was left as it is, is left to the service. */
+/** Return the options that differ from their defaults. */
 export const chosenOptions = () => chosenIn("options");
 
-/** The options that formats have, each once, with the formats that take it. formats: as in /api/options. */
+/** Show each option of the formats once, with the formats that use it. formats: as in /api/options. */
 export function showFormatOptions(formats) {
   const schemas = new Map();
   for (const [format, { options = {} }] of Object.entries(formats)) {
@@ -27,7 +27,7 @@ export function showFormatOptions(formats) {
   byId("format-options-box").hidden = schemas.size === 0;
 }
 
-/** Of what the person chose there, what goes with a format; options: those that it takes. */
+/** Return the chosen format options that a format takes. options: the schemas of that format. */
 export function chosenFormatOptions(options) {
   return Object.fromEntries(Object.entries(chosenIn("format-options")).filter(([name]) => name in options));
 }
@@ -41,7 +41,7 @@ function chosenIn(id) {
   return chosen;
 }
 
-/** Empty one option, where an empty one means that the service chooses. */
+/** Clear one option, so that the service chooses its value. */
 export function leaveToService(name) {
   const control = byId("options").querySelector(`[name="${name}"]`);
   if (control) control.value = "";
@@ -62,14 +62,14 @@ function field(name, schema) {
   return make("div", { className: "field" }, make("label", { htmlFor: control.id, textContent: label(name) + takers }), control, help);
 }
 
-/** A schema with its alternatives as one: a value that may be absent is left out; a boolean beside words are choices. */
+/** Merge the alternatives (`anyOf`) of a schema: drop null, and turn a boolean beside strings into choices. */
 function kindOf(schema) {
   const kinds = schema.anyOf?.filter(({ type }) => type !== "null") ?? [schema];
   if (kinds.length === 1) return kinds[0];
   return { enum: kinds.flatMap(({ type, enum: choices, const: only }) => (type === "boolean" ? ["false", "true"] : choices ?? [only])) };
 }
 
-/** A text with `names` in backticks, as elements. */
+/** Split a text into strings and <code> elements at its backticks. */
 function withCode(text) {
   return text.split("`").map((part, index) => (index % 2 ? make("code", { textContent: part }) : part));
 }

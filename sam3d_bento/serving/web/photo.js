@@ -1,4 +1,4 @@
-// The photo and the mask that will be used for it: asked from the service, corrected by the person, checked again.
+// The photo and its mask: the service finds the mask, the user corrects it, and the service checks it again.
 
 import * as api from "./api.js";
 import { byId, showOnly } from "./dom.js";
@@ -10,41 +10,41 @@ import { megabytes, percent } from "./format.js";
 
 const SOURCES = {
   rembg: "The object was found in the photo",
-  alpha: "The photo's own transparency is the mask",
+  alpha: "The photo's transparency is used as the mask",
   upload: "Your mask will be used",
 };
-const SETTLED = 600; // milliseconds without a change, after which a corrected mask is checked
+const CHECK_DELAY = 600; // milliseconds without a change before a corrected mask is checked
 
 export class Photo {
   /**
-   * changed(usable): called with whether a run could begin, each time that it may be different.
-   * catalogue(): the answer of /api/options, null while it is not known.
+   * changed(usable): called whenever it may have changed whether a run can begin.
+   * catalogue(): return the response of /api/options, or null before it has arrived.
    */
   constructor(changed, catalogue) {
     this.changed = changed;
     this.catalogue = catalogue;
-    this.editor = new MaskEditor(() => this.#corrected());
+    this.editor = new MaskEditor(() => this.#checkCorrected());
     this.image = byId("photo-image");
     this.box = byId("photo-problem");
     this.file = null;
     byId("other-photo").addEventListener("click", () => this.clear());
-    byId("mask-reset").addEventListener("click", () => this.#ask());
+    byId("mask-reset").addEventListener("click", () => this.#requestMask());
     byId("mask-file").addEventListener("change", ({ target }) => {
-      if (target.files.length) this.#ask(target.files[0]);
+      if (target.files.length) this.#requestMask(target.files[0]);
       target.value = "";
     });
   }
 
-  /** Show the photo and ask for its mask. */
+  /** Show the photo and request its mask. */
   async take(file) {
     this.clear();
     this.file = file;
     const limit = this.catalogue()?.limits.max_upload_bytes;
     if (file.size > limit) {
-      // Sent anyway, the connection would be cut before the answer could be read.
+      // The service would cut the connection before the browser could read its answer.
       showProblem(this.box, new api.Problem({
         title: "The photo is too large",
-        detail: `It has ${megabytes(file.size)}; ${megabytes(limit)} are taken.`,
+        detail: `The file has ${megabytes(file.size)}; the limit is ${megabytes(limit)}.`,
         code: "too_large",
       }));
       return;
@@ -52,15 +52,15 @@ export class Photo {
     this.#show("editor");
     byId("mask-canvas").focus({ preventScroll: true });
     this.shown = this.#showImage(file);
-    await this.#ask();
+    await this.#requestMask();
   }
 
-  /** The mask to send: null when the service's own is to be used. */
+  /** Return the mask to send; null to use the mask that the service finds. */
   async mask() {
-    return this.#own ? this.editor.mask.toPng() : null;
+    return this.#isOwn ? this.editor.mask.toPng() : null;
   }
 
-  get #own() {
+  get #isOwn() {
     return this.uploaded || this.editor.mask.done.length > 0;
   }
 
@@ -81,8 +81,8 @@ export class Photo {
     byId("other-photo").hidden = part === "intake";
   }
 
-  /** Ask for the mask, or for what becomes of an uploaded one. */
-  async #ask(uploaded = null) {
+  /** Request the mask of the photo; uploaded: a mask file to check and use instead. */
+  async #requestMask(uploaded = null) {
     const signal = this.#abort();
     const { file } = this;
     byId("mask-status").textContent = "Looking for the object…";
@@ -99,14 +99,14 @@ export class Photo {
       this.answer = answer;
       this.editor.show(mask);
     } catch (error) {
-      if (!signal.aborted) await this.#refused(error, uploaded);
+      if (!signal.aborted) await this.#showRefusal(error, uploaded);
     }
   }
 
-  async #refused(problem, uploaded) {
+  async #showRefusal(problem, uploaded) {
     byId("mask-status").textContent = "";
     if (uploaded && this.editor.mask) {
-      this.#tell("The mask before it is kept", null);
+      this.#showStatus("The previous mask is kept", null);
       this.changed(true);
     } else if (problem.code === "no_object" && (await this.shown)) {
       const { naturalWidth: width, naturalHeight: height } = this.image;
@@ -119,47 +119,47 @@ export class Photo {
     showProblem(this.box, problem);
   }
 
-  /** The mask in the editor is another: what it covers is known at once, what the service says of it a little later. */
-  async #corrected() {
+  /** Handle a change in the editor: show the new coverage at once, and the service's warnings a little later. */
+  async #checkCorrected() {
     const { mask } = this.editor;
-    byId("mask-reset").disabled = !this.#own;
+    byId("mask-reset").disabled = !this.#isOwn;
     if (!mask.done.length) {
       this.#abort();
       hideProblem(this.box);
-      this.#asAnswered();
+      this.#showServiceMask();
       return;
     }
     const signal = this.#abort();
-    this.#tell("Your corrected mask will be used", null);
+    this.#showStatus("Your corrected mask will be used", null);
     this.changed(true);
     try {
-      await pause(SETTLED, signal);
+      await pause(CHECK_DELAY, signal);
       const png = await mask.toPng();
-      // The mask stands for the photo too: it has its size, which is all that counts here, and is quickly sent.
+      // The mask is also sent in place of the photo: only the size matters here, and the mask is small.
       const answer = await retryWhileBusy(() => api.mask(png, png, signal), () => {}, signal);
       hideProblem(this.box);
-      this.#tell("Your corrected mask will be used", answer);
+      this.#showStatus("Your corrected mask will be used", answer);
     } catch (error) {
       if (signal.aborted) return;
       showProblem(this.box, error);
-      this.changed(error.code !== "no_object"); // of anything else the run itself is the judge
+      this.changed(error.code !== "no_object"); // after any other error a run may still succeed
     }
   }
 
-  /** The mask is as the service gave it; when it gave none, there is nothing to run with yet. */
-  #asAnswered() {
+  /** Show the service's mask again. If it found none, a run cannot begin yet. */
+  #showServiceMask() {
     this.changed(this.answer !== null);
-    if (this.answer) this.#tell(SOURCES[this.answer.source], this.answer);
-    else byId("mask-status").textContent = "Paint the object with the brush Add, or use a mask of your own.";
+    if (this.answer) this.#showStatus(SOURCES[this.answer.source], this.answer);
+    else byId("mask-status").textContent = "Paint the object with the Add brush, or upload your own mask.";
   }
 
-  #tell(source, answer) {
+  #showStatus(source, answer) {
     const covers = `${source}; it covers ${percent(answer?.coverage ?? this.editor.mask.coverage)} of the photo.`;
     const warnings = (answer?.warnings ?? []).map((code) => this.catalogue()?.warnings[code] ?? code);
     byId("mask-status").textContent = [covers, ...warnings].join(" ");
   }
 
-  /** Whether the browser can show the photo; the service reads formats that browsers do not. */
+  /** Show the photo; return whether the browser can. The service reads formats that browsers cannot. */
   async #showImage(file) {
     this.image.src = URL.createObjectURL(file);
     try {
@@ -176,7 +176,7 @@ export class Photo {
     byId("easel").style.setProperty("--ratio", ratio);
   }
 
-  /** End what is under way; the signal of what comes next. */
+  /** Abort the pending request; return the signal for the next one. */
   #abort() {
     this.controller?.abort();
     this.controller = new AbortController();

@@ -1,19 +1,19 @@
-// A problem as people read it: what, why, and what they can do.
+// Show a problem: what happened, why, and what the user can do.
 
 import { make } from "./dom.js";
 
-// What helps is not always in the service's sentence, which is written for programs too.
+// Advice by error code. The service's own sentence does not always give the next step in the studio.
 const ADVICE = {
   bad_request: "Choose another photo or mask, or change the options.",
-  busy: "It is tried again by itself.",
-  deadline_exceeded: "A lower quality, fewer faces or a smaller texture need less time.",
-  engine_lost: "Try again; if it happens with this photo only, try another.",
-  gpu_out_of_memory: "Try again, or with a lower quality.",
-  internal: "If it happens again, give the operator the request id below.",
+  busy: "The studio tries again automatically.",
+  deadline_exceeded: "Choose a lower quality, fewer faces or a smaller texture.",
+  engine_lost: "Try again. If it fails for this photo only, try another photo.",
+  gpu_out_of_memory: "Try again, or choose a lower quality.",
+  internal: "Try again. If it happens again, send the request id below to the operator.",
   bad_result: "Correct the mask, or try another seed.",
   no_object: "Choose another photo, or correct the mask.",
-  not_found: "It may have expired. Results are kept for a limited time only.",
-  not_ready: "It is tried again by itself.",
+  not_found: "It may have expired: results are kept for a limited time. Make the model again.",
+  not_ready: "The studio tries again automatically.",
   storage_full: "Try again later.",
   too_large: "Choose a smaller photo.",
   unsupported_media: "Choose a JPEG, PNG or WebP file.",
@@ -31,11 +31,11 @@ export function showProblem(box, problem, actions = []) {
   box.hidden = false;
 }
 
-/** Show that the same is tried again in some seconds, and let the person stop it. */
+/** Show in how many seconds the next attempt is made, with a button that stops the attempts. */
 export function showWaiting(box, problem, seconds, stop) {
   if (box.hidden || !box.querySelector(".countdown")) {
     showProblem(box, problem, [["Stop trying", stop]]);
-    // Not read out each second: the box itself, an alert, was read when it appeared.
+    // Screen readers read the box when it appears; the countdown must not be read out each second.
     const countdown = make("p", { className: "countdown" });
     countdown.setAttribute("aria-live", "off");
     box.append(countdown);

@@ -1,4 +1,4 @@
-// The progress of a job, as it is seen and as it is heard.
+// Show the progress of a job, and announce it to screen readers.
 
 import { announce, byId, make } from "./dom.js";
 import { count, seconds, STAGES } from "./format.js";
@@ -20,11 +20,11 @@ export function showProgress(job) {
   const headline = job.state === "queued" ? waiting(job.position) : `${STAGES.get(job.stage) ?? "Starting"}…`;
   if (byId("progress-headline").textContent !== headline) {
     byId("progress-headline").textContent = headline;
-    announce(headline); // each stage once, not each per cent
+    announce(headline); // once per stage, not at each per cent
   }
 }
 
-/** Before the service has answered, or while its events do not come. */
+/** Show a headline without progress: before the service has answered, or while the connection is lost. */
 export function showPause(headline) {
   showProgress({ state: "running", stage: null, fraction: 0 });
   byId("progress-headline").textContent = headline;
@@ -35,7 +35,7 @@ export function showPause(headline) {
 const percentage = (fraction) => `${Math.round(fraction * 100)}%`;
 
 function waiting(position) {
-  return position ? `Waiting: ${count(position)} before this one` : "Waiting: next in line";
+  return position ? `Waiting: ${count(position)} ahead of you` : "Waiting: you are next";
 }
 
 function detail({ fraction, estimated_seconds: left }) {

@@ -1,15 +1,15 @@
-// The results of this browser, newest first, for as long as the service keeps them.
+// List the results that were made in this browser, newest first, for as long as the service keeps them.
 
 import * as api from "./api.js";
 import { byId, make } from "./dom.js";
 import { count } from "./format.js";
 
-const KEY = "sam3d-recent";
-const MOST = 24;
+const KEY = "sam3d-recent"; // storage key of the list
+const MOST = 24; // results in the list
 
 const when = new Intl.DateTimeFormat(undefined, { dateStyle: "short", timeStyle: "short" });
 
-/** open(report): show that result. */
+/** Show the list. open(report): called to show a result. */
 export function showRecent(open) {
   const reports = read();
   byId("recent-empty").hidden = reports.length > 0;
@@ -24,23 +24,24 @@ export function forget(id) {
   write(read().filter((report) => report.id !== id));
 }
 
-/** Forget what the service no longer has. */
+/** Remove results from the list that the service no longer has. */
 export async function forgetExpired() {
   for (const { id } of read()) if (!(await api.exists(id))) forget(id);
 }
 
 function item(report, open) {
-  const { id, faces, seed, at } = report;
+  const { id, name, faces, seed, at } = report;
   const picture = make("img", { src: api.thumbnailUrl(id), alt: "", width: 128, height: 128, loading: "lazy" });
   picture.addEventListener("error", () => picture.classList.add("missing"));
-  const caption = make("span", {}, `${count(faces)} faces`, make("small", { textContent: `seed ${seed}` }), make("small", { textContent: when.format(at) }));
+  const figures = make("small", { textContent: `${count(faces)} faces, seed ${seed}` });
+  const caption = make("span", {}, name ?? "", figures, make("small", { textContent: when.format(at) }));
   const show = make("button", { type: "button", className: "result", onclick: () => open(report) }, picture, caption);
   const drop = make("button", { type: "button", className: "forget", textContent: "×", onclick: () => { forget(id); showRecent(open); } });
   drop.setAttribute("aria-label", `Remove the result of ${when.format(at)} from this list`);
   return make("li", {}, show, drop);
 }
 
-/** Storage may be switched off, or hold what another version left. */
+/** Read the list. Empty if storage is switched off or holds data of another version. */
 function read() {
   try {
     const reports = JSON.parse(localStorage.getItem(KEY));
@@ -54,6 +55,6 @@ function write(reports) {
   try {
     localStorage.setItem(KEY, JSON.stringify(reports));
   } catch {
-    // full or switched off: the list is a convenience
+    // storage is full or switched off; the studio works without the list
   }
 }

@@ -1,4 +1,4 @@
-// What is said of a finished model, and its downloads.
+// Show the figures and warnings of a finished model, and its downloads.
 
 import * as api from "./api.js";
 import { byId, make } from "./dom.js";
@@ -6,9 +6,9 @@ import { chosenFormatOptions } from "./options_form.js";
 import { retryWhileBusy } from "./retry.js";
 import { count, megabytes, percent, seconds, STAGES } from "./format.js";
 
-const KEPT = 60_000; // milliseconds
+const READ_MILLISECONDS = 60_000; // milliseconds that the browser has to read a file that was made for download
 
-/** The model in figures. */
+/** Show the figures in the report. */
 export function showFacts(report) {
   list("facts", [
     ["Size", megabytes(report.bytes)],
@@ -35,10 +35,10 @@ export function showWarnings(codes, sentences) {
   byId("warnings").replaceChildren(...codes.map((code) => make("li", { textContent: sentences[code] ?? code })));
 }
 
-/** The buttons; without an id, the same ones without effect. formats: what the service says of each, by its name. */
+/** Show the download buttons, disabled if id is null. formats: as in /api/options. */
 export function showDownloads(id, formats) {
   const glb = make("a", { className: "button primary", id: "download", textContent: "Download GLB" });
-  if (id) Object.assign(glb, { href: api.assetUrl(id), download: `${id}.glb` });
+  if (id) Object.assign(glb, { href: api.assetUrl(id), download: "" }); // the service names it
   else {
     glb.setAttribute("role", "link");
     glb.setAttribute("aria-disabled", "true");
@@ -51,28 +51,28 @@ export function showDownloads(id, formats) {
   });
   const again = make("button", { type: "button", id: "again", disabled: true, textContent: "Again with a new seed" });
   byId("downloads").replaceChildren(glb, ...buttons, again);
-  tell("");
+  showStatus("");
 }
 
-/** Have the file made, which may take seconds, and hand it to the browser. */
+/** Let the service make the file, which may take seconds, and save it. */
 async function save(id, fields, button) {
   button.disabled = true;
-  tell(`Making the ${button.textContent} file…`);
+  showStatus(`Making the ${button.textContent} file…`);
   try {
     const { blob, name } = await retryWhileBusy(
       () => api.exportAs(id, fields),
-      (problem, left) => tell(`${problem.message} Next try in ${left} s.`),
+      (problem, left) => showStatus(`${problem.message} Next try in ${left} s.`),
     );
     const link = make("a", { href: URL.createObjectURL(blob), download: name });
     link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), KEPT); // the browser may still be reading it
-    tell(`${button.textContent}, ${megabytes(blob.size)}`);
+    setTimeout(() => URL.revokeObjectURL(link.href), READ_MILLISECONDS);
+    showStatus(`${button.textContent}, ${megabytes(blob.size)}`);
   } catch (problem) {
-    tell(problem.message);
+    showStatus(problem.message);
   }
   button.disabled = false;
 }
 
-function tell(text) {
+function showStatus(text) {
   byId("download-status").textContent = text;
 }

@@ -1,12 +1,12 @@
-// Trying again what failed only because the service is busy or still loads, when it said to come back.
+// Repeat requests that failed because the service is busy or still loading, after the time given in Retry-After.
 
 import { Problem } from "./api.js";
 
 const TEMPORARY = new Set(["busy", "not_ready"]);
 
 /**
- * The value of `attempt()`. While it fails for now, `waiting(problem, seconds)` is called each second with the seconds
- * left until the next attempt. Any other failure is thrown; so is AbortError, when `signal` ends the wait.
+ * Return the value of `attempt()`, repeated while it fails temporarily. `waiting(problem, seconds)` is called each second
+ * with the seconds left until the next attempt. Throw any other failure, and AbortError when `signal` ends the wait.
  */
 export async function retryWhileBusy(attempt, waiting, signal) {
   for (;;) {

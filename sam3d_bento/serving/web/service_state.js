@@ -1,19 +1,19 @@
-// The strip at the top: whether the service takes work, and how far its engine can be believed.
+// The status line at the top: whether the service is ready, and what its engine can do.
 
 import * as api from "./api.js";
 import { byId } from "./dom.js";
 
-const LOADING_POLL = 2000; // milliseconds
-const CALM_POLL = 20000;
+const LOADING_POLL = 2000; // milliseconds between requests while the service is not ready
+const READY_POLL = 20000; // milliseconds between requests while it is ready
 
 const STATES = {
-  starting: "The engine is loading. You can choose a photo and correct its mask meanwhile.",
-  restarting: "The engine is being restarted. What you send now waits for it.",
+  starting: "The engine is loading. You can choose a photo and correct its mask in the meantime.",
+  restarting: "The engine is restarting. Jobs that you send now will wait for it.",
   failed: "The engine could not be loaded.",
   stopped: "The service is shutting down.",
 };
 
-/** Watch the service for as long as the page is open. `ready` is called each time that it becomes ready. */
+/** Watch the service while the page is open; call `ready` each time it becomes ready. */
 export async function watchService(ready) {
   let before = null;
   for (;;) {
@@ -22,7 +22,7 @@ export async function watchService(ready) {
     show(state, report);
     if (state === "ready" && before !== "ready") ready();
     before = state;
-    await nextLook(state === "ready" ? CALM_POLL : LOADING_POLL);
+    await nextLook(state === "ready" ? READY_POLL : LOADING_POLL);
   }
 }
 
@@ -31,7 +31,7 @@ function show(state, report) {
   strip.dataset.state = state;
   strip.dataset.guesses = report?.engine_facts?.guesses ?? false;
   const text = state === "ready" ? ready(report) : notReady(state, report);
-  if (strip.textContent !== text) strip.textContent = text; // else screen readers would hear it at every look
+  if (strip.textContent !== text) strip.textContent = text; // otherwise screen readers would read it at every poll
 }
 
 function ready({ engine, engine_facts: facts, device }) {
@@ -43,7 +43,7 @@ function notReady(state, report) {
   return [STATES[state] ?? "The service is not ready.", state === "failed" ? report.reason : ""].join(" ").trim();
 }
 
-/** Resolves after the pause, at the earliest when the page is seen. */
+/** Resolve after the pause, but not before the page is visible. */
 function nextLook(milliseconds) {
   return new Promise((resolve) => {
     setTimeout(() => {

@@ -1,4 +1,4 @@
-// A GLB in a canvas: three.js, drawn only when something changed.
+// Show a GLB in a canvas with three.js. Frames are drawn only when something changed.
 
 import {
   AmbientLight, Box3, DirectionalLight, GLTFLoader, HemisphereLight, LineBasicMaterial, LineSegments,
@@ -8,20 +8,21 @@ import {
 
 const FIELD_OF_VIEW = 35; // degrees
 const FRONT = new Vector3(0.45, 0.3, 1); // the side that the photo saw faces +z
-const ROOM = 1.08; // around the model
-const NEAREST = 0.3, FARTHEST = 4; // zoom, in distances of the first view
-const ZOOM_STEP = 1.25;
-const TURN_STEP = Math.PI / 24;
+const ROOM = 1.08; // radius of the view, in radii of the model
+const NEAREST = 0.3; // smallest distance of the camera, in distances of the first view
+const FARTHEST = 4; // largest distance of the camera, in distances of the first view
+const ZOOM_STEP = 1.25; // factor of the distance for one step
+const TURN_STEP = Math.PI / 24; // radians
 
 export class Viewer {
-  /** Raises an Error where the browser has no WebGL. */
+  /** Throw an Error if the browser has no WebGL. */
   constructor(canvas) {
     this.canvas = canvas;
     this.renderer = new WebGLRenderer({ canvas, alpha: true, antialias: true });
     this.scene = new Scene();
     this.camera = new PerspectiveCamera(FIELD_OF_VIEW, 1, 0.01, 100);
     this.light = [new HemisphereLight(0xffffff, 0x8d8478, 1.8), new AmbientLight(0xffffff, 0.5), new DirectionalLight(0xffffff, 1.6)];
-    this.camera.add(this.light[2]); // so that what is looked at is lit
+    this.camera.add(this.light[2]); // the light moves with the camera, so that the visible side is lit
     this.light[2].position.set(-1, 1.5, 1);
     this.scene.add(this.camera, this.light[0], this.light[1]);
     this.controls = new OrbitControls(this.camera, canvas);
@@ -31,7 +32,7 @@ export class Viewer {
     new ResizeObserver(() => this.#resize()).observe(canvas.parentElement);
   }
 
-  /** Show the model in a GLB (ArrayBuffer), from the front. Its counts: {faces, vertices, texture}. */
+  /** Show the model in a GLB (ArrayBuffer) from the front. */
   async show(glb) {
     const { scene } = await this.loader.parseAsync(glb, "");
     this.#discard();
@@ -49,7 +50,7 @@ export class Viewer {
     this.reset();
   }
 
-  /** The image on the model; null when it has none. */
+  /** The model's texture image; null if it has none. */
   get texture() {
     return this.meshes.find((mesh) => mesh.userData.lit.map)?.userData.lit.map.image ?? null;
   }
@@ -61,7 +62,7 @@ export class Viewer {
 
   set wireframe(on) {
     for (const mesh of this.meshes) {
-      // Made when it is first asked for: three times as many numbers as the mesh itself.
+      // Made at the first use, because it holds three times as many numbers as the mesh itself.
       if (on && !mesh.userData.wires) {
         const colour = new LineBasicMaterial({ color: 0x0b6b5d, transparent: true, opacity: 0.55 });
         mesh.userData.wires = new LineSegments(new WireframeGeometry(mesh.geometry), colour);
@@ -86,7 +87,7 @@ export class Viewer {
     this.draw();
   }
 
-  /** Nearer with a positive number of steps. */
+  /** Move the camera nearer by a number of steps, farther if negative. */
   zoom(steps) {
     this.#move((place) => (place.radius *= ZOOM_STEP ** -steps));
   }
@@ -101,7 +102,7 @@ export class Viewer {
   draw() {
     this.frame ??= requestAnimationFrame(() => {
       this.frame = null;
-      const moving = this.controls.update(); // tells of a change by the event, which asks for the next drawing
+      const moving = this.controls.update(); // fires "change" if the camera moved, which requests the next frame
       this.renderer.render(this.scene, this.camera);
       if (moving || this.controls.autoRotate) this.draw();
     });
@@ -130,7 +131,7 @@ export class Viewer {
     this.draw();
   }
 
-  /** Give the memory of the model before back. */
+  /** Free the memory of the previous model. */
   #discard() {
     if (!this.model) return;
     this.scene.remove(this.model);
@@ -144,7 +145,7 @@ export class Viewer {
   }
 }
 
-/** How far the mesh reaches from a point. */
+/** Return the distance of the mesh's farthest vertex from a point. */
 function reach(mesh, point) {
   const { position } = mesh.geometry.attributes;
   const vertex = new Vector3();

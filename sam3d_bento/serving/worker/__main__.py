@@ -1,10 +1,10 @@
-"""The engine process: loads one Runner, then runs task after task until its pipe closes.
+"""Program of the engine process: load one Runner, then run one task after the other until the pipe closes.
 
-It is started by `worker.Worker` as `python -m sam3d_bento.serving.worker FD PARENT`. It owns the GPU and all native
-code that may hang, crash or run out of memory; the service process survives it. It never outlives the service process.
+`worker.Worker` starts it as `python -m sam3d_bento.serving.worker FD PARENT`. It owns the GPU and all native code that
+may hang, crash or run out of memory. The service process survives it, and it never outlives the service process.
 
-What comes over the pipe is unpickled: it comes from the service process, which decides what runs here anyway. What goes
-back is data (`wire_format`).
+Messages from the service process are unpickled, because the service decides what runs here anyway. Messages to it are
+plain data (`wire_format`).
 """
 
 from __future__ import annotations
@@ -43,47 +43,47 @@ from sam3d_bento.serving.worker.messages import (
 )
 from sam3d_bento.submission import Stage
 
-# So long after a run, memory that it has freed is given back; a run that begins sooner is faster for it.
+# Idle time after which freed memory is returned to the system. A run that begins earlier can reuse the memory.
 IDLE_SECONDS = 5.0
 
-FAILED = "The reconstruction failed; the server's log says why."
+FAILED = "The reconstruction failed. The server's log says why."
 
 log = logging.getLogger("sam3d_bento.engine_process")
 
 
 def main(descriptor: int, parent: int) -> None:
-    """Serve the pipe at `descriptor` until it closes. The status is 1 when it closed while something was to be said.
+    """Serve the pipe at `descriptor` until it closes. The exit status is 1 if it closed before a message was sent.
 
-    parent: the process id of the service.
+    parent: process id of the service.
     """
     malloc.keep_for_reuse()
     parent_death.end_with(parent)  # a closed pipe is noticed only between tasks
-    # Ctrl-C reaches the whole terminal group, and BentoML's supervisor passes SIGTERM on to grandchildren: it is the
-    # service that decides when this process ends, after the run that it still waits for.
+    # Ctrl-C reaches the whole process group of a terminal, and BentoML's supervisor passes SIGTERM on to grandchildren.
+    # Both are ignored: the service decides when this process ends, after the run that it still waits for.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     try:
         _serve(Pipe(socket.socket(fileno=descriptor)))
-    except (EOFError, BrokenPipeError, ConnectionResetError):  # the service is gone: nobody is left to answer
+    except (EOFError, BrokenPipeError, ConnectionResetError):  # the service process is gone
         sys.exit(1)
 
 
 class Pipe:
-    """The engine's end of the pipe: messages in, messages out. end: the socket, owned from now on."""
+    """Engine's end of the pipe. end: the socket, which the pipe now owns."""
 
     def __init__(self, end: socket.socket) -> None:
         self._channel = Channel(end, sys.maxsize)
 
     def send(self, message: EngineMessage) -> None:
-        """Send the message. Raises ValueError or TypeError for a result that cannot be sent, OSError without a peer."""
+        """Send a message. Raises ValueError or TypeError for a result that cannot be sent, OSError without a peer."""
         self._channel.send(*wire_format.encode(message))
 
     def receive(self) -> ServiceMessage:
-        """Wait for a message. Raises EOFError or ConnectionResetError when the service is gone."""
+        """Wait for a message and return it. Raises EOFError or ConnectionResetError if the service is gone."""
         return cast(ServiceMessage, pickle.loads(self._channel.receive_whole()))  # noqa: S301  # from the service
 
     def poll(self, seconds: float = 0.0) -> bool:
-        """Return whether a message has come, or the service is gone, within so many seconds."""
+        """Return whether a message arrives, or the service goes away, within this time."""
         return self._channel.wait(seconds)
 
 
@@ -96,9 +96,9 @@ def _serve(pipe: Pipe) -> None:
     except Sam3DError as exc:
         pipe.send(LoadFailed(exc))
         return
-    except Exception:  # whatever a load raises must reach /health as a sentence
+    except Exception:  # /health must show a sentence for any error of a load
         log.exception("the load failed")
-        pipe.send(LoadFailed(Internal("The engine could not be loaded; the server's log says why.")))
+        pipe.send(LoadFailed(Internal("The engine could not be loaded. The server's log says why.")))
         return
     pipe.send(Ready(runner.info))
     while (task := _next_task(pipe)) is not None:
@@ -107,11 +107,11 @@ def _serve(pipe: Pipe) -> None:
 
 
 def _send_end(pipe: Pipe, end: Done | Failed) -> None:
-    """Send how a task ended. A result that is no data is a fault of the runner's, and costs one job."""
+    """Send the outcome of a task. A result that cannot be encoded is a fault of the runner, and fails one job."""
     try:
         pipe.send(end)
     except (TypeError, ValueError):
-        log.exception("job %s: its result cannot be sent", end.job_id)
+        log.exception("job %s: the result cannot be sent", end.job_id)
         pipe.send(Failed(end.job_id, Internal(FAILED)))
 
 
@@ -124,7 +124,7 @@ def _load(start: Start) -> Runner:
 
 
 def _next_task(pipe: Pipe) -> RunJob | None:
-    """The next task, or None when the service closed the pipe. When none comes for a while, memory is given back."""
+    """Wait for the next task; return None when the service closes the pipe. Returns freed memory while it is idle."""
     while True:
         try:
             if not pipe.poll(IDLE_SECONDS):
@@ -134,25 +134,25 @@ def _next_task(pipe: Pipe) -> RunJob | None:
             return None
         if isinstance(message, RunJob):
             return message
-        # else a Cancel that crossed the end of its job
+        # Any other message is a Cancel that arrived after the end of its job.
 
 
 class _StageLog:
-    """A line for each stage that a run has left behind. A run tells of a stage from its beginning to its end."""
+    """Log of a run's stages: one line for each stage that has ended."""
 
     def __init__(self) -> None:
         self._stage: Stage | None = None
         self._since = self._until = 0.0
 
-    def saw(self, stage: Stage) -> None:
-        """The run is in this stage."""
+    def update(self, stage: Stage) -> None:
+        """Record that the run is in this stage."""
         if stage != self._stage:
             self.close()
             self._stage, self._since = stage, time.monotonic()
         self._until = time.monotonic()
 
     def close(self) -> None:
-        """The last stage is done."""
+        """Record that the last stage has ended."""
         if self._stage is not None:
             logs.event(log, "stage done", stage=self._stage, seconds=round(self._until - self._since, 4))
 
@@ -161,8 +161,8 @@ def _run(runner: Runner, task: RunJob, pipe: Pipe) -> Done | Failed:
     stages = _StageLog()
 
     def on_progress(stage: Stage, fraction: float) -> None:
-        stages.saw(stage)
-        while pipe.poll():  # also raises when the service is gone
+        stages.update(stage)
+        while pipe.poll():  # `receive` raises if the service is gone
             message = pipe.receive()
             if isinstance(message, Cancel) and message.job_id == task.job_id:
                 raise Cancelled("The job was cancelled.")
@@ -171,11 +171,11 @@ def _run(runner: Runner, task: RunJob, pipe: Pipe) -> Done | Failed:
     def save(reconstruction: Saveable) -> None:
         try:
             reconstruction.save(task.directory / RECONSTRUCTION_NAME)
-        except OSError:  # a full disk: the model itself is worth more than its later exports
-            log.exception("job %s: its reconstruction could not be saved", task.job_id)
+        except OSError:  # such as a full disk: return the model, although it cannot be exported again
+            log.exception("job %s: the reconstruction could not be saved", task.job_id)
             (task.directory / RECONSTRUCTION_NAME).unlink(missing_ok=True)
 
-    tempfile.tempdir = str(task.directory)  # what a library writes meanwhile is removed with the job
+    tempfile.tempdir = str(task.directory)  # temporary files of libraries are removed with the job
     try:
         arguments = (save,) if task.keep_reconstruction else ()
         result = runner.run(task.submission, on_progress, *arguments)
@@ -183,14 +183,14 @@ def _run(runner: Runner, task: RunJob, pipe: Pipe) -> Done | Failed:
         return Done(task.job_id, result)
     except Sam3DError as exc:
         return Failed(task.job_id, exc)
-    except (EOFError, ConnectionResetError, BrokenPipeError):  # from the pipe: nobody is left to answer
+    except (EOFError, ConnectionResetError, BrokenPipeError):  # from the pipe: the service process is gone
         sys.exit(1)
     except OSError as exc:
         log.exception("job %s failed", task.job_id)
         if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-            return Failed(task.job_id, StorageFull("The disk for the job's files is full."))
+            return Failed(task.job_id, StorageFull("The disk for the job's files is full. Try again later."))
         return Failed(task.job_id, Internal(FAILED))
-    except Exception:  # one broken job must not cost the loaded engine
+    except Exception:  # a failed job must not end the loaded engine
         log.exception("job %s failed", task.job_id)
         return Failed(task.job_id, Internal(FAILED))
 

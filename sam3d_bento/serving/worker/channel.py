@@ -1,10 +1,9 @@
-"""One end of a stream socket over which whole frames of bytes pass.
+"""Send and receive frames of bytes over a stream socket.
 
-    frame: length (8 bytes, big-endian), then so many bytes
+    frame: length (8 bytes, big-endian), then that many bytes
 
-Neither side trusts the other's pace: `receive` takes what has come and never waits, and `send` has a limit of time. So
-a peer that sends half a frame, one byte now and then, or reads nothing holds up no thread. It cannot fill the memory
-either: the buffer grows with what has come, not with the length that was announced, and that has a limit.
+A slow or broken peer cannot block a thread: `receive` never waits, and `send` has a time limit. It cannot fill the
+memory either: the buffer grows with the bytes that have arrived, not with the announced length, which has a limit.
 """
 
 from __future__ import annotations
@@ -16,39 +15,39 @@ import time
 from multiprocessing.connection import wait
 
 LENGTH = struct.Struct(">Q")
-# One call takes at most so much; a socket pair holds some 200 kB.
+# Most bytes of one call of `recv`. The buffer of a socket pair is about 200 kB.
 CHUNK_BYTES = 1 << 20
 
 
 class FrameTooLong(ValueError):
-    """The peer announced a frame above the limit."""
+    """Frame whose announced length is above the limit."""
 
 
 class Channel:
-    """See the module's docstring. For one reading and one writing thread at a time.
+    """Channel for frames, as the module's docstring describes. For one reading and one writing thread at a time.
 
-    end: a connected stream socket, owned by the channel from now on. max_bytes: the longest frame that is taken.
+    end: connected stream socket, which the channel now owns. max_bytes: length of the longest accepted frame.
     """
 
     def __init__(self, end: socket.socket, max_bytes: int) -> None:
         end.setblocking(False)
         self._end = end
         self._max_bytes = max_bytes
-        self._length: int | None = None  # of the frame that is coming, once it is known
+        self._length: int | None = None  # of the incoming frame; None until it has arrived
         self._buffer = bytearray()
 
     def fileno(self) -> int:
-        """Return the socket's descriptor, for waits: it is readable when `receive` has something to look at."""
+        """Return the socket's descriptor, to wait until it is readable and then call `receive`."""
         return self._end.fileno()
 
     def close(self) -> None:
-        """Close this end. Does nothing the second time."""
+        """Close this end. A second call does nothing."""
         self._end.close()
 
     def send(self, *parts: bytes, seconds: float | None = None) -> None:
-        """Send the parts as one frame. seconds: how long that may take; None: as long as it needs.
+        """Send the parts as one frame. seconds: time limit; None for no limit.
 
-        Raises TimeoutError when the peer does not read, and OSError when it is gone. The channel is of no use then.
+        Raises TimeoutError if the peer does not read, and OSError if it is gone. The channel cannot be used afterwards.
         """
         give_up = None if seconds is None else time.monotonic() + seconds
         length = LENGTH.pack(sum(map(len, parts)))
@@ -66,9 +65,9 @@ class Channel:
                 _wait_until_writable(self._end, left)
 
     def receive(self) -> memoryview | None:
-        """Take what has come; return a frame when it is whole, else None. The next call looks for the next frame.
+        """Read the bytes that have arrived; return the frame if it is complete, otherwise None.
 
-        Raises EOFError when the peer has closed its end, FrameTooLong, and OSError when the socket is of no use.
+        Raises EOFError if the peer has closed its end, OSError if the socket has failed, and FrameTooLong.
         """
         while True:
             wanted = LENGTH.size if self._length is None else self._length
@@ -90,17 +89,17 @@ class Channel:
             self._buffer += chunk
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Return whether something has come, or the peer is gone, within so many seconds; None: wait for it."""
+        """Return whether bytes arrive, or the peer goes away, within this time. None: wait without a limit."""
         return bool(wait([self._end], seconds))
 
     def receive_whole(self) -> memoryview:
-        """Wait for a frame and return it. Raises like `receive`."""
+        """Wait for a frame and return it. Raises the same errors as `receive`."""
         while (frame := self.receive()) is None:
             self.wait()
         return frame
 
 
 def _wait_until_writable(end: socket.socket, seconds: float | None) -> None:
-    poll = select.poll()  # not `select`, which knows no descriptor above 1023
+    poll = select.poll()  # `select` cannot handle descriptors above 1023
     poll.register(end, select.POLLOUT)
     poll.poll(None if seconds is None else max(1, int(seconds * 1000)))

@@ -1,7 +1,7 @@
-"""The engine process as the service process sees it: a child, our end of its pipe, and the conversations over it.
+"""Parent's handle of the engine process: the child, our end of its pipe, and the exchanges of messages over it.
 
-The conversations are the load that begins it, then one about each task. Each begins with what is sent, and has one end,
-within a time that is known beforehand, whatever the process does: it may die, fall silent, or say what is no message.
+The first exchange is the load. Each task is a further one. An exchange always ends within a known time, even if the
+process dies, stops responding or sends invalid messages.
 """
 
 from __future__ import annotations
@@ -39,24 +39,24 @@ from sam3d_bento.serving.worker.messages import (
 )
 from sam3d_bento.serving.worker.wire_format import Malformed
 
-# A message takes milliseconds; a peer that does not take one for so long is stuck.
+# Longest time to send a message. Normally it takes milliseconds; a peer that does not read for so long is stuck.
 SEND_TIMEOUT_SECONDS = 20.0
-# A killed process is gone in milliseconds, unless a driver holds it; then nobody can end it, and nobody waits for it.
+# Longest wait for a killed process. Normally it ends in milliseconds. A process that a driver blocks cannot be ended.
 KILL_TIMEOUT_SECONDS = 10.0
-# A load that gets on, and never ends: six times the silence that is allowed, half an hour by default.
+# Longest load, in multiples of the allowed silence: half an hour by default. It ends a load that never finishes.
 LOAD_LIMIT_SILENCES = 6
 
-# What names of environment variables with keys begin with.
+# Prefixes of environment variables that hold credentials.
 CREDENTIALS = ("RUNPOD_", "AWS_", "AZURE_", "GOOGLE_", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 log = logging.getLogger("sam3d_bento.engine_process")
 
 
 class EngineProcess:
-    """A running `python -m sam3d_bento.serving.worker` and our end of its pipe.
+    """Running child `python -m sam3d_bento.serving.worker`, with our end of its pipe.
 
-    It is killed when the *thread* that made it ends (see `parent_death`): that thread must outlive it.
-    Raises OSError when no process can be had: too many descriptors or processes, too little memory.
+    The child is killed when the *thread* that made it ends (see `parent_death`), so that thread must outlive it.
+    Raises OSError if the child cannot be started: too many descriptors or processes, too little memory.
     """
 
     def __init__(self) -> None:
@@ -76,7 +76,10 @@ class EngineProcess:
         self.pipe = Channel(ours, wire_format.MAX_FRAME_BYTES)
 
     def end(self, grace_seconds: float) -> int | None:
-        """Close the pipe, wait, kill; the exit status, None when it cannot be killed."""
+        """Close the pipe, wait for the process, and kill it after the grace time.
+
+        Returns the exit status, or None if the process cannot be killed.
+        """
         self.pipe.close()
         try:
             return self.process.wait(grace_seconds)
@@ -84,7 +87,7 @@ class EngineProcess:
             return self.kill()
 
     def kill(self) -> int | None:
-        """End the process at once; the exit status, None when it outlives that for KILL_TIMEOUT_SECONDS."""
+        """Kill the process and return its exit status; None if it has not ended after KILL_TIMEOUT_SECONDS."""
         self.process.kill()
         try:
             return self.process.wait(KILL_TIMEOUT_SECONDS)
@@ -94,9 +97,9 @@ class EngineProcess:
 
 
 class Waker:
-    """A wait for pipes that any thread can end.
+    """Wait for a pipe that any thread can interrupt.
 
-    One thread calls `wait`; any thread calls `wake`, which ends the wait of now, else the next one.
+    One thread calls `wait`. Any thread may call `wake`, which ends the current wait, or else the next one.
     """
 
     def __init__(self) -> None:
@@ -104,24 +107,25 @@ class Waker:
         self._sender.setblocking(False)
 
     def wait(self, pipe: Channel | None, seconds: float | None = None) -> None:
-        """Return when the pipe has something or is closed, somebody has called `wake`, or the time is over."""
+        """Wait until the pipe is readable or closed, `wake` is called, or the time is over."""
         watched = [self._receiver.fileno(), *([pipe.fileno()] if pipe else [])]
         if self._receiver.fileno() in wait(watched, seconds):
             self._receiver.recv(4096)
 
     def wake(self) -> None:
-        """See the class."""
-        with contextlib.suppress(BlockingIOError):  # a full buffer wakes as well
+        """End the current wait, or the next one."""
+        with contextlib.suppress(BlockingIOError):  # a full buffer ends the wait too
             self._sender.send(b"!")
 
 
 def load(
     pipe: Channel, start: Start, waker: Waker, stopped: Callable[[], bool], silence_seconds: float
 ) -> Ready | LoadFailed | EngineLost | None:
-    """Send what to load and wait for the end of it: Ready, or LoadFailed when the load raised.
+    """Send the load message, and wait for its outcome.
 
-    EngineLost when the process died, or sent no sign of life for `silence_seconds`, or none of an end for
-    LOAD_LIMIT_SILENCES times as long. None when nobody waits any more. waker: wakes when `stopped` has changed.
+    Returns Ready, or LoadFailed if the load raised. Returns EngineLost if the process died, sent nothing for
+    `silence_seconds`, or did not finish within LOAD_LIMIT_SILENCES times as long. Returns None if `stopped()`.
+    waker: must be woken when `stopped` changes.
     """
     give_up = time.monotonic() + LOAD_LIMIT_SILENCES * silence_seconds
     heard = time.monotonic()
@@ -134,14 +138,16 @@ def load(
                 if isinstance(message, Ready | LoadFailed):
                     return message
                 if not isinstance(message, Alive):
-                    return EngineLost("The engine process spoke out of turn while it was loading.")
+                    return EngineLost("The engine process sent an unexpected message while it was loading.")
                 heard = time.monotonic()
             now = time.monotonic()
             if now >= give_up:
                 limit = LOAD_LIMIT_SILENCES * silence_seconds
                 return EngineLost(f"The engine process was still loading after {limit:g} seconds.")
             if now >= heard + silence_seconds:
-                return EngineLost(f"The engine process was silent for {silence_seconds:g} seconds of its load.")
+                return EngineLost(
+                    f"The engine process sent nothing for {silence_seconds:g} seconds while it was loading."
+                )
             if message is None:
                 waker.wait(pipe, min(give_up, heard + silence_seconds) - now)
     except (EOFError, OSError):
@@ -158,10 +164,11 @@ def converse(
     waker: Waker,
     interruption: Callable[[], Sam3DError | None],
 ) -> Done | Sam3DError:
-    """Send the task, keep the job's progress, pass its cancellation on; how the task ended.
+    """Send the task, record the job's progress, forward its cancellation, and return the outcome.
 
-    waker: wakes when `job` was cancelled or `interruption` has changed. interruption: why to leave now, if so.
-    After DeadlineExceeded, EngineLost or an interruption the engine process may still be at work.
+    waker: must be woken when `job` is cancelled or `interruption` changes. interruption: returns the error with which
+    to stop waiting now, or None. After DeadlineExceeded, EngineLost or an interruption, the engine process may still be
+    running the task.
     """
     cancel_sent = False
     deadline = time.monotonic() + deadline_seconds
@@ -181,7 +188,7 @@ def converse(
             if message is None:
                 continue
             if not isinstance(message, Progress | Failed | Done) or message.job_id != job.id:
-                return EngineLost("The engine answered for another job; it was restarted. Try again.")
+                return EngineLost("The engine answered for another job and was restarted. Try again.")
             if isinstance(message, Progress):
                 job.advance(message.stage, message.fraction)
             elif isinstance(message, Failed):
@@ -195,26 +202,26 @@ def converse(
 
 
 def _send(pipe: Channel, message: ServiceMessage, limit_seconds: float) -> None:
-    """Send the message. Pickled: the engine process runs what we say in any case. Raises OSError, TimeoutError too."""
+    """Send the message, pickled. Raises OSError, also TimeoutError."""
     pipe.send(pickle.dumps(message, pickle.HIGHEST_PROTOCOL), seconds=min(limit_seconds, SEND_TIMEOUT_SECONDS))
 
 
 def _receive(pipe: Channel) -> EngineMessage | None:
-    """Return the message that has come, if one is whole. Raises EOFError, OSError, FrameTooLong and Malformed."""
+    """Return the next message, or None if it is not complete. Raises EOFError, OSError, FrameTooLong and Malformed."""
     frame = pipe.receive()
     return None if frame is None else wire_format.decode(frame)
 
 
 def _unreadable(exc: ValueError) -> str:
-    logs.event(log, "the engine process sent what is no message", logging.ERROR, reason=str(exc))
-    return "The engine process sent what is no message, and was restarted. Try again."
+    logs.event(log, "the engine process sent an invalid message", logging.ERROR, reason=str(exc))
+    return "The engine process sent an invalid message and was restarted. Try again."
 
 
 def _environment() -> dict[str, str]:
-    """The child finds this very package, also when it lies in a bento and is not installed.
+    """Return the child's environment: this one, without credentials, and with this package on PYTHONPATH.
 
-    Keys that somebody or some platform put into the environment stay here: RunPod's for its SDK, a cloud's for the
-    bucket. The engine, and the code of others in it, needs none.
+    PYTHONPATH is needed where the package lies in a bento and is not installed. Credentials, such as RunPod's or those
+    of the bucket, are not passed on, because neither the engine nor its third-party code needs any.
     """
     source = str(Path(sam3d_bento.__file__).parents[1])
     search = os.environ.get("PYTHONPATH")

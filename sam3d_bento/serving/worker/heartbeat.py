@@ -1,7 +1,7 @@
-"""The heartbeat of an engine process that loads: sent by a thread, while the load gets on.
+"""Heartbeat of an engine process that is loading. A thread sends it while the load makes progress.
 
-A thread alone would only show that the interpreter lives: a load that waits for ever for a lock or a dead file server
-lives too. So a beat is sent only when the process has computed, read, or touched new memory since the last look.
+A thread alone would only show that the interpreter is running, which is also true of a load that waits for a lock or a
+dead file server. So a beat is sent only if the process has computed, read or touched new memory since the last check.
 """
 
 from __future__ import annotations
@@ -13,19 +13,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-# What a process does between two looks when it gets on: at least one of these. The looks themselves cost below a tenth.
+# Smallest amounts of work between two checks that count as progress; one of them suffices. The checks themselves need
+# less than a tenth of each.
 MIN_CPU_SECONDS = 0.02
 MIN_READ_BYTES = 65_536
 MIN_PAGE_FAULTS = 64
 
+# Longest pause between two checks.
 MAX_INTERVAL_SECONDS = 5.0
-# Looks in the time after which a silent load counts as lost.
-LOOKS_PER_LIMIT = 8
+# Checks within the time after which a silent load counts as lost.
+CHECKS_PER_LIMIT = 8
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a process has done since it started."""
+    """Work of a process since its start."""
 
     cpu_seconds: float
     read_bytes: int
@@ -33,19 +35,19 @@ class Work:
 
     @classmethod
     def so_far(cls) -> Work:
-        """Return this process's: all threads together. Without /proc, reads count by their processor time alone."""
+        """Return the work of all threads of this process. Without /proc, the bytes read are 0."""
         usage = resource.getrusage(resource.RUSAGE_SELF)
         try:
             lines = Path("/proc/self/io").read_text().splitlines()
         except OSError:
             lines = []
         counts = dict(line.split(": ") for line in lines)
-        # rchar: by calls that have returned; read_bytes: from the disk, during the call too.
+        # rchar counts calls that have returned; read_bytes counts reads from the disk, also during a call.
         read = int(counts.get("rchar", 0)) + int(counts.get("read_bytes", 0))
         return cls(usage.ru_utime + usage.ru_stime, read, usage.ru_minflt + usage.ru_majflt)
 
     def exceeds(self, before: Work) -> bool:
-        """Return whether the process got on since `before`."""
+        """Return whether the process has made progress since `before`."""
         return (
             self.cpu_seconds - before.cpu_seconds >= MIN_CPU_SECONDS
             or self.read_bytes - before.read_bytes >= MIN_READ_BYTES
@@ -55,11 +57,11 @@ class Work:
 
 @contextmanager
 def beating(beat: Callable[[], None], limit_seconds: float) -> Iterator[None]:
-    """Call `beat` in a thread as long as the block gets on; never after the block.
+    """Call `beat` in a thread while the block makes progress, never after the block.
 
-    limit_seconds: the silence after which the process is taken for lost. An OSError of `beat` ends the beats.
+    limit_seconds: silence after which the process counts as lost. An OSError of `beat` ends the thread.
     """
-    interval = min(MAX_INTERVAL_SECONDS, limit_seconds / LOOKS_PER_LIMIT)
+    interval = min(MAX_INTERVAL_SECONDS, limit_seconds / CHECKS_PER_LIMIT)
     ended = threading.Event()
 
     def watch() -> None:
@@ -69,7 +71,7 @@ def beating(beat: Callable[[], None], limit_seconds: float) -> Iterator[None]:
             if now.exceeds(before):
                 try:
                     beat()
-                except OSError:  # nobody listens any more: the load itself will meet that
+                except OSError:  # the service process is gone, which the load itself will notice
                     return
                 before = now
 

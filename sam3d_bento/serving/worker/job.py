@@ -1,4 +1,4 @@
-"""One job: a submission on its way through a worker, queued, then run by the engine process."""
+"""Job of a worker: a submission that waits in the queue and is then run by the engine process."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from sam3d_bento.submission import Stage
 
 
 def ignore(job: Job) -> None:
-    """The `on_change` of a job that nobody follows."""
+    """Do nothing: the `on_change` of a job that nobody follows."""
 
 
 class Job:
-    """`future` resolves to the runner's result, or raises from the error tree.
+    """Job of a worker. `future` resolves to the runner's result, or raises an error from `errors`.
 
-    submission: what the runner is asked; let go when the run ends. label: the request id, for logs. cancel: how its
-    worker drops it. keep_reconstruction: whether the run saves it; `reconstruction` is that file in the work directory
-    then. Whoever stores the result moves it away; else it is removed with the job.
-    on_change: called, from the worker's thread, whenever the job's place in the queue or its progress has changed.
-    progress: the stage that runs and its finished share, 0..1; None while the job waits.
-    seconds: spent in each stage so far. began: when each began (monotonic).
-    context: of OpenTelemetry, where the job was submitted.
+    submission: input of the runner; set to None when the run ends. label: request id, for logs.
+    cancel: the worker's method that cancels the job.
+    keep_reconstruction: whether the run saves the reconstruction. `reconstruction` is then a file in the work
+    directory, which is removed with the job unless the file was moved away.
+    on_change: called from the worker's thread when the job's place in the queue or its progress changes.
+    progress: current stage and its finished share, 0..1; None while the job waits.
+    seconds: time spent in each stage so far. began: start of each stage (monotonic clock).
+    context: OpenTelemetry context of the submission.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Job:
         self.keep_reconstruction = keep_reconstruction
         self.reconstruction: Path | None = None
         self.future: Future[Any] = Future()
-        # A running future cannot be cancelled from outside: an awaiting task that is cancelled leaves it alone.
+        # A running future is not cancelled when a task that awaits it is cancelled.
         self.future.set_running_or_notify_cancel()
         self.progress: tuple[Stage, float] | None = None
         self.seconds: dict[str, float] = {}
@@ -59,16 +60,16 @@ class Job:
         self._on_change = on_change
 
     def cancel(self) -> None:
-        """Drop the job when it still waits; when it runs, end it at its next step. Without effect on a finished job."""
+        """Remove the job from the queue, or end its run at the next step. Has no effect on a finished job."""
         self._cancel(self)
 
     def advance(self, stage: Stage, fraction: float) -> None:
-        """Take in what the run tells of itself."""
+        """Record the progress of the run. fraction: finished share of the stage, 0..1."""
         now = time.monotonic()
         self.seconds[stage] = round(now - self.began.setdefault(stage, now), 4)
         self.progress = (stage, fraction)
         self.changed()
 
     def changed(self) -> None:
-        """Tell who watches."""
+        """Call `on_change`."""
         self._on_change(self)

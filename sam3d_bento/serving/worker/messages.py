@@ -1,4 +1,4 @@
-"""What the service process and its engine process say to each other over their pipe.
+"""Messages between the service process and its engine process.
 
     service ► Start                  ► engine process     once
     service ◄ Alive*                 ◄ engine process     while it loads
@@ -6,8 +6,8 @@
     service ► RunJob, then Cancel?   ► engine process     job after job
     service ◄ Progress*, Done|Failed ◄ engine process     for each task exactly one end
 
-The pipe's end is closed to say "stop"; either side takes a closed pipe for the other's death. What the service says is
-pickled; what the engine process says is data (`wire_format`).
+The service closes the pipe to stop the engine process. Each side takes a closed pipe for the end of the other.
+Messages of the service are pickled; those of the engine process are plain data (`wire_format`).
 """
 
 from __future__ import annotations
@@ -21,28 +21,29 @@ from sam3d_bento.errors import Sam3DError
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import OnStageProgress, RunnerInfo, Stage
 
+# File name of a saved reconstruction in the job's directory.
 RECONSTRUCTION_NAME = "reconstruction.npz"
 
 
 class Runner(Protocol):
-    """What an engine process runs: `Pipeline`, `MaskPreview` and `Postprocessor`."""
+    """Object that an engine process runs jobs with: `Pipeline`, `MaskPreview` or `Postprocessor`."""
 
     info: RunnerInfo
 
     def run(
         self, submission: Any, on_progress: OnStageProgress, on_reconstruction: OnReconstruction | None = None, /
     ) -> Any:
-        """Do one job. Raises from the tree in `errors`; lets Cancelled from `on_progress` pass.
+        """Run one job and return its result. Raises errors from `errors`, also Cancelled from `on_progress`.
 
-        on_reconstruction: called with the reconstruction, when the message asks for it to be kept.
+        on_reconstruction: called with the reconstruction, if it is to be kept.
         """
 
 
 class Saveable(Protocol):
-    """What `on_reconstruction` is called with: a `reconstruction.Reconstruction`, which this process need not know."""
+    """Reconstruction that can be saved. The service process need not import `reconstruction.Reconstruction`."""
 
     def save(self, path: Path) -> None:
-        """Write it to a file."""
+        """Write the reconstruction to a file."""
 
 
 OnReconstruction = Callable[[Saveable], None]
@@ -50,7 +51,7 @@ OnReconstruction = Callable[[Saveable], None]
 
 @dataclass(frozen=True)
 class Start:
-    """Load. loader: "module:attribute" of a callable that takes the settings and returns a Runner."""
+    """Order to load a runner. loader: "module:attribute" of a callable that takes the settings and returns a Runner."""
 
     loader: str
     settings: Settings
@@ -58,28 +59,28 @@ class Start:
 
 @dataclass(frozen=True)
 class Alive:
-    """The load gets on."""
+    """Heartbeat: the load makes progress."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """The load is done, the warm-up passed."""
+    """Outcome of a load, warm-up included, that succeeded."""
 
     info: RunnerInfo
 
 
 @dataclass(frozen=True)
 class LoadFailed:
-    """The load failed; the process ends after this."""
+    """Outcome of a load that failed. The process ends after this message."""
 
     error: Sam3DError
 
 
 @dataclass(frozen=True)
 class RunJob:
-    """Run this. directory: exists, is the job's own, and takes every file that the job must write.
+    """Order to run a job. directory: existing folder of this job, for all files that the job writes.
 
-    label: the request id, for logs. keep_reconstruction: whether it is to be saved there, under RECONSTRUCTION_NAME.
+    label: request id, for logs. keep_reconstruction: whether to save the reconstruction there as RECONSTRUCTION_NAME.
     """
 
     job_id: str
@@ -91,14 +92,14 @@ class RunJob:
 
 @dataclass(frozen=True)
 class Cancel:
-    """Nobody wants the result of this job any more. May arrive after the job has ended."""
+    """Order to cancel a job. It may arrive after the job has ended."""
 
     job_id: str
 
 
 @dataclass(frozen=True)
 class Progress:
-    """The finished share of a stage, 0..1."""
+    """Progress of a job. fraction: finished share of the stage, 0..1."""
 
     job_id: str
     stage: Stage
@@ -107,7 +108,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Done:
-    """The job succeeded. result: an Asset, a MaskImage, or the bytes of a file."""
+    """Outcome of a job that succeeded. result: an Asset, a MaskImage, or the bytes of a file."""
 
     job_id: str
     result: Any
@@ -115,7 +116,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """The job ended with an error."""
+    """Outcome of a job that failed."""
 
     job_id: str
     error: Sam3DError

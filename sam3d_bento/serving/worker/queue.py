@@ -1,11 +1,11 @@
-"""The bounded queue of one worker: the jobs that wait, in the order in which they came, and the one that runs.
+"""Bounded queue of one worker: the running job, and the waiting jobs in order of arrival.
 
     add ──► waiting ──► take ──► running ──► release
                └──► remove, clear, expire: the job ends with an error, without having run
 
-A job that was added leaves by exactly one of `take`, `remove`, `clear` and `expire`, whichever threads are at it: each
-decides under the queue's lock. The lock is held for a few instructions, never while a future is resolved or a watcher
-is called, for they may ask the queue again.
+Each job leaves the queue by exactly one of `take`, `remove`, `clear` and `expire`, also if several threads call them,
+because each decides under the queue's lock. The lock is never held while a future is resolved or `on_change` is
+called, because these may call the queue again.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from sam3d_bento.serving.worker.run_times import RunTimes
 
 
 class JobQueue:
-    """See the module's docstring. For any thread.
+    """Bounded queue, as the module's docstring describes. Its methods may be called from any thread.
 
-    limit: how many may wait behind the one that runs. run_times: of the runs, for the advice to those who are refused.
+    limit: jobs that may wait while one runs. run_times: used to compute Retry-After for refused jobs.
     """
 
     def __init__(self, limit: int, run_times: RunTimes) -> None:
@@ -36,12 +36,12 @@ class JobQueue:
 
     @property
     def running(self) -> Job | None:
-        """The job that was taken and not released yet."""
+        """Job that was taken and not yet released."""
         return self._running
 
     @property
     def waiting(self) -> int:
-        """Number of jobs that wait, without the one that runs."""
+        """Number of waiting jobs, without the running one."""
         return len(self._waiting)
 
     @property
@@ -51,20 +51,20 @@ class JobQueue:
         return outstanding > self._limit
 
     def admit(self) -> None:
-        """Raise what `add` would raise now."""
+        """Raise Busy if the queue is full."""
         if self.full:
-            # 0 would be an invitation.
+            # At least 1, because with 0 clients would try again at once.
             seconds = max(1, math.ceil(self._run_times.run_seconds * (len(self._waiting) + 1)))
-            raise Busy("All places in the queue are taken. Try again later.", retry_after_seconds=seconds)
+            raise Busy("The queue is full. Try again later.", retry_after_seconds=seconds)
 
     def add(self, job: Job) -> None:
-        """Let the job wait, behind the others. Raises Busy when the queue is full."""
+        """Append the job to the queue. Raises Busy if the queue is full."""
         with self._lock:
             self.admit()
             self._waiting.append(job)
 
     def take(self) -> Job | None:
-        """The job that has waited longest, which runs from now on; None when none waits. The one before is released."""
+        """Return the job that has waited longest, which becomes the running job; None if no job waits."""
         with self._lock:
             if not self._waiting:
                 return None
@@ -72,38 +72,38 @@ class JobQueue:
             return self._running
 
     def release(self) -> Job | None:
-        """The job that ran, which runs no more; None when none did. How it ends is the caller's to say."""
+        """Return the running job, which then no longer runs; None if none runs. The caller resolves its future."""
         with self._lock:
             job, self._running = self._running, None
             return job
 
     def position(self, job: Job) -> int | None:
-        """How many jobs wait before this one, the running one not counted; None when it does not wait."""
+        """Return the number of jobs that wait before this one, without the running job; None if it does not wait."""
         with self._lock:
             return self._waiting.index(job) if job in self._waiting else None
 
     def remove(self, job: Job, error: Sam3DError) -> bool:
-        """End the job with the error if it waits. Whether it did; else nothing has changed."""
+        """End the job with the error if it is waiting; return whether it was."""
         with self._lock:
             waits = job in self._waiting
             if waits:
                 self._waiting.remove(job)
         if waits:
-            _turn_away(job, error)
+            _end_with_error(job, error)
         return waits
 
     def clear(self, error: Sam3DError) -> None:
-        """End every job that waits with the error. The one that runs is left alone."""
+        """End every waiting job with the error. The running job continues."""
         with self._lock:
             jobs = list(self._waiting)
             self._waiting.clear()
         for job in jobs:
-            _turn_away(job, error)
+            _end_with_error(job, error)
 
     def expire(self, seconds: float, error: Callable[[], Sam3DError]) -> float | None:
-        """End the jobs that have waited for so many seconds, each with an error of its own.
+        """End the jobs that have waited for this time, each with a new error from `error`.
 
-        Return the seconds until the next one will have; None when none waits.
+        Return the seconds until the next job reaches this time; None if no job waits.
         """
         now = time.monotonic()
         with self._lock:
@@ -112,17 +112,17 @@ class JobQueue:
                 self._waiting.remove(job)
             oldest = min((job.submitted for job in self._waiting), default=None)
         for job in overdue:
-            _turn_away(job, error())
+            _end_with_error(job, error())
         return None if oldest is None else max(0.0, oldest + seconds - now)
 
-    def tell(self) -> None:
-        """Let every job that waits tell its watcher: its place may have changed."""
+    def notify_waiting(self) -> None:
+        """Call `on_change` of every waiting job, because its place in the queue may have changed."""
         with self._lock:
             jobs = list(self._waiting)
         for job in jobs:
             job.changed()
 
 
-def _turn_away(job: Job, error: Sam3DError) -> None:
-    job.submission = None  # an upload never outlives its job
+def _end_with_error(job: Job, error: Sam3DError) -> None:
+    job.submission = None  # frees the upload
     job.future.set_exception(error)

@@ -1,4 +1,4 @@
-"""One job's run in the engine process, in a directory of its own."""
+"""Run one job in the engine process, with its own directory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sam3d_bento.serving.worker.job import Job
 from sam3d_bento.serving.worker.messages import RECONSTRUCTION_NAME, Done, RunJob
 from sam3d_bento.serving.worker.workdir import WorkDir
 
-# Outcomes that cost the process: it hangs, is dead, or said itself that it can no longer be trusted.
+# Outcomes after which the process must be replaced: it hangs, is dead, or has reported that it is unusable.
 LOSSES = (DeadlineExceeded, EngineLost)
 
 log = logging.getLogger("sam3d_bento.run")
@@ -29,11 +29,11 @@ def run(
     waker: Waker,
     interruption: Callable[[], Sam3DError | None],
 ) -> Done | Sam3DError:
-    """Run the job to its end; how it ended. deadline_seconds, waker, interruption: as in `engine_process.converse`.
+    """Run the job and return its outcome. deadline_seconds, waker, interruption: as in `engine_process.converse`.
 
-    Afterwards the job's directory and its submission are gone; `job.reconstruction` is there if one was asked for and
-    saved. After one of LOSSES the process is dead. StorageFull, and not a word to the process, when the directory
-    cannot be made.
+    Afterwards the job's directory and submission are removed, and `job.reconstruction` is set if the reconstruction was
+    to be kept and could be saved. After one of LOSSES the process has been killed. If the directory cannot be created,
+    the outcome is StorageFull, and nothing is sent to the process.
     """
     assert job.submission is not None
     try:
@@ -41,25 +41,25 @@ def run(
             task = RunJob(job.id, job.submission, directory, job.keep_reconstruction, job.label)
             outcome = converse(engine.pipe, task, job, deadline_seconds, waker, interruption)
             if isinstance(outcome, LOSSES):
-                engine.kill()  # it may still write: it ends before its directory goes
+                engine.kill()  # the process may still write to the directory, which is removed next
             elif isinstance(outcome, Done):
                 _hand_over(directory / RECONSTRUCTION_NAME, job, workdir)
             return outcome
     except OSError as exc:
-        log.error("no directory for job %s", job.id, exc_info=not shortage.is_shortage(exc))
+        log.error("the directory of job %s cannot be created", job.id, exc_info=not shortage.is_shortage(exc))
         return StorageFull(f"The server cannot store the job's files ({exc.strerror}).")
     finally:
-        job.submission = None  # an upload never outlives its processing
+        job.submission = None  # frees the upload
 
 
 def _hand_over(saved: Path, job: Job, workdir: WorkDir) -> None:
-    """Move the saved reconstruction out of the job's directory, which is removed, and give it to the job."""
+    """Move the saved reconstruction out of the job's directory, and set `job.reconstruction`."""
     kept = workdir.path / f"{job.id}.npz"
     try:
-        if not stat.S_ISREG(saved.lstat().st_mode):  # a link of the engine's could lead to any file of ours
+        if not stat.S_ISREG(saved.lstat().st_mode):  # a symbolic link could lead to any file of the service
             return
         saved.replace(kept)
-    except FileNotFoundError:  # it was not asked for, or could not be saved
+    except FileNotFoundError:  # it was not to be kept, or could not be saved
         return
     job.reconstruction = kept
-    weakref.finalize(job, kept.unlink, missing_ok=True)  # however the job ends, no file outlives it
+    weakref.finalize(job, kept.unlink, missing_ok=True)  # removes the file at the latest with the job

@@ -1,4 +1,4 @@
-"""Where a worker stands.
+"""States of a worker.
 
 STARTING ──► READY ◄──► BUSY            the first load, as often as it is lost; then idle or running a job
     │          ▲          │
@@ -13,7 +13,7 @@ from enum import StrEnum
 
 
 class WorkerState(StrEnum):
-    """See the module's docstring."""
+    """State of a worker, as the drawing in the module's docstring shows."""
 
     STARTING = "starting"
     READY = "ready"
@@ -24,15 +24,15 @@ class WorkerState(StrEnum):
 
     @property
     def loaded(self) -> bool:
-        """Whether there is an engine process that has loaded and lives, as far as is known."""
+        """Whether a loaded engine process exists that has not been found dead."""
         return self in (WorkerState.READY, WorkerState.BUSY)
 
     @property
     def final(self) -> bool:
-        """Whether no job runs any more. FAILED is left for STOPPED alone, STOPPED never."""
+        """Whether no further job can run. FAILED can only become STOPPED, and STOPPED never changes."""
         return self in (WorkerState.FAILED, WorkerState.STOPPED)
 
 
-# One loss may be a photo's fault, and so may two, when its sender tries again. The third in a row is the machine's: a
-# GPU or driver that a new process does not mend, where a new container, perhaps on another machine, may.
-MOST_LOSSES = 3
+# Losses in a row after which the machine counts as broken. A photo can cause one loss, and two if its sender tries
+# again. The third points to a GPU or driver that a new process does not repair, but perhaps a new container does.
+MAX_LOSSES_IN_A_ROW = 3

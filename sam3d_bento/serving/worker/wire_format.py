@@ -1,12 +1,12 @@
-"""What an engine process says, as bytes: data that is checked when it is read, and that cannot run code.
+"""Encode and decode the messages of an engine process. They are plain data, which is checked and cannot run code.
 
     frame: length of the head (4 bytes, big-endian), the head (JSON in UTF-8), the file of a result
 
-The engine process reads files of strangers with native code. Who takes it over must not get the service process with
-it: so nothing from there is unpickled. Every field that the service uses has a type and bounds here; a frame that
-breaks one is `Malformed`, which costs the engine process. Errors travel as their code, and are made anew from the tree.
+The engine process reads untrusted files with native code. An attacker who takes it over must not gain control of the
+service process, so its messages are not unpickled. Every field that the service uses has a type and bounds here. Any
+other frame raises `Malformed`, and the engine process is replaced. Errors are sent as their code.
 
-What the service says to the engine process is pickled (`__main__`): the engine obeys the service anyway.
+Messages to the engine process are pickled (`__main__`), because the engine trusts the service.
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ from sam3d_bento.serving.worker.messages import (
 )
 from sam3d_bento.submission import STAGES, Asset, MaskImage, RunnerInfo, Stage
 
-# A report has some kilobytes: options, warnings, what the engine tells of the run.
+# Longest head. A report with options, warnings and figures of the run has some kilobytes.
 MAX_HEAD_BYTES = 1_000_000
-# The largest export is the text of an OBJ of 200,000 faces beside a texture of 4096 x 4096 pixels: below 100 MB.
+# Longest frame. The largest export, an OBJ of 200,000 faces with a texture of 4096 x 4096 pixels, is below 100 MB.
 MAX_FRAME_BYTES = 512 * 1024 * 1024
+# Length of the field that gives the length of the head.
 LENGTH_BYTES = 4
 
-# Text that goes into headers and log lines too.
+# Text that may be used in headers and log lines.
 Token = Annotated[str, Field(pattern=r"^[ -~]*$", max_length=200)]
 Share = Annotated[float, Field(ge=0, le=1)]
 SecondsSpent = Annotated[float, Field(ge=0)]
@@ -46,7 +47,7 @@ WholeNumber = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Malformed(ValueError):
-    """The engine process sent something that is no message."""
+    """Invalid message from the engine process."""
 
 
 class _Closed(TypedDict):
@@ -54,7 +55,7 @@ class _Closed(TypedDict):
 
 
 class _Open(TypedDict):
-    """Of which clients see more than the service looks at."""
+    """Object with further fields, which are passed on to clients unchecked."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]
 
@@ -146,9 +147,9 @@ _KINDS = errors.by_code()
 
 
 def encode(message: EngineMessage) -> tuple[bytes, bytes]:
-    """Return the parts of the message's frame. Raises ValueError or TypeError for a result that is not JSON values."""
+    """Return the parts of the message's frame. Raises ValueError or TypeError for a result that JSON cannot hold."""
     head, file = _document(message)
-    # An error's sentence may name a file with bytes that are no text.
+    # An error message may contain a file name that is not valid Unicode.
     text = json.dumps(head, ensure_ascii=False, allow_nan=False).encode(errors="replace")
     return len(text).to_bytes(LENGTH_BYTES) + text, file
 
@@ -173,7 +174,7 @@ def _document(message: EngineMessage) -> tuple[dict[str, Any], bytes]:
             return {"type": "mask", "job": job_id, "report": report}, png
         case Done(job_id, bytes(file)):
             return {"type": "file", "job": job_id}, file
-    raise TypeError(f"{type(message).__name__} is no message of an engine process")
+    raise TypeError(f"{type(message).__name__} is not a message of an engine process")
 
 
 def _error_document(error: Sam3DError) -> dict[str, Any]:
@@ -190,8 +191,8 @@ def decode(frame: memoryview) -> EngineMessage:
         text = str(frame[LENGTH_BYTES:end], "utf-8")
         head = json.loads(text, parse_constant=_refuse_number, parse_float=_finite)
         if "\\u" in text:
-            json.dumps(head, ensure_ascii=False).encode()  # half a surrogate pair is no text, and fails far from here
-        _HEAD.validate_python(head)  # a check: what it returns has its fields in another order
+            json.dumps(head, ensure_ascii=False).encode()  # raises for half a surrogate pair, which is not valid text
+        _HEAD.validate_python(head)  # the returned value is not used, because its fields have another order
         return _message(head, frame[end:])
     except (ValueError, ValidationError, RecursionError) as exc:
         raise Malformed(f"a head cannot be read ({type(exc).__name__})") from exc
@@ -229,7 +230,7 @@ MAKERS: dict[str, Callable[[Any, memoryview], EngineMessage]] = {
 
 
 def _refuse_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def _finite(text: str) -> float:

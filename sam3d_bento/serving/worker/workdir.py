@@ -1,11 +1,11 @@
-"""Short-lived files of one service process, and the removal of those that dead processes left.
+"""Folder for the short-lived files of one service process, and removal of the folders that dead processes left.
 
-Owns `WORK_DIR/boot-<128 bits>/`, one folder a process, locked (flock) as long as the process lives: whoever gets the
-lock of a folder knows that its owner is dead. Below it, one folder a job, removed when the job ends.
-Nothing else in WORK_DIR is ever touched.
+Each process owns one folder `WORK_DIR/boot-<128 bits>/`, which is locked (flock) while the process runs. If another
+process gets the lock, the owner is dead. Each job has a subfolder, which is removed when the job ends. Nothing else in
+WORK_DIR is touched.
 
-Uploads lie here, so nobody else may be able to put another folder in the place of this process's own: `claim` refuses
-a WORK_DIR that another user owns, or that others may write as they like.
+The folder holds uploads, so no other user may be able to replace it: `claim` refuses a WORK_DIR that another user owns,
+or that everybody may write to.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = logging.getLogger("sam3d_bento.workdir")
 
 
 class WorkDir:
-    """This process's own folder, from `claim` to `close`."""
+    """Folder of this process, from `claim` to `close`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -41,9 +41,9 @@ class WorkDir:
         self._left: set[Path] = set()  # folders of ended jobs that could not be removed
 
     def claim(self) -> None:
-        """Make the folder and lock it. Raises OSError when it cannot be made, or WORK_DIR cannot be trusted.
+        """Create and lock the folder. Raises OSError if that fails or WORK_DIR is not safe.
 
-        What is wrong with WORK_DIR is the error's `strerror`.
+        The error's `strerror` says what is wrong with WORK_DIR.
         """
         with self._making:
             self._make()
@@ -58,13 +58,13 @@ class WorkDir:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if self.path.exists():
                 break
-            os.close(lock)  # another process's sweep came between mkdir and flock
+            os.close(lock)  # another process's `sweep` removed it between mkdir and flock
         if self._lock is not None:
             os.close(self._lock)
         self._lock = lock
 
     def _make_again(self) -> None:
-        """Make the folder anew where somebody removed it. Raises OSError where something else has its place."""
+        """Create the folder again if it was removed. Raises OSError if something else has its name."""
         if self._lock is None:
             return  # never claimed, or closed
         try:
@@ -73,11 +73,11 @@ class WorkDir:
             self._make()
         else:
             if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-                raise FileExistsError(errno.EEXIST, "something else has the place of this process's folder")
+                raise FileExistsError(errno.EEXIST, "the name of this process's folder is taken by something else")
 
     @contextmanager
     def job_directory(self, job_id: str) -> Iterator[Path]:
-        """Make a 0700 folder that is gone, with all it holds, when the block ends. Raises OSError like `claim`."""
+        """Create a folder with mode 0700, and remove it with its content after the block. Raises like `claim`."""
         with self._making:
             self._make_again()
         path = self.path / job_id
@@ -89,11 +89,14 @@ class WorkDir:
 
     def _remove(self, path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
-        if path.exists():  # no descriptor was left to look into it with: `sweep` tries again
+        if path.exists():  # the process was out of descriptors; `sweep` tries again
             self._left.add(path)
 
     def sweep(self) -> int:
-        """Remove the folders of dead processes, and what could not be removed before; the number of the former."""
+        """Remove the folders of dead processes, and job folders that could not be removed before.
+
+        Returns the number of folders of dead processes.
+        """
         for path in tuple(self._left):
             self._left.discard(path)
             self._remove(path)
@@ -115,27 +118,27 @@ class WorkDir:
 
 
 def distrust(folder: Path) -> str | None:
-    """Say why files of this process are not safe in folders of their own below `folder`; None when they are.
+    """Return why a private folder below `folder` would not be safe; None if it is safe.
 
-    Whoever owns a folder can rename what lies in it, and so can whoever may write it, unless its sticky bit is set. A
-    set-group-ID bit shows that one group was given it on purpose, as Kubernetes does with `fsGroup`. What root mounted
-    is its decision: a volume of a container has mode 0777 by default.
+    The owner of a folder can rename its content. So can everybody who may write to it, unless it has a sticky bit. A
+    set-group-ID bit shows that a group was given the folder on purpose, as Kubernetes does with `fsGroup`. A mount
+    point that root owns is accepted: a container's volume has mode 0777 by default.
     """
-    for found in (folder.lstat(), folder.stat()):  # a link in its place, and what the link leads to
+    for found in (folder.lstat(), folder.stat()):  # a symbolic link, and its target
         if found.st_uid not in (0, os.geteuid()):
             return f"it belongs to another user, number {found.st_uid}"
     is_open = found.st_mode & stat.S_IWOTH and not found.st_mode & (stat.S_ISVTX | stat.S_ISGID)
     is_volume = found.st_uid == 0 and folder.resolve().is_mount()
     if is_open and not is_volume:
-        return f"everybody may write it (mode {stat.S_IMODE(found.st_mode):04o}), and it has no sticky bit"
+        return f"everybody may write to it (mode {stat.S_IMODE(found.st_mode):04o}), and it has no sticky bit"
     return None
 
 
 def _abandoned(path: Path) -> bool:
-    """Whether nobody holds the folder's lock."""
+    """Return whether no process holds the folder's lock."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:  # gone meanwhile, not a folder, or another user's
+    except OSError:  # removed in the meantime, not a folder, or owned by another user
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

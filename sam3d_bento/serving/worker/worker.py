@@ -1,29 +1,30 @@
-"""One engine process and the bounded queue before it.
+"""Supervisor of one engine process, with a bounded queue of jobs.
 
 A `Worker` owns
-  * the engine process: starts it, waits for its load, replaces it when it dies or must be killed, ends it on `stop`;
-  * the queue (`queue`): at most `queue_limit` jobs wait, one runs; one more is refused at once, and one that has waited
-    for `Settings.queue_seconds` ends without having run;
-  * each job's run (`run`): its directory is gone before the job's future resolves, and one that exceeds the deadline
-    costs the engine process, never the service;
-  * the count of losses in a row (`losses`; `all_losses` since the start). A loss is an engine process that could not be
-    started, died, fell silent while it loaded, hung, said what is no message, or gave itself up. A load that succeeds
-    ends a row of lost loads, a job that ends in another way ends every row. A process is replaced however often that
-    happens: at once when a run or an idle process was lost, after a growing pause when a load was.
+  * the engine process: it starts the process, waits for the load, replaces a process that died or had to be killed, and
+    ends it on `stop`;
+  * the queue (`queue`): one job runs and at most `queue_limit` wait. A further job is refused at once. A job that has
+    waited for `Settings.queue_seconds` ends without having run;
+  * each job's run (`run`): the job's directory is removed before its future resolves. A run that exceeds the deadline
+    ends the engine process, never the service;
+  * the number of losses in a row (`losses`) and since the start (`all_losses`). A loss is an engine process that could
+    not be started, died, was silent during its load, hung, sent an invalid message or reported itself unusable. A
+    successful load resets the lost loads, and a job that ends without a loss resets the lost runs. A lost process is
+    always replaced: at once after a lost run or an idle process, after a growing pause if the load was lost.
 
-A load that raised is no loss: it has said no, and would say it again. The worker is FAILED then, for good.
+A load that raises is not a loss, because it would raise again. The worker then stays FAILED.
 
-While MOST_LOSSES loads in a row are lost, no job waits and none is taken in: each is told so at once.
+After MAX_LOSSES_IN_A_ROW lost loads, waiting jobs end and new ones are refused until a load succeeds.
 
-It promises that every job's future resolves, with the job's own result or with an error from the tree.
+Every job's future resolves, with the job's own result or with an error from `errors`.
 
-Its states are drawn in `state`. One thread supervises the process; it makes the process too, and outlives it (see
-`EngineProcess`). Another ends the jobs that have waited too long, so that they end whatever holds up the first.
-`submit` and `Job.cancel` may be called from any thread.
+`state` has a drawing of the states. One thread supervises the process. It also starts the process, and outlives it (see
+`EngineProcess`). A second thread ends jobs that have waited too long, even if the first thread is blocked. `submit` and
+`Job.cancel` may be called from any thread.
 
-Two locks. The worker's guards `state`, and whatever must not come between a look at the state and a step of the queue:
-that a job is added (`submit`: no job joins a queue that nobody serves any more) or taken (no run begins after `stop`).
-The queue's own is taken inside of it, never the other way round; what does not depend on the state needs only that one.
+There are two locks. The worker's lock guards `state`, and queue operations that depend on it: adding a job (not to a
+queue that is no longer served) and taking one (not after `stop`). The queue's own lock is taken inside it, never the
+other way round. Operations that do not depend on the state need only the queue's lock.
 """
 
 from __future__ import annotations
@@ -42,44 +43,50 @@ from sam3d_bento.serving.worker.messages import Done, LoadFailed, Ready, Start
 from sam3d_bento.serving.worker.queue import JobQueue
 from sam3d_bento.serving.worker.run import LOSSES, run
 from sam3d_bento.serving.worker.run_times import RunTimes
-from sam3d_bento.serving.worker.state import MOST_LOSSES, WorkerState
+from sam3d_bento.serving.worker.state import MAX_LOSSES_IN_A_ROW, WorkerState
 from sam3d_bento.serving.worker.workdir import WorkDir
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import RunnerInfo
 
+# Time that the engine process has to end by itself on `stop`.
 STOP_GRACE_SECONDS = 3.0
-# `stop` waits no longer for the thread that supervises: it has the grace and a kill to wait for.
+# Longest wait of `stop` for the supervising thread, which itself waits for the grace time and a kill.
 STOP_TIMEOUT_SECONDS = 20.0
 
-# Between a lost load and the next one: the first pause, doubled each time, and the longest.
+# Pause after the first lost load. It doubles with each further one.
 FIRST_PAUSE_SECONDS = 0.5
+# Longest pause after a lost load.
 LONGEST_PAUSE_SECONDS = 30.0
-# For those who are refused while loads are lost.
+# Retry-After of jobs that are refused while loads are lost.
 RETRY_AFTER_SECONDS = 30
 
 log = logging.getLogger("sam3d_bento.worker")
 
 
-def unnoticed(name: str, job: Job, outcome: Any) -> None:
-    """The `run_ended` of a worker whose runs nobody counts."""
+def ignore_end(name: str, job: Job, outcome: Any) -> None:
+    """Do nothing: the `run_ended` of a worker whose runs are not counted."""
+
+
+def ignore_load() -> None:
+    """Do nothing: the `loaded` of a worker for whose loads nobody waits."""
 
 
 def pause_seconds(lost_loads: int) -> float:
-    """Return how long to wait before the next load after so many that were lost in a row."""
+    """Return the pause before the next load after this number of lost loads in a row."""
     if lost_loads == 0:
         return 0.0
     return min(FIRST_PAUSE_SECONDS * 2.0 ** min(lost_loads - 1, 16), LONGEST_PAUSE_SECONDS)
 
 
 class Worker:
-    """See the module's docstring.
+    """Supervisor of one engine process, as the module's docstring describes.
 
-    name: for logs. loader: as in `messages.Start`. queue_while_loading: whether jobs may wait for the first load too.
+    name: for logs. loader: as in `messages.Start`. queue_while_loading: whether jobs may wait for the first load.
     run_ended: called in the supervising thread, before the job's future resolves, with the worker's name, the job, and
     its result or error.
-    queue: to look at; jobs come into it by `submit`. run_times: of the runs so far.
-    info: of the runner, once it is loaded.
-    loads: that succeeded.
+    loaded: called in the supervising thread after each successful load.
+    queue: read-only for callers, which add jobs by `submit`. run_times: means over the runs so far.
+    info: facts on the runner; None before the first load. loads: number of successful loads.
     """
 
     def __init__(
@@ -90,7 +97,8 @@ class Worker:
         workdir: WorkDir,
         *,
         queue_while_loading: bool = False,
-        run_ended: Callable[[str, Job, Any], None] = unnoticed,
+        run_ended: Callable[[str, Job, Any], None] = ignore_end,
+        loaded: Callable[[], None] = ignore_load,
     ) -> None:
         self.name = name
         self.reason = "The engine is loading."
@@ -106,6 +114,7 @@ class Worker:
         self._workdir = workdir
         self._queue_while_loading = queue_while_loading
         self._run_ended = run_ended
+        self._loaded = loaded
         self._state = WorkerState.STARTING
         self._lock = threading.Lock()
         self._waker = Waker()
@@ -116,7 +125,7 @@ class Worker:
     # -- for callers -------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the engine process; returns at once. Raises RuntimeError, and has done nothing, without threads."""
+        """Start the engine process without waiting for its load. Raises RuntimeError if no thread can be started."""
         self._expiry.start()
         try:
             self._thread.start()
@@ -125,11 +134,11 @@ class Worker:
             raise
 
     def fail(self, reason: str) -> None:
-        """Stay FAILED, instead of `start`: something else that every job needs is missing."""
+        """Set the state FAILED instead of calling `start`, because something else that every job needs is missing."""
         self._give_up(NotReady(reason))
 
     def stop(self) -> None:
-        """End the engine process. A job that runs or waits ends with NotReady. The second call waits for the first."""
+        """End the engine process. Running and waiting jobs end with NotReady. A second call waits for the first."""
         with self._lock:
             self._state = WorkerState.STOPPED
             self.reason = "The service is shutting down."
@@ -138,12 +147,12 @@ class Worker:
         self.queue.clear(self._stopping())
         if self._thread.is_alive():
             self._thread.join(STOP_TIMEOUT_SECONDS)
-            if self._thread.is_alive():  # held up by a driver or a disk, for nobody knows how long
+            if self._thread.is_alive():  # blocked by a driver or a disk for an unknown time
                 self._finish(self._stopping())
 
     @property
     def state(self) -> WorkerState:
-        """Where the worker stands."""
+        """State of the worker."""
         return self._state
 
     @property
@@ -153,18 +162,18 @@ class Worker:
 
     @property
     def losses(self) -> int:
-        """Engine processes lost in a row."""
+        """Number of engine processes lost in a row."""
         return self._lost_runs + self._lost_loads
 
     def admit(self, *, may_wait: bool = False) -> None:
-        """Raise what `submit` would raise now: Busy when full, NotReady while nothing loads or has loaded.
+        """Raise the error that `submit` would raise now: Busy if the queue is full, NotReady if no engine can run it.
 
-        may_wait: a job may wait for the first load. Lets a caller refuse before it reads an upload.
+        Callers can refuse a request before they read its upload. may_wait: whether the job may wait for the first load.
         """
         loading = self._state is WorkerState.STARTING and not (may_wait or self._queue_while_loading)
         if loading or self._state.final:
             raise NotReady(self.reason, retry_after_seconds=5)
-        if self._lost_loads >= MOST_LOSSES:
+        if self._lost_loads >= MAX_LOSSES_IN_A_ROW:
             raise NotReady(self.reason, retry_after_seconds=RETRY_AFTER_SECONDS)
         self.queue.admit()
 
@@ -177,7 +186,7 @@ class Worker:
         keep_reconstruction: bool = False,
         on_change: Callable[[Job], None] = ignore,
     ) -> Job:
-        """Queue a job. label, keep_reconstruction, on_change: as in `Job`. Raises like `admit`, at once."""
+        """Queue a job and return it. label, keep_reconstruction, on_change: as in `Job`. Raises like `admit`."""
         job = Job(submission, label, self.cancel, keep_reconstruction=keep_reconstruction, on_change=on_change)
         with self._lock:
             self.admit(may_wait=may_wait)
@@ -187,10 +196,10 @@ class Worker:
         return job
 
     def cancel(self, job: Job) -> None:
-        """See `Job.cancel`."""
-        job.cancelled.set()  # before the queue is asked: a job that is taken meanwhile still hears of it
+        """Cancel a job, as `Job.cancel` describes."""
+        job.cancelled.set()  # set first, so that a job that is taken in the meantime is cancelled too
         if self.queue.remove(job, Cancelled("The job was cancelled before it started.")):
-            self.queue.tell()
+            self.queue.notify_waiting()
         else:
             self._waker.wake()
 
@@ -209,21 +218,21 @@ class Worker:
             try:
                 if self._load(engine):
                     self._serve(engine)
-            except Exception:  # a fault here must not leave a job that never ends
+            except Exception:  # after a fault here, the running job must still end
                 log.exception("the supervisor of the %s process failed", self.name)
                 self._lose_load("The supervisor of the engine process failed.")
-                self._finish(Internal("The run failed; the server's log says why."))
+                self._finish(Internal("The run failed. The server's log says why."))
             finally:
                 engine.end(STOP_GRACE_SECONDS if self._stopped() else 0.0)
 
     def _pause(self) -> None:
-        """Wait before the next load, longer after each that was lost."""
+        """Wait before the next load, longer after each lost one."""
         until = time.monotonic() + pause_seconds(self._lost_loads)
         while not self._stopped() and (left := until - time.monotonic()) > 0:
             self._waker.wait(None, left)
 
     def _load(self, engine: EngineProcess) -> bool:
-        """Wait for the load to end; whether it succeeded."""
+        """Load the engine; return whether that succeeded."""
         started = time.monotonic()
         start = Start(self._loader, self._settings)
         loaded = load(engine.pipe, start, self._waker, self._stopped, self._settings.load_silence_seconds)
@@ -234,6 +243,7 @@ class Worker:
             self._enter(WorkerState.READY, "")
             seconds = round(time.monotonic() - started, 2)
             logs.event(log, f"{self.name} process ready", version=loaded.info.version, seconds=seconds)
+            self._loaded()
             return True
         if isinstance(loaded, LoadFailed):
             self._give_up(loaded.error)
@@ -245,9 +255,9 @@ class Worker:
         """End the jobs that have waited too long, until the worker stops."""
         limit = self._settings.queue_seconds
 
-        def error() -> NotReady:  # a new one for each: an error that is raised again and again keeps all its frames
+        def error() -> NotReady:  # a new error for each job, because an error that is raised again keeps all its frames
             return NotReady(
-                f"The job waited for {limit:g} seconds and was not begun. Try again.", retry_after_seconds=5
+                f"The job waited for {limit:g} seconds and was not started. Try again.", retry_after_seconds=5
             )
 
         while not self._stopped():
@@ -267,7 +277,7 @@ class Worker:
             if job is None:
                 return
             job.queue_seconds = time.monotonic() - job.submitted
-            self.queue.tell()
+            self.queue.notify_waiting()
             memory = gpu.memory()
             used = f"{memory.used_bytes}/{memory.total_bytes} bytes" if memory else "no GPU"
             logs.event(log, f"{self.name} start", request_id=job.label, job=job.id, gpu_memory=used)
@@ -275,14 +285,14 @@ class Worker:
             outcome = run(engine, job, self._workdir, deadline, self._waker, self._interruption)
             if isinstance(outcome, Done):
                 self.run_times.learn(job.seconds)
-            # WorkerState and count change before the answer: who asks for /health after it must see them.
+            # State and losses change before the job ends, so that a client sees them in /health after its response.
             if isinstance(outcome, LOSSES):
                 self._lose_run(outcome.detail, job)
                 self._finish(outcome)
                 return
             self._lost_runs = 0
             self._finish(outcome)
-            del job, outcome  # lest the last result stays in memory until the next job comes
+            del job, outcome  # frees the result, which otherwise stays in memory until the next job
 
     def _finish(self, outcome: Done | Sam3DError) -> None:
         """Resolve the running job."""
@@ -300,7 +310,7 @@ class Worker:
             job.future.set_result(outcome.result)
 
     def _next(self, engine: EngineProcess) -> Job | None:
-        """The next job; None when the worker stops or the idle process died."""
+        """Wait for the next job and return it; None if the worker stops or the idle process died."""
         while True:
             with self._lock:
                 if self._state is WorkerState.STOPPED:
@@ -309,26 +319,26 @@ class Worker:
                     self._state = WorkerState.BUSY
                     return job
             self._waker.wait(engine.pipe)
-            if engine.pipe.wait(0):  # an idle engine has nothing to say: its end of the pipe is closed
+            if engine.pipe.wait(0):  # an idle engine sends nothing, so its end of the pipe is closed
                 self._lose_run("it died while idle")
                 return None
 
     def _lose_run(self, reason: str, job: Job | None = None) -> None:
-        """Count an engine process that had loaded as lost; a new one is to follow. job: the one that it was lost in."""
+        """Count a loaded engine process as lost, so that it is replaced. job: the job that it was running."""
         self._lost_runs += 1
         where = {"request_id": job.label, "job": job.id} if job else {}
-        self._lose("The engine process was lost; a new one is loading.", reason, **where)
+        self._lose("The engine process was lost. A new one is loading.", reason, **where)
 
     def _lose_load(self, reason: str) -> None:
-        """Count an engine process that had not loaded as lost; a new one is to follow, after a pause."""
+        """Count an engine process that did not load as lost, so that it is replaced after a pause."""
         self._lost_loads += 1
-        self._lose(f"{reason.removesuffix(' Try again.')} It is started again.", reason)
-        if self._lost_loads >= MOST_LOSSES:
+        self._lose(f"{reason.removesuffix(' Try again.')} It is being started again.", reason)
+        if self._lost_loads >= MAX_LOSSES_IN_A_ROW:
             self.queue.clear(NotReady(self.reason, retry_after_seconds=RETRY_AFTER_SECONDS))
 
     def _lose(self, shown: str, reason: str, **fields: str) -> None:
         self.all_losses += 1
-        # Before the first load no job is taken in: whether anything can load is not known yet.
+        # Until the first successful load no job is accepted, because the engine may be unable to load.
         self._enter(WorkerState.RESTARTING if self.loads else WorkerState.STARTING, shown)
         logs.event(log, f"{self.name} process lost", logging.ERROR, **fields, reason=reason, in_a_row=self.losses)
 

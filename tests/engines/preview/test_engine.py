@@ -65,6 +65,7 @@ def hostile_masks() -> Iterator[tuple[str, Bool]]:
         yield f"noise {share}", random.random((300, 300)) < share
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixels", [pytest.param(pixels, id=name) for name, pixels in hostile_masks()])
 def test_any_mask_gives_a_closed_mesh_that_fills_the_unit_cube(
     reconstruct: Reconstruct, assert_closed: Closed, pixels: Bool
@@ -81,6 +82,7 @@ def test_any_mask_gives_a_closed_mesh_that_fills_the_unit_cube(
     assert (result.colours.shape, result.colours.dtype) == (result.vertices.shape, np.uint8)
 
 
+@pytest.mark.slow
 def test_random_small_masks_are_closed(reconstruct: Reconstruct, assert_closed: Closed) -> None:
     random = np.random.default_rng(3)
     for _ in range(60):
@@ -117,6 +119,7 @@ def test_an_object_off_the_middle_is_not_cropped(reconstruct: Reconstruct) -> No
     assert np.ptp(vertices[:, 0]) == pytest.approx(np.ptp(vertices[:, 1]), rel=0.1)
 
 
+@pytest.mark.slow
 def test_holes_stay_open_and_components_stay_apart(reconstruct: Reconstruct, disc: Disc) -> None:
     ring = disc(200, 80) & ~disc(200, 40)
     pixels = np.hstack([ring, ring, disc(200, 60)])
@@ -125,11 +128,13 @@ def test_holes_stay_open_and_components_stay_apart(reconstruct: Reconstruct, dis
     assert sorted(part.euler_number for part in parts) == [0, 0, 2]  # two rings and a ball
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edge", [1024, 2048])
 def test_large_photos_give_a_bounded_number_of_faces(reconstruct: Reconstruct, disc: Disc, edge: int) -> None:
     assert 300_000 < len(reconstruct(disc(edge, edge * 0.48), shape="puff").faces) < 600_000
 
 
+@pytest.mark.slow
 def test_equal_inputs_give_equal_arrays_for_any_seed(photographed: Photographed, disc: Disc) -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (150, 150, 3), dtype=np.uint8)
     photo, mask = photographed(disc(150, 60), rgb)

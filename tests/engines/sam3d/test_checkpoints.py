@@ -37,13 +37,13 @@ def test_files_of_the_right_sizes_pass(complete: Path) -> None:
     checkpoints.check(complete)
 
 
-def test_what_is_missing_or_truncated_is_named_with_the_size_it_should_have(complete: Path) -> None:
+def test_missing_or_truncated_file_is_named_with_its_expected_size(complete: Path) -> None:
     (complete / "ss_generator.ckpt").unlink()
     (complete / "slat_decoder_gs.ckpt").write_bytes(bytes(12))
     assert refusal(complete) == (
         "The SAM 3D checkpoints in SAM3D_CHECKPOINT_DIR are incomplete: "
         "ss_generator.ckpt is missing (6,690,136,964 bytes); "
-        "slat_decoder_gs.ckpt has 12 bytes; it should have 171,476,155."
+        "slat_decoder_gs.ckpt has 12 bytes instead of 171,476,155."
     )
 
 
@@ -113,7 +113,7 @@ def test_a_configuration_or_code_of_the_same_size_and_another_content_is_named(t
     with_manifest(tmp_path, OWN)
     (tmp_path / name).write_bytes(OWN[name][::-1])
     checkpoints.check(tmp_path)
-    with pytest.raises(NotReady, match=re.escape(f"{name} has another content than expected")):
+    with pytest.raises(NotReady, match=re.escape(f"{name} has the wrong content")):
         checkpoints.check_configurations(tmp_path)
 
 
@@ -125,7 +125,7 @@ def test_weights_are_not_read_at_a_start_nor_is_what_the_manifest_does_not_list(
 
 
 def test_without_a_manifest_of_its_own_a_folder_is_held_against_this_projects(complete: Path) -> None:
-    with pytest.raises(NotReady, match=r"pipeline\.yaml has another content than expected"):
+    with pytest.raises(NotReady, match=r"pipeline\.yaml has the wrong content"):
         checkpoints.check_configurations(complete)
     assert not checkpoints.is_released(complete, complete / "pipeline.yaml")
 

@@ -20,7 +20,7 @@ def test_draft_is_upstreams_shortcut_and_high_takes_more_steps():
     assert STEPS.keys() == set(choices("quality"))
 
 
-def test_what_is_missing_is_said_without_importing_torch(tmp_path):
+def test_missing_parts_are_named_without_importing_torch(tmp_path):
     code = f"""
 import sys
 from pathlib import Path

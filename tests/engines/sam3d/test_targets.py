@@ -66,7 +66,7 @@ def test_nothing_else_is_allowed_at_whatever_depth(target, partial):
 
 
 @pytest.mark.parametrize("target", sorted(targets.CLASSES | targets.CALLED))
-def test_what_only_resembles_an_allowed_name_is_refused(target):
+def test_name_that_resembles_an_allowed_target_is_refused(target):
     package, _, name = target.rpartition(".")
     changed = [f"{target} ", f" {target}", f"{target}.__init__", f"{target}.__class__", package, name, target.upper()]
     changed += [f"{target}\n", f"x.{target}", f"{package}..{name}", target.replace(".", "/")]

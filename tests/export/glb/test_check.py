@@ -95,6 +95,6 @@ def test_a_texture_that_cannot_be_decoded_fails() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"glTF", b"{}", bytes(range(256)) * 4])
-def test_something_else_fails(content: bytes) -> None:
+def test_other_content_fails(content: bytes) -> None:
     with pytest.raises(BadResult, match="cannot be read back"):
         check(content)

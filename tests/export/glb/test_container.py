@@ -9,7 +9,7 @@ DOCUMENT = {"asset": {"version": "2.0", "extras": {"word": "naïve", "number": 0
 
 
 @pytest.mark.parametrize("data", [b"", b"\0\1\2\3", bytes(range(256))])
-def test_what_is_joined_can_be_split(data):
+def test_joined_parts_can_be_split(data):
     glb = container.join(DOCUMENT, data)
     assert container.split(glb) == (DOCUMENT, data)
     assert struct.unpack_from("<4sII", glb) == (b"glTF", 2, len(glb))
@@ -27,15 +27,15 @@ def test_a_number_that_is_none_is_refused():
 
 
 @pytest.mark.parametrize("content", [b"", b"glTF", b"x" * 100, b"glTF" + bytes(100), b"{}", bytes(range(256)) * 4])
-def test_what_is_no_glb_is_refused(content):
-    with pytest.raises(BadRequest, match="no binary glTF"):
+def test_file_that_is_not_a_glb_is_refused(content):
+    with pytest.raises(BadRequest, match="not a binary glTF"):
         container.split(content)
 
 
 def test_a_file_that_ends_too_soon_is_refused_wherever_it_ends():
     glb = container.join(DOCUMENT, b"\0\1\2\3")
     for end in range(len(glb)):
-        with pytest.raises(BadRequest, match="no binary glTF"):
+        with pytest.raises(BadRequest, match="not a binary glTF"):
             container.split(glb[:end])
 
 
@@ -43,5 +43,5 @@ def test_a_file_that_ends_too_soon_is_refused_wherever_it_ends():
 def test_a_document_that_is_no_object_is_refused(text):
     text += b" " * (-len(text) % 4)
     body = struct.pack("<I4s", len(text), b"JSON") + text
-    with pytest.raises(BadRequest, match="no binary glTF"):
+    with pytest.raises(BadRequest, match="not a binary glTF"):
         container.split(struct.pack("<4sII", b"glTF", 2, 12 + len(body)) + body)

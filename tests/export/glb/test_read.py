@@ -46,7 +46,7 @@ def packed():
     return finished.glb(options=finished.OPTIONS.model_copy(update={"compress": True, "texture_format": "webp"}))
 
 
-def test_what_is_read_is_what_another_reader_reads(glb):
+def test_glb_is_read_as_trimesh_reads_it(glb):
     model, mesh = read_glb(glb), trimesh.load_mesh(io.BytesIO(glb), file_type="glb", process=False)
     assert np.array_equal(model.positions, mesh.vertices.astype(np.float32))
     assert np.array_equal(model.faces, mesh.faces)

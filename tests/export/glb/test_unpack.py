@@ -27,6 +27,7 @@ def faces_of(model: Model) -> Floats:
     return middles
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("texture_format", ["png", "jpeg", "webp"])
 @pytest.mark.parametrize(
     "mesh",
@@ -46,7 +47,7 @@ def test_the_model_is_the_same_to_a_step_and_flawless(
     assert len(np.unique(same)) == len(np.unique(plain[:, :5].round(4), axis=0))  # a tangle has faces twice
 
 
-def test_what_is_not_packed_stays_as_it_is() -> None:
+def test_unpacked_file_stays_unchanged() -> None:
     glb = written(sphere(20), texture_format="webp")
     assert unpack_glb(glb) is glb
     assert document(glb)["extensionsRequired"] == ["EXT_texture_webp"]

@@ -28,6 +28,7 @@ def first_faces(vertices: int) -> Mesh:
     ).astype(np.int32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mesh", [sphere(30), first_faces(3), first_faces(65_535), first_faces(65_536)])
 def test_the_validator_has_nothing_to_say(mesh: Mesh, assert_flawless: Callable[[bytes], None]) -> None:
     assert_flawless(written(mesh, {"engine": "preview", "warnings": ["naïve"], "pose": {"scale": [1.0]}}))
@@ -40,7 +41,7 @@ def test_indices_are_as_small_as_they_can_be(vertices: int, component: int) -> N
     np.testing.assert_array_equal(read(glb).mesh.faces, first_faces(vertices)[1])
 
 
-def test_what_is_written_is_read_back() -> None:
+def test_written_file_is_read_back() -> None:
     vertices, faces = sphere(30)
     model = read(written((vertices, faces)))
     np.testing.assert_array_equal(model.mesh.vertices, vertices)

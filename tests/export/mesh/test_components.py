@@ -22,7 +22,7 @@ GRAPHS = {
 
 
 @pytest.mark.parametrize("graph", GRAPHS.values(), ids=GRAPHS)
-def test_what_edges_join_is_one_component_and_nothing_else_is(graph: tuple[int, Indices, Indices]) -> None:
+def test_components_are_the_faces_that_edges_connect(graph: tuple[int, Indices, Indices]) -> None:
     count, starts, ends = graph
     found, component = components(count, starts, ends)
     edges = coo_array((np.ones(len(starts)), (starts, ends)), shape=(max(count, 1),) * 2)

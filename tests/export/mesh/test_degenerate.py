@@ -62,7 +62,7 @@ def test_faces_that_lie_nowhere_vanish() -> None:
     np.testing.assert_array_equal(kept, faces)
 
 
-def test_where_all_would_vanish_the_sound_faces_stay() -> None:
+def test_sound_faces_stay_if_all_would_be_removed() -> None:
     vertices = np.array([[0, 0, 0], [1, 0, 0], [0.4, 0, 0], [0.4, 1, 0]], np.float32)
     faces = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
     kept, _ = without_degenerate(vertices, faces)

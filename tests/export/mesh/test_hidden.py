@@ -29,7 +29,7 @@ def test_all_of_a_plain_object_is_visible() -> None:
     assert seen(blob(100)).all()
 
 
-def test_what_lies_in_a_closed_hollow_is_not() -> None:
+def test_piece_in_a_closed_hollow_is_not_visible() -> None:
     outer, inner, core = sphere(60), sphere(60, radius=0.43), sphere(40, radius=0.2)
     found = seen(joined(outer, inside_out(inner), core))
     count = len(outer[1])

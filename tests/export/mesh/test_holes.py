@@ -102,7 +102,7 @@ def drilled(corners: int, stretch: float) -> Surface:
     return painted(np.concatenate(rings).astype(np.float32), both.astype(np.int32))
 
 
-def test_what_fills_a_hole_looks_outwards() -> None:
+def test_faces_that_fill_a_hole_face_outwards() -> None:
     broken = holed(BALL, 0.015)
     whole = fill_holes(broken).surface
     patch = whole.faces[len(broken.faces) :]

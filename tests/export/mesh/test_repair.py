@@ -121,7 +121,7 @@ TOUCHING: dict[str, Callable[[], Mesh]] = {
 
 
 @pytest.mark.parametrize("make", TOUCHING.values(), ids=TOUCHING)
-def test_what_touches_is_parted_and_closed(make: Callable[[], Mesh]) -> None:
+def test_touching_parts_are_separated_and_closed(make: Callable[[], Mesh]) -> None:
     vertices, faces = make()
     assert unbalanced_edges(faces) == 0
     repaired, their = repair(vertices, faces)
@@ -167,6 +167,7 @@ def test_a_fin_of_two_faces_back_to_back_vanishes() -> None:
     np.testing.assert_array_equal(repaired, vertices[:-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "target"), [(7, 10_000), (8, 10_000), (3, 4000)])
 def test_no_faces_are_left_back_to_back(seed: int, target: int) -> None:
     vertices, faces = repair(*simplify(surface(*blob(160, seed)), target))  # here the libraries leave two to four
@@ -249,7 +250,7 @@ def broken(seed: int) -> Mesh:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_whatever_becomes_one_the_surface_is_closed(seed: int) -> None:
+def test_surface_is_closed_after_merging(seed: int) -> None:
     vertices, faces = broken(seed)
     repaired, their = repair(vertices, faces)
     assert len(their) <= len(faces)
@@ -274,6 +275,7 @@ def test_each_edge_of_a_repaired_mesh_has_two_faces_by_index_too() -> None:
     assert edges(faces).plain().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_silhouettes_are_watertight_at_every_size(seed: int) -> None:
     assert_solid_at_every_size(seed)

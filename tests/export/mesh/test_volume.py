@@ -33,7 +33,7 @@ def test_the_volume_is_restored_without_changing_the_shape(change: float) -> Non
     assert np.ptp(radii) < 1e-3, "all vertices move equally far"
 
 
-def test_what_is_inside_out_is_restored_too() -> None:
+def test_volume_of_an_inside_out_mesh_is_restored_too() -> None:
     wanted = closed_volume(*inside_out(BALL)) * 1.05
     assert closed_volume(restore_volume(*inside_out(BALL), wanted), inside_out(BALL)[1]) == pytest.approx(
         wanted, rel=1e-3

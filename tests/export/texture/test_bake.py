@@ -125,6 +125,7 @@ def test_progress_rises_and_a_cancelled_bake_stops(baked: Baked) -> None:
         baked.bake(cancel)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spread", ["smooth", "noise", "one colour"])
 @pytest.mark.parametrize("shape", ["sphere", "blob"])
 def test_the_mean_colour_matches_the_dense_surface(shape: str, spread: str) -> None:

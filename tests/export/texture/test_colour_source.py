@@ -10,6 +10,7 @@ from tests.support.splat_cases import SplatCase, cases
 FINER, NOISY = cases()[0], cases()[3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "choice", "used"),
     [

@@ -48,6 +48,7 @@ def painted(request: pytest.FixtureRequest) -> Painted:
     return Painted(case, *(psnr(source(points, normals), true) for source in sources), fusion)
 
 
+@pytest.mark.slow
 def test_splats_are_closer_where_they_are_finer_than_the_vertices(painted: Painted) -> None:
     if painted.case.finer:
         assert painted.splats > painted.mesh + 3
@@ -95,6 +96,7 @@ def test_dirt_costs_the_splats_little(painted: Painted) -> None:
     assert psnr(fusion.colours(points, normals), true) > min(painted.fused - 1.5, 50)
 
 
+@pytest.mark.slow
 def test_splats_far_from_the_surface_are_not_used() -> None:
     vertices, faces = sphere(30)
     mesh = MeshSource(Surface(vertices, faces, np.full((len(vertices), 3), 100, np.uint8)))

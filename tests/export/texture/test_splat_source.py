@@ -148,6 +148,7 @@ HEAPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heap", HEAPS)
 def test_collapsed_splats_are_looked_up_in_seconds(heap: str) -> None:
     random, count = np.random.default_rng(0), 100_000
@@ -170,7 +171,7 @@ def test_collapsed_splats_are_looked_up_in_seconds(heap: str) -> None:
     assert found.colours.max() <= 255.01
 
 
-def test_of_a_heap_the_most_opaque_stay_and_what_lies_elsewhere() -> None:
+def test_most_opaque_splats_of_a_heap_and_all_others_stay() -> None:
     heap = Splats(*(np.repeat(getattr(plane(1), name), 50, axis=0) for name in vars(plane(1))))
     heap = replace(heap, opacity=np.linspace(0.01, 1, 50, dtype=np.float32), scale=plane().scale[:50])
     apart = replace(plane(), positions=plane().positions + np.float32([2, 0, 0]))

@@ -72,6 +72,7 @@ def test_no_face_is_mirrored(unwrapped: UnwrappedMesh) -> None:
     assert signed_areas(unwrapped).min() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "tangled",
     [blob(60), tangle(300, 40), joined(sphere(12), sphere(12, 0.3)), soup(2000, 0.1)],
@@ -86,6 +87,7 @@ def test_no_texel_belongs_to_two_faces(tangled: Mesh, size: int) -> None:
     assert len(covered) == pytest.approx(measure_texel_use(result) * size**2, rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [512, 1024, 2048])
 def test_gutters_hold_at_mip_level_two(mesh: Mesh, size: int) -> None:
     """Check that no texel of level 2 that a bilinear sample of one chart reads contains another chart."""
@@ -126,6 +128,7 @@ TRIANGLE = np.array([[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]], np.float
 BALL = sphere(12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("odd", "least_use"),
     [
@@ -184,6 +187,7 @@ def test_equal_meshes_are_unwrapped_equally(mesh: Mesh, unwrapped: UnwrappedMesh
     np.testing.assert_array_equal(again.faces, unwrapped.faces)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_surface_as_rough_as_gravel_needs_no_xatlas(seed: int, caplog: pytest.LogCaptureFixture) -> None:
     vertices, faces = blob(50)

@@ -23,6 +23,7 @@ def test_every_face_of_every_piece_occurs_once_with_its_winding() -> None:
     assert high < 1.5 * middle
 
 
+@pytest.mark.slow
 def test_a_needle_does_not_waste_the_texture() -> None:
     # xatlas stretches one needle of this mesh across the whole page; without a second layout, all charts fill 5 % of
     # it.

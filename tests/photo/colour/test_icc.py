@@ -30,7 +30,7 @@ def test_a_profile_is_used_for_its_own_colours_alone():
     ],
     ids=["empty", "garbage", "cut", "not ASCII", "huge", "none"],
 )
-def test_what_is_no_profile_is_none(profile):
+def test_invalid_profile_is_none(profile):
     assert usable(profile, ("RGB",)) is None
     assert hdr_space(profile) is None
 

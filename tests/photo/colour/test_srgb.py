@@ -66,7 +66,7 @@ def test_bright_colours_of_hdr_keep_their_hue():
     assert red > green > blue
 
 
-def test_what_is_hdr():
+def test_hdr_transfer_functions_are_recognised():
     assert is_hdr(PQ)
     assert is_hdr(HLG)
     assert not is_hdr(ADOBE_RGB)

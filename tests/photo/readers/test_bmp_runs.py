@@ -55,9 +55,23 @@ def test_a_picture_that_is_cut_is_refused():
         images.decode(data[:-200], max_pixels=10**6)
 
 
+@pytest.mark.slow
 def test_line_ends_alone_take_no_time():
     """Pillow fills a line pixel by pixel: a second for each 20 million."""
     data = bmp((b"\1\1\0\0" * 8000) + b"\0\1", 7990, 7990, 8)
     started = time.perf_counter()
     images.decode(data, max_pixels=64_000_000)
     assert time.perf_counter() - started < 20
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [b"\1\7" * 10_000_000, (b"\0\4" + b"\7" * 4) * 3_000_000, b"\0\2\1\0" * 5_000_000],
+    ids=["one pixel", "stored pixels", "moves"],
+)
+def test_runs_too_few_for_the_picture_are_refused_before_they_are_walked(runs):
+    data = bmp(runs, 8000, 8000, 8)
+    started = time.process_time()
+    with pytest.raises(BadRequest, match="damaged or cut short"):
+        images.decode(data, max_pixels=64_000_000)
+    assert time.process_time() - started < 2.0

@@ -67,7 +67,7 @@ def test_cuts_anywhere_are_refused_or_give_the_whole_picture(name):
     assert refused > 30
 
 
-def test_what_is_broken_behind_the_first_frame_does_not_matter():
+def test_damage_behind_the_first_frame_does_not_matter():
     data = gif(frames=3)
     single = gif()
     third = [at for at in range(len(data)) if data.startswith(b"\x21\xf9\x04", at)][-1]

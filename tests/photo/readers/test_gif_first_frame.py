@@ -44,6 +44,7 @@ def test_the_first_frame_is_the_same_picture(frames, options):
     assert b"a" * 100 not in found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "block",
     [

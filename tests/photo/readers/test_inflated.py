@@ -25,7 +25,7 @@ def test_the_checksum_does_not_matter(tail):
     assert Inflated(zlib.compress(DATA)[:-4] + tail).read(len(DATA)) == DATA
 
 
-def test_what_is_missing_is_none():
+def test_missing_bytes_are_none():
     packed = zlib.compress(DATA)
     assert Inflated(packed[: len(packed) // 2]).read(len(DATA)) is None
     assert Inflated(packed[:1000] + b"\xff" * 1000).read(len(DATA)) is None

@@ -271,7 +271,7 @@ def test_a_transfer_function_in_tags_is_honoured():
     ],
     ids=str,
 )
-def test_what_tifffile_writes_is_read(dtype, options):
+def test_files_of_tifffile_are_read(dtype, options):
     picture = levels(3)
     values = stored(picture, dtype)
     options = dict(options)

@@ -114,7 +114,7 @@ def test_a_frame_that_fills_its_canvas_is_opaque():
     assert np.array_equal(photo.rgb, np.asarray(NOISE))
 
 
-def test_what_is_broken_behind_the_first_frame_does_not_matter():
+def test_damage_behind_the_first_frame_does_not_matter():
     data = animation([(0, 0, PICTURES["lossless"]), (0, 0, PICTURES["lossless"])], canvas=NOISE.size)
     at = data.rindex(b"ANMF")
     for end in (data[at : at + 30], b"ANMF\xff\0\0\0garbage"):

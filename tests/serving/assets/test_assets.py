@@ -15,7 +15,7 @@ def test_every_file_of_a_result_has_a_name_and_says_what_it_is_and_what_to_do_wi
 
 
 @pytest.mark.parametrize("name", ["", ID[1:], f"{ID}0", ID.upper(), f"{ID}\n", f"../{ID}", f"{ID}.glb"])
-def test_nothing_else_is_an_id(name):
+def test_only_hex_ids_are_valid(name):
     assert ASSET_ID.fullmatch(ID)
     assert not ASSET_ID.fullmatch(name)
 

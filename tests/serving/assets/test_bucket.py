@@ -11,7 +11,9 @@ import pytest
 
 from sam3d_bento.errors import NotFound, StorageUnavailable
 from sam3d_bento.serving.assets import bucket as buckets
+from sam3d_bento.serving.assets import download_name
 from sam3d_bento.serving.assets.bucket import Bucket
+from tests.support import finished
 from tests.support.s3_server import SECRET
 
 pytestmark = pytest.mark.anyio
@@ -47,14 +49,29 @@ def silent():
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-async def test_what_one_process_put_another_links_to(open_bucket):
+async def test_asset_of_one_process_is_linked_by_another(open_bucket):
     asset_id = await open_bucket().put(b"a model")
     assert re.fullmatch(r"[0-9a-f]{32}", asset_id)
     stored = await open_bucket().get(asset_id)
     answer = httpx.get(stored.links["GET"])
     assert (answer.status_code, answer.content) == (200, b"a model")
     assert answer.headers["content-type"] == "model/gltf-binary"
-    assert answer.headers["content-disposition"] == f'attachment; filename="{asset_id}.glb"'
+    assert answer.headers["content-disposition"] == 'attachment; filename="object.glb"'
+
+
+async def test_every_file_behind_a_link_is_called_like_its_result(open_bucket, tmp_path):
+    bucket = open_bucket()
+    (tmp_path / "scan.npz").write_bytes(b"a scan")
+    glb = finished.glb(options=finished.OPTIONS.model_copy(update={"name": "стул"}))
+    asset_id = await bucket.put(glb, tmp_path / "scan.npz")
+    await open_bucket().add(asset_id, "usdz", b"a package")
+    assert await bucket.name(asset_id) == "стул"
+    for kind, shown in (("glb", "attachment"), ("npz", "attachment"), ("usdz", "inline")):
+        for method in ("GET", "HEAD"):
+            answer = httpx.request(method, (await bucket.get(asset_id, kind)).links[method])
+            assert answer.headers["content-disposition"] == download_name.content_disposition(shown, "стул", kind)
+    with pytest.raises(NotFound):
+        await bucket.name("0" * 32)
 
 
 async def test_a_link_gives_ranges_validation_and_head(open_bucket):

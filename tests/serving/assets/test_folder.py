@@ -24,7 +24,7 @@ def age(path, seconds):
     os.utime(path, (then, then))
 
 
-async def test_what_was_put_can_be_fetched_under_an_unguessable_id(store):
+async def test_stored_asset_can_be_fetched_by_an_unguessable_id(store):
     first, second = await store.put(b"one"), await store.put(b"two")
     assert (await store.get(first)).path.read_bytes() == b"one"
     assert (await store.get(second)).path.read_bytes() == b"two"
@@ -86,7 +86,7 @@ async def test_above_the_quota_the_oldest_go_first(store):
     assert (len(sizes), sum(sizes)) == (2, 800)
 
 
-async def test_what_can_never_fit_is_refused_and_costs_nobody_an_asset(store):
+async def test_result_above_the_quota_is_refused_and_removes_no_asset(store):
     kept = await store.put(b"x")
     with pytest.raises(StorageFull):
         await store.put(bytes(1001))
@@ -242,7 +242,7 @@ async def test_a_disk_too_full_for_a_reconstruction_keeps_the_glb(store, scan, o
     assert names(store) == [f"{asset_id}.glb"]
 
 
-async def test_what_a_writer_that_died_left_without_a_glb_is_swept(store):
+async def test_incomplete_asset_of_a_dead_writer_is_swept(store):
     await store.put(b"kept")
     for name, seconds in ((f"{'a' * 32}.npz", 700), (f"{'b' * 32}.npz", 10)):
         (store.root / name).write_bytes(b"x")
@@ -334,7 +334,7 @@ async def test_a_reconstruction_that_is_no_regular_file_is_left_out_and_nothing_
 
 
 @pytest.mark.parametrize("make", [kind for kind in odd_files.KINDS if kind is not odd_files.folder])
-async def test_what_lies_under_the_name_of_a_new_file_is_replaced_and_not_written_to(store, make):
+async def test_existing_file_is_replaced_and_not_written_to(store, make):
     asset_id = await store.put(b"glb")
     make(store.root / f"{asset_id}.webp")
     await store.add(asset_id, "webp", b"picture")

@@ -88,7 +88,7 @@ def test_the_threads_do_not_hold_up_the_end_of_the_process():
     assert store.call(lambda: threading.current_thread().daemon)
 
 
-def test_what_a_call_gives_after_it_was_given_up_is_dropped(impatient):
+def test_late_result_of_an_abandoned_call_is_dropped(impatient):
     class Opened:
         pass
 
@@ -115,5 +115,5 @@ def test_a_store_that_hangs_at_the_start_is_the_reason_in_health(serve, settings
         report = serve(wait_for=(WorkerState.FAILED,)).get("/health")
     finally:
         hanging.end()
-    said = "The folder named by SAM3D_OUTPUT_DIR cannot be used: The storage does not answer."
+    said = "The folder in SAM3D_OUTPUT_DIR cannot be used: The storage does not respond."
     assert (report.status_code, report.json()["reason"]) == (503, said)

@@ -44,7 +44,7 @@ def test_without_a_key_nothing_is_made_and_the_answer_says_how(serve, keys):
     ("name", "value"),
     [("Authorization", f"Bearer {KEY}"), ("authorization", f"bearer  {KEY}"), ("X-API-Key", KEY)],
 )
-def test_a_key_opens(serve, keys, name, value):
+def test_known_key_is_accepted(serve, keys, name, value):
     http = serve(api_keys_file=keys)
     assert http.post("/api/inference", files=photo(), headers={name: value}).status_code == 200
 
@@ -53,7 +53,7 @@ def test_a_key_opens(serve, keys, name, value):
     ("name", "value"),
     [("Authorization", KEY), ("Authorization", f"Basic {KEY}"), ("X-API-Key", f"Bearer {KEY}"), ("X-API-Key", "")],
 )
-def test_what_is_no_key_does_not(serve, keys, name, value):
+def test_unknown_key_is_refused(serve, keys, name, value):
     http = serve(api_keys_file=keys)
     assert http.post("/api/inference", files=photo(), headers={name: value}).status_code == 401
     assert http.post(f"/api/inference?api_key={KEY}", files=photo()).status_code == 401, "an address is logged anywhere"
@@ -80,7 +80,7 @@ def test_links_work_without_a_key_and_deleting_does_not(serve, keys):
 
 def test_health_and_the_studio_are_open_and_metrics_as_it_is_set(serve, keys):
     http = serve(api_keys_file=keys)
-    for path in ("/", "/studio/main.js", "/health", "/livez", "/readyz", "/docs.json", "/metrics"):
+    for path in ("/", "/studio/main.js", "/health", "/livez", "/readyz", "/docs", "/docs.json", "/metrics"):
         assert http.get(path).status_code == 200, path
     closed = serve(api_keys_file=keys, metrics_need_key=True)
     assert closed.get("/metrics").status_code == 401
@@ -114,7 +114,7 @@ def test_every_file_that_a_link_names_is_open_to_read(suffix):
         "/api/",
     ],
 )
-def test_what_only_looks_like_an_open_door_is_closed(path):
+def test_path_that_resembles_an_open_route_needs_a_key(path):
     assert not is_open("GET", path, metrics=True)
 
 

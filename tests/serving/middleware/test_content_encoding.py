@@ -68,7 +68,7 @@ def test_a_body_is_decoded(http, encoding, body):
     assert answer.content == CONTENT
 
 
-def test_what_is_inside_sees_no_encoding(http):
+def test_inner_app_sees_no_content_encoding(http):
     assert post(http, gzip.compress(CONTENT), "gzip").headers["x-seen"] == "nothing"
 
 
@@ -193,7 +193,7 @@ def test_a_client_that_goes_away_is_noticed_inside():
     assert seen == ["gone"]
 
 
-def test_what_comes_after_the_body_still_comes(http):
+def test_messages_after_the_body_are_passed_on(http):
     """A handler that waits for the client's going away must not be given the body again, nor nothing."""
 
     async def twice(request):

@@ -27,7 +27,7 @@ async def ask(app, path):
     return statuses[0]
 
 
-async def test_one_too_many_is_busy_until_another_has_ended():
+async def test_request_above_the_limit_is_busy_until_another_ends():
     end = asyncio.Event()
 
     async def waits(scope, receive, send):

@@ -5,6 +5,7 @@ import io
 import json
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import unquote
 
 import httpx
 import numpy as np
@@ -14,6 +15,7 @@ import trimesh
 from PIL import Image
 
 from sam3d_bento.export.conversion import WRITERS
+from sam3d_bento.export.glb.read import read_document
 from sam3d_bento.formats import FILE_TYPES
 from sam3d_bento.serving.request_context import backend
 from sam3d_bento.submission import ThumbnailSubmission
@@ -29,7 +31,12 @@ def result():
     arrays = {"vertices": dense.vertices, "faces": dense.faces, "colours": dense.colours}
     splats = {f"splat_{name}": value for name, value in vars(dense.splats).items()}
     np.savez(file, **arrays, **splats)
-    return finished.glb(dense), file.getvalue()
+    return finished.glb(dense, finished.OPTIONS.model_copy(update={"name": "ведро 2"})), file.getvalue()
+
+
+def saved_as(answer):
+    """The name under which a client saves the answer's file."""
+    return unquote(answer.headers["content-disposition"].rpartition("UTF-8''")[2])
 
 
 @pytest.fixture
@@ -74,6 +81,21 @@ def test_an_unknown_result_has_no_picture_and_no_export(serve):
     assert http.put(f"{path}.webp").status_code == 405
 
 
+def test_a_result_keeps_its_name_until_it_is_given_another(serve, store):
+    http = serve()
+    path = store()
+    assert [saved_as(http.get(f"{path}.{suffix}")) for suffix in ("glb", "webp")] == ["ведро 2.glb", "ведро 2.webp"]
+    for fields, name in (({}, "ведро 2"), ({"target_faces": 2000}, "ведро 2"), ({"name": "a/цебро"}, "цебро")):
+        answer = http.post(f"{path}/export", json=fields)
+        document = read_document(answer.content)
+        assert saved_as(answer) == f"{name}.glb"
+        assert document["asset"]["extras"]["name"] == name
+        assert {document[part][0]["name"] for part in ("nodes", "meshes", "materials")} == {name}
+    answer = http.post(f"{path}/export", json={"format": "obj", "name": "red #2"})
+    assert answer.headers["content-disposition"] == 'attachment; filename="red #2.obj.zip"'
+    assert sorted(zipfile.ZipFile(io.BytesIO(answer.content)).namelist()) == ["red_2.mtl", "red_2.obj", "red_2.png"]
+
+
 @pytest.mark.parametrize("how", ["json", "data"])
 def test_the_result_in_another_size_from_json_or_a_form(serve, store, how):
     http = serve()
@@ -102,7 +124,8 @@ def test_every_format_has_its_name_and_media_type(serve, store):
         answer = http.post(f"{path}/export", json={"format": wanted})
         assert answer.status_code == 200, answer.text
         assert answer.headers["content-type"] == media_type
-        assert answer.headers["content-disposition"] == f'attachment; filename="{path.rsplit("/")[-1]}.{suffix}"'
+        assert answer.headers["content-disposition"].startswith("attachment; ")
+        assert saved_as(answer) == f"ведро 2.{suffix}"
         if wanted == "ply":
             assert len(plyfile.PlyData.read(io.BytesIO(answer.content))["vertex"]) > 400
         elif suffix.endswith("z") or suffix.endswith("zip"):
@@ -134,7 +157,7 @@ def test_without_usd_the_extra_is_named(serve, store, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     http = serve()
     answer = http.post(f"{store()}/export", json={"format": "usdz"})
-    assert (answer.status_code, "extra 'usdz'" in answer.json()["detail"]) == (415, True)
+    assert (answer.status_code, "usd-core" in answer.json()["detail"]) == (415, True)
     assert "usdz" not in http.get("/api/options").json()["export"]["formats"]
 
 
@@ -229,7 +252,8 @@ def test_every_format_has_a_link_that_is_made_once_and_lives_as_long_as_its_resu
         made[suffix] = first = http.get(f"{path}.{suffix}")
         assert (first.status_code, first.headers["content-type"]) == (200, kind.media_type), first.text
         shown = "inline" if suffix == "usdz" else "attachment"
-        assert first.headers["content-disposition"] == f'{shown}; filename="{name}.{suffix}"'
+        assert first.headers["content-disposition"].startswith(f"{shown}; ")
+        assert {saved_as(answer) for answer in (head, first)} == {f"ведро 2.{suffix}"}
         assert first.headers["cache-control"].startswith("private, max-age=")
         assert {file.name for file in settings.output_dir.iterdir()} == before | {f"{name}.{suffix}"}
     for wanted in ("obj", "stl", "ply"):
@@ -294,7 +318,7 @@ def test_without_usd_its_link_names_the_extra(serve, store, monkeypatch):
     path = store()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     answer = http.get(f"{path}.usdz")
-    assert (answer.status_code, "extra 'usdz'" in answer.json()["detail"]) == (415, True)
+    assert (answer.status_code, "usd-core" in answer.json()["detail"]) == (415, True)
 
 
 def test_a_file_that_finds_no_room_is_handed_out_all_the_same(serve, store, settings, result):

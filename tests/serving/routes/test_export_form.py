@@ -44,7 +44,7 @@ async def test_only_what_is_said_is_to_differ_from_the_result(body, media_type):
     assert given.format_options == FormatOptions()
 
 
-async def test_what_the_engine_made_cannot_be_ordered_anew():
+async def test_engine_options_cannot_be_changed_by_an_export():
     for name in ("seed", "quality", "shape"):
         with pytest.raises(BadRequest, match=f"no field '{name}'.*format, texture_size"):
             await export_form.read(order(json.dumps({name: "x"}).encode(), "application/json"))
@@ -101,5 +101,5 @@ async def test_a_mistake_is_named_before_a_missing_extra(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(BadRequest, match="target_faces"):
         await export_form.read(order(b"format=usdz&target_faces=1", FORM))
-    with pytest.raises(UnsupportedMedia, match="extra 'usdz'"):
+    with pytest.raises(UnsupportedMedia, match="lacks the package usd-core"):
         await export_form.read(order(b"format=usdz", FORM))

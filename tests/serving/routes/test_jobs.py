@@ -130,7 +130,7 @@ def test_cancelling_what_is_done_keeps_the_result(serve):
 
 
 @pytest.mark.parametrize(("text", "code"), [("refuse", "no_object"), ("bug", "internal"), ("crash", "engine_lost")])
-def test_what_fails_ends_with_its_problem(serve, text, code):
+def test_failed_job_ends_with_its_problem(serve, text, code):
     http = serve()
     state = ended(http, http.post("/api/jobs", files=photo(text), headers={"x-request-id": "mine"}).json())
     assert (state["state"], state["report"], state["links"]["asset"]) == ("failed", None, None)
@@ -300,7 +300,7 @@ def test_a_stream_goes_on_where_it_was_cut(serve):
         assert follow(http, job, **{"last-event-id": nonsense}) == whole[-1:]
 
 
-def test_whoever_comes_late_gets_the_end(serve):
+def test_late_listener_gets_the_end(serve):
     http = serve()
     job = submit(http, "refuse")
     ended(http, job)

@@ -36,8 +36,12 @@ NAMED = 'Content-Disposition: form-data; name="image"'
         (form(NAMED + '; filename="a.png"'), "a.png"),
         (form(NAMED + '; filename=""'), ""),
         (form(NAMED + "; filename=a.png"), "a.png"),
-        (form("Content-Disposition: form-data; name=image; filename=a.png; filename*=utf-8''b.png"), "a.png"),
-        (form("Content-Disposition: form-data; name=image; filename*=UTF-8''%E2%82%AC.png"), "*"),
+        (form("Content-Disposition: form-data; name=image; filename=a.png; filename*=utf-8''b.png"), "b.png"),
+        (form("Content-Disposition: form-data; name=image; filename*=UTF-8''%E2%82%AC.png"), "€.png"),
+        (form("Content-Disposition: form-data; name=image; filename*=iso-8859-1'de'%FCber.png"), "über.png"),
+        (form("Content-Disposition: form-data; name=image; filename*=utf-8''%FF%zz.png"), "ÿ%zz.png"),
+        (form("Content-Disposition: form-data; name=image; filename*=nonsense''a.png"), "a.png"),
+        (form("Content-Disposition: form-data; name=image; filename*=a.png"), "*"),
         (form("Content-Disposition: form-data; name=image; filename*0*=utf-8''a; filename*1=.png"), "*"),
         (form(NAMED + r'; filename="a \"b\" \\ c.png"'), r'a "b" \ c.png'),
         (form(NAMED + '; filename="a;b=c.png"'), "a;b=c.png"),
@@ -188,7 +192,7 @@ def test_binary_is_what_no_text_has(content, binary):
         (form(NAMED)[:-7] * (MAX_PARTS + 1), "multipart/form-data; boundary=b", f"more than {MAX_PARTS} parts"),
     ],
 )
-def test_what_is_no_form_is_refused_with_the_reason(body, content_type, problem):
+def test_body_that_is_not_a_form_is_refused_with_the_reason(body, content_type, problem):
     with pytest.raises(BadRequest, match=problem):
         parse(body, content_type)
 

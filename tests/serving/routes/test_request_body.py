@@ -47,7 +47,7 @@ def test_bytes_without_a_filename_are_a_mask(http):
 
 
 @pytest.mark.parametrize("content", [b"no text has a filename", b"https://example.com", b"GIF89a"])
-def test_what_has_a_filename_or_an_image_type_is_a_file_whatever_it_holds(http, content):
+def test_part_with_a_filename_or_an_image_type_is_a_file(http, content):
     for request in (
         one_part("image", content, filename="a"),
         one_part("image", content, "Content-Type: image/svg+xml"),

@@ -67,7 +67,7 @@ def test_a_range_of_another_version_is_the_whole(http, link):
 
 @pytest.mark.parametrize("make", odd_files.KINDS)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
-def test_what_is_no_regular_file_is_not_found(http, link, settings, make, method):
+def test_irregular_file_is_not_found(http, link, settings, make, method):
     path = place(link, settings)
     path.unlink()
     make(path)

@@ -1,5 +1,6 @@
 """What Prometheus is told, after real requests to the real service class with the fake runner in its engine process."""
 
+import re
 import threading
 import time
 
@@ -73,6 +74,8 @@ def test_a_stranger_cannot_make_series(serve):
     assert "made/up" not in text
     routes = {dict(labels)["route"] for labels in now.series("sam3d_requests_total")}
     assert routes == {"/api/assets/{id}.glb", "/api/jobs/{id}", "none", "/studio/", "/health"}
+    timed = set(re.findall(r'sam3d_request_seconds_count\{method="\w+",route="([^"]*)"', text))
+    assert timed == routes - {"/studio/"} | {"/metrics"}  # that of the first scrape
     assert {dict(labels)["method"] for labels in now.series("sam3d_requests_total")} == {"GET", "other"}
     assert not any(name.startswith("bentoml_") for name in now.families), "its paths are not bounded"
 
@@ -135,7 +138,7 @@ def test_the_queue_is_told_while_a_job_runs_and_quickly(serve):
     assert cancelled == 3
 
 
-def test_what_is_held_is_told_in_results_and_bytes(serve, settings):
+def test_assets_are_counted_in_results_and_bytes(serve, settings):
     http = serve(keep_reconstructions=True)
     assert Scrape(http).value("sam3d_assets") == 0
     answers = [http.post("/api/inference", files=photo("nap:0")) for _ in "12"]

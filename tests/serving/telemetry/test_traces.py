@@ -85,7 +85,7 @@ def test_names_are_bounded(serve, spans):
 
 
 @pytest.mark.parametrize("headers", [{}, traced(flags="00")])
-def test_what_nobody_samples_makes_no_spans(serve, exporter, spans, headers):
+def test_unsampled_request_makes_no_spans(serve, exporter, spans, headers):
     http = serve()
     assert http.post("/api/inference", files=photo("nap:0"), headers=headers).status_code == 200
     assert not exporter.get_finished_spans()

@@ -105,7 +105,7 @@ NO_MESSAGES = {
 
 
 @pytest.mark.parametrize("content", NO_MESSAGES.values(), ids=NO_MESSAGES)
-def test_what_is_no_message_is_a_lost_engine(hold, load_it, ends, content):
+def test_invalid_message_is_a_lost_engine(hold, load_it, ends, content):
     for outcome in (hold, load_it):
         ends[0].sendall(len(content).to_bytes(8) + content)
         assert isinstance(outcome(), EngineLost)
@@ -135,7 +135,7 @@ def load_it(ends):
     return load_it
 
 
-def test_what_to_load_is_sent_and_the_engine_says_what_it_loaded(load_it, engine):
+def test_load_message_is_sent_and_the_engine_answers_ready(load_it, engine):
     engine.send(Alive())
     engine.send(READY)
     assert load_it() == READY
@@ -161,7 +161,7 @@ def test_an_engine_that_speaks_of_something_else_while_it_loads_is_lost(load_it,
 
 def test_a_load_that_falls_silent_is_a_loss(load_it, engine):
     engine.send(Alive())
-    assert "silent for 0.05 seconds" in load_it(silence_seconds=0.05).detail
+    assert "sent nothing for 0.05 seconds" in load_it(silence_seconds=0.05).detail
 
 
 def test_a_load_that_only_lives_is_a_loss_too(load_it, engine, monkeypatch):

@@ -64,7 +64,7 @@ def test_a_limit_of_none_still_lets_one_job_run():
     queue.add(job())
 
 
-def test_who_is_refused_is_told_when_the_present_jobs_are_through():
+def test_refused_job_gets_the_time_until_the_queue_is_done():
     run_times = RunTimes()
     run_times.learn({"reconstruct": 4.2})
     queue = JobQueue(1, run_times)
@@ -113,14 +113,14 @@ def test_those_that_wait_are_told_and_may_ask_the_queue_meanwhile():
     queue, (first, second, third) = filled(3, on_change=lambda one: told.append((one, queue.position(one))))
     second.future.add_done_callback(lambda future: told.append(queue.position(third)))
     queue.take()
-    queue.tell()
+    queue.notify_waiting()
     assert told == [(second, 0), (third, 1)]
     queue.remove(second, CANCELLED)
     assert told[-1] == 0
     assert first.future.running()
 
 
-def test_whoever_is_quicker_each_job_leaves_once():
+def test_each_job_leaves_the_queue_exactly_once():
     """Callers cancel, a supervisor takes and ends, and the queue is cleared: all at the same time, over and over."""
     for _ in range(50):
         queue, jobs = filled(20, limit=20)

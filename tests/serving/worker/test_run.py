@@ -48,7 +48,7 @@ def test_a_run_hands_over_its_result_and_what_it_kept_and_leaves_no_directory(ru
     assert not dead(engine)
 
 
-def test_what_was_not_asked_for_is_not_kept(run_one):
+def test_reconstruction_is_not_kept_unless_requested(run_one):
     job, outcome = run_one("nap:0")
     assert isinstance(outcome, Done)
     assert job.reconstruction is None

@@ -24,7 +24,7 @@ def test_a_stage_has_its_share_of_the_past_runs_seconds(run_times):
     assert run_times.remaining(0.5) == pytest.approx(5.0)
 
 
-def test_who_waits_waits_for_those_before(run_times):
+def test_waiting_job_waits_for_earlier_jobs(run_times):
     assert run_times.remaining(0.0, runs_before=2, fraction_before=0.5) == pytest.approx(25.0)
 
 

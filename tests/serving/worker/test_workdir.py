@@ -48,7 +48,7 @@ def _claim_and_die(root):
     os._exit(1)
 
 
-def test_what_a_dead_process_left_is_removed(tmp_path):
+def test_files_of_a_dead_process_are_removed(tmp_path):
     process = multiprocessing.get_context("spawn").Process(target=_claim_and_die, args=(tmp_path,))
     process.start()
     process.join()
@@ -95,7 +95,7 @@ def root(tmp_path):
 @pytest.mark.parametrize("mode", [0o777, 0o757, 0o703])
 def test_a_folder_that_everybody_may_write_is_refused(root, mode):
     root.chmod(mode)
-    assert refusal(root) == f"everybody may write it (mode {mode:04o}), and it has no sticky bit"
+    assert refusal(root) == f"everybody may write to it (mode {mode:04o}), and it has no sticky bit"
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o755, 0o775, 0o1777, 0o2777])
@@ -161,7 +161,7 @@ def test_a_removed_folder_is_made_again_as_private_and_locked_as_it_was(root, go
         assert other.sweep() == 0, "its owner lives"
 
 
-def test_what_took_the_place_of_the_folder_is_not_written_to(root, tmp_path):
+def test_replacement_of_the_folder_is_not_written_to(root, tmp_path):
     workdir = claimed(root)
     shutil.rmtree(workdir.path)
     (tmp_path / "elsewhere").mkdir()
@@ -182,4 +182,4 @@ def test_the_service_says_in_health_why_a_folder_is_refused(serve, settings):
     report = serve(wait_for=(WorkerState.FAILED,)).get("/health")
     assert report.status_code == 503
     assert "SAM3D_WORK_DIR" in report.json()["reason"]
-    assert "everybody may write it" in report.json()["reason"]
+    assert "everybody may write to it" in report.json()["reason"]

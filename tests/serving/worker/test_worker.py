@@ -9,7 +9,7 @@ import pytest
 from sam3d_bento.errors import Busy, Cancelled, DeadlineExceeded, EngineLost, Internal, NoObject, NotReady
 from sam3d_bento.options import Options
 from sam3d_bento.serving.worker import worker as module
-from sam3d_bento.serving.worker.state import MOST_LOSSES, WorkerState
+from sam3d_bento.serving.worker.state import MAX_LOSSES_IN_A_ROW, WorkerState
 from sam3d_bento.submission import Submission
 from tests.support import descriptors, fake_runner, processes
 from tests.support.places import PROJECT
@@ -276,13 +276,13 @@ def test_a_load_that_falls_silent_is_begun_again(start_worker, settings, quick_p
     if how == "is stopped":
         os.kill(loading(settings, 1), signal.SIGSTOP)
     until(lambda: worker.losses)
-    assert "silent for 1.5 seconds" in worker.reason
+    assert "sent nothing for 1.5 seconds" in worker.reason
 
 
 def test_where_nothing_loads_no_job_waits_and_none_is_taken_in(start_worker, settings, quick_pauses):
     worker = start_worker("tests.support.fake_runner:loads_late", queue_while_loading=True)
     waiting = submit(worker, "nap:0")
-    for number in range(1, MOST_LOSSES + 1):
+    for number in range(1, MAX_LOSSES_IN_A_ROW + 1):
         os.kill(loading(settings, number), signal.SIGKILL)
     with pytest.raises(NotReady) as refusal:
         finish(waiting)
@@ -337,7 +337,7 @@ def test_a_job_that_waits_for_a_load_ends_too(start_worker):
 @pytest.mark.parametrize("kind", fake_runner.FORGERIES)
 def test_an_engine_that_says_what_is_no_message_is_replaced(start_worker, kind):
     worker = ready(start_worker())
-    with pytest.raises(EngineLost, match="no message"):
+    with pytest.raises(EngineLost, match="invalid message"):
         finish(submit(worker, f"forge:{kind}"))
     assert finish(submit(worker, "nap:0")).glb == b"glTFnap:0"
 
@@ -355,7 +355,7 @@ def test_stopping_ends_the_process_and_every_job(start_worker):
     assert worker.state is WorkerState.STOPPED
 
 
-def test_whoever_submits_or_cancels_while_it_stops_gets_an_answer(start_worker):
+def test_submitting_or_cancelling_during_a_stop_is_answered(start_worker):
     worker = ready(start_worker(queue_limit=10**6))
     jobs, refusals = [], []
 

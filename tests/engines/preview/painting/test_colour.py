@@ -17,6 +17,7 @@ Disc = Callable[[int, float], Bool]
 RED, GREEN, BLUE = np.eye(3, dtype=np.uint8) * 255
 
 
+@pytest.mark.slow
 def test_the_rim_shows_no_background(reconstruct: Reconstruct, disc: Disc) -> None:
     pixels = disc(400, 120)
     pixels[195:199, 20:380] = True  # thin parts consist of rim only
@@ -59,6 +60,7 @@ def test_the_outermost_pixels_are_not_stretched_over_the_side(photographed: Phot
     assert (red > blue)[rise < 0.05].all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0, 7, 255])
 def test_a_uniform_photo_keeps_its_colour(reconstruct: Reconstruct, disc: Disc, level: int) -> None:
     colours = reconstruct(disc(100, 30), np.full((100, 100, 3), level, np.uint8)).colours

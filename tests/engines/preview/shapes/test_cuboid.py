@@ -20,6 +20,7 @@ def fit(photographed: Photographed, camera: Camera) -> Fit:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(1.0, 1.0, 1.0), (0.5, 1.4, 0.7), (1.3, 0.25, 0.9), (1.2, 0.9, 0.08)])
 @pytest.mark.parametrize(("yaw", "pitch"), [(30, 20), (55, 35), (40, 8)])
 def test_sizes_and_angles_are_found(
@@ -51,6 +52,7 @@ def test_the_upright_frame_has_y_up_and_the_camera_in_front(fit: Fit, seen_box: 
     assert front[2] > 0.8
 
 
+@pytest.mark.slow
 def test_a_can_a_ball_and_a_triangle_are_not_boxes(
     fit: Fit, seen_circles: Callable[..., Bool], disc: Callable[..., Bool]
 ) -> None:

@@ -22,6 +22,7 @@ def fit(photographed: Callable[..., tuple[Photo, Mask]], camera: Camera) -> Fit:
     return lambda pixels: fit_lathe(turn_to_axis(cut_out(*photographed(pixels)), camera))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", [BOTTLE, BOWL, CAN], ids=["bottle", "bowl", "can"])
 @pytest.mark.parametrize("elevation", [12, 22, 35])
 def test_elevation_and_profile_are_found(
@@ -42,6 +43,7 @@ def test_elevation_and_profile_are_found(
     assert np.abs(found / found.max() - expected / expected.max()).mean() < (0.12 if profile is BOWL else 0.06)
 
 
+@pytest.mark.slow
 def test_a_flat_lid_stays_flat(fit: Fit, seen_circles: Circles) -> None:
     lathe = fit(seen_circles(CAN, 25))
     assert lathe.radii[-1] > 0.93 * lathe.radii.max()
@@ -54,6 +56,7 @@ def test_a_ball_fits_although_it_shows_no_elevation(fit: Fit, disc: Callable[...
     assert np.ptp(lathe.heights) == pytest.approx(2 * lathe.radii.max(), rel=0.06)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [-1, 1])
 def test_a_handle_is_excluded_from_the_body_and_its_side_is_found(fit: Fit, seen_circles: Circles, side: int) -> None:
     row, column = np.indices((500, 500))

@@ -29,6 +29,7 @@ def cube(seen_box: Callable[..., Bool]) -> Bool:
     return seen_box((1.0, 1.0, 1.0), 45, 20)  # seen over its edge, it is symmetric too
 
 
+@pytest.mark.slow
 def test_each_silhouette_gets_the_right_class(
     reconstruct: Reconstruct, seen_circles: Callable[..., Bool], mug: Bool, cube: Bool
 ) -> None:
@@ -38,6 +39,7 @@ def test_each_silhouette_gets_the_right_class(
     assert shapes == ["lathe", "lathe with a handle", "box", "puff"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["puff", "lathe", "box"])
 def test_a_chosen_class_gives_a_closed_outward_mesh_for_any_mask(
     reconstruct: Reconstruct, assert_closed: Closed, shape: str, mug: Bool, disc: Callable[..., Bool]
@@ -56,6 +58,7 @@ def test_a_chosen_class_gives_a_closed_outward_mesh_for_any_mask(
             assert trimesh.Trimesh(result.vertices, result.faces, process=False).volume > 0
 
 
+@pytest.mark.slow
 def test_a_can_seen_from_above_stands_upright(reconstruct: Reconstruct, seen_circles: Callable[..., Bool]) -> None:
     x, y, z = reconstruct(seen_circles(MUG, 30)).vertices.T
     top = y > y.max() - LEVEL
@@ -70,6 +73,7 @@ def test_a_box_stands_upright(reconstruct: Reconstruct, cube: Bool) -> None:
         assert np.count_nonzero(np.abs(y - level) < LEVEL) > 0.1 * len(y)
 
 
+@pytest.mark.slow
 def test_a_handle_does_not_stretch_the_body_towards_it(reconstruct: Reconstruct, mug: Bool) -> None:
     result = reconstruct(mug)
     body, _ = trimesh.Trimesh(result.vertices, result.faces, process=False).split()
@@ -78,6 +82,7 @@ def test_a_handle_does_not_stretch_the_body_towards_it(reconstruct: Reconstruct,
         assert x.max() + x.min() == pytest.approx(body.bounds[:, 0].sum(), abs=0.008)
 
 
+@pytest.mark.slow
 def test_a_handle_sticks_out_at_its_side_and_reaches_the_body(reconstruct: Reconstruct, mug: Bool) -> None:
     result = reconstruct(mug)
     body, handle = trimesh.Trimesh(result.vertices, result.faces, process=False).split()
@@ -86,6 +91,7 @@ def test_a_handle_sticks_out_at_its_side_and_reaches_the_body(reconstruct: Recon
     assert abs(handle.bounds[:, 2].sum() - body.bounds[:, 2].sum()) < 0.1  # in the middle between front and back
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["lathe", "box"])
 def test_the_back_is_the_front_mirrored_and_no_background_shows(
     reconstruct: Reconstruct, cube: Bool, seen_circles: Callable[..., Bool], shape: str
@@ -113,6 +119,7 @@ def test_the_focal_length_of_a_photo_is_used(photographed: Photographed, cube: B
     assert details["fov_degrees"] == pytest.approx(39.3, abs=0.1)
 
 
+@pytest.mark.slow
 def test_the_pose_places_the_mesh_over_the_silhouette(reconstruct: Reconstruct, mug: Bool, cube: Bool) -> None:
     from scipy.spatial.transform import Rotation
 

@@ -19,6 +19,7 @@ def turned(photographed: Photographed, camera: Camera) -> Callable[[Bool], Turne
     return lambda pixels: turn_to_axis(cut_out(*photographed(pixels)), camera)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", [VASE, PLATE], ids=["tall", "wide"])
 @pytest.mark.parametrize("roll", [-6, 0, 4])
 def test_a_body_of_revolution_is_symmetric_for_any_place_and_roll(
@@ -32,6 +33,7 @@ def test_a_body_of_revolution_is_symmetric_for_any_place_and_roll(
     assert view.roll == pytest.approx(roll, abs=3)  # away from the middle, perspective adds some roll
 
 
+@pytest.mark.slow
 def test_a_handle_does_not_shift_the_axis(
     seen_circles: Callable[..., Bool], turned: Callable[[Bool], TurnedView]
 ) -> None:

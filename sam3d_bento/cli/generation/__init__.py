@@ -1,0 +1,1 @@
+"""Commands that turn photos into models: the files they read and write, who does the work, what they print."""

@@ -1,0 +1,26 @@
+"""What the kernel knows of a connection: how many bytes have moved on it."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import NamedTuple
+
+# struct tcp_info of linux/tcp.h: tcpi_bytes_acked and tcpi_bytes_received, since Linux 4.1.
+TCP_BYTES = struct.Struct("=120x2Q")
+
+
+class Moved(NamedTuple):
+    """Bytes since the connection's begin: those that the peer has acknowledged, and those that have come from it."""
+
+    acknowledged: int
+    received: int
+
+
+def moved(connection: socket.socket) -> Moved | None:
+    """Return what has moved on a connection; None where that cannot be seen: not Linux, not TCP, closed."""
+    try:
+        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_BYTES.size)
+        return Moved(*TCP_BYTES.unpack(info))
+    except (AttributeError, OSError, struct.error):
+        return None

@@ -1,0 +1,233 @@
+"""Declare the JSON of responses, as types from which the schemas of the document are made.
+
+The responses themselves are made elsewhere (`reconstructor`, `routes.jobs`, `backend`, `routes.api`). Tests compare
+them with these types. Responses may get more fields, so clients must accept fields that they do not know.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
+
+from sam3d_bento.errors import by_code
+from sam3d_bento.serving.job_status import JobState
+from sam3d_bento.serving.openapi.examples import EXAMPLES
+from sam3d_bento.serving.worker.state import WorkerState
+from sam3d_bento.submission import Stage
+from sam3d_bento.warning_codes import WarningCode
+
+REFERENCE = "#/components/schemas/{model}"
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Identity = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+Objects = Annotated[dict[str, Any], Field(description="Facts that depend on the engine.")]
+Seconds = Annotated[
+    dict[str, float], Field(description="Seconds of each stage so far: queue, decode, mask, reconstruct, export.")
+]
+
+
+class Problem(BaseModel):
+    """Error (RFC 9457)."""
+
+    type: Literal["about:blank"]
+    title: Annotated[str, Field(description="The kind of error, in a few words.")]
+    status: Annotated[int, Field(description="The HTTP status.")]
+    detail: Annotated[str, Field(description="A sentence for people that says the next step.")]
+    code: Annotated[str, Field(json_schema_extra={"enum": sorted(by_code())}, description="Stable code, for programs.")]
+    retryable: Annotated[bool, Field(description="Whether the same request may succeed later.")]
+    request_id: Annotated[str, Field(description="The id that the lines of the service's log carry.")]
+
+
+class MaskFacts(BaseModel):
+    """Mask that was used."""
+
+    # As in `reconstruction.MaskSource`, whose module needs numpy: the service process does without.
+    source: Literal["alpha", "upload", "rembg"]
+    coverage: Annotated[Fraction, Field(description="Share of the photo's pixels that the mask covers.")]
+
+
+class Pose(BaseModel):
+    """Where the object stands before the camera."""
+
+    rotation: Annotated[list[float], Field(min_length=4, max_length=4, description="Quaternion, w x y z.")]
+    translation: Annotated[list[float], Field(min_length=3, max_length=3)]
+    scale: Annotated[list[float], Field(min_length=3, max_length=3)]
+    frame: Annotated[str, Field(description="The frame of the pose.")]
+
+
+class Report(BaseModel):
+    """Report about a result."""
+
+    id: Annotated[Identity, Field(description="Id of the result.")]
+    url: Annotated[str, Field(json_schema_extra={"format": "uri"}, description="Where the GLB is, until it expires.")]
+    request_id: str
+    engine: str
+    engine_version: str
+    engine_facts: Objects
+    seed: Count
+    name: Annotated[str, Field(description="What the result is called.")]
+    options: Annotated[dict[str, Any], Field(description="The options of the run, without the seed and the name.")]
+    mask: MaskFacts
+    warnings: list[WarningCode]
+    details: Objects
+    faces: Count
+    vertices: Count
+    watertight: Annotated[bool, Field(description="Whether the surface is closed.")]
+    texture_size: Annotated[Count, Field(description="Edge of the texture in pixels.")]
+    colour_source: Annotated[str, Field(description="What the texture was painted from.")]
+    pose: Annotated[Pose | None, Field(description="Absent where the engine knows none.")] = None
+    seconds: Seconds
+    gpu_peak_bytes: Annotated[int | None, Field(description="Most memory that the run had on the GPU.")]
+    retries: Count
+    bytes: Annotated[Count, Field(description="Size of the GLB.")]
+
+
+class JobLinks(BaseModel):
+    """Paths on this host."""
+
+    self: str
+    events: str
+    asset: Annotated[str | None, Field(description="The GLB; null while there is none, and when it is gone.")]
+
+
+class Job(BaseModel):
+    """Where a job stands."""
+
+    id: Identity
+    state: JobState
+    stage: Annotated[Stage | None, Field(description="Stage of a running job.")]
+    stage_fraction: Annotated[Fraction, Field(description="Share of the stage that is done.")]
+    fraction: Annotated[Fraction, Field(description="Share of the run that is done.")]
+    position: Annotated[int | None, Field(description="Jobs before it in the queue.")]
+    estimated_seconds: Annotated[float | None, Field(description="Seconds until its end, from past runs.")]
+    created: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    seconds: Seconds
+    warnings: list[WarningCode]
+    report: Annotated[Report | None, Field(description="The result's, once it is done.")]
+    result: Annotated[
+        Literal["kept", "gone"] | None,
+        Field(
+            description="Whether the result can be fetched; null before the end, or when the store does not respond."
+        ),
+    ]
+    problem: Annotated[Problem | None, Field(description="What it ended with, when it failed or was cancelled.")]
+    links: JobLinks
+
+
+class GpuMemory(BaseModel):
+    """Memory of the GPU."""
+
+    name: str
+    used_bytes: Count
+    total_bytes: Count
+
+
+class Queue(BaseModel):
+    """Queue of reconstructions."""
+
+    running: Count
+    waiting: Count
+    limit: Count
+
+
+class Run(BaseModel):
+    """Run that is under way."""
+
+    stage: Stage
+    fraction: Fraction
+
+
+class ProcessState(BaseModel):
+    """State of an engine process or of a helper."""
+
+    state: WorkerState
+    reason: str | None
+    loads: Count
+    losses: Annotated[Count, Field(description="Losses in a row.")]
+
+
+class Health(BaseModel):
+    """State of the service."""
+
+    status: Annotated[WorkerState, Field(description="`ready`, or the state in which no jobs are taken.")]
+    reason: str | None
+    engine: str | None
+    engine_version: str | None
+    device: str | None
+    engine_facts: dict[str, Any] | None
+    gpu_memory: GpuMemory | None
+    queue: Queue
+    run: Run | None
+    loads: Count
+    losses: Count
+    processes: dict[str, ProcessState]
+
+
+class Engine(BaseModel):
+    """Engine that is loaded."""
+
+    name: str
+    version: str
+    device: str
+    facts: Objects
+
+
+class ExportFormat(BaseModel):
+    """File format of exports."""
+
+    media_type: str
+    suffix: str
+    description: str
+    options: Annotated[dict[str, dict[str, Any]], Field(description="JSON schemas of the format's own options.")]
+
+
+class ExportCapabilities(BaseModel):
+    """What an export may ask for."""
+
+    formats: dict[str, ExportFormat]
+    options: list[str]
+
+
+class Limits(BaseModel):
+    """Limits of this service."""
+
+    max_upload_bytes: Count
+    max_pixels: Count
+    queue_limit: Count
+    deadline_seconds: float
+    output_ttl_seconds: float
+
+
+class Capabilities(BaseModel):
+    """What this service can do."""
+
+    engine: Annotated[Engine | None, Field(description="Null while the engine loads.")]
+    options: Annotated[dict[str, dict[str, Any]], Field(description="JSON schemas of the options, by their names.")]
+    formats: Annotated[list[str] | None, Field(description="Image formats that are read; null while it loads.")]
+    export: ExportCapabilities
+    limits: Limits
+    warnings: Annotated[dict[str, str], Field(description="Sentences of the warnings, by their codes.")]
+
+
+class _Untitled(GenerateJsonSchema):
+    """Schemas without the titles that pydantic makes of the fields' names."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+def of_responses() -> dict[str, JsonSchemaValue]:
+    """Return the schemas of all JSON responses, by their names in the document's components."""
+    types: list[tuple[str, JsonSchemaMode, TypeAdapter[Any]]] = [
+        (kind.__name__, "validation", TypeAdapter(kind)) for kind in (Report, Job, Health, Capabilities, Problem)
+    ]
+    _, found = TypeAdapter.json_schemas(types, ref_template=REFERENCE, schema_generator=_Untitled)
+    definitions: dict[str, JsonSchemaValue] = found["$defs"]
+    for name, definition in definitions.items():
+        definition.pop("title", None)
+        if name in EXAMPLES:
+            definition["examples"] = [EXAMPLES[name]]
+    return definitions

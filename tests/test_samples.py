@@ -1,0 +1,52 @@
+"""The sample photos: small, listed once, free to be passed on, and shown with their results."""
+
+import io
+import json
+import re
+
+import pytest
+import trimesh
+from PIL import Image
+
+from sam3d_bento.cli import doctor
+from tests.support.places import PROJECT
+
+PHOTOS = PROJECT / "sam3d_bento" / "serving" / "web" / "samples"
+RESULTS = PROJECT / "docs" / "samples"
+LISTED = json.loads((PHOTOS / "samples.json").read_text())
+NAMES = [sample["file"].removesuffix(".jpg") for sample in LISTED]
+
+
+def test_six_photos_are_listed_and_no_other_lies_there():
+    assert len(NAMES) == 6
+    assert {path.name for path in PHOTOS.iterdir()} == {"samples.json", *(sample["file"] for sample in LISTED)}
+    made = {"README.md", "sheet.jpg", "hero.jpg", *(f"{name}.glb" for name in NAMES)}
+    assert {path.name for path in RESULTS.iterdir()} == made
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sample_and_its_result_are_small_and_whole(name):
+    photo, glb = PHOTOS / f"{name}.jpg", RESULTS / f"{name}.glb"
+    assert photo.stat().st_size <= 150_000
+    assert glb.stat().st_size <= 400_000
+    with Image.open(photo) as picture:
+        picture.load()
+        assert min(picture.size) >= 256
+    mesh = trimesh.load_mesh(io.BytesIO(glb.read_bytes()), file_type="glb")
+    assert 1000 < len(mesh.faces) <= 6000
+    assert mesh.visual.material.baseColorTexture.size == (1024, 1024)
+
+
+def test_the_page_of_the_samples_says_of_each_what_the_list_says():
+    rows = re.findall(
+        r"^\| \[(\w+)\]\(\S+/(\S+)\) \| \[.*?\]\((\S+)\) \| (.*) \| (.*) \|$", (RESULTS / "README.md").read_text(), re.M
+    )
+    assert [(file, origin, licence) for _, file, _, origin, licence in rows] == [
+        (sample["file"], sample["origin"], sample["licence"]) for sample in LISTED
+    ]
+    assert {sample["licence"] for sample in LISTED} <= {"CC0-1.0", "public domain"}
+
+
+def test_the_self_test_uses_one_of_them():
+    assert PROJECT.joinpath("sam3d_bento", *doctor.SAMPLE).parent == PHOTOS
+    assert doctor.SAMPLE[-1] in {sample["file"] for sample in LISTED}
