@@ -74,6 +74,8 @@ def to_glb(
         "name": options.result_name,
         "faces": len(unwrapped.faces),
         "vertices": len(positions),
+        "holes_filled": dense.holes_filled,
+        "holes_kept": dense.holes_kept,
         "watertight": is_watertight(as_written(positions, options.compress), unwrapped.faces),
         "texture_size": options.texture_size,
         "colour_source": source.result().name,
