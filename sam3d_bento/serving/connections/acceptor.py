@@ -3,7 +3,8 @@
 asyncio takes up to 2,048 connections a turn of the event loop and starts all of them. A request costs about a
 millisecond, so a turn took seconds, and a probe that came last waited for many turns. Here a turn empties the kernel's
 queue, or half of a full one, and starts a few; the others stand in a short line. What the line has no room for is
-answered `busy` at once. Taking a connection and refusing it costs some 30 microseconds. `/livez` and `/readyz` never stand in the line: their answer is known here.
+answered `busy` at once. Taking a connection and refusing it costs some 30 microseconds. `/livez` and `/readyz` never
+stand in the line: their answer is known here.
 
     kernel's queue ──► Acceptor ──► uvicorn, the first STARTS_PER_TURN of a turn
                           │  └────► the line, at most MOST_IN_LINE; whoever asks a probe is answered, whoever has gone

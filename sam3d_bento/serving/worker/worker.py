@@ -21,8 +21,8 @@ After MAX_LOSSES_IN_A_ROW lost loads, waiting jobs end and new ones are refused 
 Every job's future resolves, with the job's own result or with an error from `errors`.
 
 `state` has a drawing of the states. One thread supervises the process. It also starts the process, and outlives it (see
-`EngineProcess`). A second thread ends jobs that have waited or run too long, even if the first thread is blocked. `submit` and
-`Job.cancel` may be called from any thread.
+`EngineProcess`). A second thread ends jobs that have waited or run too long, even if the first thread is blocked.
+`submit` and `Job.cancel` may be called from any thread.
 
 There are two locks. The worker's lock guards `state`, and queue operations that depend on it: adding a job (not to a
 queue that is no longer served) and taking one (not after `stop`). The queue's own lock is taken inside it, never the
