@@ -21,6 +21,7 @@ help:
 	@echo "make demo          set up, start the service, turn a sample photo into a GLB, check it, stop"
 	@echo "make serve         set up, start the service on port $(PORT), for this machine alone (HOST=0.0.0.0: for all), and leave it running"
 	@echo "make samples       make the sample photos, their results and their pictures anew"
+	@echo "make lint          ruff, mypy, the import contracts and the openings of docstrings"
 	@echo "make check         lint, type-check and run the quick tests: no server, nothing slow"
 	@echo "make test          set up, lint, type-check and test"
 	@echo "make test-properties many random cases of what make test shows with a few"
@@ -31,6 +32,7 @@ help:
 	@echo "make test-package  install the wheel in a fresh environment, use it, and compose the service with another one"
 	@echo "make dist          build the wheel in dist/"
 	@echo "make test-api      make clients of the OpenAPI document and use them; ask the service whatever the document allows"
+	@echo "make python-versions say for which versions of Python each dependency has a wheel"
 	@echo "make audit         look for known vulnerabilities in the pinned packages"
 	@echo "make sbom          write build/sbom-preview.json and build/sbom-sam3d.json (CycloneDX): what is in the images"
 	@echo "make bench-service measure the service; writes benchmarks/results/service.json"
@@ -39,6 +41,7 @@ help:
 	@echo "make bench-load    measure load, overhead, probes and growth; writes benchmarks/results/load.json"
 	@echo "make fuzz          feed malformed input to the decoder, masks and forms, guided by coverage"
 	@echo "make requirements  compile requirements/*.txt from pyproject.toml anew"
+	@echo "make clean         remove the environments and what the programs here have made"
 
 demo: weights bytecode
 	$(BIN)/python tools/demo.py
@@ -58,7 +61,8 @@ promtool:
 # the suites of their own are named again.
 check: weights lint
 	$(BIN)/python -m pytest -q \
-	  -m "not server and not slow and not upstream and not container and not browser and not api and not properties and not faults"
+	  -m "not server and not slow and not upstream and not container and not browser and not api and not properties \
+	  and not faults and not package"
 
 # Two files at a time: most of them wait for a service to start. Whole files, so that their fixtures are made once.
 test: weights lint promtool
@@ -111,10 +115,9 @@ python-versions: $(VENV)/.uv
 test-api: weights $(VENV)/.dev $(CLIENTS)/.done
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m api tests/api
 
-# Says SKIPPED where the database cannot be reached, or is none.
+# Says SKIPPED where the database cannot be reached, or is none. What runpod-excludes.txt names is not installed.
 audit: $(AUDIT)/.done
-	$(AUDIT)/bin/python tools/audit.py requirements/core.txt requirements/dev.txt requirements/upstream.txt requirements/runpod.txt \
-	  requirements/installer.txt requirements/build.txt requirements/api-clients.txt requirements/image-pip.txt requirements/image-build.txt
+	$(AUDIT)/bin/python tools/audit.py $(filter-out requirements/runpod-excludes.txt,$(wildcard requirements/*.txt))
 
 # Python packages; Meta's code and the weights have their hashes in requirements/upstream-wheels.txt and sam3d_bento/weights/weights.json.
 sbom: $(AUDIT)/.done $(VENV)/.core
@@ -215,6 +218,7 @@ $(UPSTREAM)/.done: requirements/upstream-tests.txt requirements/image-build.txt 
 	$(call INSTALL_IN,$(UPSTREAM),$(LOCKED) -r requirements/image-build.txt)
 	$(call INSTALL_IN,$(UPSTREAM),--require-hashes --no-build-isolation -r requirements/upstream-tests.txt) # antlr4 has no wheel
 	$(UPSTREAM)/bin/pip install -q torch==2.13.0
+	$(UPSTREAM)/bin/pip install -q triton==3.6.0 || echo "Triton has no wheel for this machine; its kernels are not tested"
 	$(UPSTREAM)/bin/pip install -q --no-deps $(UPSTREAM)/wheels/*.whl
 	touch $@
 

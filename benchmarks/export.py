@@ -44,7 +44,8 @@ VALIDATOR = FOLDER.parent / "tools" / "gltf-validator"
 TEXTURE_SIZE = 1024
 CHAMFER_POINTS = 200_000
 
-ALWAYS = ("ours webp compressed", "with xatlas", "with quadric defaults", "vertex colours")
+ALWAYS = ("ours webp compressed", "with xatlas", "with quadric defaults", "with meshoptimizer", "vertex colours")
+PEERS = ("pyfqmr", "open3d")  # simplifiers that the Python of MeshLab may have
 ALSO = {
     "blob": ("ours 2048",),
     "gyroid": ("ours 2048",),
@@ -57,7 +58,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="rounds of ours and of MeshLab; their times are medians")
     parser.add_argument("--quick", action="store_true", help="one run, and neither xatlas nor MeshLab")
     parser.add_argument("--cases", default=",".join(CASES))
-    parser.add_argument("--meshlab", help="a Python that has pymeshlab")
+    parser.add_argument("--meshlab", help="a Python that has pymeshlab, and perhaps pyfqmr and open3d")
     asked = parser.parse_args()
     if not asked.meshlab:
         print("MeshLab is left out: there is no pymeshlab here.")
@@ -78,7 +79,7 @@ def main() -> None:
 
 def measure(case: Case, asked: argparse.Namespace) -> tuple[dict[str, Any], Image.Image]:
     """Return the figures of all ways for a case, and a picture of our result beside the truth."""
-    dense = clean(case.reconstruction)
+    dense = clean(case.whole or case.reconstruction)
     truth = dense_pictures(dense, case)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -107,6 +108,9 @@ def chosen(case: Case, asked: argparse.Namespace) -> Iterator[tuple[str, int]]:
     yield "ours", rounds
     if asked.meshlab and not asked.quick:
         yield "meshlab", rounds
+    for peer in PEERS if asked.meshlab and not asked.quick else ():
+        if subprocess.run([asked.meshlab, "-c", f"import {peer}"], capture_output=True).returncode == 0:
+            yield f"with {peer}", 1
     for path in (*ALWAYS, *ALSO.get(case.name, ())):
         if not (asked.quick and path == "with xatlas"):
             yield path, rounds if path.startswith("ours") else 1
@@ -120,6 +124,8 @@ def run_path(path: str, folder: Path, output: Path, meshlab: str | None) -> dict
         command = [python, script, folder / "clean.npz", folder, str(TEXTURE_SIZE), str(TARGET_FACES)]
         figures: dict[str, Any] = json.loads(run(command).splitlines()[-1])
         return figures
+    if meshlab:
+        os.environ["BENCH_PYTHON"] = meshlab
     timed = json.loads(run([sys.executable, FOLDER / "export_paths.py", path, folder / "case.npz", output, 2]))
     return timed[-1] | {"peak_rss_bytes": max(one["peak_rss_bytes"] for one in timed)}
 

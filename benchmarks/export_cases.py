@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import trimesh
 from scipy.ndimage import gaussian_filter
 from skimage.measure import marching_cubes
 
@@ -33,11 +34,15 @@ SPLAT_COLOUR_NOISE, SPLAT_OFFSET = 0.03, 0.4 * CELL
 
 @dataclass(frozen=True)
 class Case:
-    """paint: the colours without noise where these are the truth; None where the dense mesh's own colours are."""
+    """paint: the colours without noise where these are the truth; None where the dense mesh's own colours are.
+
+    whole: the mesh without its faults where these are to be mended; None where the cleaned one is the truth.
+    """
 
     name: str
     reconstruction: Reconstruction
     paint: Paint | None = None
+    whole: Reconstruction | None = None
 
 
 def blob() -> Case:
@@ -129,9 +134,128 @@ def engraved() -> Case:
     return Case("engraved", case.reconstruction, fine)
 
 
-CASES: dict[str, Callable[[], Case]] = {
-    maker.__name__: maker for maker in (blob, machine, chair, hollow, debris, gyroid, engraved)
-}
+def ragged() -> Case:
+    """A noisy surface with 24 ragged holes of one to three voxels; the whole one is the truth."""
+    field = _balls(np.random.default_rng(6), count=6, spread=0.22, size=1.0)
+    case = _case("ragged", field, _checks(20, _waves(8)), splats=300_000)
+    whole = case.reconstruction
+    random = np.random.default_rng(7)
+    vertices = (whole.vertices + random.normal(scale=0.06 * CELL, size=whole.vertices.shape)).astype(np.float32)
+    faces = whole.faces
+    for vertex in random.choice(len(vertices), 24, replace=False):
+        near = np.linalg.norm(vertices - vertices[vertex], axis=1) < random.uniform(1, 3) * CELL
+        faces = faces[~near[faces].any(axis=1)]
+    holed = Reconstruction(vertices, faces, whole.colours, whole.splats)
+    return Case("ragged", holed, whole=Reconstruction(vertices, whole.faces, whole.colours))
+
+
+def openings() -> Case:
+    """An open bowl with 32 round openings that are meant."""
+    bowl = trimesh.creation.revolve(_profile(), sections=480)
+    vertices, faces = np.asarray(bowl.vertices), np.asarray(bowl.faces)
+    kept = np.ones(len(faces), dtype=bool)
+    for turn in np.linspace(0, 2 * np.pi, 16, endpoint=False):
+        for height, radius in ((-0.05, 0.02), (0.12, 0.015)):
+            across = np.interp(height, _profile()[:, 1], _profile()[:, 0])
+            centre = np.array([across * np.cos(turn), across * np.sin(turn), height])
+            off = np.linalg.norm(vertices - centre, axis=1)
+            cut = (off < radius)[faces].any(axis=1) & kept
+            rim = np.setdiff1d(faces[cut], np.flatnonzero(off < radius))
+            vertices[rim] = centre + (vertices[rim] - centre) * (radius / off[rim])[:, None]
+            kept &= ~cut
+    return _painted("openings", vertices, faces[kept], _checks(18, _waves(7)))
+
+
+def sheets() -> Case:
+    """Five open sheets, curved, that touch nowhere."""
+    along, across = np.meshgrid(np.linspace(0.05, 1, 150), np.linspace(0, 1, 170), indexing="ij")
+    parts = []
+    for turn in np.linspace(0, 2 * np.pi, 5, endpoint=False):
+        reach = 0.45 * along * (1 - 0.3 * (2 * across - 1) ** 2)
+        bend = turn + 0.15 * np.sin(3 * along + 2 * across)
+        places = [reach * np.cos(bend), 0.9 * (across - 0.5) + 0.02 * np.sin(9 * along), reach * np.sin(bend)]
+        parts.append(np.stack(places, axis=-1).reshape(-1, 3))
+    at = (np.arange(149)[:, None] * 170 + np.arange(169)).ravel()
+    front = np.concatenate([np.stack([at, at + 170, at + 1], 1), np.stack([at + 1, at + 170, at + 171], 1)])
+    faces = np.concatenate([front + 150 * 170 * number for number in range(5)])
+    return _painted("sheets", np.concatenate(parts), faces, _waves(8))
+
+
+def relief() -> Case:
+    """A slab with raised and sunken bars as fine as four voxels."""
+    bars = np.sign(np.sin(2 * np.pi * 16 * X + 2 * np.sin(9 * Y))) * np.sign(np.sin(2 * np.pi * 9 * Y))
+    field = np.maximum(np.maximum(abs(X) - 0.45, abs(Y) - 0.45), abs(Z) - 0.06 - 0.008 * bars) + _nothing()
+    return _case("relief", gaussian_filter(field, 0.6), _stripes(7), splats=300_000)
+
+
+def leaves() -> Case:
+    """Discs of one and a half voxels' thickness, each side in a colour of its own."""
+    field = _nothing() + np.float32(0.1)
+    random = np.random.default_rng(8)
+    for _ in range(14):
+        centre, normal = random.uniform(-0.3, 0.3, 3), random.normal(size=3)
+        normal /= np.linalg.norm(normal)
+        off = (X - centre[0]) * normal[0] + (Y - centre[1]) * normal[1] + (Z - centre[2]) * normal[2]
+        disc = np.maximum(abs(off) - 0.75 * CELL, _length(X, Y, Z, centre) - random.uniform(0.1, 0.18))
+        field = np.minimum(field, disc.astype(np.float32))
+    return _case("leaves", field, _checks(9, _waves(7)), splats=300_000)
+
+
+def lowpoly() -> Case:
+    """About 30,000 faces, with ragged holes: nothing is to be simplified."""
+    field = _balls(np.random.default_rng(9), count=6, spread=0.22, size=1.0)[::4, ::4, ::4]
+    vertices, faces, _, _ = marching_cubes(field, 0)
+    vertices = vertices * 4 * CELL - 0.5
+    whole = _painted("lowpoly", vertices, faces, _waves(5)).reconstruction
+    random = np.random.default_rng(10)
+    for vertex in random.choice(len(vertices), 8, replace=False):
+        near = np.linalg.norm(vertices - vertices[vertex], axis=1) < random.uniform(1, 2.5) * 4 * CELL
+        faces = faces[~near[faces].any(axis=1)]
+    holed = Reconstruction(whole.vertices, faces.astype(np.int32), whole.colours, whole.splats)
+    return Case("lowpoly", holed, whole=Reconstruction(whole.vertices, whole.faces, whole.colours))
+
+
+def fineprint() -> Case:
+    """A can with marks a voxel wide, which vertices can hardly hold and noisy splats hardly better."""
+    field = np.maximum(np.hypot(X, Z) - 0.3, abs(Y) - 0.45) + _nothing()
+    return _case("fineprint", field, _stripes(90), splats=400_000)
+
+
+def dirty() -> Case:
+    """The blob with splats of which a twentieth floats about, a tenth is nearly clear, and some are huge."""
+    clean = blob()
+    splats = clean.reconstruction.splats
+    random = np.random.default_rng(11)
+    kind = random.random(len(splats.positions))
+    places, colours = splats.positions.copy(), splats.colours.copy()
+    opacity, scale = splats.opacity.copy(), splats.scale.copy()
+    colours[kind < 0.153] = random.integers(0, 256, (np.count_nonzero(kind < 0.153), 3))
+    places[kind < 0.05] += random.normal(scale=4 * CELL, size=(np.count_nonzero(kind < 0.05), 3))
+    opacity[(kind >= 0.05) & (kind < 0.15)] = 0.02
+    scale[(kind >= 0.15) & (kind < 0.153)] = 0.04
+    mesh = clean.reconstruction
+    dirt = Splats(places, colours, opacity, scale, splats.rotation)
+    return Case("dirty", Reconstruction(mesh.vertices, mesh.faces, mesh.colours, dirt))
+
+
+MAKERS = (blob, machine, chair, hollow, debris, gyroid, engraved)
+FAULTY_MAKERS = (ragged, openings, sheets, relief, leaves, lowpoly, fineprint, dirty)
+CASES: dict[str, Callable[[], Case]] = {maker.__name__: maker for maker in (*MAKERS, *FAULTY_MAKERS)}
+
+
+def _profile() -> Floats:
+    """A bowl's outline: distance from the axis, and height."""
+    turn = np.linspace(0.02, 0.6 * np.pi, 220)
+    return np.stack([0.45 * np.sin(turn), 0.1 - 0.45 * np.cos(turn)], axis=1)
+
+
+def _painted(name: str, vertices: Floats, faces: Any, paint: Paint) -> Case:
+    """A mesh that no field gives, painted and splatted as the others are."""
+    random = np.random.default_rng(9)
+    places, corners = vertices.astype(np.float32), faces.astype(np.int32)
+    colours = _bytes(paint(places) + random.normal(scale=COLOUR_NOISE, size=places.shape))
+    splats = _splats(places, corners, paint, 300_000, SPLAT_COLOUR_NOISE, random)
+    return Case(name, Reconstruction(places, corners, colours, splats))
 
 
 def _case(

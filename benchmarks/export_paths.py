@@ -6,8 +6,11 @@ Usage: python benchmarks/export_paths.py PATH CASE.npz OUTPUT.glb RUNS. Prints t
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,13 +23,16 @@ import xatlas
 
 from sam3d_bento import export, malloc
 from sam3d_bento.export.mesh.clean import clean
-from sam3d_bento.export.mesh.surface import Surface
+from sam3d_bento.export.mesh.meshoptimizer import collapse_edges
+from sam3d_bento.export.mesh.surface import Surface, referenced, vertex_normals
 from sam3d_bento.export.uv.unwrap import UnwrappedMesh
 from sam3d_bento.options import Options
+from sam3d_bento.progress import silent
 from sam3d_bento.reconstruction import Reconstruction
 
 TARGET_FACES = 40_000
-STEPS = ("clean", "simplify_visible", "unwrap", "vertex_normals", "bake", "check")
+PEER_WEIGHT = 0.5  # of normals and colours, as gltfpack weighs them
+STEPS = ("clean", "simplify_visible", "repair", "unwrap", "vertex_normals", "bake", "write_glb", "check")
 
 
 def main() -> None:
@@ -46,11 +52,9 @@ def ours(**choices: Any) -> Callable[[Reconstruction, Path], dict[str, Any]]:
         originals = {name: getattr(export, name) for name in STEPS}
         for name, original in originals.items():
             setattr(export, name, clock.timed(name, steps.get(name, original)))
-        write, export.write.write = export.write.write, clock.timed("write", export.write.write)
         try:
             result = clock.timed("all", export.to_glb)(reconstruction, options, {})
         finally:
-            export.write.write = write
             for name, original in originals.items():
                 setattr(export, name, original)
         output.write_bytes(result.glb)
@@ -105,6 +109,32 @@ def default_quadric(dense: Surface, target_faces: int, on_progress: Any) -> Any:
     return points.astype(np.float32), faces.astype(np.int32)
 
 
+def single_collapse(dense: Surface, target_faces: int, on_progress: Any = silent) -> Any:
+    """Simplify by meshoptimizer alone, in one step, with normals and colours as attributes."""
+    attributes = np.concatenate([dense.colours / 255, vertex_normals(dense.vertices, dense.faces)], axis=1)
+    vertices, faces, _ = collapse_edges(
+        dense.vertices, dense.faces, attributes.astype(np.float32), PEER_WEIGHT, target_faces
+    )
+    used, faces = referenced(len(vertices), faces)
+    return vertices[used], faces
+
+
+def peer(name: str) -> Callable[..., Any]:
+    """A simplifier of benchmarks/export_simplifiers.py, run by the Python that BENCH_PYTHON names."""
+
+    def run(dense: Surface, target_faces: int, on_progress: Any = silent) -> Any:
+        with tempfile.TemporaryDirectory() as folder:
+            given, result = Path(folder, "given.npz"), Path(folder, "result.npz")
+            np.savez(given, vertices=dense.vertices, faces=dense.faces)
+            program = Path(__file__).with_name("export_simplifiers.py")
+            command = [os.environ["BENCH_PYTHON"], program, name, given, result, target_faces]
+            subprocess.run([str(word) for word in command], check=True, capture_output=True)
+            with np.load(result) as arrays:
+                return arrays["vertices"], arrays["faces"]
+
+    return run
+
+
 def vertex_colours(reconstruction: Reconstruction, output: Path) -> dict[str, Any]:
     """The cleaned dense mesh as trimesh writes it. No texture, no reduction."""
     clock = Clock()
@@ -127,6 +157,9 @@ PATHS: dict[str, Callable[[Reconstruction, Path], dict[str, Any]]] = {
     "ours fused": ours(colour_source="fused"),
     "with xatlas": ours(unwrap=plain_xatlas),
     "with quadric defaults": ours(simplify_visible=default_quadric),
+    "with meshoptimizer": ours(simplify_visible=single_collapse),
+    "with pyfqmr": ours(simplify_visible=peer("pyfqmr")),
+    "with open3d": ours(simplify_visible=peer("open3d")),
     "vertex colours": vertex_colours,
 }
 

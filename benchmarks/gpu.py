@@ -12,7 +12,9 @@ and time are those of the real network for that many voxels; what it would recon
 
 `--cap BYTES` stands for a smaller card: torch may then use no more than that, less what else is on the GPU.
 `--repeats N` gives medians; each repetition is of an object with a few voxels more, as no two real ones have the same
-number. The torch sparse convolution is always used here, and upstream's attention without flash_attn.
+number. `--keep-cache` leaves out the `empty_cache` between them, which the service does not call either.
+`--kernels off` measures the engine without Triton's kernels. The torch sparse convolution is always used here, and
+upstream's attention without flash_attn.
 """
 
 from __future__ import annotations
@@ -50,7 +52,8 @@ def run_engine(options: argparse.Namespace) -> None:
 
     limit(options.cap)
     started = time.perf_counter()
-    inference = Inference(str(options.folder / "pipeline.yaml"), profile=PROFILES[options.profile])
+    profile = PROFILES[options.profile]
+    inference = Inference(str(options.folder / "pipeline.yaml"), profile=profile, kernels=options.kernels)
     inference.rest()
     loaded(options.profile, options.cap, started)
     residency = inference.pipeline.residency
@@ -75,8 +78,10 @@ def run_engine(options: argparse.Namespace) -> None:
                 steps = Steps(stage1, stage2, shortcut=stage1 == 4)
                 runs.append(measured(lambda steps=steps: run(steps), meter))
                 residency.enter = enter
-                torch.cuda.empty_cache()
+                if not options.keep_cache:
+                    torch.cuda.empty_cache()
             line = {"what": "engine", "profile": options.profile, "cap": options.cap, "steps": f"{stage1}+{stage2}"}
+            line |= {"kernels": inference.pipeline.kernels, "keep_cache": options.keep_cache}
             tell(line | {"asked_voxels": voxels} | together(runs))
     if options.profile_kernels:
         profile_kernels(lambda: run(Steps(4, 6)))
@@ -167,7 +172,7 @@ def run_requests(options: argparse.Namespace) -> None:
 
     limit(options.cap)
     started = time.perf_counter()
-    engine = Sam3dEngine(options.folder, options.profile)
+    engine = Sam3dEngine(options.folder, options.profile, options.kernels)
     engine.load()
     loaded(options.profile, options.cap, started)
     pixels, inside = photo()
@@ -260,6 +265,8 @@ def main() -> None:
         command.add_argument("--steps", type=steps, nargs="+", default=[(25, 25)])
         command.add_argument("--repeats", type=int, default=1)
         command.add_argument("--cap", type=float)
+        command.add_argument("--kernels", choices=("auto", "off"), default="auto")
+        command.add_argument("--keep-cache", action="store_true")
         command.add_argument("--export", action="store_true")
         command.add_argument("--profile-kernels", action="store_true")
     commands.add_parser("report").add_argument("files", type=Path, nargs="+")

@@ -11,6 +11,8 @@
     │   ├── TooLarge                 413  too many bytes or pixels
     │   ├── UnsupportedMedia         415  a format that is not supported
     │   ├── NoObject                 422  nothing to reconstruct in the picture
+    │   ├── NoDepth                  422  no depth where the object is
+    │   ├── NoScale                  422  a size in metres that nothing tells
     │   └── KeyReused                422  the idempotency key belongs to another request
     ├── Busy                         429  the queue is full
     ├── Internal                     500  a fault of the service
@@ -100,6 +102,18 @@ class NoObject(RequestError):
     """Photo without an object to reconstruct, for example because the mask is empty or covers the whole frame."""
 
     status, code, title = 422, "no_object", "No object was found"
+
+
+class NoDepth(RequestError):
+    """Depth map without depth where the object is."""
+
+    status, code, title = 422, "no_depth", "The object has no depth"
+
+
+class NoScale(RequestError):
+    """Size in metres that neither the options nor the photo's depth tell."""
+
+    status, code, title = 422, "no_scale", "The size is not known"
 
 
 class KeyReused(RequestError):

@@ -13,13 +13,14 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sam3d_bento.errors import BadRequest, UnsupportedMedia
+from sam3d_bento.options import Origin, faults
 
 Format = Literal["glb", "obj", "stl", "ply", "ply-splats", "usdz"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 class FormatOptions(BaseModel):
-    """Frame and size of a mesh in a file whose readers expect other conventions than glTF's. Lengths are in metres."""
+    """Frame of a mesh in a file whose readers expect other conventions than glTF's. Sizes are in `Options`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,22 +28,6 @@ class FormatOptions(BaseModel):
         Literal["z", "y"],
         Field(description="Axis that points up: `z` as in slicers, Blender and ROS, `y` as in the GLB."),
     ] = "z"
-    longest_side: Annotated[
-        float,
-        Field(
-            ge=0.001,
-            le=1000,
-            allow_inf_nan=False,
-            description="Length of the longest side in metres. The file itself uses millimetres.",
-        ),
-    ] = 0.1
-    origin: Annotated[
-        Literal["bottom", "centre"],
-        Field(
-            description="Point at height 0: the lowest point, so that the model stands on the floor, or the "
-            "GLB's origin."
-        ),
-    ] = "bottom"
 
 
 @dataclass(frozen=True)
@@ -52,6 +37,8 @@ class FileType:
     suffix: of a file name, without the first dot. description: for people.
     requires: the module that the writer imports, or None. package: the package that has the module.
     options: the names in `FormatOptions` that the format accepts.
+    units_per_metre: of the file's numbers. unsized_metres: longest side of a model whose size is not known; None for a
+    side of one unit. origin: the default of `Options.origin`.
     from_reconstruction: whether the file needs the reconstruction, because the GLB lacks part of its content.
     """
 
@@ -61,6 +48,9 @@ class FileType:
     requires: str | None = None
     package: str | None = None
     options: tuple[str, ...] = ()
+    units_per_metre: int = 1
+    unsized_metres: float | None = None
+    origin: Origin = "centre"
     from_reconstruction: bool = False
 
     @property
@@ -73,7 +63,15 @@ class FileType:
 FILE_TYPES: dict[Format, FileType] = {
     "glb": FileType("glb", "model/gltf-binary", "binary glTF 2.0"),
     "obj": FileType("obj.zip", "application/zip", "Wavefront OBJ with its material and texture, zipped"),
-    "stl": FileType("stl", "model/stl", "binary STL, without colours", options=("up", "longest_side")),
+    "stl": FileType(
+        "stl",
+        "model/stl",
+        "binary STL, without colours",
+        options=("up",),
+        # Slicers read an STL, which has no unit, in millimetres. Without a size it is a print of 100 mm.
+        units_per_metre=1000,
+        unsized_metres=0.1,
+    ),
     "ply": FileType("ply", "application/octet-stream", "binary PLY mesh, coloured at its vertices", options=("up",)),
     "ply-splats": FileType(
         "splats.ply", "application/octet-stream", "Gaussian splats, if the engine made any", from_reconstruction=True
@@ -84,7 +82,7 @@ FILE_TYPES: dict[Format, FileType] = {
         "USD package with its texture",
         requires="pxr",
         package="usd-core",
-        options=("origin",),
+        origin="bottom",  # AR Quick Look puts the origin on the floor
     ),
 }
 
@@ -122,5 +120,4 @@ def format_options(name: Format, values: Mapping[str, Any], *, strict: bool = Fa
     try:
         return FormatOptions.model_validate(values, strict=strict)
     except ValidationError as exc:
-        faults = "; ".join(f"'{fault['loc'][0]}': {fault['msg']}" for fault in exc.errors(include_context=False))
-        raise BadRequest(f"A field has an invalid value. {faults}.") from exc
+        raise BadRequest(f"A field has an invalid value. {faults(exc)}.") from exc

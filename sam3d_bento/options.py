@@ -4,11 +4,12 @@ This is the only description of an option: its name, values, default and sentenc
 query, the command line, the serverless input, the studio and the table in docs/api.md derive from it.
 """
 
-from collections.abc import Mapping
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from collections.abc import Callable, Mapping
+from math import isfinite, nan
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from sam3d_bento import names
 from sam3d_bento.errors import BadRequest
@@ -16,6 +17,11 @@ from sam3d_bento.errors import BadRequest
 # Largest seed: that of a signed 32-bit integer, which every random generator in use accepts.
 SEED_MAX = 2**31 - 1
 
+# Smallest and largest length of a model, in metres: a millimetre, and what is hardly an object any more.
+MIN_METRES = 0.001
+MAX_METRES = 1000
+
+Origin = Literal["centre", "bottom"]
 Shape = Literal["auto", "puff", "lathe", "box"]
 Compression = bool | Literal["quantize"]
 
@@ -59,6 +65,80 @@ class Options(BaseModel):
             "`quantize`: quantized alone, for viewers without a decoder."
         ),
     ] = False
+    scale: Annotated[
+        Literal["unit", "metric"],
+        Field(
+            description="Unit of the model where no size is given; `unit`: its longest side is about 1; `metric`: "
+            "metres, measured with the photo's depth."
+        ),
+    ] = "unit"
+    height: Annotated[
+        float | None,
+        Field(ge=MIN_METRES, le=MAX_METRES, allow_inf_nan=False, description="Height of the model in metres."),
+    ] = None
+    longest_side: Annotated[
+        float | None,
+        Field(
+            ge=MIN_METRES,
+            le=MAX_METRES,
+            allow_inf_nan=False,
+            description="Longest side of the model in metres; instead of `height`.",
+        ),
+    ] = None
+    origin: Annotated[
+        Origin | None,
+        Field(
+            description="Point at height 0; `bottom`: the lowest point, so that the model stands on the floor. If "
+            "absent: `bottom` in USDZ, otherwise `centre`."
+        ),
+    ] = None
+
+    intrinsics: Annotated[
+        str | None,
+        Field(
+            max_length=200,
+            description="The photo's camera as `fx,fy,cx,cy`, in pixels of the upright photo. If absent: from the "
+            "depth's archive or the photo's EXIF.",
+        ),
+    ] = None
+    pointmap_frame: Annotated[
+        Literal["opencv", "opengl", "pytorch3d"],
+        Field(description="Camera frame of `pointmap`; `opencv`: x right, y down, z forward; `opengl`: as in glTF."),
+    ] = "opencv"
+
+    @field_validator("intrinsics")
+    @classmethod
+    def _only_camera(cls, intrinsics: str | None) -> str | None:
+        if intrinsics is not None:
+            _numbers(intrinsics)
+        return intrinsics
+
+    @property
+    def camera_numbers(self) -> tuple[float, float, float, float]:
+        """The four numbers of `intrinsics`, which must be there: fx, fy, cx, cy in pixels."""
+        assert self.intrinsics is not None
+        return _numbers(self.intrinsics)
+
+    @field_validator("longest_side")
+    @classmethod
+    def _only_one_size(cls, longest_side: float | None, given: ValidationInfo) -> float | None:
+        if longest_side is not None and given.data.get("height") is not None:
+            raise ValueError("send either 'height' or 'longest_side', not both")
+        return longest_side
+
+    @property
+    def has_size(self) -> bool:
+        """Whether the size of the model is given."""
+        return self.height is not None or self.longest_side is not None
+
+    def changed(self, changes: Mapping[str, Any]) -> Self:
+        """Return the options with other values for some. A size, or `scale`, among these replaces the size so far.
+
+        changes: checked values by name.
+        """
+        without_size = dict.fromkeys(GIVEN_SIZES) if not GIVEN_SIZES.union({"scale"}).isdisjoint(changes) else {}
+        return self.model_copy(update={**without_size, **changes})
+
     name: Annotated[
         str | None,
         Field(
@@ -83,9 +163,24 @@ class Options(BaseModel):
 # Options that a report and `asset.extras` hold with the values that were used, beside `options`.
 USED_VALUES = frozenset({"seed", "name"})
 # Options that decide what the mesh is, not how it is written. Another value of one needs another run of the engine.
-ENGINE_OPTIONS = frozenset({"seed", "quality", "shape"})
+ENGINE_OPTIONS = frozenset({"seed", "quality", "shape", "intrinsics", "pointmap_frame"})
+# Options that give a size; at most one of them is used.
+GIVEN_SIZES = frozenset({"height", "longest_side"})
+# Options that decide how large the model is and where its origin is, not its shape.
+SIZE_OPTIONS = GIVEN_SIZES | {"scale", "origin"}
 # All other options, which a finished result can be exported again with.
 EXPORT_OPTIONS = tuple(name for name in Options.model_fields if name not in ENGINE_OPTIONS)
+
+
+def _numbers(intrinsics: str) -> tuple[float, float, float, float]:
+    """Return fx, fy, cx, cy of a text. Raises ValueError for anything but four finite numbers, two positive first."""
+    try:
+        fx, fy, cx, cy = (float(number) for number in intrinsics.split(","))
+    except ValueError:
+        fx = fy = cx = cy = nan
+    if not all(map(isfinite, (fx, fy, cx, cy))) or min(fx, fy) <= 0:
+        raise ValueError("send four numbers, fx,fy,cx,cy, in pixels of the upright photo")
+    return fx, fy, cx, cy
 
 
 def checked(values: Mapping[str, Any], *, strict: bool = False) -> Options:
@@ -97,8 +192,15 @@ def checked(values: Mapping[str, Any], *, strict: bool = False) -> Options:
     try:
         return Options.model_validate(values, strict=strict)
     except ValidationError as exc:
-        faults = "; ".join(f"'{fault['loc'][0]}': {fault['msg']}" for fault in exc.errors(include_context=False))
-        raise BadRequest(f"A field has an invalid value. {faults}.") from exc
+        raise BadRequest(f"A field has an invalid value. {faults(exc)}.") from exc
+
+
+def faults(error: ValidationError, spelt: Callable[[str], str] = lambda name: f"'{name}'") -> str:
+    """Return what is wrong with each value, for a message. spelt: the name of an option as the message spells it."""
+    return "; ".join(
+        f"{spelt(str(fault['loc'][0]))}: {fault['msg'].removeprefix('Value error, ')}"
+        for fault in error.errors(include_context=False)
+    )
 
 
 def choices(name: str) -> tuple[Any, ...] | None:
@@ -107,7 +209,12 @@ def choices(name: str) -> tuple[Any, ...] | None:
 
 
 def _listed(annotation: Any) -> tuple[Any, ...] | None:
-    """Return the values of a type that lists them: Literal, bool, or a union of these; None for any other type."""
+    """Return the values of a type that lists them: Literal, bool, or a union of these; None for any other type.
+
+    None, for an absent value, is not one of them.
+    """
+    if annotation is NoneType:
+        return ()
     if annotation is bool:
         return (False, True)
     if get_origin(annotation) is Literal:

@@ -15,14 +15,16 @@ from functools import partial
 from typing import Any
 
 from sam3d_bento import engines, export
+from sam3d_bento.camera import Camera
+from sam3d_bento.export.size import require_scale
 from sam3d_bento.options import SEED_MAX, USED_VALUES
-from sam3d_bento.photo import images, masks
+from sam3d_bento.photo import depth, images, masks
 from sam3d_bento.photo.decode_lock import DecodeLock
 from sam3d_bento.photo.hidden_colours import without_hidden_colours
 from sam3d_bento.photo.mask_model import MaskModel
 from sam3d_bento.photo.mask_values import read_mask
 from sam3d_bento.progress import OnProgress
-from sam3d_bento.reconstruction import Mask, Photo, Reconstruction
+from sam3d_bento.reconstruction import Mask, Photo, Reconstruction, View
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import Asset, MaskImage, OnStageProgress, RunnerInfo, Stage, Submission
 
@@ -76,13 +78,14 @@ class Pipeline:
         Raises the errors of the steps, all from the tree in `errors`, and Cancelled from `on_progress`.
         """
         options = submission.options
+        require_scale(options, is_measured=submission.depth is not None or submission.pointmap is not None)
         seed = secrets.randbelow(SEED_MAX + 1) if options.seed is None else options.seed
         clock = StageClock(on_progress)
-        photo, mask = _isolate(submission, self._mask_model, self._decode, clock)
+        photo, view, mask = _isolate(submission, self._mask_model, self._decode, clock)
         with clock.stage("reconstruct") as on_step:
             # `auto` may paint with splats, and must see them to decide. They take a tenth of a second on a GPU.
             splats = on_reconstruction is not None or options.colour_source != "mesh"
-            reconstruction = self._engine.reconstruct(photo, mask, options, seed, on_step, splats=splats)
+            reconstruction = self._engine.reconstruct(photo, mask, options, seed, on_step, splats=splats, view=view)
         if on_reconstruction is not None:
             on_reconstruction(reconstruction)
         extras = {
@@ -93,6 +96,7 @@ class Pipeline:
             **_mask_facts(mask),
             "warnings": [str(code) for code in (*photo.warnings, *mask.warnings, *reconstruction.warnings)],
             "details": reconstruction.details,
+            "camera": _camera_facts(reconstruction.camera, photo),
         }
         with clock.stage("export") as on_step:
             exported = export.to_glb(reconstruction, options, extras, on_step)
@@ -122,7 +126,7 @@ class MaskPreview:
     def run(self, submission: Submission, on_progress: OnStageProgress) -> MaskImage:
         """Return the mask of a photo. Raises what `Pipeline.run` would raise for the same photo in these steps."""
         clock = StageClock(on_progress)
-        photo, mask = _isolate(submission, self._mask_model, self._decode, clock)
+        photo, _, mask = _isolate(submission, self._mask_model, self._decode, clock)
         warnings = [str(code) for code in (*photo.warnings, *mask.warnings)]
         png = masks.to_png(mask, photo.original_size)
         return MaskImage(png, {**_mask_facts(mask), "warnings": warnings, "seconds": clock.seconds})
@@ -147,15 +151,24 @@ class _Decoder:
         return partial(self._lock.turn, on_wait=partial(on_step, 0.0))
 
 
-def _isolate(submission: Submission, mask_model: MaskModel, decode: _Decoder, clock: StageClock) -> tuple[Photo, Mask]:
-    """Decode the photo and find its mask: the steps that `MaskPreview.run` and `Pipeline.run` share."""
+def _isolate(
+    submission: Submission, mask_model: MaskModel, decode: _Decoder, clock: StageClock
+) -> tuple[Photo, View, Mask]:
+    """Decode the photo and its depth, and find its mask: the steps that `MaskPreview.run` and `Pipeline.run` share."""
     with clock.stage("decode") as on_step:
         photo = decode.photo(submission.photo, on_step)
         uploaded = None if submission.mask is None else decode.mask(submission.mask, on_step)
+        view = depth.look(photo, submission.depth, submission.pointmap, submission.options)
     with clock.stage("mask"):
         photo = without_hidden_colours(photo)  # for the engine as well: its network sees the whole photo
         mask = masks.isolate(photo, uploaded, mask_model)
-    return photo, mask
+        depth.require_depth(view, mask.pixels)
+    return photo, view, mask
+
+
+def _camera_facts(camera: Camera | None, photo: Photo) -> dict[str, Any] | None:
+    """Return the camera in pixels of the upright photo as it was sent, as JSON values; None if it is not known."""
+    return None if camera is None else camera.resized(*photo.original_size).to_json()
 
 
 def _mask_facts(mask: Mask) -> dict[str, Any]:

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from sam3d_bento import __version__, export
+from sam3d_bento.arrays import Float32, Float64
 from sam3d_bento.errors import BadRequest, NotFound
-from sam3d_bento.export import conversion, render, splat_file
+from sam3d_bento.export import conversion, render, size, splat_file
 from sam3d_bento.export.glb.check import check
 from sam3d_bento.export.glb.read import read_document, read_glb
 from sam3d_bento.export.glb.write import renamed, write_glb
+from sam3d_bento.export.size import Placement
 from sam3d_bento.formats import Format, FormatOptions
-from sam3d_bento.options import USED_VALUES, Options
+from sam3d_bento.options import SIZE_OPTIONS, USED_VALUES, Options, Origin
 from sam3d_bento.progress import OnProgress, silent
 from sam3d_bento.reconstruction import Reconstruction
 from sam3d_bento.settings import Settings
@@ -80,11 +82,12 @@ def export_reconstruction(
     Raises NotFound for gaussians where there are none, and what the exporter raises.
     """
     if wanted == "ply-splats":
-        return ExportedFile(_gaussians(dense), {})
+        placement = size.choose_placement(dense.vertices, options, dense.measured)
+        return ExportedFile(_gaussians(dense, placement), {})
     exported = export.to_glb(dense, options if wanted == "glb" else plain(options), extras, on_progress)
     if wanted == "glb":
         return ExportedFile(exported.glb, exported.extras)
-    return ExportedFile(conversion.convert(read_glb(exported.glb), wanted, of_format), exported.extras)
+    return ExportedFile(_converted(exported.glb, exported.extras, wanted, of_format, options.origin), exported.extras)
 
 
 def converted(glb: bytes, dense: Reconstruction | None, wanted: Format) -> bytes:
@@ -94,35 +97,51 @@ def converted(glb: bytes, dense: Reconstruction | None, wanted: Format) -> bytes
     """
     if wanted == "glb":
         return glb
+    extras = read_document(glb)["asset"]["extras"]
     if wanted == "ply-splats":
         if dense is None:
             raise NotFound(NOT_KEPT)
-        return _gaussians(dense)
-    return conversion.convert(read_glb(glb), wanted)
+        return _gaussians(dense, size.read_description(extras)[0])
+    return _converted(glb, extras, wanted, FormatOptions(), extras.get("options", {}).get("origin"))
 
 
-def _gaussians(dense: Reconstruction) -> bytes:
+def _converted(
+    glb: bytes, extras: dict[str, Any], wanted: Format, of_format: FormatOptions, origin: Origin | None
+) -> bytes:
+    """Return a GLB in another format. extras: of the GLB. origin: that the caller asks for, if any."""
+    return conversion.convert(read_glb(glb), wanted, of_format, origin=origin, sized=size.is_sized(extras))
+
+
+def _gaussians(dense: Reconstruction, placement: Placement) -> bytes:
+    """Return the file of the gaussians. Raises NotFound where there are none."""
     if dense.splats is None:
         raise NotFound(NO_SPLATS)
-    return splat_file.to_ply(dense.splats)
+    return splat_file.to_ply(placement.place_splats(dense.splats))
 
 
 def _export(order: ExportSubmission, on_progress: OnProgress) -> bytes:
     """Make a result's file in another format, or by other options."""
-    if order.format == "ply-splats":
-        return _gaussians(_dense(order.reconstruction))
     stored = order.glb.read_bytes()
     extras = read_document(stored)["asset"]["extras"]
     before = Options.model_validate(
         {name: value for name, value in extras.get("options", {}).items() if name in Options.model_fields}
         | {"name": extras.get("name")}
     )
-    wanted = before.model_copy(update=_changes(order.format, order.changes))
+    wanted = before.changed(_changes(order.format, order.changes))
+    if order.format == "ply-splats":
+        placement, measured = size.read_description(extras)
+        if _size(before) != _size(wanted):
+            unplaced = placement.undo(read_glb(stored).positions)
+            placement = size.choose_placement(unplaced, wanted, measured)
+        return _gaussians(_dense(order.reconstruction), placement)
     if wanted.model_copy(update={"name": before.name}) == before:
         glb = stored if wanted == before else renamed(stored, wanted.result_name)
     else:
         glb = _exported_anew(order, stored, before, wanted if order.format == "glb" else plain(wanted), on_progress)
-    return glb if order.format == "glb" else conversion.convert(read_glb(glb), order.format, order.format_options)
+    if order.format == "glb":
+        return glb
+    extras = read_document(glb)["asset"]["extras"]
+    return _converted(glb, extras, order.format, order.format_options, wanted.origin)
 
 
 def _changes(wanted: Format, changes: dict[str, Any]) -> dict[str, Any]:
@@ -144,18 +163,25 @@ def _exported_anew(
 ) -> bytes:
     """Export the GLB of a result with other options than those it was made with.
 
-    The source is the stored GLB if the options differ in the encoding alone, and if either the stored GLB can be read
-    back exactly or the reconstruction is not kept. Otherwise the source is the reconstruction. Raises NotFound when
-    neither is possible.
+    The source is the stored GLB if the options differ in the encoding and the size alone, and if either the stored GLB
+    can be read back exactly or the reconstruction is not kept. Otherwise the source is the reconstruction. Raises
+    NotFound when neither is possible, and NoScale for metres that are not known.
     """
     used = {"options": wanted.model_dump(exclude=set(USED_VALUES)), "name": wanted.result_name}
     extras = {**read_document(stored)["asset"]["extras"], **used}
-    same_model = _without_encoding(before) == _without_encoding(wanted)
-    is_exact = before == before.model_copy(update=LOSSLESS)
-    if same_model and (is_exact or not _is_kept(order.reconstruction)):
+    same_size = _size(before) == _size(wanted)
+    placement, measured = size.read_description(extras)
+    is_exact = before == before.model_copy(update=LOSSLESS) and (same_size or placement.is_identity)
+    if _model(before) == _model(wanted) and (is_exact or not _is_kept(order.reconstruction)):
         mesh = read_glb(stored)
+        positions = mesh.positions
+        if not same_size:
+            unplaced = placement.undo(positions)
+            positions, extras = _placed_anew(
+                unplaced, size.choose_placement(unplaced, wanted, measured), wanted, extras
+            )
         glb = write_glb(
-            mesh.positions,
+            positions,
             mesh.normals,
             mesh.uv,
             mesh.faces,
@@ -170,8 +196,26 @@ def _exported_anew(
     return export.to_glb(_dense(order.reconstruction), wanted, extras, on_progress).glb
 
 
-def _without_encoding(options: Options) -> dict[str, Any]:
-    return options.model_dump(exclude=set(ENCODING_OPTIONS))
+def _placed_anew(
+    unplaced: Float64, placement: Placement, options: Options, extras: dict[str, Any]
+) -> tuple[Float32, dict[str, Any]]:
+    """Return positions as the engine has made them, and the extras of the file so far, in another placement."""
+    former, measured = size.read_description(extras)
+    positions = placement.place(unplaced)
+    changed = {"scale": size.describe(positions, placement, options, measured)}
+    if extras.get("pose") is not None:
+        changed["pose"] = placement.place_pose(former.inverse().place_pose(extras["pose"]))
+    return positions, {**extras, **changed}
+
+
+def _model(options: Options) -> dict[str, Any]:
+    """Return the options that decide what mesh and texture are in the file."""
+    return options.model_dump(exclude={*ENCODING_OPTIONS, *SIZE_OPTIONS})
+
+
+def _size(options: Options) -> dict[str, Any]:
+    """Return the options that decide the size and the origin."""
+    return options.model_dump(include=set(SIZE_OPTIONS))
 
 
 def _is_kept(path: Path | None) -> bool:

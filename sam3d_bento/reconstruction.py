@@ -6,18 +6,20 @@ bytes ─► Photo ─► Mask ─► Reconstruction ─► Asset
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from sam3d_bento.arrays import Bool, Float32, Int32, UInt8
+from sam3d_bento.camera import Camera
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.warning_codes import WarningCode
 
 MaskSource = Literal["alpha", "upload", "rembg"]
+ScaleSource = Literal["depth", "estimated"]
 
 # The zeroth spherical harmonic, 1 / (2 √π): a gaussian has the colour 0.5 + SH_C0 · f_dc from every side.
 SH_C0 = 0.28209479177387814
@@ -37,6 +39,23 @@ class Photo:
     original_size: tuple[int, int]
     warnings: tuple[WarningCode, ...] = ()
     focal_length: float | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """What is known about the space before the camera.
+
+    camera: in pixels of the photo's `rgb`; None if it is not known. points: (H, W, 3) float32, the point that each
+    pixel shows, in metres and in PyTorch3D's camera frame (x left, y up, z forward), NaN where there is none; None for
+    a photo without depth.
+    """
+
+    camera: Camera | None = None
+    points: Float32 | None = None
+
+
+# View of a photo of which nothing is known.
+UNKNOWN_VIEW = View()
 
 
 @dataclass(frozen=True)
@@ -82,6 +101,19 @@ class Pose:
 
 
 @dataclass(frozen=True)
+class MeasuredScale:
+    """Metres per unit of the vertices. relative_error: one standard deviation, or None where it is not known."""
+
+    metres_per_unit: float
+    source: ScaleSource
+    relative_error: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class Reconstruction:
     """Dense coloured mesh: y up, right-handed, inside the unit cube centred at the origin.
 
@@ -97,15 +129,21 @@ class Reconstruction:
     pose: Pose | None = None
     warnings: tuple[WarningCode, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)  # JSON values: how the engine found this shape
+    measured: MeasuredScale | None = None
+    camera: Camera | None = None  # of the photo that the engine saw
 
     def save(self, path: Path) -> None:
-        """Write the arrays as `.npz`: vertices, faces, colours, splat_*, pose_*. Warnings and details are not saved."""
+        """Write the arrays as `.npz`: vertices, faces, colours, splat_*, pose_*, measured_*.
+
+        Warnings, details and camera are not saved.
+        """
         arrays: dict[str, npt.NDArray[Any]] = {"vertices": self.vertices, "faces": self.faces}
         if self.colours is not None:
             arrays["colours"] = self.colours
-        for prefix, part in (("splat", self.splats), ("pose", self.pose)):
+        for prefix, part in (("splat", self.splats), ("pose", self.pose), ("measured", self.measured)):
             if part is not None:
-                arrays |= {f"{prefix}_{f.name}": np.asarray(getattr(part, f.name)) for f in fields(part)}
+                values = {f"{prefix}_{f.name}": getattr(part, f.name) for f in fields(part)}
+                arrays |= {name: np.asarray(value) for name, value in values.items() if value is not None}
         with path.open("wb") as file:  # a file object, because numpy appends ".npz" to a name
             # Not compressed: compression takes seconds (7 for 1.2 million faces) and saves only a quarter of the bytes.
             np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's stub types **kwds as bool
@@ -153,7 +191,21 @@ class Reconstruction:
                 scale=_array(arrays, "pose_scale", np.float32, (3,)),
                 frame=str(arrays.get("pose_frame", "")),
             )
-        return cls(vertices=vertices, faces=faces, colours=colours, splats=splats, pose=pose)
+        return cls(vertices, faces, colours, splats, pose, measured=_measured(arrays))
+
+
+def _measured(arrays: dict[str, npt.NDArray[Any]]) -> MeasuredScale | None:
+    """Return the measured scale in named arrays, or None without one. Raises BadRequest for one that is none."""
+    if "measured_metres_per_unit" not in arrays:
+        return None
+    metres = float(_array(arrays, "measured_metres_per_unit", np.float64, ()))
+    source = str(arrays.get("measured_source", ""))
+    if not (np.isfinite(metres) and metres > 0) or source not in get_args(ScaleSource):
+        raise BadRequest("The reconstruction's measured scale is not a length with its source.")
+    error = None
+    if "measured_relative_error" in arrays:
+        error = float(_array(arrays, "measured_relative_error", np.float64, ()))
+    return MeasuredScale(metres, cast(ScaleSource, source), error)
 
 
 def _array(arrays: dict[str, npt.NDArray[Any]], name: str, dtype: type, shape: tuple[int, ...]) -> Any:

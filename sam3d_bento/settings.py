@@ -90,8 +90,12 @@ class Settings(BaseModel):
         default_factory=lambda: (_cache_dir() / "checkpoints").expanduser().absolute()
     )
     memory_profile: Annotated[
-        Literal["auto", "24gb", "16gb", "12gb"],
+        Literal["auto", "32gb", "24gb", "16gb", "12gb"],
         Field(description="Which parts of SAM 3D stay on the GPU; `auto` chooses by the GPU's memory"),
+    ] = "auto"
+    kernels: Annotated[
+        Literal["auto", "off"],
+        Field(description="`auto`: SAM 3D computes with Triton kernels where they work, and `/health` says if not"),
     ] = "auto"
     mask_model: Annotated[
         str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="rembg model that finds the object")

@@ -27,11 +27,13 @@ OnStageProgress = Callable[[Stage, float], None]
 
 @dataclass(frozen=True)
 class Submission:
-    """Input of a reconstruction: the file of the photo, optionally the file of a mask, and the options."""
+    """Input of a reconstruction: the file of the photo, optionally that of a mask and of its depth, and the options."""
 
     photo: bytes
     mask: bytes | None = None
     options: Options = field(default_factory=Options)
+    depth: bytes | None = None
+    pointmap: bytes | None = None
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class FakeEngine:
     def load(self):
         """Nothing to load."""
 
-    def reconstruct(self, photo, mask, options, seed, on_progress, *, splats=False):
+    def reconstruct(self, photo, mask, options, seed, on_progress, *, splats=False, view=None):
         self.gpu_peak_bytes = 1000 + seed
         self.splats_asked_for.append(splats)
         on_progress(1.0)

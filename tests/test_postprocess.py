@@ -1,15 +1,18 @@
+import dataclasses
 import io
 import zipfile
 
+import numpy as np
 import plyfile
 import pytest
 import trimesh
 
-from sam3d_bento.errors import Cancelled, NotFound
+from sam3d_bento.errors import Cancelled, NoScale, NotFound
 from sam3d_bento.export.glb import container
 from sam3d_bento.export.glb.read import read_document, read_glb, sampled
 from sam3d_bento.options import choices
 from sam3d_bento.postprocess import Postprocessor
+from sam3d_bento.reconstruction import MeasuredScale, Pose
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import ExportSubmission, ThumbnailSubmission
 from tests.support import finished
@@ -119,6 +122,75 @@ def test_asset_that_expires_meanwhile_is_not_found(stored, tmp_path):
         run(ExportSubmission(tmp_path / "gone.glb", None, "stl", {}))
     with pytest.raises(NotFound, match="not kept"):
         run(ExportSubmission(stored[0], tmp_path / "gone.npz", "stl", {"target_faces": 3000}))
+
+
+def extents(content, kind="glb"):
+    return trimesh.load_mesh(io.BytesIO(content), file_type=kind).extents
+
+
+def test_a_height_of_95_millimetres_on_the_floor(stored):
+    glb, scan = stored
+    content = run(ExportSubmission(glb, scan, "glb", {"height": 0.095, "origin": "bottom"}))
+    positions = read_glb(content).positions
+    assert np.ptp(positions[:, 1]) == pytest.approx(0.095, abs=1e-6)
+    assert positions[:, 1].min() == 0
+    scale = read_document(content)["asset"]["extras"]["scale"]
+    assert (scale["source"], scale["metres"][1]) == ("given", 0.095)
+
+
+@pytest.mark.parametrize("changes", [{"height": 0.095, "origin": "bottom"}, {"scale": "metric"}])
+def test_another_size_gives_the_bytes_of_a_run_with_that_size(tmp_path, changes):
+    pose = Pose(
+        np.float32([0.5, 0.5, -0.5, 0.5]), np.float32([0.1234567, 0.2, 1.7]), np.float32([0.3] * 3), "pytorch3d"
+    )
+    dense = dataclasses.replace(finished.reconstruction(), pose=pose, measured=MeasuredScale(0.123, "depth", 0.02))
+    (tmp_path / "a.glb").write_bytes(finished.glb(dense))
+    dense.save(tmp_path / "a.npz")
+    wanted = finished.OPTIONS.model_copy(update=changes)
+    for scan in (tmp_path / "a.npz", None):
+        assert run(ExportSubmission(tmp_path / "a.glb", scan, "glb", changes)) == finished.glb(dense, wanted)
+
+
+@pytest.mark.parametrize("scan_is_kept", [True, False])
+def test_a_size_replaces_the_size_of_the_result_and_unit_takes_it_away(stored, tmp_path, scan_is_kept):
+    scan = stored[1] if scan_is_kept else None
+    sized = tmp_path / "sized.glb"
+    sized.write_bytes(finished.glb(options=finished.OPTIONS.model_copy(update={"height": 0.2, "origin": "bottom"})))
+    assert extents(sized.read_bytes())[1] == pytest.approx(0.2, rel=1e-6)
+    assert extents(run(ExportSubmission(sized, scan, "glb", {"longest_side": 4}))).max() == pytest.approx(4, rel=1e-6)
+    back = run(ExportSubmission(sized, scan, "glb", {"scale": "unit", "origin": "centre"}))
+    assert read_glb(back).positions == pytest.approx(read_glb(stored[0].read_bytes()).positions, abs=1e-6)
+
+
+def test_an_stl_is_in_millimetres_and_all_other_formats_are_in_metres(stored):
+    changes = {"height": 0.25}
+    height = {
+        "stl": extents(run(ExportSubmission(*stored, "stl", changes)), "stl")[2],
+        "ply": extents(run(ExportSubmission(*stored, "ply", changes)), "ply")[2],
+    }
+    assert height == pytest.approx({"stl": 250, "ply": 0.25}, rel=1e-6)
+    obj = zipfile.ZipFile(io.BytesIO(run(ExportSubmission(*stored, "obj", changes))))
+    text = next(obj.read(name).decode() for name in obj.namelist() if name.endswith(".obj"))
+    assert np.ptp([float(line.split()[2]) for line in text.splitlines() if line.startswith("v ")]) == pytest.approx(
+        0.25, rel=1e-6
+    )
+    assert extents(run(ExportSubmission(*stored, "stl", {})), "stl").max() == pytest.approx(100, rel=1e-6)
+
+
+def test_gaussians_have_the_size_of_the_mesh(stored):
+    def splats(changes):
+        return plyfile.PlyData.read(io.BytesIO(run(ExportSubmission(*stored, "ply-splats", changes))))["vertex"]
+
+    before, after = splats({}), splats({"longest_side": 2, "origin": "bottom"})
+    factor = 2 / extents(stored[0].read_bytes()).max()
+    assert after["x"] == pytest.approx(before["x"] * factor, rel=1e-5)
+    assert np.exp(after["scale_0"]) == pytest.approx(np.exp(before["scale_0"]) * factor, rel=1e-5)
+    assert after["y"].min() == pytest.approx(0, abs=0.03)
+
+
+def test_a_scale_that_is_not_known_is_refused_and_the_next_step_named(stored):
+    with pytest.raises(NoScale, match="'height'"):
+        run(ExportSubmission(*stored, "glb", {"scale": "metric"}))
 
 
 def test_a_thumbnail_is_drawn_of_the_glb(stored):

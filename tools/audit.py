@@ -16,23 +16,38 @@ UNREACHABLE = ("ConnectionError", "ServiceError", "Connection refused", "timed o
 
 def main(files: list[str]) -> int:
     command = [sys.executable, "-m", "pip_audit", "--no-deps", "--disable-pip", "--progress-spinner=off", "-f", "json"]
-    command += [argument for file in files for argument in ("-r", file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    status, said = verdict(done.stdout, done.stderr)
+    # A run for each list: lists for environments of their own may pin different versions of a package, which one run
+    # refuses.
+    runs = [subprocess.run([*command, "-r", file], capture_output=True, text=True, check=False) for file in files]
+    status, said = verdict([(done.stdout, done.stderr) for done in runs])
     print(said)
     return status
 
 
-def verdict(stdout: str, stderr: str) -> tuple[int, str]:
-    """Return the exit status and the message for pip-audit's JSON, or for its error output."""
-    try:
-        packages: list[dict[str, Any]] = json.loads(stdout)["dependencies"]
-    except (ValueError, KeyError):
-        last = (stderr.strip().splitlines() or ["it said nothing"])[-1]
-        if any(sign in stderr for sign in UNREACHABLE):
-            return 0, f"SKIPPED: the database of vulnerabilities cannot be reached here; nothing was audited. ({last})"
-        return 1, f"pip-audit failed: {last}"
+def verdict(outputs: list[tuple[str, str]]) -> tuple[int, str]:
+    """Return the exit status and the message for the runs of pip-audit, each with its JSON and its error output."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    unreached: list[str] = []
+    for stdout, stderr in outputs:
+        try:
+            listed: list[dict[str, Any]] = json.loads(stdout)["dependencies"]
+        except (ValueError, KeyError):
+            last = (stderr.strip().splitlines() or ["it said nothing"])[-1]
+            if not any(sign in stderr for sign in UNREACHABLE):
+                return 1, f"pip-audit failed: {last}"
+            unreached.append(last)
+        else:
+            # What is skipped has no version but in the reason.
+            found |= {
+                (package["name"], package.get("version") or package["skip_reason"]): package for package in listed
+            }
+    packages = list(found.values())
     known = [package for package in packages if "skip_reason" not in package]
+    if unreached and not any(package["vulns"] for package in known):
+        return 0, (
+            "SKIPPED: the database of vulnerabilities cannot be reached here; "
+            f"{len(unreached)} of {len(outputs)} lists were not audited. ({unreached[-1]})"
+        )
     if not known:
         return (
             0,

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from sam3d_bento.options import Options
 from sam3d_bento.progress import OnProgress
-from sam3d_bento.reconstruction import Mask, Photo, Reconstruction
+from sam3d_bento.reconstruction import UNKNOWN_VIEW, Mask, Photo, Reconstruction, View
 from sam3d_bento.settings import EngineName, Settings
 
 logger = logging.getLogger("sam3d_bento")
@@ -52,12 +52,21 @@ class Engine(Protocol):
         """
 
     def reconstruct(
-        self, photo: Photo, mask: Mask, options: Options, seed: int, on_progress: OnProgress, *, splats: bool = False
+        self,
+        photo: Photo,
+        mask: Mask,
+        options: Options,
+        seed: int,
+        on_progress: OnProgress,
+        *,
+        splats: bool = False,
+        view: View = UNKNOWN_VIEW,
     ) -> Reconstruction:
         """Reconstruct the shape and colours of the masked object.
 
         seed: the seed of this run. It is used instead of `options.seed`, which may be None for a random one.
-        splats: also decode the gaussians, if the engine has them.
+        splats: also decode the gaussians, if the engine has them. view: the camera and the points of the pixels, as far
+        as they are known; with points, the result's `measured` says how large the object is.
         Raises NoObject when the mask contains nothing to reconstruct, and whatever `on_progress` raises.
         """
 
@@ -83,7 +92,7 @@ def _sam3d_why_not(settings: Settings) -> str | None:
 def _make_sam3d(settings: Settings) -> Engine:
     from sam3d_bento.engines.sam3d.engine import Sam3dEngine
 
-    return Sam3dEngine(settings.checkpoint_dir, settings.memory_profile)
+    return Sam3dEngine(settings.checkpoint_dir, settings.memory_profile, settings.kernels)
 
 
 def _make_preview(settings: Settings) -> Engine:

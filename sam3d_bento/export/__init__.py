@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from sam3d_bento.arrays import Float32
+from sam3d_bento.export import size
 from sam3d_bento.export.glb.check import check
 from sam3d_bento.export.glb.geometry import as_written
 from sam3d_bento.export.glb.write import write_glb
@@ -41,8 +41,10 @@ def to_glb(
     """Clean, simplify, repair, unwrap and bake a reconstruction; write and check the GLB.
 
     extras: JSON values to keep in the file, beside the exporter's own. A reconstruction without colours becomes grey.
-    Equal inputs give equal bytes. Raises BadResult when there is nothing to export, or when the result fails its check.
+    Equal inputs give equal bytes. Raises NoScale for metres that are not known, and BadResult when there is nothing to
+    export, or when the result fails its check.
     """
+    size.require_scale(options, reconstruction.measured is not None)
     dense = clean(reconstruction)
     on_progress(0.1)
     with ThreadPoolExecutor(1, thread_name_prefix="export") as beside:
@@ -65,19 +67,24 @@ def to_glb(
         part(on_progress, 0.6, 0.85),
     )
     on_progress(0.85)
+    placement = size.choose_placement(positions, options, reconstruction.measured)
+    positions = placement.place(positions)
     described = {
         **extras,
         "name": options.result_name,
         "faces": len(unwrapped.faces),
         "vertices": len(positions),
+        "holes_filled": dense.holes_filled,
+        "holes_kept": dense.holes_kept,
         "watertight": is_watertight(as_written(positions, options.compress), unwrapped.faces),
         "texture_size": options.texture_size,
         "colour_source": source.result().name,
+        "scale": size.describe(positions, placement, options, reconstruction.measured),
     }
     if options.colour_source in ("splats", "fused") and source.result().name == "mesh":
         described["warnings"] = [*described.get("warnings", []), str(WarningCode.SPLATS_MISSING)]
     if reconstruction.pose is not None:
-        described["pose"] = _described(reconstruction.pose)
+        described["pose"] = placement.place_pose(_described(reconstruction.pose))
     glb = write_glb(
         positions,
         normals,
@@ -96,14 +103,10 @@ def to_glb(
 
 
 def _described(pose: Pose) -> dict[str, Any]:
-    """Return the pose as JSON values, rounded to six digits: float32 holds hardly more."""
-
-    def plain(vector: Float32) -> list[float]:
-        return [round(float(number), 6) for number in vector]
-
+    """Return the pose as JSON values."""
     return {
-        "rotation": plain(pose.rotation),
-        "translation": plain(pose.translation),
-        "scale": plain(pose.scale),
+        "rotation": size.rounded(pose.rotation),
+        "translation": size.rounded(pose.translation),
+        "scale": size.rounded(pose.scale),
         "frame": pose.frame,
     }

@@ -1,7 +1,7 @@
 """Write a finished model as OBJ, STL, PLY or USDZ.
 
-The writers keep the frame of the mesh that they receive. `convert` transforms the mesh into the frame that readers of
-each format expect, which `formats.FormatOptions` describes.
+The writers keep the frame of the mesh that they receive. `convert` transforms the mesh into the frame and the unit that
+readers of each format expect, which `formats` describes.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from trimesh.visual.material import SimpleMaterial
 
 from sam3d_bento.arrays import Float32, Int32, UInt8
 from sam3d_bento.export.glb.read import TexturedMesh, sampled
+from sam3d_bento.export.size import SMALLEST_EXTENT
 from sam3d_bento.formats import FILE_TYPES, Format, FormatOptions, require
 from sam3d_bento.names import UNNAMED
+from sam3d_bento.options import Origin
 
 # Texture types, with their file suffixes, that readers of OBJ and USDZ can be expected to know. Textures of other types
 # are encoded as PNG for them.
@@ -34,35 +36,46 @@ TEXTURE_SUFFIXES = {"image/png": "png", "image/jpeg": "jpeg"}
 OBJ_DIVIDERS = re.compile(r"[\s#]+")
 # What an identifier of USD lacks. Newer versions allow letters of every script, which AR Quick Look may not know.
 NOT_IN_USD_IDENTIFIERS = re.compile(r"[^A-Za-z0-9]+")
-MILLIMETRES_PER_METRE = 1000  # `longest_side` is in metres, and STL is read in millimetres
-SMALLEST_EXTENT = 1e-12  # scene units; it avoids a division by zero, so that a model that is a single point stays one
 # Modification time of files in an archive; constant, so that equal models give equal bytes.
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
-def convert(mesh: TexturedMesh, wanted: Format, options: FormatOptions | None = None) -> bytes:
-    """Return the model as a file of a format in WRITERS. options: None for the format's defaults.
+def convert(
+    mesh: TexturedMesh,
+    wanted: Format,
+    options: FormatOptions | None = None,
+    *,
+    origin: Origin | None = None,
+    sized: bool = False,
+) -> bytes:
+    """Return the model as a file of a format in WRITERS.
 
-    Raises UnsupportedMedia when the format needs an extra that is not installed.
+    options: None for the format's defaults. origin, sized: as in `laid_out`. Raises UnsupportedMedia when the format
+    needs an extra that is not installed.
     """
-    return WRITERS[wanted](laid_out(mesh, wanted, options or FormatOptions()))
+    return WRITERS[wanted](laid_out(mesh, wanted, options or FormatOptions(), origin=origin, sized=sized))
 
 
-def laid_out(mesh: TexturedMesh, wanted: Format, options: FormatOptions) -> TexturedMesh:
-    """Transform the mesh into the frame and unit of a format; return it.
+def laid_out(
+    mesh: TexturedMesh, wanted: Format, options: FormatOptions, *, origin: Origin | None = None, sized: bool = False
+) -> TexturedMesh:
+    """Transform the mesh of a GLB into the frame and unit of a format; return it.
 
-    Options that the format does not have are ignored. The steps, in this order: `longest_side` scales the model to
-    millimetres. `origin` shifts its lowest point to y = 0. `up` turns it by 90 degrees about x, so that (x, y, z)
-    becomes (x, -z, y), and the side that faced +z faces -y.
+    sized: whether the mesh is in metres; otherwise it gets the length that the format has for such a model.
+    origin: where the caller wants the origin; None for the format's default.
+
+    The steps, in this order: the size. `bottom` shifts the lowest point to y = 0. `up` turns the mesh by 90 degrees
+    about x, so that (x, y, z) becomes (x, -z, y), and the side that faced +z faces -y.
     """
-    has = FILE_TYPES[wanted].options
+    kind = FILE_TYPES[wanted]
     positions, normals = mesh.positions.astype(np.float64), mesh.normals
-    if "longest_side" in has and len(positions):
+    if not sized and kind.unsized_metres is not None and len(positions):
         extent = float(np.ptp(positions, axis=0).max())
-        positions = positions * (options.longest_side * MILLIMETRES_PER_METRE / max(extent, SMALLEST_EXTENT))
-    if "origin" in has and options.origin == "bottom" and len(positions):
+        positions = positions * (kind.unsized_metres / max(extent, SMALLEST_EXTENT))
+    positions = positions * kind.units_per_metre
+    if (origin or kind.origin) == "bottom" and len(positions):
         positions = positions - [0, positions[:, 1].min(), 0]
-    if "up" in has and options.up == "z":
+    if "up" in kind.options and options.up == "z":
         positions, normals = z_up(positions), z_up(normals)
     return replace(mesh, positions=np.ascontiguousarray(positions, np.float32), normals=np.ascontiguousarray(normals))
 

@@ -3,6 +3,8 @@
     image | image_url     the photo: base64 (plain or URL-safe, in lines or not, also as a data: URL), or an https URL
                           at an allowed host; exactly one
     mask | mask_url       the same for the mask; at most one
+    depth | depth_url     the same for the photo's depth
+    pointmap | pointmap_url   the same for the points of its pixels, instead of its depth
     output_url            a presigned https URL that takes the GLB by PUT
     seed, texture_size, … as in `Options`
 
@@ -29,17 +31,23 @@ _STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")
 _WHITE_SPACE = b" \t\r\n\f\v"
 
 # Names of all fields that an input may have.
-FIELDS = ("image", "image_url", "mask", "mask_url", "output_url", *Options.model_fields)
+FILES = ("image", "mask", "depth", "pointmap")
+FIELDS = (*(name for file in FILES for name in (file, f"{file}_url")), "output_url", *Options.model_fields)
 
 
 @dataclass(frozen=True)
 class JobInput:
-    """Checked input of a job. photo, mask: the bytes of the file, or its URL. output: the URL for the GLB, or None."""
+    """Checked input of a job. output: the URL for the GLB, or None.
+
+    photo, mask, depth, pointmap: the bytes of the file, or its URL.
+    """
 
     photo: bytes | URL
     mask: bytes | URL | None
     output: URL | None
     options: Options
+    depth: bytes | URL | None = None
+    pointmap: bytes | URL | None = None
 
 
 def read(given: Any, transfers: Transfers, max_bytes: int) -> JobInput:
@@ -56,21 +64,28 @@ def read(given: Any, transfers: Transfers, max_bytes: int) -> JobInput:
     photo = _file(fields, "image", transfers, max_bytes)
     if photo is None:
         raise BadRequest("The photo is missing: send it as base64 in 'image', or its URL in 'image_url'.")
-    mask = _file(fields, "mask", transfers, max_bytes)
+    mask, depth, pointmap = (_file(fields, name, transfers, max_bytes) for name in ("mask", "depth", "pointmap"))
     output = _url(fields, "output_url", transfers)
     options = {name: fields[name] for name in Options.model_fields if name in fields}
-    return JobInput(photo, mask, output, checked(options, strict=True))
+    return JobInput(photo, mask, output, checked(options, strict=True), depth, pointmap)
 
 
 async def fetch(given: JobInput, transfers: Transfers) -> Submission:
     """Download the files of a job and return its submission. Raises as `Transfers.download` does."""
-    photo, mask, options = given.photo, given.mask, given.options
-    if isinstance(photo, URL):
-        options = options.named_after(photo.name)
-        photo = await transfers.download(photo, "image_url")
-    if isinstance(mask, URL):
-        mask = await transfers.download(mask, "mask_url")
-    return Submission(photo, mask, options)
+
+    async def content(file: bytes | URL | None, name: str) -> bytes | None:
+        return await transfers.download(file, f"{name}_url") if isinstance(file, URL) else file
+
+    options = given.options.named_after(given.photo.name) if isinstance(given.photo, URL) else given.options
+    photo = await content(given.photo, "image")
+    assert photo is not None
+    return Submission(
+        photo,
+        await content(given.mask, "mask"),
+        options,
+        await content(given.depth, "depth"),
+        await content(given.pointmap, "pointmap"),
+    )
 
 
 def _file(fields: dict[str, Any], name: str, transfers: Transfers, max_bytes: int) -> bytes | URL | None:

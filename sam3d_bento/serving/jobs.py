@@ -176,7 +176,7 @@ class Jobs:
 
 def _digest(submission: Submission | UploadedSubmission) -> bytes:
     digest = hashlib.sha256(submission.options.model_dump_json().encode())
-    for file in (submission.photo, submission.mask or b""):
+    for file in (submission.photo, submission.mask or b"", submission.depth or b"", submission.pointmap or b""):
         digest.update(len(file).to_bytes(8))
         for chunk in file.chunks() if isinstance(file, Upload) else [file]:
             digest.update(chunk)

@@ -143,7 +143,11 @@ class UploadedSubmission:
     photo: Upload
     mask: Upload | None
     options: Options
+    depth: Upload | None = None
+    pointmap: Upload | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
-        mask = None if self.mask is None else self.mask.read()
-        return (Submission, (self.photo.read(), mask, self.options))
+        mask, depth, pointmap = (
+            None if file is None else file.read() for file in (self.mask, self.depth, self.pointmap)
+        )
+        return (Submission, (self.photo.read(), mask, self.options, depth, pointmap))

@@ -249,9 +249,8 @@ def test_a_download_has_the_options_of_its_format(visit, drawing):
     studio.make()
     studio.wait_for_model()
     page.click("text=Download options")
-    for option, value in (("up", "y"), ("origin", "centre")):
-        page.select_option(f"#option-{option}", value)
-    page.fill("#option-longest_side", "0.25")
+    page.select_option("#option-up", "y")
+    page.fill("#tall", "25")
     sizes = {}
     for name in ("STL", "PLY", "USDZ"):
         with page.expect_download() as download:
@@ -259,8 +258,25 @@ def test_a_download_has_the_options_of_its_format(visit, drawing):
         sizes[name] = download.value.path().stat().st_size
         if name == "STL":
             stl = trimesh.load_mesh(download.value.path(), file_type="stl")
-            assert stl.extents.max() == pytest.approx(250, rel=1e-4)
+            assert stl.extents[1] == pytest.approx(250, rel=1e-4)
     assert min(sizes.values()) > 0
+
+
+def test_a_height_in_centimetres_is_that_of_the_downloads_without_a_new_run(visit, drawing):
+    studio = visit()
+    page = studio.page
+    studio.choose(drawing(((150, 150, 360, 360), RED)))
+    studio.make()
+    studio.wait_for_model()
+    page.fill("#tall", "9.5")
+    with page.expect_download() as download:
+        page.click("#download")
+    height = trimesh.load_mesh(download.value.path(), file_type="glb").extents[1]
+    assert height == pytest.approx(0.095, abs=1e-6)
+    page.fill("#tall", "")
+    with page.expect_download() as download:
+        page.click("#download")
+    assert trimesh.load_mesh(download.value.path(), file_type="glb").extents.max() == pytest.approx(1, rel=0.02)
 
 
 def test_nothing_moves_under_the_readers_eyes(visit, coffee):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 
 import pytest
 
@@ -17,40 +18,61 @@ def report(*packages):
 CLEAN = {"name": "numpy", "version": "2.4.6", "vulns": []}
 HOLED = {"name": "pillow", "version": "9.0", "vulns": [{"id": "PYSEC-1", "fix_versions": ["9.1"]}]}
 UNKNOWN = {"name": "ours", "skip_reason": "Dependency not found on PyPI"}
+OTHER = {"name": "theirs", "skip_reason": "Dependency not found on PyPI"}
+UNREACHED = ("", "Traceback ...\nrequests.exceptions.ConnectionError: HTTPSConnectionPool")
 
 
 def test_packages_without_a_known_fault_pass():
-    assert verdict(report(CLEAN), "") == (0, "1 packages were looked up; 0 have known vulnerabilities.")
+    assert verdict([(report(CLEAN), "")]) == (0, "1 packages were looked up; 0 have known vulnerabilities.")
 
 
 def test_a_known_fault_fails_and_says_what_mends_it():
-    status, said = verdict(report(CLEAN, HOLED, UNKNOWN), "")
+    status, said = verdict([(report(CLEAN, HOLED, UNKNOWN), "")])
     assert status == 1
     assert "pillow 9.0: PYSEC-1, mended in 9.1" in said
     assert "Not in the database: ours." in said
 
 
 def test_a_database_that_knows_nothing_is_no_proof():
-    status, said = verdict(report(UNKNOWN, UNKNOWN), "No known vulnerabilities found")
+    status, said = verdict([(report(UNKNOWN, OTHER), "No known vulnerabilities found")])
     assert (status, said.startswith("SKIPPED: ")) == (0, True)
     assert "none of 2 packages" in said
 
 
 def test_a_database_that_is_not_reached_is_said():
-    status, said = verdict("", "Traceback ...\nrequests.exceptions.ConnectionError: HTTPSConnectionPool")
+    status, said = verdict([(report(CLEAN), ""), UNREACHED])
     assert (status, said.startswith("SKIPPED: ")) == (0, True)
+    assert "1 of 2 lists were not audited" in said
+
+
+def test_a_known_fault_in_one_list_fails_though_the_database_was_not_reached_for_another():
+    status, said = verdict([UNREACHED, (report(HOLED), "")])
+    assert (status, "pillow 9.0: PYSEC-1" in said) == (1, True)
+
+
+def test_lists_may_pin_different_versions_of_a_package_and_the_same_twice():
+    lists = [report(CLEAN), report(CLEAN, HOLED), report(HOLED, HOLED | {"version": "9.1", "vulns": []})]
+    status, said = verdict([(pins, "") for pins in lists])
+    assert status == 1
+    assert said.count("PYSEC-1") == 1
+    assert said.endswith("3 packages were looked up; 1 have known vulnerabilities.")
 
 
 @pytest.mark.parametrize("stderr", ["", "ERROR: invalid requirement"])
 def test_any_other_end_fails(stderr):
-    assert verdict("", stderr)[0] == 1
+    assert verdict([(report(CLEAN), ""), ("", stderr)])[0] == 1
+
+
+def pins(text):
+    return re.findall(r"^\w[\w.-]*==", text, re.MULTILINE)
 
 
 def test_everything_that_is_pinned_is_audited_and_what_ships_is_listed():
+    command = subprocess.run(["make", "-n", "audit"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    audited = re.search(r"tools/audit\.py (.*?)(?: #|$)", command, re.MULTILINE)[1].split()
+    lists = {path.relative_to(PROJECT).as_posix(): path for path in (PROJECT / "requirements").iterdir()}
+    assert set(audited) == {name for name, path in lists.items() if pins(path.read_text())}
     makefile = (PROJECT / "Makefile").read_text()
-    audit = re.search(r"^audit:.*?(?=^\S)", makefile, re.MULTILINE | re.DOTALL)[0]
-    for name in ("core", "dev", "upstream", "runpod"):
-        assert f"requirements/{name}.txt" in audit
     sbom = re.search(r"^sbom:.*?(?=^\S)", makefile, re.MULTILINE | re.DOTALL)[0]
     for name in ("core", "upstream", "torch-cu121", "cuda-cu121"):
         assert f"requirements/{name}.txt" in sbom

@@ -32,6 +32,17 @@ def install(tool: str) -> None:
 
 
 @pytest.fixture(scope="session")
+def node_tool() -> Callable[..., str]:
+    """Run a program of a tool's folder by node, with the tool's packages; return its output."""
+
+    def call(tool: str, *arguments: str) -> str:
+        install(tool)
+        return run(tool, "node", *arguments)
+
+    return call
+
+
+@pytest.fixture(scope="session")
 def validate(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bytes], dict[str, Any]]:
     """The validator's report on a GLB: counts of errors, warnings, infos and hints, and the messages."""
     install("gltf-validator")

@@ -55,6 +55,8 @@ def test_the_file_says_how_it_was_made(exported: Export) -> None:
         "name": "object",
         "faces": len(mesh.faces),
         "vertices": len(mesh.vertices),
+        "holes_filled": 0,
+        "holes_kept": 0,
         "watertight": True,
         "texture_size": 512,
         "colour_source": "mesh",

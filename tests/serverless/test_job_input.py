@@ -29,6 +29,13 @@ def test_a_photo_comes_as_base64_plain_or_in_a_data_url(text):
     assert read(image=text, mask=text) == job_input.JobInput(b"photo", b"photo", None, Options())
 
 
+@pytest.mark.parametrize("field", ["depth", "pointmap"])
+def test_the_depth_comes_as_the_photo_does(field):
+    given = read(image=PHOTO, intrinsics="500,500,160,120", **{field: PHOTO})
+    assert getattr(asyncio.run(job_input.fetch(given, transfers())), field) == b"photo"
+    assert getattr(read(image=PHOTO, **{f"{field}_url": URL_THERE}), field) == URL(URL_THERE, encoded=True)
+
+
 def test_options_are_those_of_the_http_service():
     given = read(image=PHOTO, seed=7, texture_size=2048, target_faces=5000, quality="draft")
     assert given.options == Options(seed=7, texture_size=2048, target_faces=5000, quality="draft")

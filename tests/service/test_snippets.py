@@ -7,10 +7,12 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import trimesh
 from PIL import Image
 
+from tests.support.depth_scenes import HEIGHT_METRES, can
 from tests.support.places import PROJECT
 from tests.support.snippets import PYTHON, SHELL, snippets
 
@@ -56,6 +58,9 @@ RUN = {
     "README.md / Use it / 2",
     "docs/settings.md / Keys / 1",
     "docs/settings.md / Keys / 2",
+    "docs/true-size.md / From a depth camera / 1",
+    "docs/true-size.md / The pose / 1",
+    "docs/true-size.md / You know the size / 1",
     "docs/usage.md / curl / 1",
     "docs/usage.md / From Python / 1",
     "docs/usage.md / Jobs / 1",
@@ -113,6 +118,12 @@ def faces(path):
     return len(trimesh.load_mesh(io.BytesIO(path.read_bytes()), file_type="glb").faces)
 
 
+def assert_95_mm_on_the_floor(path):
+    low, high = trimesh.load_mesh(path).bounds[:, 1]
+    assert low == 0
+    assert high == pytest.approx(0.095, abs=1e-6)
+
+
 needs_curl = pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl")
 
 
@@ -167,6 +178,7 @@ def test_a_job_from_the_shell(server, folder):
     assert faces(folder / "model.glb") > 1000
     assert Image.open(folder / "model.webp").size == (512, 512)
     assert (folder / "model.zip").read_bytes().startswith(b"PK")
+    assert_95_mm_on_the_floor(folder / "cup.glb")
 
 
 def test_a_job_from_python(server, folder):
@@ -174,6 +186,28 @@ def test_a_job_from_python(server, folder):
     assert "running export" in answer
     assert "done None 100%" in answer
     assert faces(folder / "model.glb") > 1000
+
+
+@needs_curl
+def test_the_true_size_of_a_can(server, folder):
+    """The mug of the page is a can of 95 mm."""
+    scene = can()
+    (folder / "mug.jpg").write_bytes(scene.photo_file)
+    (folder / "mug_mm.png").write_bytes(scene.png(scene.depth))
+    for name in ("From a depth camera", "You know the size"):
+        shell(snippet(f"docs/true-size.md / {name} / 1", server).replace("520,520,240,180", scene.intrinsics), folder)
+    low, high = trimesh.load_mesh(folder / "mug.glb").bounds[:, 1]
+    assert low == 0
+    assert high == pytest.approx(HEIGHT_METRES, rel=0.05)
+    assert_95_mm_on_the_floor(folder / "mug-95mm.glb")
+    seen = run([sys.executable, "-c", snippet("docs/true-size.md / The pose / 1")], folder).split()
+    assert np.array(seen, float) == pytest.approx(middle_of(scene.mask), abs=6)
+
+
+def middle_of(mask):
+    """The middle (x, y) of the box around a mask, in pixels."""
+    row, column = np.nonzero(mask)
+    return (column.min() + column.max() + 1) / 2, (row.min() + row.max() + 1) / 2
 
 
 def test_the_command_line(server, folder):
@@ -186,6 +220,7 @@ def test_the_command_line(server, folder):
     assert faces(folder / "cup.glb") > 1000, "through pipes"
     assert trimesh.load_mesh(folder / "cup.obj").visual.material.image.size == (1024, 1024)
     assert trimesh.load_mesh(folder / "cup.stl").extents.max() == pytest.approx(120, rel=0.01), "millimetres"
+    assert_95_mm_on_the_floor(folder / "cup-95mm.glb")
     assert Image.open(folder / "mask.png").size == (600, 400)
 
 

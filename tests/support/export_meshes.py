@@ -14,6 +14,7 @@ import trimesh
 from skimage.measure import marching_cubes
 
 from sam3d_bento.arrays import Float32, Int32, UInt8
+from sam3d_bento.export.mesh.surface import Surface
 from sam3d_bento.reconstruction import Reconstruction
 
 Mesh = tuple[Float32, Int32]
@@ -82,6 +83,11 @@ def colour_at(points: Floats) -> Floats:
 def painted(mesh: Mesh) -> Reconstruction:
     vertices, faces = mesh
     return Reconstruction(vertices, faces, np.rint(colour_at(vertices)).astype(np.uint8))
+
+
+def surface(vertices: Float32, faces: Int32) -> Surface:
+    """A mesh of one colour."""
+    return Surface(vertices, faces, np.zeros(vertices.shape, np.uint8))
 
 
 def unbalanced_edges(faces: Int32) -> int:

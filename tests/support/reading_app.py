@@ -24,6 +24,10 @@ def client():
             {
                 "photo": submission.photo.read().decode("latin-1"),
                 "mask": submission.mask and submission.mask.read().decode("latin-1"),
+                **{
+                    name: file and file.read().decode("latin-1")
+                    for name, file in (("depth", submission.depth), ("pointmap", submission.pointmap))
+                },
                 "options": submission.options.model_dump(),
                 "link": upload_form.wants_link(given, request.headers.get("accept", "")),
             }

@@ -25,13 +25,14 @@ CELL = 1 / 256  # the edge of a cell of SAM 3D's mesh grid
 class SplatCase:
     """Reconstruction with its true colours.
 
-    finer: whether the splats are the better source.
+    finer: whether the splats are the better source. noise: deviation of a splat's colour, as a share of white.
     """
 
     name: str
     reconstruction: Reconstruction
     paint: Paint
     finer: bool
+    noise: float = 0.0
 
 
 def cases() -> list[SplatCase]:
@@ -41,14 +42,19 @@ def cases() -> list[SplatCase]:
         SplatCase("stripes finer than the vertices", *_paint_case(coarse, stripes(0.03), 150_000), True),
         SplatCase("check finer than the vertices, on bumps", *_paint_case(bumpy, check(0.02), 250_000), True),
         SplatCase(
-            "the same with noisy splats", *_paint_case(bumpy, check(0.02), 250_000, noise=0.03, jitter=0.4), True
+            "the same with noisy splats", *_paint_case(bumpy, check(0.02), 250_000, noise=0.03, jitter=0.4), True, 0.03
         ),
         SplatCase(
-            "smooth colours, noisy splats", *_paint_case(fine, stripes(1.0), 150_000, noise=0.03, jitter=0.4), False
+            "smooth colours, noisy splats",
+            *_paint_case(fine, stripes(1.0), 150_000, noise=0.03, jitter=0.4),
+            False,
+            0.03,
         ),
         SplatCase("smooth colours, clean splats", *_paint_case(fine, stripes(1.0), 150_000), False),
-        SplatCase("few and noisy splats", *_paint_case(fine, stripes(0.2), 15_000, noise=0.03, jitter=0.4), False),
-        SplatCase("very noisy splats", *_paint_case(bumpy, stripes(0.3), 150_000, noise=0.12, jitter=0.8), False),
+        SplatCase(
+            "few and noisy splats", *_paint_case(fine, stripes(0.2), 15_000, noise=0.03, jitter=0.4), False, 0.03
+        ),
+        SplatCase("very noisy splats", *_paint_case(bumpy, stripes(0.3), 150_000, noise=0.12, jitter=0.8), False, 0.12),
     ]
 
 

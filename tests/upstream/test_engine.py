@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from sam3d_bento.camera import Camera
 from sam3d_bento.errors import Cancelled, EngineLost, GpuOutOfMemory, NoObject, NotReady
 from sam3d_bento.options import Options
-from sam3d_bento.reconstruction import Mask, Photo
+from sam3d_bento.reconstruction import Mask, Photo, View
 
 pytestmark = pytest.mark.usefixtures("upstream")
 
@@ -62,6 +63,27 @@ def expected(engine, shot):
 
 def run(engine, shot, seed=3, on_progress=lambda fraction: None, options=OPTIONS):
     return engine.reconstruct(*shot, options, seed, on_progress, splats=True)
+
+
+def test_the_callers_points_give_the_size_in_metres_and_the_depth_model_does_not_run(engine, shot):
+    row, column = (np.mgrid[-48:48, -48:48] + 0.5) / 96
+    slope = np.stack((-column, -row, np.ones_like(row)), -1) * (2 + column)[..., None]
+    calls = []
+    hook = engine._inference.pipeline.depth_model.model.head.register_forward_pre_hook(lambda *_: calls.append(1))
+    camera = Camera(96.0, 96.0, 48.0, 48.0, 96, 96, "given")
+    try:
+        near, far = (
+            engine.reconstruct(*shot, OPTIONS, 3, lambda _: None, view=View(camera, (slope * k).astype(np.float32)))
+            for k in (1, 4)
+        )
+    finally:
+        hook.remove()
+    assert calls == []
+    assert near.camera == camera
+    assert near.measured.source == "depth"
+    assert near.measured.metres_per_unit == pytest.approx(near.pose.scale.mean())
+    assert far.measured.metres_per_unit == 4 * near.measured.metres_per_unit
+    assert np.array_equal(near.vertices, far.vertices)
 
 
 def assert_equal(one, other):
@@ -208,6 +230,7 @@ def test_it_says_what_it_is_made_of(engine):
     assert engine.device == "cpu"
     assert engine.facts["memory_profile"] == "24gb"
     assert engine.facts["attention"] == "packed"
+    assert engine.facts["kernels"] == "off: there is no GPU"
     assert {"kaolin", "pytorch3d", "spconv"} <= set(engine.facts["standins"])
     assert engine.gpu_peak_bytes is None
 

@@ -101,6 +101,43 @@ def test_the_tight_profile_differs_by_rounding_only(inference, stock_output, pho
         assert_close(inference(*photo, SEED, steps=steps, splats=True), stock_output, 1e-4)
 
 
+@pytest.fixture(scope="module")
+def fused_inference(checkpoints):
+    """With the fused networks, whose operations are those of torch on a CPU."""
+    from sam3d_bento.engines.sam3d.kernels import choice, reference
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(choice, "choose", lambda wanted, device: choice.Choice(reference, reference.NAME))
+        return load(checkpoints)
+
+
+@pytest.mark.parametrize("profile", ["32gb", "24gb", "12gb"])
+def test_fused_networks_differ_by_rounding_only(fused_inference, stock_output, photo, steps, profile):
+    from sam3d_bento.engines.sam3d.memory.profiles import PROFILES
+
+    assert fused_inference.pipeline.kernels == "torch"
+    with fused_inference.in_profile(PROFILES[profile]):
+        for _ in range(2):  # the second run uses what the first one kept
+            assert_close(fused_inference(*photo, SEED, steps=steps, splats=True), stock_output, 1e-4)
+
+
+def test_a_network_of_another_form_computes_as_upstream_and_says_so(
+    checkpoints, stock_output, photo, steps, monkeypatch
+):
+    from sam3d_bento.engines.sam3d import staged
+    from sam3d_bento.engines.sam3d.fused.transformer import Unsupported
+    from sam3d_bento.engines.sam3d.kernels import choice, reference
+
+    def refuse(*given):
+        raise Unsupported("positions are rotary")
+
+    monkeypatch.setattr(choice, "choose", lambda wanted, device: choice.Choice(reference, reference.NAME))
+    monkeypatch.setattr(staged, "DenseNetwork", refuse)
+    inference = load(checkpoints)
+    assert inference.pipeline.kernels == "torch in part: positions are rotary"
+    assert_same(inference(*photo, SEED, steps=steps, splats=True), stock_output)
+
+
 def test_half_precision_decoders_are_bit_equal_to_stock_upstream(
     half_checkpoints, half_inference, tmp_path, photo, steps
 ):
@@ -230,6 +267,114 @@ def test_a_point_map_of_the_callers_replaces_the_depth_model(inference, photo, s
         hook.remove()
     assert calls == []
     assert not torch.equal(*poses)
+
+
+def slope(infinite_share=0.0, missing=np.inf):
+    """A tilted plane 2 to 3 units away, as a point map (96, 96, 3). infinite_share: of its rows that are missing."""
+    row, column = np.mgrid[-48:48, -48:48] / 96.0
+    z = 2.5 + 0.5 * column + 0.25 * row
+    points = np.stack((-column * z, -row * z, z), -1).astype(np.float32)
+    points[: round(96 * infinite_share)] = missing
+    return points
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.6])
+def test_infinite_points_give_the_bits_of_missing_points(inference, photo, steps, share):
+    infinite, missing = (
+        inference(*photo, SEED, slope(share, mark), steps=steps, splats=True) for mark in (np.inf, np.nan)
+    )
+    assert_same(infinite, missing)
+    assert infinite["translation"].isfinite().all()
+
+
+def test_a_point_with_one_infinite_coordinate_is_missing_as_a_whole(inference, photo, steps):
+    half = slope(0.25, np.nan)
+    half[:24, :, 0] = 1.0
+    half[:24, :, 2] = -np.inf
+    assert_same(inference(*photo, SEED, half, steps=steps), inference(*photo, SEED, slope(0.25, np.nan), steps=steps))
+
+
+def test_infinities_of_the_depth_model_give_a_finite_pose(inference, photo, steps):
+    """As for the photo of a web shop, whose plain background the depth model refuses."""
+    model = inference.pipeline.depth_model
+    real = model.__call__.__func__
+
+    class Refusing(type(model)):
+        def __call__(self, image):
+            output = real(self, image)
+            points = output["pointmaps"].clone()
+            points[: round(96 * 0.6)] = np.inf
+            return output | {"pointmaps": points}
+
+    model.__class__ = Refusing
+    try:
+        result = inference.generate_single_object(*photo, SEED, steps=steps)
+    finally:
+        model.__class__ = Refusing.__base__
+    assert result.pose is not None
+
+
+def test_without_depth_inside_the_mask_there_is_no_pose(inference, photo, steps):
+    image, mask = photo
+    points = slope()
+    points[mask] = np.nan
+    assert inference.generate_single_object(image, mask, SEED, points, steps=steps).pose is None
+    assert inference.generate_single_object(image, mask, SEED, slope(), steps=steps).pose is not None
+
+
+@pytest.mark.parametrize("factor", [0.25, 2.0, 1024.0])
+def test_a_point_map_in_another_unit_by_a_power_of_two_gives_the_same_bits(inference, photo, steps, factor):
+    import torch
+
+    one, other = (inference(*photo, SEED, slope() * np.float32(k), steps=steps) for k in (1, factor))
+    for name in ("coords", "rotation"):
+        assert torch.equal(one[name], other[name]), name
+    assert torch.equal(one["mesh"][0].vertices, other["mesh"][0].vertices)
+    assert torch.equal(one["scale"] * factor, other["scale"])
+    assert torch.equal(one["translation"] * factor, other["translation"])
+
+
+@pytest.mark.parametrize("factor", [0.3, 1000.0])
+def test_a_point_map_in_any_other_unit_gives_the_same_object_up_to_rounding(inference, photo, steps, factor):
+    import torch
+
+    one, other = (inference(*photo, SEED, slope() * np.float32(k), steps=steps) for k in (1, factor))
+    assert torch.equal(one["coords"], other["coords"])
+    assert torch.allclose(one["mesh"][0].vertices, other["mesh"][0].vertices, rtol=0, atol=1e-5)
+    assert torch.allclose(one["scale"] * factor, other["scale"], rtol=1e-5)
+    assert torch.allclose(one["translation"] * factor, other["translation"], rtol=1e-4)
+
+
+def test_the_depth_models_own_point_map_handed_in_gives_the_same_bits(inference, own_output, photo, steps):
+    from sam3d_bento.engines.sam3d.inference import merge_mask_to_rgba
+    from sam3d_bento.engines.sam3d.upstream import computing_on
+
+    with computing_on(inference.device):
+        found = inference.pipeline.compute_pointmap(merge_mask_to_rgba(*photo))["pointmap"]
+    points = found.permute(1, 2, 0).contiguous().cpu().numpy()
+    assert_same(inference(*photo, SEED, points, steps=steps, splats=True), own_output)
+
+
+def test_the_camera_is_the_depth_models_or_fitted_to_the_callers_points(inference, photo, steps):
+    import torch
+
+    model = inference.pipeline.depth_model
+    real = model.__call__.__func__
+
+    class Looking(type(model)):  # random weights see no camera
+        def __call__(self, image):
+            return real(self, image) | {"intrinsics": torch.tensor([[1.5, 0, 0.5], [0, 1.25, 0.5], [0, 0, 1]])}
+
+    model.__class__ = Looking
+    try:
+        own = inference.generate_single_object(*photo, SEED, steps=steps).camera
+    finally:
+        model.__class__ = Looking.__base__
+    assert (own.fx, own.fy, own.cx, own.cy, own.source) == (144, 120, 48, 48, "depth model")
+    fitted = inference.generate_single_object(*photo, SEED, slope(), steps=steps).camera
+    # The points of `slope` lie at the corners of pixels, half a pixel beside the centres.
+    assert fitted.fx == pytest.approx(96, rel=0.01)
+    assert fitted.source == "fitted"
 
 
 def test_progress_grows_with_every_step_of_both_generators(inference, photo):

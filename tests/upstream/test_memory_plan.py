@@ -26,7 +26,7 @@ PARAMETERS = {
     "slat_decoder_mesh": 90_926_693,
     "slat_decoder_gs": 85_369_024,
 }
-GOALS = {"24gb": 16e9, "16gb": 11e9, "12gb": 8e9}
+GOALS = {"32gb": 24e9, "24gb": 16e9, "16gb": 11e9, "12gb": 8e9}
 
 # DINOv2 ViT-L/14 with registers: 24 blocks of width 1024. Convolution and linear layers, with their biases; the rest.
 DINO_CAST = 3 * 14**2 * 1024 + 1024 + 24 * ((3 + 1 + 4 + 4) * 1024**2 + (3 + 1 + 4 + 1) * 1024)
@@ -109,7 +109,7 @@ def test_dinov2_is_there_once_however_many_parts_hold_it(weights, planned):
 def test_a_stage_has_the_weights_of_the_parts_that_its_profile_leaves_there(weights, planned):
     stages = {stage.stage: stage for stage in planned("16gb").stages}
     assert stages["ss_sample"].weights_bytes == weights["ss_generator"].bytes + weights["ss_decoder"].bytes
-    for name in GOALS:
+    for name in ("24gb", "16gb", "12gb"):
         mesh = next(stage for stage in planned(name).stages if stage.stage == "mesh")
         assert mesh.weights_bytes == weights["slat_decoder_mesh"].bytes
 
@@ -143,14 +143,29 @@ def test_the_largest_object_stays_below_the_goal(planned, name):
         assert planned(name, voxels).peak < GOALS[name]
 
 
-def test_every_stage_is_within_a_tenth_of_what_was_measured_on_a_gpu(planned):
-    measured = json.loads((Path(__file__).parents[2] / "benchmarks" / "results" / "gpu.json").read_text())
-    runs = [run for run in measured["runs"] if run["what"] == "engine" and run["profile"] != "stock"]
-    assert {run["profile"] for run in runs} == GOALS.keys()
-    for run in runs:
+def measured(file):
+    """The runs of our engine in a file of benchmarks/results."""
+    runs = json.loads((Path(__file__).parents[2] / "benchmarks" / "results" / file).read_text())["runs"]
+    return [run for run in runs if run["what"] == "engine" and run["profile"] != "stock"]
+
+
+# Where upstream's kernels need less than ours, and the other way round. The plan is for either.
+OTHER_KERNELS_NEED_MORE = {"gpu.json": {"ss_sample", "slat_sample"}, "gpu-kernels.json": {"mesh"}}
+
+
+@pytest.mark.parametrize("file", OTHER_KERNELS_NEED_MORE)
+def test_every_stage_is_within_a_tenth_of_what_was_measured_on_a_gpu(planned, file):
+    """gpu.json: computed by upstream's kernels. gpu-kernels.json: by those of this project."""
+    seen = set()
+    for run in measured(file):
+        seen.add(run["profile"])
         for stage in planned(run["profile"], run["asked_voxels"]).stages:
             peak = run["stages"][stage.stage]["peak_bytes"]
-            assert stage.bytes == pytest.approx(peak, rel=0.1), (run["profile"], run["asked_voxels"], stage.stage)
+            if stage.stage in OTHER_KERNELS_NEED_MORE[file]:
+                assert stage.bytes > 0.9 * peak, (run["profile"], run["asked_voxels"], stage.stage)
+            else:
+                assert stage.bytes == pytest.approx(peak, rel=0.1), (run["profile"], run["asked_voxels"], stage.stage)
+    assert seen == ({"24gb", "16gb", "12gb"} if file == "gpu.json" else {"32gb", "24gb"})
 
 
 def test_the_peak_is_the_worst_stage_and_what_cuda_takes(planned):

@@ -108,3 +108,26 @@ def test_release_leaves_nothing(parts):
     residency.release()
     assert residency.resident == frozenset()
     assert not any(is_there(module) for module in parts.values())
+
+
+def test_where_all_is_kept_nothing_moves(parts):
+    residency = place(parts, "32gb")
+    residency.enter("depth")
+    kept = {name: [id(tensor) for tensor in data_of(module)] for name, module in parts.items()}
+    moves = []
+    residency.before_moves("slat_decoder_mesh", lambda: moves.append(1))
+    for stage in ("ss_condition", "mesh", "depth"):
+        residency.enter(stage)
+        assert {name: [id(tensor) for tensor in data_of(module)] for name, module in parts.items()} == kept
+    assert moves == []
+
+
+def test_what_follows_from_weights_is_told_before_they_leave(parts):
+    residency, there = place(parts, "16gb"), []
+    residency.before_moves("slat_decoder_mesh", lambda: there.append(is_there(parts["slat_decoder_mesh"])))
+    residency.enter("mesh")
+    assert there == []
+    residency.refresh("slat_decoder_mesh")
+    residency.enter("depth")
+    residency.release()
+    assert there == [True, True]

@@ -54,8 +54,13 @@ class RemotePipeline:
         # The name travels as the photo's file name, which an older service ignores.
         name = submission.options.name
         files = {"image": ("photo" if name is None else f"{name}.photo", submission.photo)}
-        if submission.mask is not None:
-            files["mask"] = ("mask", submission.mask)
+        for field, content in (
+            ("mask", submission.mask),
+            ("depth", submission.depth),
+            ("pointmap", submission.pointmap),
+        ):
+            if content is not None:
+                files[field] = (field, content)
         # Only options that differ from their defaults are sent, because an older service may not know the others.
         options = submission.options.model_dump(exclude_defaults=True, exclude={"name"})
         data = {name: json.dumps(value) if isinstance(value, bool) else str(value) for name, value in options.items()}

@@ -33,7 +33,7 @@ from sam3d_bento.cli.terminal import (
 )
 from sam3d_bento.errors import BadRequest, Sam3DError
 from sam3d_bento.formats import FILE_TYPES, FORMATS, Format, FormatOptions, by_suffix, format_options, require
-from sam3d_bento.options import EXPORT_OPTIONS, USED_VALUES, Options, choices, from_texts
+from sam3d_bento.options import EXPORT_OPTIONS, USED_VALUES, Options, choices, faults, from_texts
 from sam3d_bento.settings import Settings, SettingsError
 from sam3d_bento.submission import Submission
 from sam3d_bento.weights.part import WeightsError
@@ -81,10 +81,15 @@ def _flag(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     if listed and True in listed:
         words = click.Choice([str(choice).lower() for choice in listed])
         return click.option(name, *spellings, cls=Switch, type=words, default=str(field.default).lower(), **how)
-    plain = str if name == "name" else int
-    kind = click.Choice([str(choice) for choice in listed]) if listed else plain
+    kind = click.Choice([str(choice) for choice in listed]) if listed else _type(field.annotation)
     default = None if field.default is None else str(field.default)
     return click.option(name, *spellings, type=kind, default=default, **how)
+
+
+def _type(annotation: Any) -> type[int] | type[float] | type[str]:
+    """Return the type of the values that an option takes: float or str if its annotation has one, else int."""
+    types = [annotation, *(_type(part) for part in get_args(annotation))]
+    return str if str in types else float if float in types else int
 
 
 def _options(**values: Any) -> Options:
@@ -93,8 +98,7 @@ def _options(**values: Any) -> Options:
     try:
         return Options.model_validate(values | from_texts(texts))
     except ValidationError as exc:
-        faults = "; ".join(f"--{str(fault['loc'][0]).replace('_', '-')}: {fault['msg']}" for fault in exc.errors())
-        raise click.UsageError(faults) from exc
+        raise click.UsageError(faults(exc, spelt=lambda name: f"--{name.replace('_', '-')}")) from exc
 
 
 @click.command(cls=SwitchCommand)
@@ -117,6 +121,8 @@ def _options(**values: Any) -> Options:
 @click.option("--recursive", is_flag=True, help="Also the photos in the subfolders of a folder.")
 @click.option("--skip-existing", is_flag=True, help="Leave out photos whose results exist.")
 @click.option("--mask", type=existing_file, help="Mask image, white on the object. For a single photo.")
+@click.option("--depth", type=existing_file, help="Depth of the photo: 16-bit PNG or TIFF in mm, .npy, .npz.")
+@click.option("--pointmap", type=existing_file, help="Point of each pixel of the photo in metres: .npy, .npz.")
 @option_flags(*Options.model_fields)
 @click.option(
     "--save-reconstruction", type=output_file, metavar="X.npz", help="Also save the dense mesh, for `export`."
@@ -133,6 +139,8 @@ def generate(
     recursive: bool,
     skip_existing: bool,
     mask: Path | None,
+    depth: Path | None,
+    pointmap: Path | None,
     save_reconstruction: Path | None,
     server: str | None,
     api_key_file: Path | None,
@@ -152,8 +160,8 @@ def generate(
     options = _options(**choices)
     formats = tuple(dict.fromkeys(formats)) or photo_files.default_formats(output)
     tasks = photo_files.plan(photos, output, formats, options.name, recursive=recursive)
-    if len(tasks) > 1 and (mask or save_reconstruction):
-        raise click.UsageError("--mask and --save-reconstruction need a single photo.")
+    if len(tasks) > 1 and (mask or depth or pointmap or save_reconstruction):
+        raise click.UsageError("--mask, --depth, --pointmap and --save-reconstruction need a single photo.")
     if output == DASH and sys.stdout.isatty():
         raise click.UsageError("The model is no text for a terminal. Redirect standard output to a file.")
     outcomes = Outcomes(len(tasks), as_json=as_json, quiet=quiet, to_stderr=output == DASH)
@@ -163,11 +171,11 @@ def generate(
         tasks = [task for task in tasks if not _is_done(task, formats)]
     if tasks:
         generator = _generator(server, api_key_file, save_reconstruction, quiet=quiet or as_json)
-        mask_file = mask.read_bytes() if mask else None
+        mask_file, *depth_files = (file.read_bytes() if file else None for file in (mask, depth, pointmap))
         for task in tasks:
             try:
                 named = options if task.photo == DASH else options.named_after(task.photo.name)
-                submission = Submission(task.read(), mask_file, named)
+                submission = Submission(task.read(), mask_file, named, *depth_files)
                 with progress.bar(console, outcomes.next_label(task), quiet=quiet) as on_progress:
                     made = generator.generate(submission, formats, on_progress)
                 _write(task, made)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from sam3d_bento.arrays import Float32
+from sam3d_bento.camera import Camera as PhotoCamera
+from sam3d_bento.camera import CameraSource
 from sam3d_bento.engines.preview import shapes
 from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.canvas import cut_out
 from sam3d_bento.engines.preview.shapes.posed_mesh import PosedMesh
+from sam3d_bento.engines.preview.true_scale import measure_scale
 from sam3d_bento.options import Options
 from sam3d_bento.progress import OnProgress, part, silent
-from sam3d_bento.reconstruction import Mask, Photo, Pose, Reconstruction
+from sam3d_bento.reconstruction import UNKNOWN_VIEW, Mask, MeasuredScale, Photo, Pose, Reconstruction, View
 from sam3d_bento.warning_codes import WarningCode
 
 CAMERA_FRAME = "camera: x right, y up, looking along -z"
@@ -47,16 +51,29 @@ class PreviewEngine:
         self.reconstruct(photo, mask, Options(shape="puff"), 0, silent)
 
     def reconstruct(
-        self, photo: Photo, mask: Mask, options: Options, seed: int, on_progress: OnProgress, *, splats: bool = False
+        self,
+        photo: Photo,
+        mask: Mask,
+        options: Options,
+        seed: int,
+        on_progress: OnProgress,
+        *,
+        splats: bool = False,
+        view: View = UNKNOWN_VIEW,
     ) -> Reconstruction:
         """Reconstruct the object; see `Engine.reconstruct`.
 
         `seed` is not used, because nothing here is random; there are no splats. `details` has the shape class, the
         figures of the fits, the share of the surface that faces the camera, the field of view in degrees over the
         photo's longer side and where it comes from, and the cells (columns, rows) of the grid. `pose` moves the object
-        back in front of the camera. Raises NoObject for an empty mask.
+        back in front of the camera. With points in `view`, height and width are true, `measured` says how large a unit
+        is, and `pose` is in metres; the thickness stays guessed. Raises NoObject for an empty mask.
         """
         on_progress(0.0)
+        if view.camera is not None:
+            photo = replace(photo, focal_length=(view.camera.fx + view.camera.fy) / 2)
+        source: CameraSource
+        source = "assumed" if photo.focal_length is None else "exif" if view.camera is None else view.camera.source
         canvas = cut_out(photo, mask)
         on_progress(0.1)
         mesh, details = shapes.fit_shape(
@@ -70,6 +87,10 @@ class PreviewEngine:
         warnings = [WarningCode.SHAPE_GUESSED]
         if options.quality != "standard":
             warnings.append(WarningCode.QUALITY_IGNORED)
+        found = None if view.points is None else measure_scale(mesh, canvas, mask.pixels, view.points)
+        if found is not None:
+            mesh = replace(mesh, vertices=mesh.vertices * found[0])
+            details["size"] = {"measured": ["height", "width"], "guessed": ["thickness"]}
         vertices, pose = _fit_unit_cube(mesh)
         result = Reconstruction(
             vertices=vertices,
@@ -81,12 +102,21 @@ class PreviewEngine:
                 **details,
                 "observed_fraction": round(mesh.measure_observed_fraction(), 3),
                 "fov_degrees": round(mesh.camera.field_of_view, 3),  # a tenth would be half a pixel at the rim
-                "fov_source": "assumed" if photo.focal_length is None else "exif",
+                "fov_source": source,
                 "grid": list(canvas.distance.shape[::-1]),
             },
+            measured=None if found is None else MeasuredScale(float(pose.scale[0]), "depth", round(found[1], 4)),
+            camera=_describe_camera(mesh, source),
         )
         on_progress(1.0)
         return result
+
+
+def _describe_camera(mesh: PosedMesh, source: CameraSource) -> PhotoCamera:
+    """Return the camera through which the mesh looks like the photo."""
+    camera = mesh.camera
+    focal, width, height = camera.focal_length, camera.width, camera.height
+    return PhotoCamera(focal, focal, width / 2, height / 2, width, height, source)
 
 
 def _fit_unit_cube(mesh: PosedMesh) -> tuple[Float32, Pose]:

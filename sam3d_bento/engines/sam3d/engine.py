@@ -20,7 +20,7 @@ from sam3d_bento.engines.sam3d.memory.profiles import PROFILES
 from sam3d_bento.errors import EngineLost, GpuOutOfMemory, NotReady, Sam3DError
 from sam3d_bento.options import Options
 from sam3d_bento.progress import OnProgress, silent
-from sam3d_bento.reconstruction import Mask, Photo, Reconstruction
+from sam3d_bento.reconstruction import UNKNOWN_VIEW, Mask, MeasuredScale, Photo, Pose, Reconstruction, View
 from sam3d_bento.warning_codes import WarningCode
 
 # Sampling steps of each quality. In a draft, four shortcut steps are 4 evaluations of the first network, where 25 steps
@@ -49,13 +49,19 @@ def available(checkpoint_dir: Path) -> str | None:
 
 
 class Sam3dEngine:
-    """See `engines.Engine`. memory_profile: a name in PROFILES, or `auto`. device: `cuda`; `cpu` is for tests."""
+    """See `engines.Engine`.
+
+    memory_profile: a name in PROFILES, or `auto`. kernels: `auto` or `off`. device: `cuda`; `cpu` is for tests.
+    """
 
     name = "sam3d"
 
-    def __init__(self, checkpoint_dir: Path, memory_profile: str = "auto", *, device: str = "cuda") -> None:
+    def __init__(
+        self, checkpoint_dir: Path, memory_profile: str = "auto", kernels: str = "auto", *, device: str = "cuda"
+    ) -> None:
         self._checkpoint_dir = checkpoint_dir
         self._profile = PROFILES.get(memory_profile)  # type: ignore[call-overload]  # a name from the settings
+        self._kernels = kernels
         self._device = device
         self._inference: Inference | None = None
         self.retries = 0
@@ -79,6 +85,7 @@ class Sam3dEngine:
             "guesses": False,
             "memory_profile": loaded.profile.name,
             "attention": loaded.upstream.attention,
+            "kernels": loaded.pipeline.kernels,
             "standins": list(loaded.upstream.standins),
         }
 
@@ -97,7 +104,10 @@ class Sam3dEngine:
             raise NotReady(reason)
         try:
             self._inference = Inference(
-                str(self._checkpoint_dir / "pipeline.yaml"), device=self._device, profile=self._profile
+                str(self._checkpoint_dir / "pipeline.yaml"),
+                device=self._device,
+                profile=self._profile,
+                kernels=self._kernels,
             )
             self._warm_up()
         except RuntimeError as exc:
@@ -107,9 +117,17 @@ class Sam3dEngine:
             raise NotReady("The GPU's memory does not suffice to load the network.") from exc
 
     def reconstruct(
-        self, photo: Photo, mask: Mask, options: Options, seed: int, on_progress: OnProgress, *, splats: bool = False
+        self,
+        photo: Photo,
+        mask: Mask,
+        options: Options,
+        seed: int,
+        on_progress: OnProgress,
+        *,
+        splats: bool = False,
+        view: View = UNKNOWN_VIEW,
     ) -> Reconstruction:
-        """Reconstruct the masked object, see `engines.Engine`.
+        """Reconstruct the masked object, see `engines.Engine`. Points in `view` replace the depth model's.
 
         When the GPU's memory does not suffice, it tries once more in a profile that needs less. Raises NoObject,
         BadResult, GpuOutOfMemory after that second attempt, and EngineLost when this process can no longer use its GPU.
@@ -120,7 +138,7 @@ class Sam3dEngine:
         try:
             result = self._in_two_attempts(
                 lambda inference: inference.generate_single_object(
-                    photo.rgb, mask.pixels, seed, steps=steps, splats=splats, on_progress=on_progress
+                    photo.rgb, mask.pixels, seed, view.points, steps=steps, splats=splats, on_progress=on_progress
                 )
             )
         except EngineLost:  # every further call to the GPU would fail
@@ -131,6 +149,8 @@ class Sam3dEngine:
             self._rest()
             raise
         self._rest()
+        if view.points is not None:
+            result = replace(result, camera=view.camera, measured=_measured(result.pose))
         if options.shape != "auto":
             result = replace(result, warnings=(*result.warnings, WarningCode.SHAPE_IGNORED))
         spent = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in self._loaded.seconds.items())
@@ -205,3 +225,11 @@ class Sam3dEngine:
         if self._inference is None:
             raise NotReady("The SAM 3D engine is not loaded yet.")
         return self._inference
+
+
+def _measured(pose: Pose | None) -> MeasuredScale | None:
+    """Return how large a unit of the vertices is, by a pose in metres; None without one.
+
+    The error is not known: the network predicts the size, and does not say how surely.
+    """
+    return None if pose is None else MeasuredScale(float(pose.scale.mean()), "depth")

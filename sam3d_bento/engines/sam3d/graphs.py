@@ -43,9 +43,13 @@ class CudaRecorder:
         """
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
         try:
+            # Not `torch.cuda.graph`, which first waits for the GPU and returns all cached memory to the driver.
             # thread_local: it is no error when another thread of this process uses the GPU.
-            with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
+            graph.capture_begin(self._pool, capture_error_mode="thread_local")
+            try:
                 result = function()
+            finally:
+                graph.capture_end()
         except RuntimeError:
             self._end(stream.device)
             raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,7 @@ class Inference:
     profile: what stays on the GPU; None for a choice by the size of its memory.
     cast: whether weights are cast to float16 once after loading (`precision`); None for True on a GPU, where upstream
     runs under autocast, and False on a CPU.
+    kernels: `auto` to compute with Triton kernels where they work, `off` to compute as upstream.
 
     Raises NotReady when a file, upstream itself or the GPU is missing, and ValueError for compile=True.
     """
@@ -76,6 +77,7 @@ class Inference:
         device: str = "cuda",
         profile: Profile | None = None,
         cast: bool | None = None,
+        kernels: str = "auto",
     ) -> None:
         if compile:
             raise ValueError("compile=True cannot be had: upstream's warm-up calls a method that is not public.")
@@ -88,6 +90,7 @@ class Inference:
         from hydra.errors import InstantiationException
         from hydra.utils import instantiate
 
+        from sam3d_bento.engines.sam3d.kernels import choice
         from sam3d_bento.engines.sam3d.loading import modules
 
         if device != "cpu" and not torch.cuda.is_available():
@@ -108,7 +111,7 @@ class Inference:
                     self.pipeline = instantiate(config, **options)
             except InstantiationException as exc:  # hydra wraps any error of a constructor
                 raise next((cause for cause in _causes(exc) if isinstance(cause, NotReady)), exc) from exc
-            self.pipeline.settle(profile)
+            self.pipeline.settle(profile, choice.choose(kernels, self.device))
         self.stage: Stage = "depth"  # the last that a run entered
         self.seconds: dict[Stage, float] = {}  # of each stage of the last run that succeeded
         self._forget()
@@ -192,7 +195,9 @@ class Inference:
         image: (H, W, 3) uint8 sRGB, upright, with its background unchanged. mask: (H, W) bool.
         seed: None for a random one.
         pointmap: (H, W, 3) float32, a point per pixel in PyTorch3D's camera frame (x left, y up, z forward), used
-        instead of the depth model's; None for the depth model's.
+        instead of the depth model's; None for the depth model's. Points that are not finite count as missing.
+
+        Without a point inside the mask, the result has no pose.
 
         Equal arguments give equal results: bit for bit on a CPU, and up to rounding on a GPU, where upstream's mesh
         extraction adds in no fixed order.
@@ -210,7 +215,8 @@ class Inference:
             "steps": [steps.stage1, steps.stage2],
             "shortcut": steps.shortcut,
         }
-        return to_reconstruction(output, details)
+        result = replace(to_reconstruction(output, details), camera=self.pipeline.camera)
+        return result if self.pipeline.sees_object_depth else replace(result, pose=None)
 
     def rest(self) -> None:
         """Copy the weights of the first stage to the GPU, for the next run. The copies run in the background."""

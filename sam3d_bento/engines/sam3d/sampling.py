@@ -98,7 +98,7 @@ def sparse(network: Any, recorder: Callable[[], Recorder]) -> Iterator[None]:
         yield
 
 
-class _Downsample:
+class Downsample:
     """Forward of a SparseDownsample whose inputs all have the same coordinates.
 
     Upstream computes the coordinates of its output at every call, and waits for the GPU four times. It also adds in the
@@ -113,6 +113,7 @@ class _Downsample:
     def __call__(self, x: SparseTensor) -> SparseTensor:
         if self._output is None:
             self._output, block = _places(self._forward(x), self._module)
+            self.blocks = block  # of each row of the input
             self._members = _members(block, len(self._output.feats))
             self._counts = (self._members < len(block)).sum(1)[:, None] + 1  # + 1: upstream counts its initial zeros
         padded = torch.cat((x.feats, x.feats.new_zeros(1, x.feats.shape[1])))
@@ -123,7 +124,7 @@ class _Downsample:
 
 
 class _Upsample:
-    """Forward of the SparseUpsample that undoes a `_Downsample`."""
+    """Forward of the SparseUpsample that undoes a `Downsample`."""
 
     def __init__(self, module: SparseUpsample) -> None:
         self._module = module
@@ -136,7 +137,7 @@ class _Upsample:
         return self._output.replace(x.feats[self._block])
 
 
-_RESAMPLING: dict[type, Callable[..., Any]] = {SparseDownsample: _Downsample, SparseUpsample: _Upsample}
+_RESAMPLING: dict[type, Callable[..., Any]] = {SparseDownsample: Downsample, SparseUpsample: _Upsample}
 
 
 def _places(output: SparseTensor, module: SparseDownsample | SparseUpsample) -> tuple[SparseTensor, torch.Tensor]:

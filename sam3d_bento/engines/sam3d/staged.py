@@ -7,18 +7,26 @@ places the weights of each stage, reports every step, and ends before upstream m
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from hydra.utils import instantiate
 from sam3d_objects.pipeline.inference_pipeline_pointmap import InferencePipelinePointMap
 
-from sam3d_bento.engines.sam3d import attention, mesh_extraction, sampling
-from sam3d_bento.engines.sam3d.graphs import CudaRecorder
+from sam3d_bento.camera import Camera, fit_camera
+from sam3d_bento.engines.sam3d import attention, group_norms, mesh_extraction, sampling
+from sam3d_bento.engines.sam3d.fused.dense import DenseNetwork
+from sam3d_bento.engines.sam3d.fused.mesh import Upsampling
+from sam3d_bento.engines.sam3d.fused.solver import DenseSolve, Network, Solver, SparseSolve
+from sam3d_bento.engines.sam3d.fused.sparse import SparseNetwork
+from sam3d_bento.engines.sam3d.fused.transformer import Operations, Unsupported
+from sam3d_bento.engines.sam3d.graphs import CudaRecorder, Replayed
+from sam3d_bento.engines.sam3d.kernels.choice import Choice
 from sam3d_bento.engines.sam3d.loading import modules, precision
 from sam3d_bento.engines.sam3d.memory.profiles import Part, Profile, Stage
 from sam3d_bento.engines.sam3d.memory.residency import Residency
@@ -26,6 +34,11 @@ from sam3d_bento.errors import BadResult, NoObject
 
 # Called with the stage and its finished share, 0..1. It may raise to end the run.
 OnStageProgress = Callable[[Stage, float], None]
+
+# What upstream's image_to_float makes of each byte.
+BYTES_AS_FLOATS = (np.arange(256) / 255).astype(np.float32)
+# Stages that the generators sample in.
+SAMPLED: dict[Part, Stage] = {"ss_generator": "ss_sample", "slat_generator": "slat_sample"}
 
 log = logging.getLogger("sam3d_bento.sam3d")
 
@@ -46,11 +59,15 @@ class StagedPipeline(InferencePipelinePointMap):
 
     residency: Residency
     on_progress: OnStageProgress
+    kernels: str  # which kernels compute, or why upstream's do
+    camera: Camera | None  # of the last photo
+    sees_object_depth: bool  # in the last run: without it, its pose means nothing
 
     def __init__(self, *, compute_device: str, cast: bool, code_dir: str, **kwargs: Any) -> None:
         self.compute_device = torch.device(compute_device)
         self._code_dir = Path(code_dir)
         self._cast = cast
+        self._float_of: tuple[Any, Any] | None = None
         with modules.without_initialisation():
             super().__init__(**kwargs)
 
@@ -82,8 +99,11 @@ class StagedPipeline(InferencePipelinePointMap):
         modules.let_go_of_file(module, state)
         return module
 
-    def settle(self, profile: Profile) -> None:
-        """Make the loaded pipeline ready to run: share the backbones, place the weights, and add the progress hooks."""
+    def settle(self, profile: Profile, choice: Choice) -> None:
+        """Make the loaded pipeline ready to run: share the backbones, place the weights, and add the progress hooks.
+
+        choice: the kernels of the generators and of the mesh decoder.
+        """
         self.device = self.compute_device
         self.depth_model.device = self.compute_device
         decoder = self.models["slat_decoder_mesh"]
@@ -102,16 +122,66 @@ class StagedPipeline(InferencePipelinePointMap):
             # MoGe's `infer` uses its own autocast, which is always float16.
             precision.cast_beforehand(parts["depth_model"], torch.float16)
         precision.share_backbones([parts["ss_condition_embedder"], parts["slat_condition_embedder"]])
-        self._watch_steps(parts)
+        self.kernels = choice.summary
+        self._upsampling: Upsampling | None = None
+        fused: dict[Part, Callable[[], None]] = {}
+        if choice.operations is not None:
+            fused = self._fuse(parts, choice.operations)
+        self._watch_steps(parts, fused.keys())
         self.residency = Residency(parts, self.compute_device, profile)
+        for part, drop in fused.items():
+            self.residency.before_moves(part, drop)
 
-    def _watch_steps(self, parts: Mapping[Part, Any]) -> None:
-        samplers: dict[Part, tuple[Stage, Callable[..., Any]]] = {
-            "ss_generator": ("ss_sample", sampling.dense),
-            "slat_generator": ("slat_sample", sampling.sparse),
+    def _fuse(self, parts: Mapping[Part, Any], operations: Operations) -> dict[Part, Callable[[], None]]:
+        """Let parts compute with fused kernels; return these parts, each with what deletes what follows from its
+        weights.
+
+        They are made here because their tests of the weights need these in main memory.
+        """
+        cuda = self.compute_device.type == "cuda"
+        drops: dict[Part, Callable[[], None]] = {}
+        if cuda:
+            group_norms.use_channel_moments(parts["depth_model"])
+            drops["slat_condition_embedder"] = self._record(parts["slat_condition_embedder"])
+        dense, sparse = parts["ss_generator"], parts["slat_generator"]
+        makers: dict[Part, Callable[[], Network]] = {
+            "ss_generator": lambda: DenseSolve(DenseNetwork(dense.reverse_fn.backbone, operations), dense.time_scale),
+            "slat_generator": lambda: SparseSolve(SparseNetwork(sparse.reverse_fn.backbone, operations)),
         }
-        for part, (stage, replayed) in samplers.items():
-            generator, on_progress = parts[part], partial(self._tell, stage)
+        keeps: dict[Part, Callable[[], bool]] = {
+            "ss_generator": lambda: self.residency.profile.keep == "all",
+            "slat_generator": lambda: False,  # every object has its own voxels
+        }
+        try:
+            for part, make in makers.items():
+                generator, stage = parts[part], SAMPLED[part]
+                on_progress, recorder = partial(self._tell, stage), CudaRecorder if cuda else None
+                solver = Solver(generator, make(), on_progress, recorder, keeps[part])
+                generator._solver, drops[part] = solver, solver.drop
+            self._upsampling = Upsampling(parts["slat_decoder_mesh"], operations)
+            drops["slat_decoder_mesh"] = self._upsampling.drop
+        except Unsupported as exc:
+            log.warning("parts of the network compute with upstream's kernels: %s", exc)
+            self.kernels = f"{self.kernels} in part: {exc}"
+        return drops
+
+    def _record(self, embedder: Any) -> Callable[[], None]:
+        """Replay an embedder from its second call on, where nothing is evicted; return what deletes its recording."""
+        forward = embedder.forward
+        replayed = Replayed(forward, CudaRecorder())
+
+        def either(*args: Any, **kwargs: Any) -> Any:
+            return (replayed if self.residency.profile.keep == "all" else forward)(*args, **kwargs)
+
+        embedder.forward = either
+        return replayed.drop
+
+    def _watch_steps(self, parts: Mapping[Part, Any], fused: Container[Part]) -> None:
+        samplers: dict[Part, Callable[..., Any]] = {"ss_generator": sampling.dense, "slat_generator": sampling.sparse}
+        for part, replayed in samplers.items():
+            if part in fused:
+                continue
+            generator, on_progress = parts[part], partial(self._tell, SAMPLED[part])
             solving: Callable[[], Any] = nullcontext
             if self.compute_device.type == "cuda":
                 solving = partial(replayed, generator.reverse_fn.backbone, CudaRecorder)
@@ -126,11 +196,36 @@ class StagedPipeline(InferencePipelinePointMap):
 
     # -- the stages, in the order of `run` ---------------------------------------------------------------------------
 
+    def image_to_float(self, image: Any) -> Any:
+        """Return the photo / 255 in float32. `run` asks for the same photo three times, and it is computed once."""
+        if self._float_of is None or self._float_of[0] is not image:
+            self._float_of = image, BYTES_AS_FLOATS[image] if image.dtype == np.uint8 else super().image_to_float(image)
+        return self._float_of[1]
+
     def compute_pointmap(self, image: Any, pointmap: Any = None) -> Any:
-        """Compute the point map from the photo, or return the caller's point map."""
+        """Compute the point map from the photo, or use the caller's point map. Points that are not finite become NaN.
+
+        MoGe marks pixels without depth (sky, plain backgrounds) as +inf, which upstream's medians do not ignore: half
+        of a photo infinite makes the pose NaN (upstream issue 174). NaN is what the network was trained with.
+        """
         if pointmap is None:
             self._enter("depth")
-        return super().compute_pointmap(image, pointmap)
+        found = super().compute_pointmap(image, pointmap)
+        points = found["pointmap"]
+        found["pointmap"] = points.where(points.isfinite().all(0), torch.nan)
+        self.camera = _camera_of(found, found["pointmap"].permute(1, 2, 0), by_model=pointmap is None)
+        return found
+
+    def preprocess_image(self, image: Any, preprocessor: Any, pointmap: Any = None) -> Any:
+        """Crop and normalise the inputs of a stage; note whether there is any depth inside the mask.
+
+        Without any, upstream takes 0 for the median of the object's points, which no object before a camera has. The
+        pose then says nothing about the photo.
+        """
+        item = super().preprocess_image(image, preprocessor, pointmap=pointmap)
+        if "pointmap_shift" in item:
+            self.sees_object_depth = bool((item["pointmap_shift"] != 0).any())
+        return item
 
     def get_condition_input(self, condition_embedder: Any, input_dict: Any, input_mapping: Any) -> Any:
         """Compute the tokens of the photo. The generator that reads them then replaces the embedder on the GPU."""
@@ -214,8 +309,27 @@ class StagedPipeline(InferencePipelinePointMap):
 
     def _run_decoder(self, decoder: Any, slat: Any) -> Any:
         rows = self.residency.profile.decode_rows
-        with nullcontext() if rows is None else mesh_extraction.in_chunks(decoder, rows):
+        with ExitStack() as stack:
+            if rows is not None:
+                stack.enter_context(mesh_extraction.in_chunks(decoder, rows))
+            if self._upsampling is not None and decoder.dtype == self._upsampling.dtype:
+                stack.enter_context(self._upsampling.applied())
             return decoder(slat)
+
+
+def _camera_of(found: Mapping[str, Any], points: Any, *, by_model: bool) -> Camera | None:
+    """Return the camera of a point map (H, W, 3): the depth model's, or one that is fitted to the points; else None.
+
+    Upstream up to commit cf06676 drops the depth model's camera, and later versions keep it as shares of the sides.
+    """
+    intrinsics = found.get("intrinsics")
+    if not by_model or intrinsics is None:
+        return fit_camera(points.float().cpu().numpy())
+    height, width = points.shape[:2]
+    (fx, _, cx), (_, fy, cy), _ = intrinsics.float().reshape(3, 3).tolist()
+    if min(fx, fy) <= 0:
+        return None
+    return Camera(fx * width, fy * height, cx * width, cy * height, width, height, "depth model")
 
 
 def _refuse_nothing(module: Any, inputs: Any, occupancy: Any) -> None:

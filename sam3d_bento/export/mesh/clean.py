@@ -5,6 +5,8 @@ That is broken faces, duplicates and floaters. Small holes are filled.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from sam3d_bento.arrays import Bool, Float32, Floats, Indices, Int32, UInt8
@@ -34,8 +36,16 @@ KEPT_AREA = 0.05  # share of the whole area; a larger piece is never a floater
 MOST_REMOVED = 0.2
 
 
-def clean(reconstruction: Reconstruction) -> Surface:
-    """Return the reconstruction's surface, welded, cleaned and with its small holes filled.
+@dataclass(frozen=True)
+class CleanSurface(Surface):
+    """Surface after cleaning. holes_filled: number of holes that were filled; holes_kept: of openings that are left."""
+
+    holes_filled: int
+    holes_kept: int
+
+
+def clean(reconstruction: Reconstruction) -> CleanSurface:
+    """Return the reconstruction's surface, welded, cleaned and with its holes filled (see `fill_holes`).
 
     Removed are degenerate and duplicate faces, floaters and unused vertices. Vertices at exactly the same position
     become one, with the colour of the first. Raises BadResult when the arrays do not fit together, or no surface is
@@ -51,7 +61,9 @@ def clean(reconstruction: Reconstruction) -> Surface:
         raise BadResult("The reconstruction has no surface.")
     faces = _without_floaters(vertices, faces, areas)
     used, faces = referenced(len(vertices), faces)
-    return fill_holes(Surface(vertices.take(used, axis=0), faces, colours.take(used, axis=0)))
+    done = fill_holes(Surface(vertices.take(used, axis=0), faces, colours.take(used, axis=0)))
+    whole = done.surface
+    return CleanSurface(whole.vertices, whole.faces, whole.colours, done.filled, done.kept)
 
 
 def _arrays(reconstruction: Reconstruction) -> tuple[Float32, Int32, UInt8]:

@@ -13,6 +13,7 @@ from sam3d_bento.arrays import Float32, Floats, Indices, Int32
 from sam3d_bento.export.grouping import added_up
 from sam3d_bento.export.mesh.components import components
 from sam3d_bento.export.mesh.surface import area_vectors, bounds, unit
+from sam3d_bento.export.mesh.topology import at_border
 
 GRID = 1 << 20  # maximum number of cells along an axis, so that three cell numbers fit into 64 bits
 
@@ -26,8 +27,9 @@ def coarsen(vertices: Float32, faces: Int32, cell: float) -> tuple[Float32, Int3
     """Merge connected vertices in the same cell of a grid, and remove the faces that lose a corner.
 
     vertices (V, 3) float32, faces (F, 3) int32; cell: edge of the grid's cubes, in scene units. Returns the merged
-    vertices (C, 3), the remaining faces, and for each of these its index among `faces`. A merged vertex lies where the
-    planes through its vertices, perpendicular to their normals, come closest to meeting.
+    vertices (C, 3), the remaining faces, and for each vertex (V,) the merged one that it became. A merged vertex lies
+    where the planes through its vertices, perpendicular to their normals, come closest to meeting. Vertices at a border
+    are not merged, and keep their place.
     """
     cluster = _clusters(vertices, faces, cell)
     size = np.bincount(cluster).astype(np.float64)
@@ -35,9 +37,9 @@ def coarsen(vertices: Float32, faces: Int32, cell: float) -> tuple[Float32, Int3
     move = _towards_planes(vertices - mean.take(cluster, axis=0), _normals(vertices, faces), cluster, size)
     move *= np.minimum(1, FARTHEST * cell / np.maximum(np.abs(move).max(axis=1, keepdims=True), 1e-30))
     a, b, c = (cluster.take(faces[:, corner]) for corner in range(3))
-    kept = np.flatnonzero((a != b) & (b != c) & (c != a))
-    reduced = np.stack([a.take(kept), b.take(kept), c.take(kept)], axis=1).astype(np.int32)
-    return (mean + move).astype(np.float32), reduced, kept
+    kept = (a != b) & (b != c) & (c != a)
+    reduced = np.stack([a.compress(kept), b.compress(kept), c.compress(kept)], axis=1).astype(np.int32)
+    return (mean + move).astype(np.float32), reduced, cluster
 
 
 def _clusters(vertices: Float32, faces: Int32, cell: float) -> Indices:
@@ -46,6 +48,8 @@ def _clusters(vertices: Float32, faces: Int32, cell: float) -> Indices:
     cell = max(cell, float((high - low).max()) / (GRID - 1))
     x, y, z = ((vertices - low) / np.float32(cell)).astype(np.int64).T
     place = (x * GRID + y) * GRID + z
+    border = np.flatnonzero(at_border(len(vertices), faces))
+    place[border] = -1 - border  # a cell of its own
     at = [place.take(faces[:, corner]) for corner in range(3)]
     inside = [np.flatnonzero(at[one] == at[(one + 1) % 3]) for one in range(3)]
     starts, ends = (

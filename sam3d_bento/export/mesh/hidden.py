@@ -9,16 +9,17 @@ enclose another volume. Only pieces that are open anyway lose just the part that
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from sam3d_bento.arrays import Bool, Float32, Indices, Int32
 from sam3d_bento.export.mesh.components import pieces
-from sam3d_bento.export.mesh.surface import Surface, area_vectors, extent, mix, unit
+from sam3d_bento.export.mesh.surface import area_vectors, extent, mix, unit
 from sam3d_bento.export.mesh.topology import at_border
 from sam3d_bento.export.parallel import in_order
-from sam3d_bento.export.rays import NOWHERE
+from sam3d_bento.export.rays import NOWHERE, Rays
 
 # Steps from face to face. A face from which a ray escapes is kept together with the faces up to this many steps around
 # it. So few rays for each face also find what is seen through a small opening, and no border of what is removed can be
@@ -47,21 +48,19 @@ CLEARANCE = 1e-4  # distance of a ray's start from its face, as a share of the e
 RAYS_AT_A_TIME = 1 << 12  # rays of a round that one thread casts at a time
 
 
-def visible(dense: Surface, starts: Int32, faces: Int32) -> Bool:
+def visible(vertices: Float32, faces: Int32) -> Bool:
     """Return (F,) bool: the faces of a mesh that can be seen from outside, or belong to such; all if none can be seen.
 
-    The faces around a visible face belong to it and, if its piece is closed, so does the whole piece. dense: the
-    surface at which rays are cast. starts (F, 3) int32: for each face, the face of `dense` at its place, where rays
-    start. faces (F, 3) int32: their corners, of any numbering from 0, define which faces are neighbours. The rays are
-    random, but always the same.
+    vertices (V, 3) float32, faces (F, 3) int32. The faces around a visible face belong to it and, if its piece is
+    closed, so does the whole piece. The rays are random, but always the same.
     """
-    clearance = CLEARANCE * extent(dense.vertices)
-    outwards = unit(area_vectors(dense.vertices, starts))
-    vertices = int(faces.max()) + 1
-    count, piece_of_vertex = pieces(vertices, faces)
+    mesh = _Mesh(vertices, faces, Rays(vertices, faces))
+    clearance = CLEARANCE * extent(vertices)
+    outwards = unit(area_vectors(vertices, faces))
+    count, piece_of_vertex = pieces(len(vertices), faces)
     piece = piece_of_vertex.take(faces[:, 0])
     closed = np.ones(count, dtype=bool)
-    closed[piece_of_vertex[at_border(vertices, faces)]] = False
+    closed[piece_of_vertex[at_border(len(vertices), faces)]] = False
     rest = np.arange(len(faces))
     for side, (way, rounds) in enumerate(((outwards, FRONT_ROUNDS), (-outwards, BACK_ROUNDS))):
         sealed, vain = _Sealed(piece, count), 0
@@ -71,7 +70,7 @@ def visible(dense: Surface, starts: Int32, faces: Int32) -> Bool:
             share = SHARE if len(rest) > ALL_BELOW else 1
             tested = rest[number % share :: share]
             parts = [tested[first : first + RAYS_AT_A_TIME] for first in range(0, len(tested), RAYS_AT_A_TIME)]
-            escape = partial(_escaping, dense, starts, way, clearance, (side, number))
+            escape = partial(_escaping, mesh, way, clearance, (side, number))
             escaped = np.concatenate(list(in_order(escape, enumerate(parts))))
             vain = 0 if len(escaped) else vain + 1
             rest = _outside_pieces(piece.take(escaped), closed, rest, piece)
@@ -83,6 +82,15 @@ def visible(dense: Surface, starts: Int32, faces: Int32) -> Bool:
     if hidden.all():
         return hidden
     return ~hidden | _small_patches(faces, hidden)
+
+
+@dataclass(frozen=True)
+class _Mesh:
+    """Mesh at which rays are cast. vertices (V, 3) float32, faces (F, 3) int32."""
+
+    vertices: Float32
+    faces: Int32
+    rays: Rays
 
 
 class _Sealed:
@@ -111,8 +119,7 @@ class _Sealed:
 
 
 def _escaping(
-    dense: Surface,
-    starts: Int32,
+    mesh: _Mesh,
     outwards: Float32,
     clearance: float,
     seed: tuple[int, int],
@@ -126,8 +133,8 @@ def _escaping(
     number, tested = part
     random = np.random.default_rng((*seed, number))
     away = outwards.take(tested, axis=0)
-    origins = _points(dense.vertices, starts.take(tested, axis=0), random) + np.float32(clearance) * away
-    escaped: Indices = tested[dense.rays.faces_met(origins, _directions(away, random)) == NOWHERE]
+    origins = _points(mesh.vertices, mesh.faces.take(tested, axis=0), random) + np.float32(clearance) * away
+    escaped: Indices = tested[mesh.rays.faces_met(origins, _directions(away, random)) == NOWHERE]
     return escaped
 
 

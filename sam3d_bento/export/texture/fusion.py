@@ -1,71 +1,170 @@
-"""Fuse the colours of mesh and splats, each weighted by an error that is measured on the data itself."""
+"""Fuse the colours of mesh and splats: how much of their difference is taken is measured on splats held out."""
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
+from scipy.special import ndtr
 
-from sam3d_bento.arrays import Float32
+from sam3d_bento.arrays import Bool, Float32, Floats
 from sam3d_bento.export.texture.mesh_source import MeshSource
-from sam3d_bento.export.texture.splat_source import NEIGHBOURS, SplatSource
+from sam3d_bento.export.texture.splat_source import Mixed, SplatSource
 
-SAMPLE_SPLATS = 4_000  # splats that are compared with their neighbours and with the mesh
+# Splats that are compared with their neighbours and with the mesh. Where splats know more in one place of a hundred, a
+# few dozen of them show it.
+SAMPLE_SPLATS = 6_000
 
-# Share of the mesh's squared error that fusing must be expected to remove. A third is 1.8 dB; fusing doubles the time
-# of a bake.
-MIN_ERROR_REDUCTION = 1 / 3
+# sRGB levels between mesh and splats, the largest of three channels, that separate the classes in which a share is
+# measured; and the levels at which it holds, with straight lines between them.
+CLASS_LEVELS = (0.0, 6.0, 12.0, 24.0, 48.0, 256.0)
+SHARE_LEVELS = (3.0, 9.0, 17.0, 34.0, 70.0)
+LEAST_IN_CLASS = 10  # splats; a class with fewer takes the share of the class below it
+
+# A share counts less so many of its standard errors, and not at all if that is below LEAST_SHARE: then it is noise.
+STANDARD_ERRORS = 1.0
+LEAST_SHARE = 0.1
+
+# Share of the mesh's squared error by which splats alone must be closer for fusing to be worthwhile. Where splats have
+# noise, some of it stays in the texture; then it is half (3 dB), so that nobody takes the noise for the loss of detail.
+# Splats of less noise than QUIET squared levels, whose deviation is 2 % of white, bring none: 0.1 dB is enough.
+MIN_LEAD = 0.5
+MIN_QUIET_LEAD = 0.023
+QUIET = 25.0
+
+# A splat is an outlier when it is this many sRGB levels, and this many deviations of the splats' noise, from both the
+# mesh and the other splats. It says nothing.
+OUTLIER_LEVELS = 40.0
+OUTLIER_DEVIATIONS = 4.0
+
+# Median of the mean square of three normally distributed numbers: a third of that of chi-squared with three degrees.
+MEDIAN_SQUARE = 0.7887
+
+LEVELS = np.arange(256, dtype=np.float64)  # sRGB
 
 
 class Fusion:
-    """Mean of the mesh's and the splats' colour, each weighted by one over its squared error.
+    """Colours of the mesh, corrected by a share of what the splats say otherwise.
 
-    The true colours are unknown, but splats can be compared with each other. Let a splat have noise of variance s. A
-    mean of n other splats differs from it by s + s/n. The mesh differs from it by s + m, where m is the mesh's own
-    squared error. So two measured differences give s and m. Detail that the splats agree upon and the mesh lacks counts
-    as error of the mesh. Differences between single splats count as noise.
+    The true colours are unknown, but a splat that was held out has its own noise, which is that of no other. So the
+    share w at which mesh + w (others - mesh) is closest to it, is also the share at which that is closest to the truth.
+    The shares are measured by least squares in classes of the difference, because small differences are mostly noise
+    and large ones mostly detail that the mesh lacks. Noise that is cut off at black and white moves the mean of splats;
+    both are therefore compared as if cut off.
     """
 
     def __init__(self, mesh: MeshSource, splats: SplatSource) -> None:
         self._mesh = mesh
         self._splats = splats
         which = np.arange(len(splats))[:: max(1, len(splats) // SAMPLE_SPLATS)]
-        places = splats.positions[which]
-        colours, normals, distances = mesh.look_up_nearest(places)
-        others = splats.colours_without_own(which, normals)
-        fair = (distances < splats.spacing) & (others.trust > 0.5)
+        colours, normals, distances = mesh.look_up_nearest(splats.positions[which])
+        others = splats.colours_without_own(which, normals, colours)
         own = splats.given[which].astype(np.float32)
-
-        def compute_mean_square(values: Float32) -> float:
-            """Return the mean squared difference from the splats' own colours."""
-            return float(np.square(own - values)[fair].mean()) if fair.any() else np.inf
-
-        self.splat_noise = 0.0
-        self.mesh_error = 0.0
-        if fair.any():
-            share = float((1 / others.count[fair]).mean())
-            self.splat_noise = compute_mean_square(others.colours) / (1 + share)
-            self.mesh_error = max(compute_mean_square(colours) - self.splat_noise, 0.0)
+        fair = (distances < splats.spacing) & (others.trust > 0.5)
+        self.splat_noise = _noise(own[fair], others.colours[fair], others.count[fair]) if fair.any() else 0.0
+        fair &= ~_outliers(own, colours, others.colours, self.splat_noise)
+        true, known, mixed = (values[fair].astype(np.float64) for values in (own, colours, others.colours))
+        self._clipped = _clipped_means(self.splat_noise)
+        expected = self._clip(known)
+        wanted, offered = true - expected, mixed - expected
+        self.shares = _measure_shares(wanted, offered)
+        if len(true) and _better_alone(wanted, offered, self._share(offered)[:, None] * offered):
+            self.shares = [1.0] * len(SHARE_LEVELS)
+        leads = (np.square(wanted) - np.square(wanted - offered)).mean(axis=1)
+        self.mesh_error = max(float(np.square(wanted).mean()) - self.splat_noise, 0.0) if len(true) else 0.0
+        # The lead of the splats alone over the mesh, less its standard error.
+        self.lead = float(leads.mean() - leads.std() / np.sqrt(len(true))) if len(true) else 0.0
 
     @property
     def worthwhile(self) -> bool:
-        """Whether splats are expected to lower the error of the mesh's colours by MIN_ERROR_REDUCTION."""
-        typical = self.splat_noise / (NEIGHBOURS / 2)
-        return self.mesh_error > MIN_ERROR_REDUCTION * (self.mesh_error + typical) and self.mesh_error > 0
+        """Whether splats alone are closer to the true colours than the mesh, by MIN_LEAD or MIN_QUIET_LEAD."""
+        least = MIN_QUIET_LEAD if self.splat_noise < QUIET else MIN_LEAD
+        return self.lead > least * self.mesh_error
 
     def colours(self, points: Float32, normals: Float32) -> Float32:
         """Look up fused colours (N, 3) sRGB 0..255 at points (N, 3) with unit normals (N, 3)."""
-        found = self._splats.colours(points, normals)
-        noise = self.splat_noise / found.count
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.where(self.mesh_error > 0, self.mesh_error / (self.mesh_error + noise), 0)
-        return self._mix(points, normals, found.colours, share * found.trust)
+        mesh, found = self._look_up(points, normals)
+        expected = self._clip(mesh)
+        offered = found.colours - expected
+        share = self._share(offered) * found.trust
+        # Back from what noise cuts off to the colour that it is the mean of.
+        fused = np.interp(expected + share[:, None] * offered, self._clipped, LEVELS)
+        return np.where(share[:, None] > 0, fused, mesh).astype(np.float32)
 
     def colours_from_splats(self, points: Float32, normals: Float32) -> Float32:
         """Look up colours of the splats alone, as in `colours`; of the mesh where splats have too little weight."""
-        found = self._splats.colours(points, normals)
-        return self._mix(points, normals, found.colours, found.trust)
-
-    def _mix(self, points: Float32, normals: Float32, splats: Float32, share: Float32) -> Float32:
-        """Mix the splats' colours (N, 3) with those of the mesh; share (N,) 0..1: the weight of the splats."""
-        mesh = self._mesh.colours(points, normals)
-        mixed: Float32 = mesh + share[:, None].astype(np.float32) * (splats - mesh)
+        mesh, found = self._look_up(points, normals)
+        mixed: Float32 = mesh + found.trust[:, None].astype(np.float32) * (found.colours - mesh)
         return mixed
+
+    def _look_up(self, points: Float32, normals: Float32) -> tuple[Float32, Mixed]:
+        """Look up the mesh's colours (N, 3) and those of the splats."""
+        mesh = self._mesh.colours(points, normals)
+        return mesh, self._splats.colours(points, normals, mesh)
+
+    def _clip(self, colours: Floats) -> Floats:
+        """Return the means (N, 3) that the splats of such colours would have."""
+        means: Floats = np.interp(colours, LEVELS, self._clipped)
+        return means
+
+    def _share(self, offered: Floats) -> Floats:
+        """Return the share (N,) to take of the differences (N, 3) between splats and mesh."""
+        shares: Floats = np.interp(np.abs(offered).max(axis=1, initial=0), SHARE_LEVELS, self.shares)
+        return shares
+
+
+def _outliers(own: Floats, mesh: Floats, others: Floats, noise: float) -> Bool:
+    """Return (N,) bool: whether a splat's own colour is far from both the mesh's and the other splats'."""
+    least = max(OUTLIER_LEVELS, OUTLIER_DEVIATIONS * float(np.sqrt(noise)))
+    far: Bool = np.minimum(np.abs(own - mesh).max(axis=1), np.abs(own - others).max(axis=1)) > least
+    return far
+
+
+def _noise(own: Floats, others: Floats, count: Floats) -> float:
+    """Estimate the variance of a splat's colour in squared levels, from its difference to the mean of `count` others.
+
+    The difference has the variance s + s / count. Where less than half of the surface has detail, the median does not
+    see it.
+    """
+    squares = np.square(own - others).mean(axis=1) / (1 + 1 / count)
+    return float(np.median(squares)) / MEDIAN_SQUARE
+
+
+def _clipped_means(noise: float) -> Floats:
+    """Return for each of the 256 levels the mean of a normal distribution around it that is cut off at 0 and 255."""
+    deviation = np.sqrt(noise)
+    if deviation < 1:
+        return LEVELS
+    low, high = -LEVELS / deviation, (255 - LEVELS) / deviation
+    density = [np.exp(-0.5 * bound**2) / np.sqrt(2 * np.pi) for bound in (low, high)]
+    means: Floats = LEVELS * (ndtr(high) - ndtr(low)) + deviation * (density[0] - density[1]) + 255 * ndtr(-high)
+    return means
+
+
+def _better_alone(wanted: Floats, offered: Floats, fused: Floats) -> bool:
+    """Return whether all of what is offered (N, 3) is as close to what is wanted as the fused part is.
+
+    The held-out splats are missed where they are compared, so others alone are better than they seem: by a standard
+    error, they may be worse.
+    """
+    lead = (np.square(wanted - offered) - np.square(wanted - fused)).mean(axis=1)
+    error = float(lead.std()) / float(np.sqrt(len(lead)))
+    return float(lead.mean()) <= error
+
+
+def _measure_shares(wanted: Floats, offered: Floats) -> list[float]:
+    """Return the share of `offered` (N, 3) that is closest to `wanted` (N, 3) in each class, less its error."""
+    size = np.abs(offered).max(axis=1, initial=0)
+    shares: list[float] = []
+    for low, high in pairwise(CLASS_LEVELS):
+        there = (size >= low) & (size < high)
+        some, theirs = wanted[there], offered[there]
+        energy = float(np.square(theirs).sum())
+        if len(some) < LEAST_IN_CLASS or not energy:
+            shares.append(shares[-1] if shares else 0.0)
+            continue
+        share = float((some * theirs).sum()) / energy
+        error = float(np.sqrt(np.square(((some - share * theirs) * theirs).sum(axis=1)).sum())) / energy
+        sure = share - STANDARD_ERRORS * error
+        shares.append(min(sure, 1.0) if sure > LEAST_SHARE else 0.0)
+    return shares

@@ -40,6 +40,15 @@ MAX_IN_SAMPLE = 3
 
 FARTHEST = 1e6  # scene units from the origin: what lies beyond colours nothing, and its squares exceed a float32
 
+# A splat fainter than this share of the median opacity, or larger than so many median sizes, is not part of a surface.
+LEAST_OPACITY_SHARE = 0.1
+LARGEST_SIZE = 8.0
+
+# sRGB levels, the largest of three channels, within which two colours agree; twice the deviation of noisy splats. A
+# splat far from the colour expected at a point counts only if others agree with it, of this share of their weight.
+AGREEMENT_LEVELS = 40.0
+AGREEING_SHARE = 0.25
+
 SLICE = 1 << 14  # points mixed at a time: their neighbours fit in the processor's cache
 
 
@@ -68,7 +77,7 @@ class SplatSource:
             usable = reduce(np.logical_and, (extent > 0 for extent in splats.scale.T), usable & (splats.opacity > 0))
             usable = reduce(np.logical_and, (np.abs(places) <= FARTHEST for places in splats.positions.T), usable)
             usable &= np.einsum("ij,ij->i", splats.rotation, splats.rotation) > 0
-        chosen = _thinned(_some(splats, np.flatnonzero(usable)))
+        chosen = _without_clouds(_thinned(_some(splats, np.flatnonzero(usable))))
         self._splats = replace(chosen, opacity=chosen.opacity.clip(0, 1))
         self.positions, self.given = self._splats.positions, self._splats.colours
         if len(self):
@@ -86,22 +95,23 @@ class SplatSource:
     def _all(self) -> _Footprints:
         return _Footprints.of(self._splats, WIDENING * self.spacing)
 
-    def colours(self, points: Float32, normals: Float32) -> Mixed:
-        """Return the colours at points (N, 3) float32 of a surface with the unit normals (N, 3) float32."""
-        near = self._near(points, first=1)
-        return self._mixed(self._all, points, normals, near)
+    def colours(self, points: Float32, normals: Float32, expected: Float32 | None = None) -> Mixed:
+        """Mix the splats around points (N, 3) on the surface, without outliers.
 
-    def colours_without_own(self, which: Indices, normals: Float32) -> Mixed:
-        """Return the colours at the centres of the splats `which` (N,), mixed from the other splats.
-
-        normals: (N, 3) as in `colours`.
+        normals (N, 3): unit normals of the surface there. expected (N, 3) sRGB 0..255: its colours according to another
+        source. A splat that agrees neither with these nor with other splats is an outlier; without them, none is.
         """
+        near = self._near(points, first=1)
+        return self._mixed(self._all, points, normals, near, expected)
+
+    def colours_without_own(self, which: Indices, normals: Float32, expected: Float32 | None = None) -> Mixed:
+        """Mix the other splats at the places of these, given by number (N,); the other arguments as in `colours`."""
         points = self.positions.take(which, axis=0)
         near = self._near(points, first=2)
         # The footprints of all splats take longer than the rest: a sample does not need them.
         used, place = np.unique(near, return_inverse=True)
         footprints = _Footprints.of(_some(self._splats, used), WIDENING * self.spacing)
-        return self._mixed(footprints, points, normals, place.reshape(near.shape))
+        return self._mixed(footprints, points, normals, place.reshape(near.shape), expected)
 
     def _near(self, points: Float32, *, first: int) -> Indices:
         """Return the indices (N, NEIGHBOURS) of the nearest splats. first: 1, or 2 to skip the nearest one."""
@@ -111,9 +121,15 @@ class SplatSource:
         found: Indices = near
         return found
 
-    def _mixed(self, footprints: _Footprints, points: Float32, normals: Float32, near: Indices) -> Mixed:
+    def _mixed(
+        self, footprints: _Footprints, points: Float32, normals: Float32, near: Indices, expected: Float32 | None
+    ) -> Mixed:
+        """Mix the splats `near` (N, K) the points, some points at a time."""
         depth = DEPTH * self.spacing
-        parts = [footprints.mixed(points[s], normals[s], near[s], depth) for s in _slices(len(points))]
+        parts = [
+            footprints.mixed(points[s], normals[s], near[s], None if expected is None else expected[s], depth)
+            for s in _slices(len(points))
+        ]
         return Mixed(
             *(np.concatenate([getattr(part, name) for part in parts]) for name in ("colours", "trust", "count"))
         )
@@ -147,7 +163,7 @@ class _Footprints:
         shapes = _inverse_covariances(splats.scale, splats.rotation, widening)
         return cls(splats.positions, splats.colours, splats.opacity, shapes)
 
-    def mixed(self, points: Float32, normals: Float32, near: Indices, depth: float) -> Mixed:
+    def mixed(self, points: Float32, normals: Float32, near: Indices, expected: Float32 | None, depth: float) -> Mixed:
         """Mix the colours at points (N, 3) from their neighbours `near` (N, K), within `depth` along the normal."""
         gap: Float32 = points[:, None] - self.positions.take(near, axis=0)
         x, y, z = gap[..., 0], gap[..., 1], gap[..., 2]
@@ -156,12 +172,42 @@ class _Footprints:
         exponent += 2 * (shape[..., 3] * x * y + shape[..., 4] * x * z + shape[..., 5] * y * z)
         weights = self.opacity.take(near) * np.exp(-0.5 * exponent)
         weights[np.abs(np.einsum("ikj,ij->ik", gap, normals)) > depth] = 0
+        colours = self.colours.take(near, axis=0).astype(np.float32)
+        if expected is not None:
+            _reject_outliers(weights, colours, expected)
         total = weights.sum(axis=1)
-        mean = np.einsum("ik,ikj->ij", weights, self.colours.take(near, axis=0).astype(np.float32))
+        mean = np.einsum("ik,ikj->ij", weights, colours)
         with np.errstate(divide="ignore", invalid="ignore"):
             colours = np.where(total[:, None] > 0, mean / total[:, None], 0)
             count = np.where(total > 0, total**2 / np.einsum("ik,ik->i", weights, weights), 1)
         return Mixed(colours, total / (total + np.float32(FAINT)), count)
+
+
+def _reject_outliers(weights: Float32, colours: Float32, expected: Float32) -> None:
+    """Set the weights (N, K) of outliers to 0, in place.
+
+    colours (N, K, 3): of the splats at each point. expected (N, 3): of another source at the point.
+    """
+    off = np.abs(colours - expected[:, None]).max(axis=2) > AGREEMENT_LEVELS
+    rows = np.flatnonzero(off.any(axis=1))
+    if not len(rows):
+        return
+    some, theirs = weights[rows], colours[rows]
+    for one in np.flatnonzero(off.any(axis=0)):
+        agree = np.abs(theirs - theirs[:, one, None]).max(axis=2) <= AGREEMENT_LEVELS
+        others = some.sum(axis=1) - some[:, one]
+        alone = (some * agree).sum(axis=1) - some[:, one] < AGREEING_SHARE * others
+        weights[rows[off[rows, one] & alone], one] = 0
+
+
+def _without_clouds(splats: Splats) -> Splats:
+    """Return the splats without those that are far fainter or larger than most."""
+    if not len(splats.positions):
+        return splats
+    size = splats.scale.max(axis=1)
+    solid = splats.opacity >= LEAST_OPACITY_SHARE * np.median(splats.opacity)
+    solid &= size <= LARGEST_SIZE * np.median(size)
+    return splats if solid.all() else _some(splats, np.flatnonzero(solid))
 
 
 def _some(splats: Splats, which: Indices) -> Splats:

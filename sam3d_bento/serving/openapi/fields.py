@@ -17,6 +17,14 @@ PHOTO = FILE | {
     " called `file`."
 }
 MASK = FILE | {"description": "White where the object is; the size of the upright photo."}
+DEPTH = FILE | {
+    "description": "Depth of the upright photo: a grey PNG or TIFF of 16 bits in millimetres, .npy, or .npz with"
+    " `depth` and perhaps `intrinsics`."
+}
+POINTMAP = FILE | {
+    "description": "Point of each pixel of the upright photo in metres, instead of `depth`: .npy, or .npz with"
+    " `pointmap`, (H, W, 3)."
+}
 DELIVERY: Schema = {
     "type": "string",
     "enum": ["file", "link"],
@@ -83,9 +91,10 @@ def _form(properties: dict[str, Schema], required: tuple[str, ...] = ()) -> Sche
 
 
 def _photo_form(*, options: bool, delivery: bool = False) -> Schema:
-    """Return the schema of a form with a photo, perhaps a mask, and perhaps the options and `response`."""
+    """Return the schema of a form with a photo, perhaps a mask, and perhaps its depth, the options and `response`."""
     properties = {"image": PHOTO, "mask": MASK}
     if options:
+        properties |= {"depth": DEPTH, "pointmap": POINTMAP}
         for name, schema in _declared().items():
             if name in Options.model_fields:
                 default = {} if schema.get("default") is None else {"default": schema["default"]}

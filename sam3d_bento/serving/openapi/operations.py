@@ -17,7 +17,9 @@ from sam3d_bento.errors import (
     EngineLost,
     GpuOutOfMemory,
     KeyReused,
+    NoDepth,
     NoObject,
+    NoScale,
     NotFound,
     Sam3DError,
     StorageFull,
@@ -125,7 +127,7 @@ INFERENCE = Operation(
             (*RUN_HEADERS, "Content-Disposition"),
         )
     },
-    (*BODY_ERRORS, *RUN_ERRORS, NoObject, GpuOutOfMemory, StorageUnavailable, StorageFull),
+    (*BODY_ERRORS, *RUN_ERRORS, NoObject, NoDepth, NoScale, GpuOutOfMemory, StorageUnavailable, StorageFull),
 )
 
 INFERENCE_LINK = Operation(
@@ -298,7 +300,7 @@ RESULTS = (
                 ("Content-Disposition", "Cache-Control"),
             )
         },
-        (*BODY_ERRORS, *STORE_ERRORS, *RUN_ERRORS),
+        (*BODY_ERRORS, *STORE_ERRORS, *RUN_ERRORS, NoScale),
     ),
 )
 

@@ -58,6 +58,40 @@ class Pose(BaseModel):
     frame: Annotated[str, Field(description="The frame of the pose.")]
 
 
+class MeasuredScale(BaseModel):
+    """Scale of the engine's vertices."""
+
+    metres_per_unit: float
+    source: Literal["depth", "estimated"]
+    relative_error: float | None
+
+
+class SizeFacts(BaseModel):
+    """Size of the model, and where it comes from."""
+
+    source: Annotated[
+        Literal["unit", "given", "depth", "estimated"],
+        Field(description="`unit`: the size is a convention; `given`: in the options; else measured."),
+    ]
+    metres: Annotated[list[float], Field(min_length=3, max_length=3, description="Width, height and depth of the box.")]
+    relative_error: Annotated[float | None, Field(description="Of `metres`, one standard deviation.")]
+    factor: Annotated[float, Field(description="What the engine's vertices were multiplied by.")]
+    shift: Annotated[float, Field(description="What was added to y after that.")]
+    measured: Annotated[MeasuredScale | None, Field(description="Null where nothing was measured.")]
+
+
+class CameraFacts(BaseModel):
+    """Camera of the photo, in pixels of the upright photo."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    width: Count
+    height: Count
+    source: Literal["given", "exif", "fitted", "depth model", "assumed"]
+
+
 class Report(BaseModel):
     """Report about a result."""
 
@@ -78,6 +112,8 @@ class Report(BaseModel):
     watertight: Annotated[bool, Field(description="Whether the surface is closed.")]
     texture_size: Annotated[Count, Field(description="Edge of the texture in pixels.")]
     colour_source: Annotated[str, Field(description="What the texture was painted from.")]
+    scale: SizeFacts
+    camera: Annotated[CameraFacts | None, Field(description="Null where the engine knows none.")]
     pose: Annotated[Pose | None, Field(description="Absent where the engine knows none.")] = None
     seconds: Seconds
     gpu_peak_bytes: Annotated[int | None, Field(description="Most memory that the run had on the GPU.")]

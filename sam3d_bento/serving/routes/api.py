@@ -79,17 +79,19 @@ async def _reconstructed(request: Request, *, always_link: bool = False) -> Resp
 async def called_directly(server: Backend, **fields: Any) -> Path:
     """Run `Sam3D().inference(image=path, ...)` without HTTP; return the path of the stored GLB.
 
-    It waits until the engine has loaded. image, mask: paths or bytes; the other fields as in `Options`. Raises a
-    Sam3DError; NotReady when the load fails.
+    It waits until the engine has loaded. image, mask, depth, pointmap: paths or bytes; the rest as in `Options`.
+    Raises a Sam3DError; NotReady when the load fails.
     """
-    files = {name: fields.pop(name, None) for name in ("image", "mask")}
+    files = {name: fields.pop(name, None) for name in ("image", "mask", "depth", "pointmap")}
     file_name = Path(files["image"]).name if isinstance(files["image"], (str, Path)) else None
-    photo, uploaded = (Path(file).read_bytes() if isinstance(file, (str, Path)) else file for file in files.values())
+    photo, uploaded, depth, pointmap = (
+        Path(file).read_bytes() if isinstance(file, (str, Path)) else file for file in files.values()
+    )
     if photo is None:
         raise BadRequest("The argument 'image' is missing. Pass the photo's path or bytes.")
     options = upload_form.checked_options({name: value for name, value in fields.items() if value is not None})
     options = options.named_after(file_name)
-    job = server.reconstructor.submit(Submission(photo, uploaded, options), "direct", may_wait=True)
+    job = server.reconstructor.submit(Submission(photo, uploaded, options, depth, pointmap), "direct", may_wait=True)
     made = await server.reconstructor.finish(job)
     stored = await server.assets.get(made.report["id"])
     if isinstance(stored, StoredFile):

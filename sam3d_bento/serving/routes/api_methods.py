@@ -30,6 +30,7 @@ from starlette.responses import Response
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.options import Options
 from sam3d_bento.serving import bentoml_seams
+from sam3d_bento.serving.routes.request_body import FILE_FIELDS
 from sam3d_bento.serving.routes.upload_form import Delivery
 
 # The request that BentoML is answering: it hands its API method only the fields, not the request.
@@ -85,9 +86,9 @@ class MaskInput(bentoml.IODescriptor):  # type: ignore[misc]
     def from_inputs(cls, *positional: Any, **named: Any) -> Form:
         """Return the form of a call by a typed client. This runs in the caller's process.
 
-        image, mask: a path (`Path` or text), bytes, an open binary file or a PIL image. What is None is left out. The
-        options are checked by the service. Raises TypeError for an argument that this method does not have or that is
-        no file, and OSError for a file that cannot be read.
+        image, mask, depth, pointmap: a path (`Path` or text), bytes, an open binary file or a PIL image. What is None
+        is left out. The options are checked by the service. Raises TypeError for an argument that this method does not
+        have or that is no file, and OSError for a file that cannot be read.
         """
         fields = list(cls.model_fields)
         if len(positional) > len(fields):
@@ -101,7 +102,7 @@ class MaskInput(bentoml.IODescriptor):  # type: ignore[misc]
         given = {name: value for name, value in {**by_place, **named}.items() if value is not None}
         if "image" not in given:
             raise TypeError("The argument 'image' is missing: it takes the photo.")
-        files = {name: _named_file(name, given.pop(name)) for name in MaskInput.model_fields if name in given}
+        files = {name: _named_file(name, given.pop(name)) for name in FILE_FIELDS if name in given}
         # As BentoML's own client writes them; `upload_form` undoes it.
         return Form.of(files, {name: json.dumps(value) for name, value in given.items()})
 
@@ -109,9 +110,21 @@ class MaskInput(bentoml.IODescriptor):  # type: ignore[misc]
 _option_fields: dict[str, Any] = {name: (field.annotation, copy(field)) for name, field in Options.model_fields.items()}
 _Response = Annotated[Delivery, Field(description="`link`: a JSON report with a download link.")]
 
+_depth_fields: dict[str, Any] = {
+    name: (Annotated[Path, ContentType("*/*"), Field(description=description)], None)
+    for name, description in (
+        ("depth", "Depth of the upright photo: 16-bit PNG or TIFF in millimetres, .npy or .npz."),
+        ("pointmap", "Point of each pixel of the upright photo in metres: .npy or .npz, (H, W, 3)."),
+    )
+}
+
 # The files of the form, and every option as `Options` declares it.
 JobInput = create_model(
-    "JobInput", __base__=MaskInput, __doc__="A photo, and how to reconstruct the object in it.", **_option_fields
+    "JobInput",
+    __base__=MaskInput,
+    __doc__="A photo, and how to reconstruct the object in it.",
+    **_option_fields,
+    **_depth_fields,
 )
 # The same, and how the answer comes.
 InferenceInput = create_model("InferenceInput", __base__=JobInput, response=(_Response, "file"))

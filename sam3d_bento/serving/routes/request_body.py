@@ -17,18 +17,19 @@ from sam3d_bento.serving.request_context import reservation
 from sam3d_bento.serving.routes import multipart
 from sam3d_bento.serving.uploads import Upload
 
-# Two files and a handful of options; more is no form of ours. An option's text is short.
+# Three files and some twenty options; more is no form of ours. An option's text is short.
 MAX_PARTS = 36
 MAX_TEXT_BYTES = 4096
 
 PHOTO_FIELDS = ("image", "file")
-FILE_FIELDS = (*PHOTO_FIELDS, "mask")
+DEPTH_FIELDS = ("depth", "pointmap")
+FILE_FIELDS = (*PHOTO_FIELDS, "mask", *DEPTH_FIELDS)
 TEXT_FIELDS = frozenset({*Options.model_fields, "response", "format"})
 # Not an option: it names the charset of the form's texts (RFC 7578, section 4.6).
 CHARSET_FIELD = "_charset_"
 MAX_CHARSET_BYTES = 40  # of a charset's name: RFC 2978, section 2.3
 
-FILES_BELONG = " Send the photo in 'image', a mask in 'mask'."
+FILES_BELONG = " Send the photo in 'image', a mask in 'mask', its depth in 'depth'."
 NEXT_STEP = (
     "Send the photo's file as multipart/form-data in the field 'image', or as the body with an image/* media type."
 )
@@ -138,7 +139,7 @@ def _split(body: Upload, content_type: str, hint: str) -> tuple[dict[str, Upload
 
 
 def _file(part: multipart.Part) -> multipart.Part | None:
-    """Return the part with the file of `image`, `file` or `mask`; None where a form leaves the field out.
+    """Return the part with the file of one of FILE_FIELDS; None where a form leaves the field out.
 
     Many HTTP libraries write no filename (RFC 7578, section 4.2, only says SHOULD) and no Content-Type, or text/plain.
     So a part is a file when it has a filename, an image type, or a byte that no text has. What is left is a text: an

@@ -7,7 +7,7 @@ Everything else is a 400 or 415 that names the field. Addresses are never fetche
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import unquote_to_bytes
@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from sam3d_bento.errors import BadRequest, Cancelled, shown
 from sam3d_bento.options import Options, checked, from_texts
 from sam3d_bento.serving.routes import request_body
-from sam3d_bento.serving.routes.request_body import FILE_FIELDS, PHOTO_FIELDS, not_a_file
+from sam3d_bento.serving.routes.request_body import DEPTH_FIELDS, FILE_FIELDS, PHOTO_FIELDS, not_a_file
 from sam3d_bento.serving.uploads import Upload, UploadedSubmission
 
 Delivery = Literal["file", "link"]
@@ -52,9 +52,9 @@ async def read(request: Request, *, options: bool = True, delivery: bool = True)
     asked = fields.pop("response", None) if options and delivery else None
     if asked not in (None, "file", "link"):
         raise BadRequest("The field 'response' must be 'file' or 'link'.")
-    photo = _photo(files)
-    chosen = options_of(fields) if options else _no_options(fields)
-    submission = UploadedSubmission(photo, files.get("mask"), chosen.named_after(_file_name(photo)))
+    photo, depth = _photo(files), {name: files[name] for name in DEPTH_FIELDS if name in files}
+    chosen = options_of(fields) if options else _no_options({**fields, **depth})
+    submission = UploadedSubmission(photo, files.get("mask"), chosen.named_after(_file_name(photo)), **depth)
     return Input(submission, asked)  # type: ignore[arg-type]
 
 
@@ -113,7 +113,7 @@ def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     fields: dict[str, str] = {}
     for name, value in pairs:
         if name in FILE_FIELDS:
-            if name == "mask" and not value:
+            if name not in PHOTO_FIELDS and not value:
                 continue
             raise BadRequest(not_a_file(name, value))
         if name in fields:
@@ -149,11 +149,11 @@ def checked_options(values: dict[str, Any]) -> Options:
 def _refuse_unknown(fields: Iterable[str]) -> None:
     unknown = next((name for name in fields if name not in Options.model_fields), None)
     if unknown is not None:
-        known = ", ".join([*PHOTO_FIELDS, "mask", *Options.model_fields, "response"])
+        known = ", ".join([*FILE_FIELDS, *Options.model_fields, "response"])
         raise BadRequest(f"There is no field '{shown(unknown)}'. The fields are: {known}.")
 
 
-def _no_options(fields: dict[str, str]) -> Options:
+def _no_options(fields: Mapping[str, object]) -> Options:
     if fields:
         raise BadRequest(f"There is no field '{shown(next(iter(fields)))}' here. The fields are: image, file, mask.")
     return Options()

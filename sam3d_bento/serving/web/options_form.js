@@ -4,10 +4,13 @@
 import { byId, make } from "./dom.js";
 import { count, label } from "./format.js";
 
-const DELIVERY = "response"; // not offered: the page itself decides how the result is delivered
+// Not offered among the options: the page itself decides how the result is delivered, and asks for the height beside
+// the photo.
+const ELSEWHERE = ["response", "height"];
+const CENTIMETRES_PER_METRE = 100;
 
 export function showOptions(schemas) {
-  const names = Object.keys(schemas).filter((name) => name !== DELIVERY);
+  const names = Object.keys(schemas).filter((name) => !ELSEWHERE.includes(name));
   byId("options").replaceChildren(...names.map((name) => field(name, schemas[name])).filter(Boolean));
 }
 
@@ -32,6 +35,12 @@ export function chosenFormatOptions(options) {
   return Object.fromEntries(Object.entries(chosenIn("format-options")).filter(([name]) => name in options));
 }
 
+/** Return the height that was asked for beside the photo, as the service takes it; nothing if the field is empty. */
+export function chosenHeight() {
+  const { value } = byId("tall");
+  return value === "" ? {} : { height: String(Number(value) / CENTIMETRES_PER_METRE) };
+}
+
 function chosenIn(id) {
   const chosen = {};
   for (const control of byId(id).querySelectorAll("[name]")) {
@@ -49,7 +58,7 @@ export function leaveToService(name) {
 
 function field(name, schema) {
   const kind = kindOf(schema);
-  const control = controlFor(kind);
+  const control = controlFor(kind, schema.default === null);
   if (!control) return null;
   const initial = schema.default ?? "";
   if (control.type === "checkbox") control.checked = initial === true;
@@ -74,8 +83,12 @@ function withCode(text) {
   return text.split("`").map((part, index) => (index % 2 ? make("code", { textContent: part }) : part));
 }
 
-function controlFor({ type, enum: choices, minimum, maximum }) {
-  if (choices) return make("select", {}, ...choices.map((choice) => make("option", { value: choice, textContent: choice })));
+/** mayBeAbsent: whether the field can be left empty, so that the service chooses. */
+function controlFor({ type, enum: choices, minimum, maximum }, mayBeAbsent) {
+  if (choices) {
+    const named = choices.map((choice) => make("option", { value: choice, textContent: choice }));
+    return make("select", {}, ...(mayBeAbsent ? [make("option", { value: "", textContent: "–" })] : []), ...named);
+  }
   if (type === "boolean") return make("input", { type: "checkbox" });
   if (type !== "integer" && type !== "number") return null;
   return make("input", { type: "number", min: minimum ?? "", max: maximum ?? "", step: type === "integer" ? 1 : "any" });

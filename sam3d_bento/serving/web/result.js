@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { byId, make } from "./dom.js";
-import { chosenFormatOptions } from "./options_form.js";
+import { chosenFormatOptions, chosenHeight } from "./options_form.js";
 import { retryWhileBusy } from "./retry.js";
 import { count, megabytes, percent, seconds, STAGES } from "./format.js";
 
@@ -43,10 +43,15 @@ export function showDownloads(id, formats) {
     glb.setAttribute("role", "link");
     glb.setAttribute("aria-disabled", "true");
   }
+  glb.addEventListener("click", (event) => {
+    if (!id || !("height" in chosenHeight())) return; // the link gives the stored file
+    event.preventDefault();
+    save(id, { format: "glb", ...chosenHeight() }, glb);
+  });
   const others = Object.entries(formats).filter(([name]) => name !== "glb");
   const buttons = others.map(([name, { description, options = {} }]) => {
     const button = make("button", { type: "button", disabled: !id, textContent: name.toUpperCase().replace("-", " "), title: description });
-    button.addEventListener("click", () => save(id, { format: name, ...chosenFormatOptions(options) }, button));
+    button.addEventListener("click", () => save(id, { format: name, ...chosenHeight(), ...chosenFormatOptions(options) }, button));
     return button;
   });
   const again = make("button", { type: "button", id: "again", disabled: true, textContent: "Again with a new seed" });
@@ -57,7 +62,8 @@ export function showDownloads(id, formats) {
 /** Let the service make the file, which may take seconds, and save it. */
 async function save(id, fields, button) {
   button.disabled = true;
-  showStatus(`Making the ${button.textContent} file…`);
+  const kind = button.textContent.replace("Download ", "");
+  showStatus(`Making the ${kind} file…`);
   try {
     const { blob, name } = await retryWhileBusy(
       () => api.exportAs(id, fields),
@@ -66,7 +72,7 @@ async function save(id, fields, button) {
     const link = make("a", { href: URL.createObjectURL(blob), download: name });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), READ_MILLISECONDS);
-    showStatus(`${button.textContent}, ${megabytes(blob.size)}`);
+    showStatus(`${kind}, ${megabytes(blob.size)}`);
   } catch (problem) {
     showStatus(problem.message);
   }

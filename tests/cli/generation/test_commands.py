@@ -281,9 +281,9 @@ def test_a_format_may_be_named(run, scan, tmp_path):
     ("name", "arguments", "said"),
     [
         ("x.glb", ["--up", "z"], "'up' does not go with the format 'glb', only with stl, ply"),
-        ("x.usdz", ["--longest-side", "1"], "'longest_side' does not go with the format 'usdz'"),
-        ("x.stl", ["--longest-side", "0"], "longest_side"),
-        ("x.stl", ["--longest-side", "nan"], "longest_side"),
+        ("x.usdz", ["--longest-side", "1", "--height", "1"], "--longest-side: send either 'height' or 'longest_side'"),
+        ("x.stl", ["--longest-side", "0"], "--longest-side"),
+        ("x.stl", ["--height", "nan"], "--height"),
         ("x.model", [], "none of .glb, .obj.zip, .stl, .ply, .splats.ply, .usdz, .obj"),
         ("x", [], "or --format"),
     ],

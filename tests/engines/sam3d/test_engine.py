@@ -49,10 +49,11 @@ def test_every_part_has_a_stage_and_every_stage_its_parts():
 
 
 def test_profiles_get_leaner_from_one_to_the_next():
-    assert [profile.name for profile in PROFILES.values()] == ["24gb", "16gb", "12gb"]
-    roomy, middle, tight = PROFILES.values()
+    assert [profile.name for profile in PROFILES.values()] == ["32gb", "24gb", "16gb", "12gb"]
+    largest, roomy, middle, tight = PROFILES.values()
+    assert all(largest.residents(stage) == set(PARTS) for stage in STAGES)
     assert all(roomy.residents(stage) > middle.residents(stage) for stage in DIFFUSION)
-    assert roomy.residents("mesh") == middle.residents("mesh")  # the mesh decode has the GPU to itself in all of them
+    assert roomy.residents("mesh") == middle.residents("mesh")  # in these, the mesh decode has the GPU to itself
     assert middle.decode_rows is None
     assert tight.decode_rows
 
@@ -60,6 +61,7 @@ def test_profiles_get_leaner_from_one_to_the_next():
 @pytest.mark.parametrize(
     ("profile", "stage", "cheaper"),
     [
+        ("32gb", "mesh", "24gb"),
         ("24gb", "ss_sample", "16gb"),
         ("24gb", "mesh", "12gb"),  # in 16gb the mesh decode needs as much
         ("16gb", "mesh", "12gb"),
@@ -77,7 +79,8 @@ def test_nothing_is_cheaper_than_the_tightest_profile():
 @pytest.mark.parametrize(
     ("card_bytes", "name"),
     [
-        (85_000_000_000, "24gb"),  # A100, H100
+        (85_000_000_000, "32gb"),  # A100, H100
+        (34_200_000_000, "32gb"),  # RTX 5090
         (25_390_000_000, "24gb"),  # RTX 4090
         (23_600_000_000, "24gb"),  # A10G, L4
         (17_060_000_000, "16gb"),  # RTX 4080

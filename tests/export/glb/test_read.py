@@ -163,7 +163,7 @@ def test_a_damaged_stream_is_read_or_refused(packed):
             read_glb(container.join(document, bytes(damaged)))
         except BadRequest:
             refused += 1
-    assert refused > 3
+    assert refused >= 3
 
 
 def test_a_sample_lies_between_the_four_pixels_around_it():

@@ -3,6 +3,7 @@ import pytest
 import trimesh
 
 from sam3d_bento.export.mesh.coarsen import coarsen
+from sam3d_bento.export.mesh.topology import at_border
 from tests.support.export_meshes import blob, joined, sphere, unbalanced_edges
 
 BLOB = blob(130)  # about 50,000 faces, their edges about 0.008 long
@@ -47,15 +48,25 @@ def test_the_two_sides_of_a_thin_wall_do_not_merge() -> None:
     assert (sides.all(axis=1) | ~sides.any(axis=1)).all()
 
 
-def test_each_face_comes_from_one_that_touches_it() -> None:
-    vertices, faces, origins = coarsen(*BLOB, 2 * EDGE)
-    before, after = BLOB[0][BLOB[1][origins]].mean(axis=1), vertices[faces].mean(axis=1)
-    assert np.linalg.norm(before - after, axis=1).max() < 4 * EDGE
+def test_each_vertex_becomes_one_close_to_it() -> None:
+    vertices, _, became = coarsen(*BLOB, 2 * EDGE)
+    assert np.linalg.norm(BLOB[0] - vertices[became], axis=1).max() < 4 * EDGE
+    assert set(np.unique(became)) == set(range(len(vertices)))
+
+
+def test_a_border_keeps_its_place() -> None:
+    vertices, faces = BLOB
+    half = faces[vertices[faces].mean(axis=1)[:, 0] < 0]
+    border = at_border(len(vertices), half)
+    merged, fewer, became = coarsen(vertices, half, 2 * EDGE)
+    assert len(fewer) < 0.4 * len(half)
+    assert border.sum() > 100
+    np.testing.assert_allclose(merged[became[border]], vertices[border], atol=1e-6)
 
 
 def test_a_grid_finer_than_the_mesh_changes_nothing() -> None:
     vertices, faces = sphere(20)
-    merged, kept, origins = coarsen(vertices, faces, 1e-12)
+    merged, kept, became = coarsen(vertices, faces, 1e-12)
     np.testing.assert_allclose(merged, vertices, atol=1e-6)
     np.testing.assert_array_equal(kept, faces)
-    np.testing.assert_array_equal(origins, np.arange(len(faces)))
+    np.testing.assert_array_equal(became, np.arange(len(vertices)))

@@ -3,13 +3,11 @@ from skimage.measure import marching_cubes
 
 from sam3d_bento.arrays import Bool
 from sam3d_bento.export.mesh.hidden import visible
-from sam3d_bento.export.mesh.surface import Surface
 from tests.support.export_meshes import Mesh, blob, joined, sphere
 
 
 def seen(mesh: Mesh) -> Bool:
-    vertices, faces = mesh
-    return visible(Surface(vertices, faces, np.zeros(vertices.shape, np.uint8)), faces, faces)
+    return visible(*mesh)
 
 
 def inside_out(mesh: Mesh) -> Mesh:

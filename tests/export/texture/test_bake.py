@@ -20,7 +20,7 @@ class Baked:
     """Dense surface, its simplified and unwrapped mesh, and the texture."""
 
     def __init__(self, dense: Surface, target_faces: int) -> None:
-        vertices, faces = simplify(dense.vertices, dense.faces, target_faces)
+        vertices, faces = simplify(dense, target_faces)
         self.unwrapped: UnwrappedMesh = unwrap(vertices, faces, SIZE)
         self.positions = vertices[self.unwrapped.vertex_map]
         self.normals = vertex_normals(vertices, faces)[self.unwrapped.vertex_map]

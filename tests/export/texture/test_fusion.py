@@ -65,6 +65,37 @@ def test_auto_fuses_exactly_where_splats_are_finer(painted: Painted) -> None:
     assert painted.fusion.worthwhile == painted.case.finer
 
 
+def test_the_noise_of_the_splats_is_measured(painted: Painted) -> None:
+    true = (255 * painted.case.noise) ** 2
+    if not painted.case.finer:  # else the pattern is finer than the splats, and counts as noise
+        assert 0.7 * true <= painted.fusion.splat_noise < 1.7 * true + 8
+
+
+def with_dirt(splats: Splats) -> Splats:
+    """A twentieth of the splats has any colour, a tenth is nearly clear, and some are huge."""
+    random = np.random.default_rng(3)
+    kind = random.random(len(splats.positions))
+    colours, opacity, scale = splats.colours.copy(), splats.opacity.copy(), splats.scale.copy()
+    colours[kind < 0.153] = random.integers(0, 256, (np.count_nonzero(kind < 0.153), 3))
+    opacity[(kind >= 0.05) & (kind < 0.15)] = 0.02
+    scale[(kind >= 0.15) & (kind < 0.153)] = 0.04
+    return replace(splats, colours=colours, opacity=opacity, scale=scale)
+
+
+def test_dirt_costs_the_splats_little(painted: Painted) -> None:
+    dense = painted.case.reconstruction
+    assert dense.splats is not None
+    assert dense.colours is not None
+    mesh = MeshSource(Surface(dense.vertices, dense.faces, dense.colours))
+    fusion = Fusion(mesh, SplatSource(with_dirt(dense.splats)))
+    points, normals = dense.vertices, vertex_normals(dense.vertices, dense.faces)
+    true = painted.case.paint(points.astype(float))
+    assert psnr(fusion.colours_from_splats(points, normals), true) > min(painted.splats - 2, 45), (
+        "no difference is seen above"
+    )
+    assert psnr(fusion.colours(points, normals), true) > min(painted.fused - 1.5, 50)
+
+
 @pytest.mark.slow
 def test_splats_far_from_the_surface_are_not_used() -> None:
     vertices, faces = sphere(30)

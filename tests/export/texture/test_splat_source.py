@@ -47,6 +47,37 @@ def test_an_opaque_splat_counts_more_than_a_faint_one() -> None:
     assert middle(both)[0] == pytest.approx(200 / 1.1, abs=1)
 
 
+def test_an_outlier_colours_nothing() -> None:
+    splats = plane()
+    colours = splats.colours.copy()
+    places = splats.positions[:, :2]
+    at = int(np.linalg.norm(places - 0.5, axis=1).argmin())
+    colours[at] = (0, 250, 250)
+    point, expected = splats.positions[[at]], np.float32([[190, 100, 50]])
+    source = SplatSource(replace(splats, colours=colours))
+    assert source.colours(point, UP).colours[0, 0] < 150
+    np.testing.assert_allclose(source.colours(point, UP, expected).colours, [[200, 100, 50]], atol=1e-3)
+
+
+def test_a_line_of_another_colour_is_no_outlier() -> None:
+    splats = plane()
+    colours = splats.colours.copy()
+    column = np.abs(splats.positions[:, 0] - 0.5) < 0.03
+    colours[column] = (0, 250, 250)
+    points = splats.positions[column][2:-2]
+    source = SplatSource(replace(splats, colours=colours))
+    expected = np.broadcast_to(np.float32([200, 100, 50]), points.shape)
+    plain, wary = (source.colours(points, np.repeat(UP, len(points), 0), *more).colours for more in ((), (expected,)))
+    np.testing.assert_array_equal(plain, wary)
+
+
+@pytest.mark.parametrize("changed", [{"opacity": 0.02}, {"scale": 0.4}], ids=["nearly clear", "huge"])
+def test_what_is_far_fainter_or_larger_than_most_is_left_out(changed: dict[str, float]) -> None:
+    odd = replace(plane(9), scale=plane().scale[:9])
+    odd = replace(odd, **{name: np.full_like(getattr(odd, name), value) for name, value in changed.items()})
+    assert len(SplatSource(joined(plane(), odd))) == 400
+
+
 def test_a_footprint_reaches_along_its_long_axis() -> None:
     # Two long splats, equally far: one points at the point, the other past it. A quarter turn about z is (s, 0, 0, s).
     quarter = np.float32(np.sqrt(0.5))
@@ -142,7 +173,7 @@ def test_collapsed_splats_are_looked_up_in_seconds(heap: str) -> None:
 
 def test_most_opaque_splats_of_a_heap_and_all_others_stay() -> None:
     heap = Splats(*(np.repeat(getattr(plane(1), name), 50, axis=0) for name in vars(plane(1))))
-    heap = replace(heap, opacity=np.linspace(0.01, 1, 50, dtype=np.float32))
+    heap = replace(heap, opacity=np.linspace(0.01, 1, 50, dtype=np.float32), scale=plane().scale[:50])
     apart = replace(plane(), positions=plane().positions + np.float32([2, 0, 0]))
     kept = SplatSource(joined(heap, apart))
     assert len(kept) == 9 + 400

@@ -10,7 +10,7 @@ from sam3d_bento.export.mesh.simplify import simplify
 from sam3d_bento.export.mesh.surface import face_areas
 from sam3d_bento.export.uv.layout import find_fault, measure_texel_use
 from sam3d_bento.export.uv.unwrap import UnwrappedMesh, unwrap
-from tests.support.export_meshes import Floats, Mesh, blob, joined, soup, sphere, tangle
+from tests.support.export_meshes import Floats, Mesh, blob, joined, soup, sphere, surface, tangle
 from tests.support.unwrap_checks import canonical, chart_of_faces, flat_areas
 
 SIZE = 1024
@@ -18,7 +18,7 @@ SIZE = 1024
 
 @pytest.fixture(scope="module")
 def mesh() -> Mesh:
-    return simplify(*blob(100), 11_000)
+    return simplify(surface(*blob(100)), 11_000)
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,12 @@ import pytest
 from sam3d_bento.export.mesh.simplify import simplify
 from sam3d_bento.export.mesh.surface import face_areas
 from sam3d_bento.export.uv.xatlas_unwrap import MAX_PIECE_FACES, unwrap_by_xatlas
-from tests.support.export_meshes import blob, soup, sphere
+from tests.support.export_meshes import blob, soup, sphere, surface
 from tests.support.unwrap_checks import canonical, flat_areas
 
 
 def test_every_face_of_every_piece_occurs_once_with_its_winding() -> None:
-    vertices, faces = simplify(*blob(100), 2 * MAX_PIECE_FACES + 1000)
+    vertices, faces = simplify(surface(*blob(100)), 2 * MAX_PIECE_FACES + 1000)
     assert len(faces) > 2 * MAX_PIECE_FACES
     result = unwrap_by_xatlas(vertices, faces, 1024)
     np.testing.assert_array_equal(canonical(result.vertex_map[result.faces]), canonical(faces))

@@ -16,7 +16,7 @@ from sam3d_bento.options import EXPORT_OPTIONS, Options
 from sam3d_bento.serving.middleware.authentication import is_open
 from sam3d_bento.serving.middleware.security_headers import EXPOSED_HEADERS
 from sam3d_bento.serving.openapi import document
-from sam3d_bento.serving.routes.request_body import TEXT_FIELDS
+from sam3d_bento.serving.routes.request_body import FILE_FIELDS, TEXT_FIELDS
 from tests.serving.conftest import application
 
 # Pages for people, and BentoML's page and its files, which ours replace.
@@ -123,7 +123,7 @@ def test_forms_and_queries_have_the_options_as_they_are_declared(described):
     declared = Options.model_json_schema()["properties"]
     for path, others in (("/api/inference", {"response"}), ("/api/jobs", set())):
         fields = form(described, path)["properties"]
-        assert set(fields) == {"image", "mask", *others, *Options.model_fields}
+        assert set(fields) == {*FILE_FIELDS, *others, *Options.model_fields} - {"file"}
         query = {
             parameter["name"]: parameter
             for parameter in described["paths"][path]["post"]["parameters"]
@@ -133,7 +133,8 @@ def test_forms_and_queries_have_the_options_as_they_are_declared(described):
         for name, option in declared.items():
             component = resolved(described, fields[name])
             assert component["description"] == option["description"]
-            assert component.get("enum") == option.get("enum")
+            kinds = [kind for kind in option.get("anyOf", [option]) if kind != {"type": "null"}]
+            assert component.get("enum") == (kinds[0].get("enum") if len(kinds) == 1 else None)
             assert fields[name].get("default") == option["default"]
             # A client would send it, a second time beside the form's.
             assert "default" not in query[name]["schema"]
@@ -150,7 +151,7 @@ def test_an_export_has_the_fields_that_its_route_takes(described):
 
 
 def test_no_field_of_a_form_is_unknown_to_the_reader(described):
-    known = TEXT_FIELDS | FormatOptions.model_fields.keys() | {"image", "mask"}
+    known = TEXT_FIELDS | FormatOptions.model_fields.keys() | {*FILE_FIELDS}
     for path in ("/api/inference", "/api/jobs", "/api/mask", "/api/assets/{id}/export"):
         assert form(described, path)["properties"].keys() <= known
         assert form(described, path)["additionalProperties"] is False

@@ -52,7 +52,7 @@ async def test_engine_options_cannot_be_changed_by_an_export():
 
 async def test_a_number_is_a_number_in_json_and_a_text_in_a_form():
     assert (await export_form.read(order(b"target_faces=2000", FORM))).changes == {"target_faces": 2000}
-    assert (await export_form.read(order(b"format=stl&longest_side=2.5", FORM))).format_options.longest_side == 2.5
+    assert (await export_form.read(order(b"format=stl&longest_side=2.5", FORM))).changes == {"longest_side": 2.5}
     with pytest.raises(BadRequest, match="longest_side"):
         await export_form.read(order(b'{"format": "stl", "longest_side": "2.5"}', "application/json"))
     with pytest.raises(BadRequest, match="target_faces"):
@@ -64,10 +64,11 @@ async def test_a_number_is_a_number_in_json_and_a_text_in_a_form():
     [
         ({"format": "glb", "up": "z"}, "'up' does not go with the format 'glb', only with stl, ply"),
         ({"up": "z"}, "'up' does not go with the format 'glb'"),
-        ({"format": "usdz", "longest_side": 0.1}, "'longest_side' does not go with the format 'usdz', only with stl"),
-        ({"format": "ply", "longest_side": 0.1}, "'longest_side'"),
+        ({"height": 1, "longest_side": 0.1}, "'longest_side': send either 'height' or 'longest_side', not both"),
+        ({"format": "ply", "height": 0}, "'height'"),
+        ({"scale": "feet"}, "'scale'"),
         ({"format": "ply-splats", "up": "y"}, "'up'"),
-        ({"format": "obj", "origin": "bottom"}, "'origin' does not go with the format 'obj', only with usdz"),
+        ({"format": "obj", "origin": "top"}, "'origin'"),
         ({"format": "stl", "up": "x"}, "'up'"),
         ({"format": "stl", "up": None}, "'up'"),
         ({"format": "stl", "longest_side": 0}, "'longest_side'"),

@@ -135,6 +135,14 @@ def test_the_mask_route_takes_no_options(http):
     assert http.post("/mask", files={"image": PNG}, data={"seed": "1"}).status_code == 400
 
 
+@pytest.mark.parametrize("field", ["depth", "pointmap"])
+def test_depth_belongs_to_a_run_and_not_to_a_mask(http, field):
+    files = {"image": PNG, field: ("d.npy", b"\x93NUMPY", "application/octet-stream")}
+    assert http.post("/", files=files).json()[field] == "\x93NUMPY"
+    refused = http.post("/mask", files=files)
+    assert (refused.status_code, f"'{field}'" in refused.json()["detail"]) == (400, True)
+
+
 @pytest.mark.parametrize(
     ("accept", "link"),
     [

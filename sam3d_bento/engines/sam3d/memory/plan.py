@@ -20,7 +20,14 @@ from torch import nn
 from sam3d_bento.engines.sam3d.loading import modules, precision
 from sam3d_bento.engines.sam3d.memory.architecture import DEPTH_MODEL, RELEASED, Architecture, Config
 from sam3d_bento.engines.sam3d.memory.profiles import PARTS, STAGES, Part, Profile, Stage
-from sam3d_bento.engines.sam3d.memory.working_sets import DINO_CHANNELS, DINO_MLP, DINO_PATCH, Work, working_bytes
+from sam3d_bento.engines.sam3d.memory.working_sets import (
+    DINO_CHANNELS,
+    DINO_MLP,
+    DINO_PATCH,
+    Work,
+    kept_bytes,
+    working_bytes,
+)
 from sam3d_bento.engines.sam3d.upstream import rebound
 
 # Most voxels that reach the second generator: downsample_sparse_structure, pipeline/inference_utils.py.
@@ -107,6 +114,7 @@ def plan(
     networks = RELEASED if architecture is None else architecture
     weights = part_weights(networks)
     work = Work(networks, voxels, photo_pixels, profile.decode_rows)
+    kept = kept_bytes(work) if profile.keep == "all" else 0
     return Plan(
         profile,
         voxels,
@@ -114,7 +122,8 @@ def plan(
             StagePlan(
                 stage,
                 together([weights[part] for part in profile.residents(stage)]),
-                working_bytes(stage, work) + HELD_BYTES,
+                # The first generator's own stage uses what is kept for it.
+                working_bytes(stage, work) + HELD_BYTES + (0 if stage == "ss_sample" else kept),
             )
             for stage in STAGES
         ),

@@ -22,7 +22,9 @@ Part = Literal[
     "slat_decoder_mesh",
     "slat_decoder_gs",
 ]
-ProfileName = Literal["24gb", "16gb", "12gb"]
+ProfileName = Literal["32gb", "24gb", "16gb", "12gb"]
+# Parts that stay on the GPU from one stage to the next: all of them; those of the stages before the decoders; none.
+Keep = Literal["all", "diffusion", "none"]
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -46,19 +48,22 @@ DIFFUSION: frozenset[Stage] = frozenset({"depth", "ss_condition", "ss_sample", "
 class Profile:
     """Use of a card of `card_bytes`.
 
-    keep_diffusion: whether the parts of all stages before the decoders stay on the GPU together. They leave it before
-    the mesh is decoded, because that working set is the largest. Otherwise each stage has only its own parts there.
+    keep: what stays on the GPU together, beside the parts of the running stage. With `all`, recorded steps stay too,
+    because no weight moves. The parts of `diffusion` leave before the mesh is decoded, because that working set is the
+    largest.
     decode_rows: rows that the mesh decoder's widest layers process at once; None for all rows, as upstream.
     """
 
     name: ProfileName
     card_bytes: int
-    keep_diffusion: bool
+    keep: Keep
     decode_rows: int | None
 
     def residents(self, stage: Stage) -> frozenset[Part]:
         """Return the parts that are on the GPU while `stage` runs."""
-        if self.keep_diffusion and stage in DIFFUSION:
+        if self.keep == "all":
+            return frozenset(PARTS)
+        if self.keep == "diffusion" and stage in DIFFUSION:
             return frozenset().union(*(NEEDS[other] for other in DIFFUSION))
         return NEEDS[stage]
 
@@ -78,9 +83,10 @@ class Profile:
 # From the largest card to the smallest. 262,144 rows of the mesh decoder's last layers (96 channels, float32) are
 # 100 MB.
 PROFILES: dict[ProfileName, Profile] = {
-    "24gb": Profile("24gb", 24 * 10**9, keep_diffusion=True, decode_rows=None),
-    "16gb": Profile("16gb", 16 * 10**9, keep_diffusion=False, decode_rows=None),
-    "12gb": Profile("12gb", 12 * 10**9, keep_diffusion=False, decode_rows=262_144),
+    "32gb": Profile("32gb", 32 * 10**9, keep="all", decode_rows=None),
+    "24gb": Profile("24gb", 24 * 10**9, keep="diffusion", decode_rows=None),
+    "16gb": Profile("16gb", 16 * 10**9, keep="none", decode_rows=None),
+    "12gb": Profile("12gb", 12 * 10**9, keep="none", decode_rows=262_144),
 }
 
 

@@ -11,7 +11,7 @@ A module that several parts share (the DINOv2 backbone) is held once, and stays 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -35,6 +35,7 @@ class Residency:
         self._slots: dict[Part, list[Slot]] = {part: list(_slots(module)) for part, module in parts.items()}
         self._masters: dict[tuple[int, str], Any] = {}
         self._resident: frozenset[Part] = frozenset()
+        self._before_moves: dict[Part, list[Callable[[], None]]] = {part: [] for part in parts}
         for slots in self._slots.values():
             for slot in slots:
                 tensor = slot.holder[slot.name]
@@ -47,6 +48,10 @@ class Residency:
         """Parts that can run now."""
         return self._resident
 
+    def before_moves(self, part: Part, call: Callable[[], None]) -> None:
+        """Call `call` whenever the weights of a part are about to leave their addresses on the GPU."""
+        self._before_moves[part].append(call)
+
     def enter(self, stage: Stage) -> None:
         """Copy the parts to the GPU that the profile has there in this stage, and remove all others."""
         self._place(self.profile.residents(stage) & self._slots.keys())
@@ -58,12 +63,14 @@ class Residency:
     def refresh(self, part: Part) -> None:
         """Copy the weights of a part from the masters again, after they were changed in place."""
         if part in self._resident:
+            self._tell_of_move(part)
             for slot in self._slots[part]:
                 self._fill(slot)
 
     def _place(self, wanted: frozenset[Part]) -> None:
         keep = {_key(slot) for part in wanted for slot in self._slots[part]}
         for part in self._resident - wanted:
+            self._tell_of_move(part)
             for slot in self._slots[part]:
                 if _key(slot) not in keep:
                     slot.holder[slot.name] = _placeholder(slot.holder[slot.name])
@@ -76,6 +83,10 @@ class Residency:
                 if slot.holder[slot.name].is_meta:
                     self._fill(slot)
         self._resident = wanted
+
+    def _tell_of_move(self, part: Part) -> None:
+        for call in self._before_moves[part]:
+            call()
 
     def _fill(self, slot: Slot) -> None:
         copy = self._masters[_key(slot)].to(self.device, non_blocking=True)

@@ -106,7 +106,7 @@ def _ss_sample(work: Work) -> float:
     """Return the bytes of the first generator's transformer, or of the decoder of its grid of 64³ that follows."""
     network = work.architecture["ss_generator"]["reverse_fn"]["backbone"]
     channels = network["model_channels"]
-    tokens = (network["resolution"] // network["patch_size"]) ** 3 + len(network["latent_mapping"]) - 1
+    tokens = _dense_tokens(network)
     # The tokens of the photo, three times: as given; zeroed for the second evaluation of guidance, which runs after the
     # first; and the zeroed ones in the model's own float32 (SparseStructureFlowModel.forward).
     condition = _condition_of(work, "ss_condition_embedder") * network["cond_channels"] * (2 * HALF + FULL)
@@ -117,7 +117,38 @@ def _ss_sample(work: Work) -> float:
     # block's input, its own input before and after the permutation, and two float32 copies of that.
     widths = work.architecture["ss_decoder"]["channels"]
     decoder = max((16 * 2**level) ** 3 * width * (3 * HALF + 2 * FULL) for level, width in enumerate(widths))
-    return float(max(condition + block, decoder))
+    return float(max(condition + block, _keys_and_values(work) + _fused_block(network, 2 * tokens), decoder))
+
+
+def kept_bytes(work: Work) -> int:
+    """Return the bytes that stay after a run in a profile that keeps everything.
+
+    They are what the recorded steps of the first generator and the recorded embedder of the second one read and write.
+    """
+    network = work.architecture["ss_generator"]["reverse_fn"]["backbone"]
+    steps = _keys_and_values(work) + _fused_block(network, 2 * _dense_tokens(network))
+    return round(steps + _condition(work.architecture["slat_condition_embedder"]))
+
+
+def _dense_tokens(network: Config) -> int:
+    """Count the tokens of the first generator: those of the shape, and four of the pose."""
+    return int((network["resolution"] // network["patch_size"]) ** 3 + len(network["latent_mapping"]) - 1)
+
+
+def _keys_and_values(work: Work) -> float:
+    """Return the bytes of the photo's keys and values in the first generator, for both streams of every block."""
+    network = work.architecture["ss_generator"]["reverse_fn"]["backbone"]
+    tokens = _condition_of(work, "ss_condition_embedder")
+    return float(2 * network["num_blocks"] * tokens * 2 * network["model_channels"] * HALF)
+
+
+def _fused_block(network: Config, rows: float) -> float:
+    """Return the bytes of a fused block at its mlp, for the rows of both passes of guidance.
+
+    These are the residual stream; the queries, keys and values of two blocks; the normed input, the hidden layer and
+    its output.
+    """
+    return float(rows * network["model_channels"] * (FULL + (2 * 3 + 1 + network["mlp_ratio"] + 1) * HALF))
 
 
 def _slat_sample(work: Work) -> float:
@@ -140,7 +171,10 @@ def _slat_sample(work: Work) -> float:
     wide = rows * 2 * channels
     norm = wide * (HALF + 2 * FULL)
     convolution = 2 * wide * HALF + _convolution(rows, 2 * channels, narrow)
-    return float(held + max(block, joined + norm, joined + convolution))
+    # Fused: the photo's keys and values, and the rows of both passes. Its convolutions hold less than those above.
+    keys_and_values = network["num_blocks"] * condition * channels / network["cond_channels"]
+    fused = keys_and_values + _fused_block(network, 2 * tokens)
+    return float(held + max(block, fused, joined + norm, joined + convolution))
 
 
 def _mesh(work: Work) -> float:
