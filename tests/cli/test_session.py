@@ -13,7 +13,7 @@ import termios
 import pytest
 
 from sam3d_bento.export.glb.read import read_document
-from tests.cli.test_client import Service, job
+from tests.cli.generation.test_client import Service, job
 from tests.support.waiting import PATIENCE, until
 
 SMALL = ["--target-faces", "1000", "--texture-size", "512"]

@@ -26,7 +26,8 @@ def test_no_request_that_the_document_leads_to_is_a_5xx(server, mode):
     @given(case=schema["/api/inference"]["POST"].as_strategy(generation_mode=mode))
     def ask(case):
         answer = case.call(base_url=server.url)
-        statuses.add(answer.status_code)
+        if answer.status_code != 422 or answer.json()["code"] != "no_scale":  # `scale=metric` without any depth
+            statuses.add(answer.status_code)
         assert answer.status_code < 500, case.as_curl_command()
         assert answer.headers["content-type"] == ["application/problem+json"]
 

@@ -169,7 +169,7 @@ def test_the_sdks_test_server_turns_photos_into_models(start_process, tls_host):
 
     host.files["/photo.png"] = COFFEE.read_bytes()
     at_host = f"https://localhost:{host.server_port}"
-    options = {name: value for name, value in SMALL.items() if name != "image"}
+    options = {name: value for name, value in SMALL.items() if name != "image"} | {"name": "object"}
     stored = runsync(
         image_url=f"{at_host}/photo.png?X-Signature={SECRET}",
         output_url=f"{at_host}/result.glb?X-Signature={SECRET}",
@@ -178,7 +178,7 @@ def test_the_sdks_test_server_turns_photos_into_models(start_process, tls_host):
     assert stored["output"]["stored"] is True
     method, path, _, body = host.requests[-1]
     assert (method, path) == ("PUT", f"/result.glb?X-Signature={SECRET}")
-    assert body == first, "equal photo, options and seed give equal bytes"
+    assert body == first, "equal photo, options, seed and name give equal bytes"
 
     cut_off = threading.Thread(
         target=lambda: worker.wait_for(lambda: worker.log.count("engine start") == 3) and os.kill(worker.engine(), 9)

@@ -26,6 +26,8 @@ REPORT: dict[str, Any] = {
     "details": {"shape": "lathe"},
     "faces": 39980,
     "vertices": 21258,
+    "holes_filled": 0,
+    "holes_kept": 0,
     "watertight": True,
     "texture_size": 1024,
     "colour_source": "mesh",

@@ -109,6 +109,8 @@ class Report(BaseModel):
     details: Objects
     faces: Count
     vertices: Count
+    holes_filled: Annotated[Count, Field(description="Ragged holes of the engine's mesh that were filled.")]
+    holes_kept: Annotated[Count, Field(description="Openings that were left: clean rims, and holes too large to fill.")]
     watertight: Annotated[bool, Field(description="Whether the surface is closed.")]
     texture_size: Annotated[Count, Field(description="Edge of the texture in pixels.")]
     colour_source: Annotated[str, Field(description="What the texture was painted from.")]

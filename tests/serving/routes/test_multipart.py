@@ -126,7 +126,7 @@ def test_any_contents_come_back_as_they_were(boundary, contents, line_end, pream
 @given(content=some.binary(max_size=200))
 def test_a_content_in_a_transfer_encoding_is_decoded(content):
     for name, encoded in (("base64", base64.encodebytes(content)), ("Quoted-Printable", quopri.encodestring(content))):
-        assume(encoded != content)
+        assume(encoded != content and b"\r\n" not in content)  # quopri writes CR LF as LF
         body = form(NAMED, f"Content-Transfer-Encoding: {name}", content=encoded)
         assert parse(body)[0].content in (content, content + b"\n"), "a soft line break at the very end may be left"
 
