@@ -16,6 +16,26 @@ const withoutHead = () => ({
   },
 });
 
+// A form proposes a value for each field, such as "string". Here a field without a default stays empty and is not sent.
+const isLeftEmpty = (field) => !("default" in field) && field.format !== "binary";
+const leaveFieldsEmpty = (document) => {
+  const { schemas } = document.components;
+  const target = (field) => schemas[field.$ref?.split("/").at(-1)] ?? {};
+  for (const form of Object.keys(schemas).filter((name) => name.endsWith("Form")).map((name) => schemas[name])) {
+    for (const [name, field] of Object.entries(form.properties)) {
+      const { $ref, ...own } = field;
+      const { examples, ...referred } = target(field);
+      if (isLeftEmpty({ ...referred, ...own })) form.properties[name] = { ...referred, ...own, example: "" };
+    }
+  }
+  return document;
+};
+const withEmptyFields = () => ({
+  statePlugins: {
+    spec: { wrapActions: { updateJsonSpec: (original) => (document) => original(leaveFieldsEmpty(document)) } },
+  },
+});
+
 window.SwaggerUIBundle({
   url: "docs.json",
   domNode: document.getElementById("api"),
@@ -23,7 +43,7 @@ window.SwaggerUIBundle({
   docExpansion: "list",
   defaultModelsExpandDepth: 0,
   validatorUrl: null, // no other host is asked whether the document is valid
-  plugins: [withoutHead],
+  plugins: [withoutHead, withEmptyFields],
 });
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
