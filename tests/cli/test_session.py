@@ -91,7 +91,9 @@ def test_ctrl_c_cancels_the_job_and_is_status_130(tmp_path):
     service.streams = [[(number, "progress", job())] for number in range(1, 100)]
     (tmp_path / "cup.jpg").write_bytes(b"photo")
     process = subprocess.Popen(
-        [*COMMAND, "generate", tmp_path / "cup.jpg", "-o", tmp_path, "--server", service.url], stderr=subprocess.PIPE
+        [*COMMAND, "generate", tmp_path / "cup.jpg", "-o", tmp_path, "--server", service.url],
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs inherit SIG_IGN
     )
     try:
         until(lambda: service.asked("GET", "/events"))
