@@ -8,6 +8,7 @@ from sam3d_bento.camera import TO_PYTORCH3D, Camera, fit_camera, to_points
 CAMERA = Camera(500.0, 510.0, 160.5, 118.0, 320, 240, "given")
 
 
+@pytest.mark.slow
 def test_a_point_is_seen_at_the_pixel_whose_depth_it_is():
     depth = np.random.default_rng(0).uniform(0.5, 3, (240, 320))
     x, y, z = np.moveaxis(to_points(depth, CAMERA).astype(float), -1, 0)

@@ -73,6 +73,7 @@ def silent(stage, fraction):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["auto", "mesh", "splats", "fused"])
 def test_splats_are_decoded_for_who_paints_with_them_or_keeps_them(pipeline, engine, source):
     submission, kept = submitted(colour_source=source), []

@@ -103,6 +103,7 @@ def test_condition_that_would_stop_the_service_is_a_fault(environ, tmp_path):
     assert first == [f"FAULT    {fault}" for fault in report["faults"]], "before all that is known"
 
 
+@pytest.mark.slow
 def test_a_misspelt_setting_is_told_beside_the_verdict_with_the_right_name(environ):
     report = doctor.examine(environ | {"SAM3D_QUEU_LIMIT": "1", "SAM3D_SERVICE_HOST": "10.0.0.1"})
     assert doctor.text(report).splitlines()[:3] == [

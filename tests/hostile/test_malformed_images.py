@@ -39,6 +39,7 @@ def test_every_malformed_picture_is_read_or_refused_with_a_reason(run):
     assert figures["model_runs"] > 0
 
 
+@pytest.mark.slow
 def test_malformed_pictures_leave_nothing_behind(run):
     figures, errors, folder = run
     assert list(folder.iterdir()) == []

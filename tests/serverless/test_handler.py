@@ -38,6 +38,7 @@ def left_behind(backend):
     return [*backend.workdir.path.iterdir(), *backend.assets.root.iterdir()]
 
 
+@pytest.mark.slow
 def test_a_job_that_arrives_while_the_engine_loads_waits_and_is_answered(handle):
     assert handle.backend.worker.state is WorkerState.STARTING
     answer = handle(image=encoded("nap:0"), seed=5)
@@ -51,6 +52,7 @@ def test_a_job_that_arrives_while_the_engine_loads_waits_and_is_answered(handle)
     assert left_behind(handle.backend) == []
 
 
+@pytest.mark.slow
 def test_a_photo_is_fetched_and_the_result_is_put_where_the_job_says(handle, file_host, capsys):
     file_host.files["/photo"] = b"nap:0"
     signed = f"?X-Signature={SECRET}"
@@ -63,6 +65,7 @@ def test_a_photo_is_fetched_and_the_result_is_put_where_the_job_says(handle, fil
     assert SECRET not in json.dumps(answer) + "".join(capsys.readouterr())
 
 
+@pytest.mark.slow
 def test_a_result_in_a_bucket_is_answered_as_a_link_that_lives_as_long_as_it(start_backend, s3, capsys):
     handler = Handler(start_backend(**s3.settings(), output_ttl_seconds=1800), lambda job, news: None)
     answer = asyncio.run(handler.run({"id": "job-1", "input": {"image": encoded("nap:0")}}))
@@ -74,6 +77,7 @@ def test_a_result_in_a_bucket_is_answered_as_a_link_that_lives_as_long_as_it(sta
     assert "X-Amz-Signature" not in "".join(capsys.readouterr())
 
 
+@pytest.mark.slow
 def test_a_result_is_called_like_the_photo_at_its_url_or_as_the_job_says(start_backend, s3, file_host, caplog, capfd):
     handler = Handler(start_backend(**s3.settings()), lambda job, news: None)
     file_host.files["/photos/CANARY.jpg"] = b"named:"
@@ -87,6 +91,7 @@ def test_a_result_is_called_like_the_photo_at_its_url_or_as_the_job_says(start_b
     assert "CANARY" not in caplog.text + "".join(capfd.readouterr())
 
 
+@pytest.mark.slow
 def test_a_failed_put_is_told_without_the_address(handle, file_host, capsys):
     answer = handle(image=encoded("nap:0"), output_url=file_host.url(f"/status/403?X-Signature={SECRET}"))
     assert problem(answer)["code"] == "bad_request"
@@ -117,21 +122,25 @@ def test_a_job_at_fault_fails_with_its_code_and_keeps_the_worker(handle, fields,
     assert handle(image=encoded("nap:0"))["runs"] >= 1
 
 
+@pytest.mark.slow
 def test_an_output_address_is_refused_before_the_run(handle):
     answer = handle(image=encoded("crash"), output_url="https://elsewhere.example/")
     assert problem(answer)["code"] == "bad_request"
     assert handle.backend.worker.losses == 0
 
 
+@pytest.mark.slow
 def test_a_redirect_to_the_metadata_service_is_not_followed(handle, file_host):
     answer = handle(image_url=file_host.url("/redirect"))
     assert "redirects are not followed" in problem(answer)["detail"]
 
 
+@pytest.mark.slow
 def test_a_download_is_cut_off_at_the_limit_of_uploads(handle, file_host):
     assert problem(handle(image_url=file_host.url("/endless")))["code"] == "too_large"
 
 
+@pytest.mark.slow
 def test_a_result_that_runpod_would_not_carry_is_told_with_the_ways_out(start_backend):
     handler = Handler(start_backend(max_upload_bytes=10_000_000), lambda job, news: None)
     photo = "nap:0" + " " * 8_000_000  # the fake result has the size of the photo
@@ -140,6 +149,7 @@ def test_a_result_that_runpod_would_not_carry_is_told_with_the_ways_out(start_ba
     assert "'output_url'" in problem(answer)["detail"]
 
 
+@pytest.mark.slow
 def test_an_engine_killed_in_a_job_is_replaced_and_the_next_job_served(handle):
     first = handle(image=encoded("nap:0"))
     answer = handle(image=encoded("crash"))
@@ -173,6 +183,7 @@ class Unreadable(str):
         raise ZeroDivisionError
 
 
+@pytest.mark.slow
 def test_a_fault_of_the_handler_is_no_traceback_for_the_client(start_backend, capsys):
     backend = start_backend()
     answer = asyncio.run(
@@ -183,6 +194,7 @@ def test_a_fault_of_the_handler_is_no_traceback_for_the_client(start_backend, ca
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_job_that_runpod_stops_is_cancelled_at_its_next_step(handle):
     before = handle(image=encoded("nap:0"))["pid"]
     handler = Handler(handle.backend, lambda job, news: None)
@@ -200,6 +212,7 @@ def test_a_job_that_runpod_stops_is_cancelled_at_its_next_step(handle):
     assert left_behind(handle.backend) == []
 
 
+@pytest.mark.slow
 def test_runpod_is_told_of_the_jobs_progress(start_backend):
     told = []
     handler = Handler(start_backend(), lambda job, news: told.append((job["id"], news)))
@@ -207,6 +220,7 @@ def test_runpod_is_told_of_the_jobs_progress(start_backend):
     assert ("job-3", {"stage": "reconstruct", "fraction": 0.5}) in told
 
 
+@pytest.mark.slow
 def test_the_engine_sees_nothing_of_runpods_keys(handle, monkeypatch):
     monkeypatch.setenv("RUNPOD_AI_API_KEY", SECRET)
     pid = handle(image=encoded("nap:0"))["pid"]

@@ -29,6 +29,7 @@ def helpers():
     end(helpers)
 
 
+@pytest.mark.slow
 def test_a_helper_that_nobody_uses_ends_and_the_next_call_starts_another(helpers, make):
     first = helpers.get("mask", make)
     first.submit(Submission(b"nap:0"), "a").future.result(PATIENCE)
@@ -43,6 +44,7 @@ def test_a_helper_that_nobody_uses_ends_and_the_next_call_starts_another(helpers
     assert helpers.counts == {"mask": (2, 0)}
 
 
+@pytest.mark.slow
 def test_a_helper_with_a_job_stays_however_long_it_takes(helpers, make):
     helper = helpers.get("mask", make)
     assert helper.submit(Submission(b"nap:1.2"), "a").future.result(PATIENCE).glb == b"glTFnap:1.2"

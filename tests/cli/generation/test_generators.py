@@ -89,6 +89,7 @@ def test_gaussians_are_refused_where_the_engine_gives_none(local):
         local().generate(Submission(cut_out(), options=SMALL), ("ply-splats",), unheard)
 
 
+@pytest.mark.slow
 def test_failing_photo_is_reported_and_the_next_one_is_made(local):
     generator = local()
     blank = io.BytesIO()

@@ -77,6 +77,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_height_and_width_of_the_preview_are_true_to_five_percent(case):
     photo, mask, view = CASES[case]()

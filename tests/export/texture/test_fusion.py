@@ -57,6 +57,7 @@ def test_splats_are_closer_where_they_are_finer_than_the_vertices(painted: Paint
         assert painted.mesh > painted.splats
 
 
+@pytest.mark.slow
 def test_fused_is_nearly_as_good_as_the_better_one(painted: Painted) -> None:
     assert painted.fused > max(painted.mesh, painted.splats) - 1
 
@@ -82,6 +83,7 @@ def with_dirt(splats: Splats) -> Splats:
     return replace(splats, colours=colours, opacity=opacity, scale=scale)
 
 
+@pytest.mark.slow
 def test_dirt_costs_the_splats_little(painted: Painted) -> None:
     dense = painted.case.reconstruction
     assert dense.splats is not None

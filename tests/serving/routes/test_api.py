@@ -350,6 +350,7 @@ def instance(settings, monkeypatch):
         one.stop()
 
 
+@pytest.mark.slow
 def test_a_direct_call_waits_for_the_load_and_gives_a_file(instance, tmp_path):
     one = instance()
     (tmp_path / "photo.png").write_bytes(b"a photo")
@@ -359,6 +360,7 @@ def test_a_direct_call_waits_for_the_load_and_gives_a_file(instance, tmp_path):
     assert asyncio.run(one.inference(image=b"other bytes")).read_bytes() == b"glTF" + b"other bytes"
 
 
+@pytest.mark.slow
 def test_a_direct_call_gives_a_file_also_when_results_go_to_a_bucket(instance, s3):
     one = instance(**s3.settings())
     path = asyncio.run(one.inference(image=b"a photo"))

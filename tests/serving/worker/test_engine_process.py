@@ -235,6 +235,7 @@ def test_nobody_who_wakes_is_held_up_by_a_thread_that_never_waits():
         waker.wake()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loader", ["FakeRunner", "missing", "broken"])
 def test_a_service_that_goes_away_during_the_load_is_no_fault_of_the_engine(settings, capfd, loader):
     """It ends without a word, beyond what the load itself has to say."""

@@ -63,6 +63,7 @@ def test_a_refusal_costs_nothing_but_the_job(run_one, engine, workdir):
     assert not dead(engine)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("photo", "loss"), [("hang", DeadlineExceeded), ("poison", EngineLost), ("litter:crash", EngineLost)]
 )
