@@ -45,6 +45,24 @@ def mask_model():
     return MaskModel("u2netp", directory)
 
 
+@pytest.fixture(scope="session")
+def start_server(tmp_path_factory, mask_model):
+    """A factory of real `bentoml serve` processes; all are ended at the end. (mask_model: its file is there.)"""
+    from tests.support.server_process import Servers
+
+    servers = Servers(tmp_path_factory.mktemp)
+    yield servers.start
+    servers.stop()
+
+
+@pytest.fixture(scope="session")
+def server(start_server):
+    """One server for the tests that leave it as it was."""
+    server = start_server()
+    server.wait_until(200)
+    return server
+
+
 @pytest.fixture
 def site():
     site = Site()

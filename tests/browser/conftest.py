@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
 from tests.support.places import COFFEE, PROJECT
-from tests.support.server_process import PATIENCE, Servers
+from tests.support.server_process import PATIENCE
 
 AXE = PROJECT / "tools" / "browser"
 FLAGS = (
@@ -39,21 +39,6 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         yield browser
         browser.close()
-
-
-@pytest.fixture(scope="session")
-def start_server(tmp_path_factory, mask_model):
-    """A factory of servers; all are ended at the end of the session. (mask_model: its file is there.)"""
-    servers = Servers(tmp_path_factory.mktemp)
-    yield servers.start
-    servers.stop()
-
-
-@pytest.fixture(scope="session")
-def server(start_server):
-    server = start_server()
-    server.wait_until(200)
-    return server
 
 
 class Studio:

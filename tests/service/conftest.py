@@ -1,4 +1,4 @@
-"""A real `bentoml serve` process for each test that needs one of its own, and one for the others."""
+"""Photos for the tests of a real `bentoml serve` process."""
 
 import io
 
@@ -7,23 +7,6 @@ import pytest
 from PIL import Image
 
 from tests.support.places import COFFEE, PROJECT
-from tests.support.server_process import Servers
-
-
-@pytest.fixture(scope="session")
-def start_server(tmp_path_factory, mask_model):
-    """A factory of servers; all are ended at the end of the session. (mask_model: its file is there.)"""
-    servers = Servers(tmp_path_factory.mktemp)
-    yield servers.start
-    servers.stop()
-
-
-@pytest.fixture(scope="session")
-def server(start_server):
-    """One server for the tests that leave it as it was."""
-    server = start_server()
-    server.wait_until(200)
-    return server
 
 
 @pytest.fixture(scope="session")
