@@ -9,17 +9,15 @@ before each request that process is told how much of the GPU it may use, as if o
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+from gpu_service import photo_files, running_service
+
 VOXELS = 41_000
 CAP_FILE = "SAM3D_BENCHMARK_CAP_FILE"
 
@@ -51,41 +49,14 @@ class CappedPipeline:
 
 
 def main() -> None:
-    os.environ["BENTOML_DO_NOT_TRACK"] = "True"  # read when bentoml is imported
-    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="prometheus-"))
     work = Path(tempfile.mkdtemp(prefix="gpu-faults-"))
     cap_file = work / "cap"
     cap_file.write_text("")
     os.environ[CAP_FILE] = str(cap_file)
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "benchmarks"), os.environ.get("PYTHONPATH", "")])
-    from gyroid import photo
-    from PIL import Image
-    from starlette.testclient import TestClient
-
-    from sam3d_bento import service
-    from sam3d_bento.serving import backend as backends
-    from sam3d_bento.settings import Settings
-
-    changes = {"engine": "sam3d", "checkpoint_dir": Path(sys.argv[1])}
-    changes |= {"work_dir": work / "work", "output_dir": work / "outputs"}
-    service.settings = Settings.from_environ().model_copy(update=changes)
-    service.Backend = lambda settings, **wiring: backends.Backend(
-        settings, engine_loader="gpu_faults:CappedPipeline", **wiring
-    )
-    image, mask = photo()
-    png = io.BytesIO()
-    Image.fromarray(image).save(png, "PNG")
-    white = io.BytesIO()
-    Image.fromarray((mask * 255).astype("uint8")).save(white, "PNG")
-    with TestClient(service.Sam3D.to_asgi()) as client:
-        started = time.monotonic()
-        while (health := client.get("/health")).status_code != 200:
-            assert health.json()["status"] == "starting", health.json()
-            threading.Event().wait(0.5)
-        print(json.dumps({"ready_seconds": round(time.monotonic() - started, 1), **health.json()["engine_facts"]}))
+    files = photo_files()
+    with running_service("gpu_faults:CappedPipeline", Path(sys.argv[1]), work) as client:
         for what, cap in (("all of it", None), ("7 GB", 7e9), ("3 GB", 3e9), ("all of it again", None)):
             cap_file.write_text("" if cap is None else str(cap))
-            files = {"image": ("p.png", png.getvalue()), "mask": ("m.png", white.getvalue())}
             options = {"seed": "1", "quality": "draft", "response": "link"}
             started = time.monotonic()
             answer = client.post("/api/inference", files=files, data=options)

@@ -10,19 +10,16 @@ own, called in this process without a socket. Prints one line of JSON for each n
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import statistics
-import sys
 import tempfile
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+from gpu_service import photo_files, running_service
+
 VOXELS = "SAM3D_BENCHMARK_VOXELS"
 
 
@@ -48,41 +45,14 @@ def main() -> None:
     parser.add_argument("--voxels", type=int, default=26_000)
     parser.add_argument("--requests", type=int, default=5, help="of each client")
     options = parser.parse_args()
-    os.environ["BENTOML_DO_NOT_TRACK"] = "True"  # read when bentoml is imported
-    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="prometheus-"))
     work = Path(tempfile.mkdtemp(prefix="gpu-http-"))
     os.environ[VOXELS] = str(options.voxels)
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "benchmarks"), os.environ.get("PYTHONPATH", "")])
-    from gyroid import photo
-    from PIL import Image
-    from starlette.testclient import TestClient
-
-    from sam3d_bento import service
-    from sam3d_bento.serving import backend as backends
-    from sam3d_bento.settings import Settings
-
-    changes = {"engine": "sam3d", "checkpoint_dir": options.folder}
-    changes |= {"work_dir": work / "work", "output_dir": work / "outputs"}
-    service.settings = Settings.from_environ().model_copy(update=changes)
-    service.Backend = lambda settings, **wiring: backends.Backend(
-        settings, engine_loader="gpu_http:ImposedPipeline", **wiring
-    )
-    image, mask = photo()
-    sent = {}
-    for name, pixels in (("image", image), ("mask", (mask * 255).astype("uint8"))):
-        content = io.BytesIO()
-        Image.fromarray(pixels).save(content, "PNG")
-        sent[name] = (f"{name}.png", content.getvalue())
-    with TestClient(service.Sam3D.to_asgi()) as client:
-        started = time.monotonic()
-        while (health := client.get("/health")).status_code != 200:
-            assert health.json()["status"] == "starting", health.json()
-            threading.Event().wait(0.5)
-        print(json.dumps({"ready_seconds": round(time.monotonic() - started, 1), **health.json()["engine_facts"]}))
+    files = photo_files()
+    with running_service("gpu_http:ImposedPipeline", options.folder, work) as client:
 
         def ask(seed: int) -> tuple[float, dict]:
             begun = time.monotonic()
-            answer = client.post("/api/inference", files=sent, data={"seed": str(seed), "response": "link"})
+            answer = client.post("/api/inference", files=files, data={"seed": str(seed), "response": "link"})
             assert answer.status_code == 200, answer.text
             return time.monotonic() - begun, answer.json()
 
