@@ -96,7 +96,7 @@ class Assets(Protocol):
         """Return a file of the asset. Raises NotFound if it does not exist or has expired, and StorageUnavailable."""
 
     async def name(self, asset_id: str) -> str:
-        """What the result is called, read from its GLB. Raises like `get`."""
+        """Read the name of the result from its GLB; return it. Raises like `get`."""
 
     def local(self, asset_id: str, *kinds: Kind) -> AbstractAsyncContextManager[dict[Kind, Path]]:
         """Provide the asset's existing files of these kinds as local files during the block.

@@ -16,6 +16,7 @@ from sam3d_bento.engines.sam3d.fused.transformer import (
     first_norm,
     linear,
     require,
+    require_common_form,
 )
 from sam3d_bento.engines.sam3d.kernels import reference
 
@@ -33,10 +34,7 @@ class DenseNetwork:
     """
 
     def __init__(self, network: Any, operations: Operations) -> None:
-        require(network.force_zeros_cond, "guidance does not set the photo's tokens to zero")
-        require(not network.share_mod, "all blocks share one modulation")
-        require(network.qk_rms_norm, "self-attention does not normalise its queries")
-        require(network.pe_mode == "ape", "positions are rotary")
+        require_common_form(network)
         require(network.is_shortcut_model, "the network is not distilled")
         names = list(network.latent_names)
         require(len(names) == 2 and SHAPE in names, "the streams are others than shape and pose")

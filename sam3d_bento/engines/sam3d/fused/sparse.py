@@ -17,6 +17,7 @@ from sam3d_bento.engines.sam3d.fused.transformer import (
     first_norm,
     linear,
     require,
+    require_common_form,
 )
 
 
@@ -30,10 +31,7 @@ class SparseNetwork:
     """
 
     def __init__(self, network: Any, operations: Operations) -> None:
-        require(network.force_zeros_cond, "guidance does not set the photo's tokens to zero")
-        require(not network.share_mod, "all blocks share one modulation")
-        require(network.qk_rms_norm, "self-attention does not normalise its queries")
-        require(network.pe_mode == "ape", "positions are rotary")
+        require_common_form(network)
         require(network.use_skip_connection, "there are no skip connections")
         require(len(network.input_blocks) == len(network.out_blocks) == 2, "there are other levels than two")
         require(not network.is_shortcut_model, "the network is distilled")

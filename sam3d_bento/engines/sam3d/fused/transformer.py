@@ -47,6 +47,14 @@ def require(fact: bool, message: str) -> None:
         raise Unsupported(message)
 
 
+def require_common_form(network: Any) -> None:
+    """Raise Unsupported unless a generator's network is of the form that both of them have in the released weights."""
+    require(network.force_zeros_cond, "guidance does not set the photo's tokens to zero")
+    require(not network.share_mod, "all blocks share one modulation")
+    require(network.qk_rms_norm, "self-attention does not normalise its queries")
+    require(network.pe_mode == "ape", "positions are rotary")
+
+
 def linear(x: Any, layer: Any, out: Any = None) -> Any:
     """Apply a linear layer to x (N, C) of the layer's dtype. out: where the result goes, None for a new tensor."""
     if out is None:
