@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from sam3d_bento import __version__, export
-from sam3d_bento.arrays import Float32, Float64
+from sam3d_bento.arrays import Float32
 from sam3d_bento.errors import BadRequest, NotFound
 from sam3d_bento.export import conversion, render, size, splat_file
 from sam3d_bento.export.glb.check import check
-from sam3d_bento.export.glb.read import read_document, read_glb
+from sam3d_bento.export.glb.read import TexturedMesh, read_document, read_glb
 from sam3d_bento.export.glb.write import renamed, write_glb
 from sam3d_bento.export.size import Placement
 from sam3d_bento.formats import Format, FormatOptions
 from sam3d_bento.options import SIZE_OPTIONS, USED_VALUES, Options, Origin
 from sam3d_bento.progress import OnProgress, silent
-from sam3d_bento.reconstruction import Reconstruction
+from sam3d_bento.reconstruction import MeasuredScale, Reconstruction
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import ExportSubmission, OnStageProgress, RunnerInfo, ThumbnailSubmission
 
@@ -87,11 +87,14 @@ def export_reconstruction(
     exported = export.to_glb(dense, options if wanted == "glb" else plain(options), extras, on_progress)
     if wanted == "glb":
         return ExportedFile(exported.glb, exported.extras)
-    return ExportedFile(_converted(exported.glb, exported.extras, wanted, of_format, options.origin), exported.extras)
+    mesh = read_glb(exported.glb)
+    return ExportedFile(_converted(mesh, exported.extras, wanted, of_format, options.origin), exported.extras)
 
 
-def converted(glb: bytes, dense: Reconstruction | None, wanted: Format) -> bytes:
-    """Return a GLB in another format, with that format's own defaults. dense: what it was exported from, for gaussians.
+def converted(glb: bytes, mesh: TexturedMesh, dense: Reconstruction | None, wanted: Format) -> bytes:
+    """Return a GLB in another format, with that format's own defaults.
+
+    mesh: that of the GLB. dense: what it was exported from, for gaussians.
 
     Raises NotFound for gaussians where there are none.
     """
@@ -102,14 +105,14 @@ def converted(glb: bytes, dense: Reconstruction | None, wanted: Format) -> bytes
         if dense is None:
             raise NotFound(NOT_KEPT)
         return _gaussians(dense, size.read_description(extras)[0])
-    return _converted(glb, extras, wanted, FormatOptions(), extras.get("options", {}).get("origin"))
+    return _converted(mesh, extras, wanted, FormatOptions(), extras.get("options", {}).get("origin"))
 
 
 def _converted(
-    glb: bytes, extras: dict[str, Any], wanted: Format, of_format: FormatOptions, origin: Origin | None
+    mesh: TexturedMesh, extras: dict[str, Any], wanted: Format, of_format: FormatOptions, origin: Origin | None
 ) -> bytes:
-    """Return a GLB in another format. extras: of the GLB. origin: that the caller asks for, if any."""
-    return conversion.convert(read_glb(glb), wanted, of_format, origin=origin, sized=size.is_sized(extras))
+    """Return a GLB's mesh in another format. extras: of the GLB. origin: that the caller asks for, if any."""
+    return conversion.convert(mesh, wanted, of_format, origin=origin, sized=size.is_sized(extras))
 
 
 def _gaussians(dense: Reconstruction, placement: Placement) -> bytes:
@@ -137,11 +140,12 @@ def _export(order: ExportSubmission, on_progress: OnProgress) -> bytes:
     if wanted.model_copy(update={"name": before.name}) == before:
         glb = stored if wanted == before else renamed(stored, wanted.result_name)
     else:
-        glb = _exported_anew(order, stored, before, wanted if order.format == "glb" else plain(wanted), on_progress)
+        written = wanted if order.format == "glb" else plain(wanted)
+        glb = _exported_anew(order, stored, extras, before, written, on_progress)
     if order.format == "glb":
         return glb
     extras = read_document(glb)["asset"]["extras"]
-    return _converted(glb, extras, order.format, order.format_options, wanted.origin)
+    return _converted(read_glb(glb), extras, order.format, order.format_options, wanted.origin)
 
 
 def _changes(wanted: Format, changes: dict[str, Any]) -> dict[str, Any]:
@@ -159,16 +163,21 @@ def plain(options: Options) -> Options:
 
 
 def _exported_anew(
-    order: ExportSubmission, stored: bytes, before: Options, wanted: Options, on_progress: OnProgress
+    order: ExportSubmission,
+    stored: bytes,
+    extras: dict[str, Any],
+    before: Options,
+    wanted: Options,
+    on_progress: OnProgress,
 ) -> bytes:
-    """Export the GLB of a result with other options than those it was made with.
+    """Export the GLB of a result with other options than those it was made with. extras: of the stored GLB.
 
     The source is the stored GLB if the options differ in the encoding and the size alone, and if either the stored GLB
     can be read back exactly or the reconstruction is not kept. Otherwise the source is the reconstruction. Raises
     NotFound when neither is possible, and NoScale for metres that are not known.
     """
     used = {"options": wanted.model_dump(exclude=set(USED_VALUES)), "name": wanted.result_name}
-    extras = {**read_document(stored)["asset"]["extras"], **used}
+    extras = {**extras, **used}
     same_size = _size(before) == _size(wanted)
     placement, measured = size.read_description(extras)
     is_exact = before == before.model_copy(update=LOSSLESS) and (same_size or placement.is_identity)
@@ -176,10 +185,7 @@ def _exported_anew(
         mesh = read_glb(stored)
         positions = mesh.positions
         if not same_size:
-            unplaced = placement.undo(positions)
-            positions, extras = _placed_anew(
-                unplaced, size.choose_placement(unplaced, wanted, measured), wanted, extras
-            )
+            positions, extras = _placed_anew(positions, placement, measured, wanted, extras)
         glb = write_glb(
             positions,
             mesh.normals,
@@ -197,10 +203,18 @@ def _exported_anew(
 
 
 def _placed_anew(
-    unplaced: Float64, placement: Placement, options: Options, extras: dict[str, Any]
+    positions: Float32,
+    former: Placement,
+    measured: MeasuredScale | None,
+    options: Options,
+    extras: dict[str, Any],
 ) -> tuple[Float32, dict[str, Any]]:
-    """Return positions as the engine has made them, and the extras of the file so far, in another placement."""
-    former, measured = size.read_description(extras)
+    """Return positions of the file so far, and its extras, with the size and origin of other options.
+
+    former, measured: as `size.read_description` finds them in the extras.
+    """
+    unplaced = former.undo(positions)
+    placement = size.choose_placement(unplaced, options, measured)
     positions = placement.place(unplaced)
     changed = {"scale": size.describe(positions, placement, options, measured)}
     if extras.get("pose") is not None:

@@ -71,8 +71,9 @@ class LocalGenerator:
         is_kept = needs_dense or self._save_reconstruction is not None
         asset = self._pipeline.run(submission, of_stages(self._run_times, on_progress), keep if is_kept else None)
         self._run_times.learn(asset.report["seconds"])
-        files = {wanted: converted(asset.glb, dense[0] if dense else None, wanted) for wanted in formats}
-        return Generated(files, thumbnail(read_glb(asset.glb)), asset.report)
+        mesh = read_glb(asset.glb)
+        files = {wanted: converted(asset.glb, mesh, dense[0] if dense else None, wanted) for wanted in formats}
+        return Generated(files, thumbnail(mesh), asset.report)
 
 
 class RemoteGenerator:
