@@ -105,6 +105,11 @@ def require(name: Format) -> None:
         raise UnsupportedMedia(f"The format '{name}' is not written here: the server lacks the package {kind.package}.")
 
 
+def takers(option: str) -> list[Format]:
+    """Return the formats that accept this option of `FormatOptions`."""
+    return [name for name, kind in FILE_TYPES.items() if option in kind.options]
+
+
 def format_options(name: Format, values: Mapping[str, Any], *, strict: bool = False) -> FormatOptions:
     """Return the checked options of a format. The keys of `values` are names in `FormatOptions`.
 
@@ -113,9 +118,8 @@ def format_options(name: Format, values: Mapping[str, Any], *, strict: bool = Fa
     """
     for option in values:
         if option not in FILE_TYPES[name].options:
-            takers = [other for other, kind in FILE_TYPES.items() if option in kind.options]
             raise BadRequest(
-                f"The field '{option}' does not go with the format '{name}', only with {', '.join(takers)}."
+                f"The field '{option}' does not go with the format '{name}', only with {', '.join(takers(option))}."
             )
     try:
         return FormatOptions.model_validate(values, strict=strict)

@@ -32,7 +32,7 @@ from sam3d_bento.cli.terminal import (
     reports_errors,
 )
 from sam3d_bento.errors import BadRequest, Sam3DError
-from sam3d_bento.formats import FILE_TYPES, FORMATS, Format, FormatOptions, by_suffix, format_options, require
+from sam3d_bento.formats import FILE_TYPES, FORMATS, Format, FormatOptions, by_suffix, format_options, require, takers
 from sam3d_bento.options import EXPORT_OPTIONS, USED_VALUES, Options, choices, faults, from_texts
 from sam3d_bento.settings import Settings, SettingsError
 from sam3d_bento.submission import Submission
@@ -62,12 +62,10 @@ def option_flags(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 def format_flags(command: Callable[P, R]) -> Callable[P, R]:
     """Add a flag to the command for each option of `FormatOptions`."""
     for name, field in reversed(FormatOptions.model_fields.items()):
-        takers = ", ".join(other for other, kind in FILE_TYPES.items() if name in kind.options)
-        words = get_args(field.annotation)
         command = click.option(
             f"--{name.replace('_', '-')}",
-            type=click.Choice(words) if words else float,
-            help=f"{takers}: {field.description}  [default: {field.default}]",
+            type=click.Choice(get_args(field.annotation)),
+            help=f"{', '.join(takers(name))}: {field.description}  [default: {field.default}]",
         )(command)
     return command
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
-from sam3d_bento.formats import FILE_TYPES, FORMATS, FormatOptions
+from sam3d_bento.formats import FORMATS, FormatOptions, takers
 from sam3d_bento.options import EXPORT_OPTIONS, Options
 
 Schema = dict[str, Any]
@@ -48,6 +49,7 @@ def _without_null(schema: Schema) -> Schema:
     return rest | (kept[0] if len(kept) == 1 else {"anyOf": kept})
 
 
+@cache
 def _declared() -> dict[str, Schema]:
     """Return the schemas of all options and of all options of formats, with their defaults, by their names."""
     declared = Options.model_json_schema()["properties"] | FormatOptions.model_json_schema()["properties"]
@@ -139,7 +141,7 @@ def _export_order() -> Schema:
     properties = {"format": _reference("Format") | {"default": "glb"}}
     properties |= {name: _reference(component_name(name)) for name in EXPORT_OPTIONS}
     for name, field in FormatOptions.model_fields.items():
-        takers = ", ".join(f"`{other}`" for other, kind in FILE_TYPES.items() if name in kind.options)
-        note = f"{field.description} Only with {takers}; default: `{field.default}`."
+        listed = ", ".join(f"`{other}`" for other in takers(name))
+        note = f"{field.description} Only with {listed}; default: `{field.default}`."
         properties[name] = _reference(component_name(name)) | {"description": note}
     return _form(properties)

@@ -33,7 +33,7 @@ from sam3d_bento.serving import problems
 from sam3d_bento.serving.assets import GLB_MEDIA_TYPE, MEDIA_TYPES
 from sam3d_bento.serving.jobs import IDEMPOTENCY_KEY
 from sam3d_bento.serving.openapi import fields
-from sam3d_bento.serving.openapi.responses import Response, response, schema
+from sam3d_bento.serving.openapi.responses import IDENTITY, Response, response, schema
 
 TAGS = {
     "Reconstruction": "A photo in, a model out.",
@@ -63,7 +63,7 @@ ID = {
     "in": "path",
     "required": True,
     "description": "The id, as the service gave it.",
-    "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    "schema": IDENTITY,
 }
 
 

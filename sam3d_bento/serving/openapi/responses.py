@@ -14,10 +14,14 @@ from sam3d_bento.errors import (
     by_code,
 )
 from sam3d_bento.serving import problems
+from sam3d_bento.serving.assets import ASSET_ID
 from sam3d_bento.serving.middleware import access_log, authentication, content_encoding
 from sam3d_bento.serving.openapi.examples import ID, JOB_ID, REQUEST_ID
 from sam3d_bento.submission import STAGES
 from sam3d_bento.warning_codes import WarningCode
+
+# Schema of the id of a result, of a job.
+IDENTITY: dict[str, Any] = {"type": "string", "pattern": f"^{ASSET_ID.pattern}$"}
 
 Response = dict[str, Any]
 
@@ -40,7 +44,7 @@ HEADERS: dict[str, tuple[str, dict[str, Any], Any]] = {
         ", ".join(f"{stage};dur=10.0" for stage in ("queue", *STAGES)),
     ),
     "WWW-Authenticate": ("How to send a key.", TEXT, authentication.CHALLENGE),
-    "X-Asset-Id": ("Id of the result.", {"type": "string", "pattern": "^[0-9a-f]{32}$"}, ID),
+    "X-Asset-Id": ("Id of the result.", IDENTITY, ID),
     "X-Engine": ("The engine.", TEXT, "preview"),
     "X-Mask-Coverage": ("Share of the photo's pixels that the mask covers.", {"type": "number"}, 0.476),
     "X-Mask-Source": ("Where the mask comes from.", {"type": "string", "enum": ["alpha", "upload", "rembg"]}, "rembg"),

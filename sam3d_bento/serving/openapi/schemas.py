@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 
 from sam3d_bento.errors import by_code
+from sam3d_bento.serving.assets import ASSET_ID
 from sam3d_bento.serving.job_status import JobState
 from sam3d_bento.serving.openapi.examples import EXAMPLES
 from sam3d_bento.serving.worker.state import WorkerState
@@ -22,7 +23,7 @@ REFERENCE = "#/components/schemas/{model}"
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
-Identity = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+Identity = Annotated[str, Field(pattern=f"^{ASSET_ID.pattern}$")]
 Objects = Annotated[dict[str, Any], Field(description="Facts that depend on the engine.")]
 Seconds = Annotated[
     dict[str, float], Field(description="Seconds of each stage so far: queue, decode, mask, reconstruct, export.")
