@@ -44,10 +44,6 @@ class Keys:
         if stat.st_mode & READABLE_BY_ALL:
             logs.event(log, "every user of this machine can read the file of API keys", logging.WARNING)
 
-    def know(self, given: str) -> bool:
-        """Return whether `given` is one of the keys. It takes the same time for every unknown key."""
-        return self.identify(given) is not None
-
     def identify(self, given: str) -> bytes | None:
         """Return the digest of a known key, else None. It takes the same time for every unknown key."""
         try:
