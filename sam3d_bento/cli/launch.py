@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sam3d_bento import parent_death
+from sam3d_bento.cli import address
 from sam3d_bento.settings import PREFIX
 
 # The service, as `bentoml serve` names it: module and class.
@@ -38,7 +39,7 @@ def environment() -> dict[str, str]:
 def free_port() -> int:
     """Return a port of the loopback interface on which no process is listening."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((address.LOOPBACK, 0))
         port: int = probe.getsockname()[1]
         return port
 
@@ -55,7 +56,7 @@ def start(
     """
     given = {"work_dir": str(below / "work"), "output_dir": str(below / "outputs"), **settings}
     variables = {f"{PREFIX}{name.upper()}": value for name, value in given.items()}
-    arguments = ["--host", "127.0.0.1", "--port", str(port)]
+    arguments = ["--host", address.LOOPBACK, "--port", str(port)]
     with (below / "log").open("ab") as log:
         return subprocess.Popen(  # noqa: S603  # our own service
             command(place, arguments, service),

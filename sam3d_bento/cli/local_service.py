@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from sam3d_bento.cli import launch
+from sam3d_bento.cli import address, launch
 from sam3d_bento.errors import NotReady
 
 # Longest wait for the service to end after SIGTERM. After that it is killed.
@@ -87,7 +87,7 @@ def started() -> Iterator[OwnService]:
         port = launch.free_port()
         process = launch.start(port, Path.cwd(), folder, settings)
         try:
-            yield OwnService(f"http://127.0.0.1:{port}", folder, process)
+            yield OwnService(address.url(address.LOOPBACK, port), folder, process)
         finally:
             process.send_signal(signal.SIGTERM)
             try:

@@ -23,6 +23,7 @@ from typing import Any
 
 from sam3d_bento import logs
 from sam3d_bento.serving.connections import tcp
+from sam3d_bento.serving.connections.tcp import Connection
 
 # Time without progress after which a client counts as stalled. A client on a bad line resends within 3 seconds.
 STALL_SECONDS = 5.0
@@ -32,9 +33,6 @@ CHECK_SECONDS = 0.25
 EXIT_GRACE_SECONDS = 15.0
 
 log = logging.getLogger("sam3d_bento.shutdown")
-
-# Protocol object of a uvicorn connection, with `transport`, `cycle` (the current request) and `flow`.
-Connection = Any
 
 
 class Shutdown:

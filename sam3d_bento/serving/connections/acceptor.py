@@ -30,6 +30,7 @@ import uvicorn
 from sam3d_bento import logs
 from sam3d_bento.errors import Busy
 from sam3d_bento.serving import problems, shortage
+from sam3d_bento.serving.connections.tcp import Connection
 
 # A turn with so many requests takes some 3 ms, and ten times that where other programs want the processor.
 STARTS_PER_TURN = 4
@@ -58,8 +59,6 @@ log = logging.getLogger("sam3d_bento.connections")
 
 # Returns whether the answer is 200; else it is 503.
 Probe = Callable[[], bool]
-# A connection of uvicorn's: its protocol object, with `transport`, and `cycle`, the request that is answered.
-Connection = Any
 
 
 # Arguments of the acceptors of this process, by `adopt`. None: asyncio accepts, as it does by itself.

@@ -14,16 +14,12 @@ from typing import Any
 
 from sam3d_bento import logs
 from sam3d_bento.serving.connections import tcp
+from sam3d_bento.serving.connections.tcp import Connection
+from sam3d_bento.serving.middleware.upload_limit import GRACE_SECONDS, MIN_BYTES_PER_SECOND
 
-# As of uploads (`middleware.upload_limit`): a phone with a bad connection takes 10 kB a second.
-GRACE_SECONDS = 60.0
-MIN_BYTES_PER_SECOND = 4_000.0
 LOOK_SECONDS = 5.0
 
 log = logging.getLogger("sam3d_bento.connections")
-
-# A connection of uvicorn's: its protocol object, with `transport`, and `cycle`, the request that is answered.
-Connection = Any
 
 
 class SlowDownloads:

@@ -1,13 +1,16 @@
-"""What the kernel knows of a connection: how many bytes have moved on it."""
+"""A connection: what uvicorn has of it, and what the kernel knows of it, how many bytes have moved on it."""
 
 from __future__ import annotations
 
 import socket
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # struct tcp_info of linux/tcp.h: tcpi_bytes_acked and tcpi_bytes_received, since Linux 4.1.
 TCP_BYTES = struct.Struct("=120x2Q")
+
+# Protocol object of a uvicorn connection, with `transport`, `cycle` (the current request) and `flow`.
+Connection = Any
 
 
 class Moved(NamedTuple):
