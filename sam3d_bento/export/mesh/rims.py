@@ -9,7 +9,7 @@ import numpy as np
 from sam3d_bento.arrays import Bool, Indices, Int32
 from sam3d_bento.export.grouping import leads, stable_order
 from sam3d_bento.export.mesh.components import components
-from sam3d_bento.export.mesh.topology import at_border, following
+from sam3d_bento.export.mesh.topology import at_border, edges, following
 
 # Steps from face to face around a vertex, after which a rim counts as not found. No vertex of a sound mesh has so many
 # faces on one side of an opening.
@@ -65,9 +65,10 @@ def find_rims(count: int, faces: Int32) -> Rims:
     open_there = at_border(count, faces)
     a, b, c = (open_there.take(faces[:, corner]) for corner in range(3))
     near = np.flatnonzero(a | b | c)
-    starts = faces.take(near, axis=0).ravel().astype(np.int64)
+    some = faces.take(near, axis=0)
+    starts = some.ravel().astype(np.int64)
     ends = starts.take(following(np.arange(len(starts))))
-    twin, several = _twins(count, starts, ends)
+    twin, several = _twins(some)
     # Of other edges, the second face may be missing here because it has no vertex at a border.
     is_open = (twin < 0) & open_there.take(starts) & open_there.take(ends)
     rim_edge = np.flatnonzero(is_open)
@@ -87,22 +88,20 @@ def find_rims(count: int, faces: Int32) -> Rims:
     total, rim = components(len(rim_edge), np.arange(len(rim_edge)), after)
     whole = np.ones(total, dtype=bool)
     whole[rim.compress(~sound | (arrivals != 1))] = False
-    edges = np.stack([starts, ends], axis=1).take(rim_edge, axis=0).astype(np.int32)
-    return Rims(edges, near.take(rim_edge // 3), after, rim).chosen(whole)
+    rim_ends = np.stack([starts, ends], axis=1).take(rim_edge, axis=0).astype(np.int32)
+    return Rims(rim_ends, near.take(rim_edge // 3), after, rim).chosen(whole)
 
 
-def _twins(count: int, starts: Indices, ends: Indices) -> tuple[Indices, Bool]:
-    """Return for each half-edge (H,) the opposite one, or -1, and whether its edge has more than two half-edges."""
-    low, high = np.minimum(starts, ends), np.maximum(starts, ends)
-    key = low * count + high
-    order = stable_order(key)
-    lead = np.flatnonzero(leads(key.take(order)))
-    size = np.diff(np.append(lead, len(key)))
-    twin = np.full(len(key), -1)
-    first, second = order.take(lead.compress(size == 2)), order.take(lead.compress(size == 2) + 1)
-    opposite = starts.take(first) == ends.take(second)
-    twin[first[opposite]], twin[second[opposite]] = second[opposite], first[opposite]
-    several = np.zeros(len(key), dtype=bool)
-    several[order] = np.repeat(size > 2, size)
-    several[first[~opposite]] = several[second[~opposite]] = True
+def _twins(faces: Int32) -> tuple[Indices, Bool]:
+    """Return for each half-edge (3F,) the opposite one, or -1, and whether its edge is not plain, but no border.
+
+    Such an edge has more than two half-edges, or two of the same direction.
+    """
+    found = edges(faces)
+    plain = found.plain()
+    one, other = found.members(plain).reshape(-1, 2).T
+    twin = np.full(faces.size, -1)
+    twin[one], twin[other] = other, one
+    several = np.zeros(faces.size, dtype=bool)
+    several[found.members((found.size > 1) & ~plain)] = True
     return twin, several
