@@ -9,7 +9,7 @@ import numpy as np
 
 from sam3d_bento.arrays import Float32, Floats, Indices, Int32
 from sam3d_bento.export.grouping import added_up, first_equal
-from sam3d_bento.export.mesh.surface import area_vectors, lengths
+from sam3d_bento.export.mesh.surface import area_vectors, lengths, median_edge
 from sam3d_bento.export.mesh.topology import edges, following
 
 # Least cosine between a face's normal and the mean of its corners' normals. Faces below it are flipped, if that helps.
@@ -31,8 +31,7 @@ def flip_strays(vertices: Float32, faces: Int32) -> Int32:
     faces = faces.copy()
     vectors = area_vectors(vertices, faces)
     normals = added_up(faces, vectors, len(vertices))
-    start, end = (vertices.take(faces[:, side], axis=0) for side in range(2))
-    most = MAX_MOVE * float(np.median(lengths(end - start)))
+    most = MAX_MOVE * median_edge(vertices, faces)
     for _ in range(MAX_ROUNDS):
         strays = np.flatnonzero(_cosines(vectors, normals, faces) < STRAY)
         flipped = _flip_round(vertices, faces, normals, strays, most) if len(strays) else strays

@@ -19,7 +19,7 @@ from sam3d_bento.export.mesh.hidden import visible
 from sam3d_bento.export.mesh.meshoptimizer import SimplifierFailed, collapse_edges
 from sam3d_bento.export.mesh.repair import repair
 from sam3d_bento.export.mesh.sheets import front_sides
-from sam3d_bento.export.mesh.surface import Surface, bounds, face_areas, lengths, referenced
+from sam3d_bento.export.mesh.surface import Surface, extent, face_areas, median_edge, referenced
 from sam3d_bento.export.mesh.topology import in_closed_pieces
 from sam3d_bento.export.mesh.volume import restore_volume, signed_volume
 from sam3d_bento.progress import OnProgress, silent
@@ -77,22 +77,30 @@ def simplify(dense: Surface, target_faces: int) -> Mesh:
         return dense.vertices, dense.faces
     front = front_sides(dense.faces)
     if front is not None:
-        vertices, faces = simplify(Surface(dense.vertices, front, dense.colours), target_faces // 2)
-        return vertices, np.concatenate([faces, faces[:, ::-1]])
+        return _simplified_sheet(dense, front, target_faces)
     reduced = _coarse(dense, target_faces)
     return _finished(reduced, target_faces, _lost_volume(dense, reduced))
 
 
 def simplify_visible(dense: Surface, target_faces: int, on_progress: OnProgress = silent) -> Mesh:
     """Simplify as `simplify` does, but spend no face on what cannot be seen from outside (see `visible`)."""
-    if len(dense.faces) <= target_faces or front_sides(dense.faces) is not None:
-        return simplify(dense, target_faces)
+    if len(dense.faces) <= target_faces:
+        return dense.vertices, dense.faces
+    front = front_sides(dense.faces)
+    if front is not None:
+        return _simplified_sheet(dense, front, target_faces)
     reduced = _coarse(dense, target_faces)
     on_progress(0.4)
     seen = visible(reduced.vertices, reduced.faces)
     on_progress(0.7)
     faces = reduced.faces.compress(seen, axis=0)
     return _finished(replace(reduced, faces=faces), target_faces, _lost_volume(dense, reduced))
+
+
+def _simplified_sheet(dense: Surface, front: Int32, target_faces: int) -> Mesh:
+    """Simplify a sheet by its front sides (F, 3), and give it its back sides again."""
+    vertices, faces = simplify(Surface(dense.vertices, front, dense.colours), target_faces // 2)
+    return vertices, np.concatenate([faces, faces[:, ::-1]])
 
 
 def _lost_volume(dense: Surface, reduced: _Painted) -> float:
@@ -105,8 +113,7 @@ def _coarse(dense: Surface, target_faces: int) -> _Painted:
     mesh = _Painted(dense.vertices, dense.faces, dense.colours * np.float32(1 / 255))
     surplus = len(dense.faces) / (LARGEST_INPUT * target_faces)
     if surplus > 1:
-        start, end = (dense.vertices.take(dense.faces[:, side], axis=0) for side in range(2))
-        cell = float(np.median(lengths(end - start))) * min(np.sqrt(surplus / FEWER), COARSEST)
+        cell = median_edge(dense.vertices, dense.faces) * min(np.sqrt(surplus / FEWER), COARSEST)
         vertices, faces, cluster = coarsen(mesh.vertices, mesh.faces, cell)
         sums = added_up(cluster, mesh.colours, len(vertices))
         means = sums / np.bincount(cluster)[:, None]
@@ -178,8 +185,7 @@ def _clustered(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
     """
     if not in_closed_pieces(len(vertices), faces).all():
         return vertices, faces
-    low, high = bounds(vertices)
-    cell = float((high - low).max()) / FINEST_GRID
+    cell = extent(vertices) / FINEST_GRID
     reduced, fewer = vertices, faces
     while len(fewer) > target_faces:
         reduced, fewer, _ = coarsen(vertices, faces, cell)

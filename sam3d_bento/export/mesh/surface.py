@@ -65,6 +65,12 @@ def lengths(vectors: Floats) -> Floats:
     return norms
 
 
+def median_edge(vertices: Float32, faces: Int32) -> float:
+    """Return the median length of the first edges of all faces (F, 3)."""
+    start, end = (vertices.take(faces[:, side], axis=0) for side in range(2))
+    return float(np.median(lengths(end - start)))
+
+
 def bounds(points: Float32) -> tuple[Float32, Float32]:
     """Return the least (3,) and the greatest (3,) coordinates of points (N, 3)."""
     low, high = ([bound(column) for column in points.T] for bound in (np.min, np.max))  # 20 times as fast as axis=0
