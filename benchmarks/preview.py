@@ -35,7 +35,7 @@ import trimesh
 from PIL import Image
 from preview_baselines import poisson, slab
 from preview_cases import Case, drawn, named
-from preview_scene import BACKGROUND, Scene, orbit, visual_hull
+from preview_scene import BACKGROUND, Scene, visual_hull
 from scipy.optimize import minimize_scalar
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
@@ -43,6 +43,7 @@ from scipy.spatial.transform import Rotation
 from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.canvas import cut_out
 from sam3d_bento.engines.preview.engine import PreviewEngine
+from sam3d_bento.export.render import camera_axes
 from sam3d_bento.options import Options
 from sam3d_bento.progress import silent
 from sam3d_bento.reconstruction import Mask, Photo
@@ -70,6 +71,7 @@ import json, re, statistics, sys, time
 from pathlib import Path
 import numpy as np
 from sam3d_bento.engines.preview.engine import PreviewEngine
+from sam3d_bento.export.render import camera_axes
 from sam3d_bento.options import Options
 from sam3d_bento.progress import silent
 from sam3d_bento.reconstruction import Mask, Photo
@@ -165,7 +167,7 @@ def judge_numbered(job: tuple[str, int, int, int]) -> tuple[Array, list[dict[str
 
 def photograph(case: Case, view: View, size: int = PHOTO) -> Shot:
     azimuth, elevation, right, up = view
-    axes = orbit(azimuth, elevation)
+    axes = camera_axes(azimuth, elevation)
     eye = axes @ np.array([right, up, DISTANCE])
     scene = Scene(case.vertices, case.faces)
     normals = trimesh.Trimesh(case.vertices, case.faces, process=False).face_normals

@@ -55,14 +55,6 @@ class Scene:
         return colours.reshape(*shape, 3).mean((1, 3)), covered.reshape(shape).mean((1, 3))
 
 
-def orbit(azimuth: float, elevation: float) -> Array:
-    """Axes (3, 3) of a camera that looks at the origin from there; degrees: 0 is before +z, 90 before +x."""
-    turn, lift = np.radians([azimuth, elevation])
-    right = np.array([np.cos(turn), 0, -np.sin(turn)])
-    backward = np.array([np.sin(turn) * np.cos(lift), np.sin(lift), np.cos(turn) * np.cos(lift)])
-    return np.stack([right, np.cross(backward, right), backward], 1)
-
-
 def visual_hull(scene: Scene, low: Array, step: float, cells: int) -> Array:
     """Which cells (C, C, C) of a grid lie within all 13 silhouettes of the mesh, taken without perspective."""
     axis = np.arange(cells) + 0.5

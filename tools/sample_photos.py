@@ -12,6 +12,7 @@ import numpy.typing as npt
 import trimesh
 
 from sam3d_bento.export.rays import NOWHERE, Rays
+from sam3d_bento.export.render import camera_axes
 from tools.sample_objects import SampleObject
 
 Array = npt.NDArray[Any]
@@ -49,14 +50,12 @@ def photograph(thing: SampleObject, size: int) -> npt.NDArray[np.uint8]:
 
 def _camera(vertices: Array, thing: SampleObject, count: int) -> tuple[Array, Array]:
     """The camera's place (3,) and the directions (count², 3) of its rays, row by row."""
-    turn, lift = np.radians([thing.azimuth, thing.elevation])
-    backward = np.array([np.sin(turn) * np.cos(lift), np.sin(lift), np.cos(turn) * np.cos(lift)])
-    right = np.array([np.cos(turn), 0, -np.sin(turn)])
-    up = np.cross(backward, right)
+    axes = camera_axes(thing.azimuth, thing.elevation)
+    right, up, backward = axes.T
     low, high = vertices.min(0), vertices.max(0)
     middle = (low + high) / 2
     distance = DISTANCE * float((high - low).max())
-    seen = (vertices - middle) @ np.stack([right, up, backward], 1)
+    seen = (vertices - middle) @ axes
     slopes = seen[:, :2] / (distance - seen[:, 2:])
     low, high = slopes.min(0), slopes.max(0)
     across = ((np.arange(count) + 0.5) / count * 2 - 1) * float((high - low).max()) / 2 * MARGIN

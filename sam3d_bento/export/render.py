@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from sam3d_bento.arrays import UInt8
+from sam3d_bento.arrays import Float64, UInt8
 from sam3d_bento.export.glb.read import TexturedMesh, sampled
 from sam3d_bento.export.rays import NOWHERE, Rays
 
@@ -79,17 +79,26 @@ def texture(faces: Array, uv: Array, image: UInt8) -> ColourLookup:
     return lambda face, weights: sampled(image, np.einsum("nk,nkc->nc", weights, uv[faces[face]]))
 
 
-def render(shape: Shape, view: View, size: int) -> UInt8:
-    """Render one view, (size, size, 4) uint8; alpha is 0 where there is nothing. The model fills the picture."""
-    turn, lift = np.radians([view.azimuth, view.elevation])
+def camera_axes(azimuth: float, elevation: float) -> Float64:
+    """Return right, up and backward, as the columns of (3, 3), of a camera that looks at the origin.
+
+    Degrees say where it stands: azimuth 0 is before +z, 90 before +x; elevation is above the horizon.
+    """
+    turn, lift = np.radians([azimuth, elevation])
     backward = np.array([np.sin(turn) * np.cos(lift), np.sin(lift), np.cos(turn) * np.cos(lift)])
     right = np.array([np.cos(turn), 0.0, -np.sin(turn)])
-    up = np.cross(backward, right)
+    return np.stack([right, np.cross(backward, right), backward], 1)
+
+
+def render(shape: Shape, view: View, size: int) -> UInt8:
+    """Render one view, (size, size, 4) uint8; alpha is 0 where there is nothing. The model fills the picture."""
+    axes = camera_axes(view.azimuth, view.elevation)
+    right, up, backward = axes.T
 
     low, high = shape.vertices.min(0), shape.vertices.max(0)
     vertices = ((shape.vertices - (low + high) / 2) / max(float((high - low).max()), 1e-9)).astype(np.float32)
     distance = 0.5 / np.tan(np.radians(FIELD_OF_VIEW_DEGREES / 2)) + 0.5
-    seen = vertices @ np.stack([right, up, backward], 1)
+    seen = vertices @ axes
     slopes = seen[:, :2] / (distance - seen[:, 2:])
     centre = (slopes.min(0) + slopes.max(0)) / 2
     reach = (slopes.max(0) - slopes.min(0)).max() / 2 * MARGIN
