@@ -28,6 +28,7 @@ import numpy as np
 from PIL import Image
 
 from service import FOLDER, running_server, sample_photo
+from service import memory as proportional_memory
 
 SECONDS = 8.0
 CLIENTS = 8
@@ -68,7 +69,7 @@ def memory(folder: str, scale: float) -> dict[str, Any]:
         below = Path(folder) / name.replace(" ", "-")
         below.mkdir()
         with running_server(str(below)) as (server, client, _):
-            idle = proportional(server.pid)
+            idle = proportional_memory(server.pid)
             held = [held_upload(client) for _ in range(MANY)] if name == "100 held uploads" else []
             with probed(client) as probes:
                 answers, most = ask_all(client, load, server.pid)
@@ -274,29 +275,10 @@ def ask_all(client: httpx.Client, load: tuple[tuple[str, bytes], ...], pid: int)
         thread.start()
     until, most, pause = time.monotonic() + (0 if load else SECONDS), 0, threading.Event()
     while any(thread.is_alive() for thread in threads) or time.monotonic() < until:
-        most = max(most, proportional(pid))
+        most = max(most, proportional_memory(pid))
         pause.wait(0.05)
     assert answers.total() == len(load)  # a thread that failed would make a false figure
     return answers, most
-
-
-def proportional(pid: int) -> int:
-    """The proportional set size (proc(5)) of a process and all below it, bytes."""
-    total = 0
-    for one in below(pid):
-        with contextlib.suppress(OSError):  # it has ended
-            lines = Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()
-            total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024
-    return total
-
-
-def below(pid: int) -> list[int]:
-    """The process and all below it."""
-    children: list[int] = []
-    with contextlib.suppress(OSError):  # it has ended
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            children += [int(child) for child in (task / "children").read_text().split()]
-    return [pid, *(one for child in children for one in below(child))]
 
 
 def held_upload(client: httpx.Client) -> socket.socket:

@@ -39,7 +39,7 @@ from sam3d_bento.options import Options
 from sam3d_bento.pipeline import Pipeline
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import Submission
-from service import FOLDER, machine, running_server, sample_photo, server_timing
+from service import FOLDER, below, machine, running_server, sample_photo, server_timing
 
 TARGET = FOLDER / "benchmarks" / "results" / "load.json"
 CLIENTS = (1, 4, 16, 64)
@@ -291,13 +291,6 @@ def sample(pid: int, folder: str) -> dict[str, int]:
 
 def resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def below(pid: int) -> list[int]:
-    """Return the process and all of its descendants."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
-    return [pid, *(one for child in children for one in below(child))]
 
 
 def disc(size: int) -> bytes:

@@ -20,7 +20,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -145,12 +145,22 @@ def server_timing(headers: httpx.Headers) -> dict[str, float]:
 
 
 def memory(pid: int) -> int:
-    """Proportional set size of a process and all below it, in bytes."""
+    """Proportional set size (proc(5)) of a process and all below it, in bytes."""
     total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        total += sum(memory(int(child)) for child in (task / "children").read_text().split())
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return total + int(re.search(r"^Pss:\s+(\d+)", rollup, re.MULTILINE)[1]) * 1024
+    for one in below(pid):
+        with suppress(OSError):  # it has ended
+            rollup = Path(f"/proc/{one}/smaps_rollup").read_text()
+            total += sum(int(size) * 1024 for size in re.findall(r"^Pss:\s+(\d+)", rollup, re.MULTILINE))
+    return total
+
+
+def below(pid: int) -> list[int]:
+    """Return the process and all of its descendants."""
+    children: list[int] = []
+    with suppress(OSError):  # it has ended
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            children += [int(child) for child in (task / "children").read_text().split()]
+    return [pid, *(one for child in children for one in below(child))]
 
 
 def machine() -> dict[str, Any]:
