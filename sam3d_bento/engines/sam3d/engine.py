@@ -138,7 +138,14 @@ class Sam3dEngine:
         try:
             result = self._in_two_attempts(
                 lambda inference: inference.generate_single_object(
-                    photo.rgb, mask.pixels, seed, view.points, steps=steps, splats=splats, on_progress=on_progress
+                    photo.rgb,
+                    mask.pixels,
+                    seed,
+                    view.points,
+                    camera=view.camera,
+                    steps=steps,
+                    splats=splats,
+                    on_progress=on_progress,
                 )
             )
         except EngineLost:  # every further call to the GPU would fail
@@ -150,7 +157,7 @@ class Sam3dEngine:
             raise
         self._rest()
         if view.points is not None:
-            result = replace(result, camera=view.camera, measured=_measured(result.pose))
+            result = replace(result, measured=_measured(result.pose))
         if options.shape != "auto":
             result = replace(result, warnings=(*result.warnings, WarningCode.SHAPE_IGNORED))
         spent = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in self._loaded.seconds.items())

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from sam3d_bento.arrays import Bool, Float32, UInt8
+from sam3d_bento.camera import Camera, fit_camera
 from sam3d_bento.engines.sam3d import upstream
 from sam3d_bento.engines.sam3d.loading import checkpoints
 from sam3d_bento.engines.sam3d.memory.profiles import PROFILES, STAGES, Profile, Stage, fitting
@@ -186,6 +187,7 @@ class Inference:
         seed: int | None = None,
         pointmap: Float32 | None = None,
         *,
+        camera: Camera | None = None,
         steps: Steps = STANDARD,
         splats: bool = False,
         on_progress: OnProgress = silent,
@@ -196,6 +198,7 @@ class Inference:
         seed: None for a random one.
         pointmap: (H, W, 3) float32, a point per pixel in PyTorch3D's camera frame (x left, y up, z forward), used
         instead of the depth model's; None for the depth model's. Points that are not finite count as missing.
+        camera: through which `pointmap` is seen; None for one that is fitted to it. Ignored without `pointmap`.
 
         Without a point inside the mask, the result has no pose.
 
@@ -215,7 +218,8 @@ class Inference:
             "steps": [steps.stage1, steps.stage2],
             "shortcut": steps.shortcut,
         }
-        result = replace(to_reconstruction(output, details), camera=self.pipeline.camera)
+        seen_through = self.pipeline.camera if pointmap is None else camera or fit_camera(pointmap)
+        result = replace(to_reconstruction(output, details), camera=seen_through)
         return result if self.pipeline.sees_object_depth else replace(result, pose=None)
 
     def rest(self) -> None:

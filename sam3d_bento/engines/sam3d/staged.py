@@ -60,7 +60,7 @@ class StagedPipeline(InferencePipelinePointMap):
     residency: Residency
     on_progress: OnStageProgress
     kernels: str  # which kernels compute, or why upstream's do
-    camera: Camera | None  # of the last photo
+    camera: Camera | None  # by which the depth model saw the last photo; None where its points were given
     sees_object_depth: bool  # in the last run: without it, its pose means nothing
 
     def __init__(self, *, compute_device: str, cast: bool, code_dir: str, **kwargs: Any) -> None:
@@ -213,7 +213,7 @@ class StagedPipeline(InferencePipelinePointMap):
         found = super().compute_pointmap(image, pointmap)
         points = found["pointmap"]
         found["pointmap"] = points.where(points.isfinite().all(0), torch.nan)
-        self.camera = _camera_of(found, found["pointmap"].permute(1, 2, 0), by_model=pointmap is None)
+        self.camera = _camera_of(found, found["pointmap"].permute(1, 2, 0)) if pointmap is None else None
         return found
 
     def preprocess_image(self, image: Any, preprocessor: Any, pointmap: Any = None) -> Any:
@@ -317,13 +317,13 @@ class StagedPipeline(InferencePipelinePointMap):
             return decoder(slat)
 
 
-def _camera_of(found: Mapping[str, Any], points: Any, *, by_model: bool) -> Camera | None:
-    """Return the camera of a point map (H, W, 3): the depth model's, or one that is fitted to the points; else None.
+def _camera_of(found: Mapping[str, Any], points: Any) -> Camera | None:
+    """Return the camera of the depth model's points (H, W, 3): its own, or one that is fitted to the points; else None.
 
     Upstream up to commit cf06676 drops the depth model's camera, and later versions keep it as shares of the sides.
     """
     intrinsics = found.get("intrinsics")
-    if not by_model or intrinsics is None:
+    if intrinsics is None:
         return fit_camera(points.float().cpu().numpy())
     height, width = points.shape[:2]
     (fx, _, cx), (_, fy, cy), _ = intrinsics.float().reshape(3, 3).tolist()
