@@ -57,10 +57,10 @@ class _Driver:
         return torch.device("meta")
 
 
-def compile_all(targets: Sequence[int] = TARGETS, stubs: bool = True) -> Iterator[Compiled]:
-    """Compile every kernel for each target; yield each as it is done. It uses Triton's cache.
+def compile_all(targets: Sequence[int] = TARGETS) -> Iterator[Compiled]:
+    """Compile every kernel and its C stub for each target; yield each as it is done. It uses Triton's cache.
 
-    stubs: whether the C stubs are compiled too, for which a C compiler must be there.
+    A C compiler must be there.
     """
     import triton
 
@@ -75,11 +75,9 @@ def compile_all(targets: Sequence[int] = TARGETS, stubs: bool = True) -> Iterato
             with instead(partial(_compile, found)):
                 case.run(triton_operations)
             for kernel, compiled in found:
-                if stubs:
-                    _compile_stub(compiled)
+                _compile_stub(compiled)
                 yield Compiled(case.name, kernel.fn.__name__, target, compiled.metadata.shared)
-    if stubs:
-        _compile_utilities()
+    _compile_utilities()
 
 
 def _compile(found: list[tuple[Any, Any]], kernel: Any, grid: Any, args: Any, options: Any) -> None:
