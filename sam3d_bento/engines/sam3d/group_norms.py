@@ -23,10 +23,14 @@ def group_norm(norm: torch.nn.GroupNorm, x: Any) -> Any:
     """Compute the group norm of x (N, C, H, W) in float32, as under autocast; return float32."""
     x = x.float()
     variance, mean = torch.var_mean(x, dim=(2, 3), correction=0)
-    shape = len(x), norm.num_groups, -1
-    mean, variance = mean.view(shape), variance.view(shape)
-    centre = mean.mean(2, keepdim=True)
-    spread = (variance + (mean - centre) ** 2).mean(2, keepdim=True)
-    scale = norm.weight.float().view(1, norm.num_groups, -1) * (spread + norm.eps).rsqrt()
-    shift = norm.bias.float().view(1, norm.num_groups, -1) - centre * scale
+    scale, shift = scale_and_shift(norm, mean, variance)
     return torch.addcmul(shift.view(len(x), -1, 1, 1), x, scale.view(len(x), -1, 1, 1))
+
+
+def scale_and_shift(norm: torch.nn.GroupNorm, mean: Any, variance: Any) -> tuple[Any, Any]:
+    """Return the scale and shift (..., G, C/G) that a group norm applies, from its channels' moments (..., C)."""
+    mean, variance = (moment.unflatten(-1, (norm.num_groups, -1)) for moment in (mean, variance))
+    centre = mean.mean(-1, keepdim=True)
+    spread = (variance + (mean - centre) ** 2).mean(-1, keepdim=True)
+    scale = norm.weight.float().view(norm.num_groups, -1) * (spread + norm.eps).rsqrt()
+    return scale, norm.bias.float().view(norm.num_groups, -1) - centre * scale

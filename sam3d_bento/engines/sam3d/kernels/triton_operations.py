@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 import triton
 
+from sam3d_bento.engines.sam3d.group_norms import scale_and_shift
 from sam3d_bento.engines.sam3d.kernels import attention_kernel, convolution_kernels, norm_kernels, reference
 from sam3d_bento.engines.sam3d.kernels.launching import launch
 
@@ -238,11 +239,7 @@ def group_norm_silu(x: Any, norm: Any) -> Any:
     counts[-1] = rows - (blocks - 1) * size
     mean = (means * counts).sum(0) / rows
     variance = (squares.sum(0) + ((means - mean) ** 2 * counts).sum(0)) / rows
-    grouped = mean.view(norm.num_groups, -1)
-    centre = grouped.mean(1, keepdim=True)
-    spread = (variance.view(norm.num_groups, -1) + (grouped - centre) ** 2).mean(1, keepdim=True)
-    scale = norm.weight.float().view(norm.num_groups, -1) * (spread + norm.eps).rsqrt()
-    shift = norm.bias.float().view(norm.num_groups, -1) - centre * scale
+    scale, shift = scale_and_shift(norm, mean, variance)
     y = torch.empty_like(x)
     launch(
         norm_kernels.scale_silu,
