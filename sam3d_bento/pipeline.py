@@ -11,11 +11,11 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from sam3d_bento import engines, export
-from sam3d_bento.camera import Camera
 from sam3d_bento.export.size import require_scale
 from sam3d_bento.options import SEED_MAX, USED_VALUES
 from sam3d_bento.photo import depth, images, masks
@@ -86,6 +86,8 @@ class Pipeline:
             # `auto` may paint with splats, and must see them to decide. They take a tenth of a second on a GPU.
             splats = on_reconstruction is not None or options.colour_source != "mesh"
             reconstruction = self._engine.reconstruct(photo, mask, options, seed, on_step, splats=splats, view=view)
+        if reconstruction.camera is not None:
+            reconstruction = replace(reconstruction, camera=reconstruction.camera.resized(*photo.original_size))
         if on_reconstruction is not None:
             on_reconstruction(reconstruction)
         extras = {
@@ -96,7 +98,6 @@ class Pipeline:
             **_mask_facts(mask),
             "warnings": [str(code) for code in (*photo.warnings, *mask.warnings, *reconstruction.warnings)],
             "details": reconstruction.details,
-            "camera": _camera_facts(reconstruction.camera, photo),
         }
         with clock.stage("export") as on_step:
             exported = export.to_glb(reconstruction, options, extras, on_step)
@@ -164,11 +165,6 @@ def _isolate(
         mask = masks.isolate(photo, uploaded, mask_model)
         depth.require_depth(view, mask.pixels)
     return photo, view, mask
-
-
-def _camera_facts(camera: Camera | None, photo: Photo) -> dict[str, Any] | None:
-    """Return the camera in pixels of the upright photo as it was sent, as JSON values; None if it is not known."""
-    return None if camera is None else camera.resized(*photo.original_size).to_json()
 
 
 def _mask_facts(mask: Mask) -> dict[str, Any]:
