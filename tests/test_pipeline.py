@@ -12,10 +12,10 @@ from sam3d_bento import export
 from sam3d_bento.engines.preview.engine import PreviewEngine
 from sam3d_bento.options import Options
 from sam3d_bento.photo import images
-from sam3d_bento.pipeline import MaskPreview, Pipeline
+from sam3d_bento.pipeline import MaskPreview, Pipeline, export_asset
 from sam3d_bento.reconstruction import Pose, Reconstruction, Splats
 from sam3d_bento.settings import Settings
-from sam3d_bento.submission import Submission
+from sam3d_bento.submission import STAGES, Submission
 from tests.support.cutouts import small_cut_out
 from tests.support.depth_scenes import can, npy, npz
 
@@ -84,6 +84,19 @@ def test_splats_are_decoded_for_who_paints_with_them_or_keeps_them(pipeline, eng
     assert engine.splats_asked_for == [True, source != "mesh"]
     (reconstruction,) = kept
     assert reconstruction.splats is not None
+
+
+def test_a_run_in_two_parts_equals_a_run_in_one(pipeline, submission):
+    """So that another process can export: equal bytes and an equal report, times apart."""
+    whole, kept, stages = pipeline.run(submission, silent), [], []
+    made = pipeline.reconstruct(submission, lambda stage, _: stages.append(stage), with_splats=True)
+    assert set(stages) == {"decode", "mask", "reconstruct"}
+    assert made.reconstruction.splats is not None
+    parts = export_asset(made, silent, kept.append)
+    assert kept == [made.reconstruction]
+    assert parts.glb == whole.glb
+    assert set(parts.report.pop("seconds")) == set(whole.report.pop("seconds")) == set(STAGES)
+    assert parts.report == whole.report
 
 
 def test_info_has_the_facts_of_the_engine(pipeline):
