@@ -7,13 +7,14 @@ PyTorch3D's: x to the left, y up, z forward.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from sam3d_bento.arrays import Float32, Floats
 
 CameraSource = Literal["given", "exif", "fitted", "depth model", "assumed"]
+CAMERA_SOURCES: tuple[CameraSource, ...] = get_args(CameraSource)
 
 # Factors of x, y and z that turn a camera frame into PyTorch3D's. OpenCV: x right, y down, z forward. OpenGL, which is
 # glTF's as well: x right, y up, z backward.
