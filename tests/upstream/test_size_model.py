@@ -1,4 +1,4 @@
-"""MoGe-2's real code with random weights: its export to ONNX is read as it computes, its solver finds what ours does."""
+"""MoGe-2's real code with random weights: its export is read as it computes, and its solver agrees with ours."""
 
 import numpy as np
 import pytest

@@ -57,7 +57,7 @@ class SizeModel:
         height, width = rgb.shape[:2]
         reduction = min(1.0, sqrt(TOKENS * PATCH_PIXELS**2 / (height * width)))
         size = (max(1, round(width * reduction)), max(1, round(height * reduction)))
-        reduced = np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BILINEAR), np.float32) / 255
+        reduced = np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BILINEAR), np.float32) / np.float32(255)
         points, scale = self._network(reduced)
         solved = solve(points, None if focal_length is None else focal_length * size[0] / width)
         if solved is None:
