@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from sam3d_bento import engines, export
+from sam3d_bento.arrays import Float32
 from sam3d_bento.export.size import require_scale
 from sam3d_bento.export_input import ExportInput
 from sam3d_bento.options import SEED_MAX, USED_VALUES
@@ -24,6 +25,7 @@ from sam3d_bento.photo.decode_lock import DecodeLock
 from sam3d_bento.photo.hidden_colours import without_hidden_colours
 from sam3d_bento.photo.mask_model import MaskModel
 from sam3d_bento.photo.mask_values import read_mask
+from sam3d_bento.photo.size.model import SizeModel
 from sam3d_bento.progress import OnProgress
 from sam3d_bento.reconstruction import Mask, Photo, Reconstruction, View
 from sam3d_bento.settings import Settings
@@ -56,8 +58,10 @@ class Pipeline:
     def __init__(self, engine: engines.Engine, mask_model: MaskModel, settings: Settings) -> None:
         self._engine = engine
         self._mask_model = mask_model
+        self._size_model = SizeModel(settings.size_dir)
         self._decode = _Decoder(settings)
-        self.info = RunnerInfo(engine.name, engine.version, engine.device, images.FORMATS, engine.facts)
+        facts = {**engine.facts, "estimates_size": self._size_model.is_available}
+        self.info = RunnerInfo(engine.name, engine.version, engine.device, images.FORMATS, facts)
 
     @classmethod
     def load(cls, settings: Settings) -> Pipeline:
@@ -89,11 +93,14 @@ class Pipeline:
         with_splats: whether the gaussians are wanted even if the options do not paint with them. Raises like `run`.
         """
         options = submission.options
-        require_scale(options, is_measured=submission.depth is not None or submission.pointmap is not None)
+        has_depth = submission.depth is not None or submission.pointmap is not None
+        require_scale(options, is_measured=has_depth or self._size_model.is_available)
         seed = secrets.randbelow(SEED_MAX + 1) if options.seed is None else options.seed
         clock = StageClock(on_progress)
         photo, view, mask = _isolate(submission, self._mask_model, self._decode, clock)
         with clock.stage("reconstruct") as on_step:
+            if options.scale == "metric" and not options.has_size and not has_depth:
+                view = replace(view, pixel_metres=self._estimate_size(photo, view))
             # `auto` may paint with splats, and must see them to decide. They take a tenth of a second on a GPU.
             splats = with_splats or options.colour_source != "mesh"
             reconstruction = self._engine.reconstruct(photo, mask, options, seed, on_step, splats=splats, view=view)
@@ -114,6 +121,11 @@ class Pipeline:
             "retries": self._engine.retries,
         }
         return ExportInput(reconstruction, options, extras, figures, clock.seconds)
+
+    def _estimate_size(self, photo: Photo, view: View) -> Float32 | None:
+        """Return `View.pixel_metres` of a photo."""
+        focal_length = None if view.camera is None else (view.camera.fx + view.camera.fy) / 2
+        return self._size_model.measure_pixels(photo.rgb, focal_length)
 
 
 def export_asset(
