@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from sam3d_bento import engines, export
+from sam3d_bento.arrays import Float32
 from sam3d_bento.camera import Camera
 from sam3d_bento.export.glb.read import read_extras
 from sam3d_bento.export.scene import ScenePart, assemble
@@ -31,6 +32,7 @@ from sam3d_bento.photo.hidden_colours import without_hidden_colours
 from sam3d_bento.photo.mask_model import MaskModel
 from sam3d_bento.photo.mask_values import read_mask
 from sam3d_bento.photo.objects.find import Finder, FoundObject
+from sam3d_bento.photo.size.model import SizeModel
 from sam3d_bento.progress import OnProgress
 from sam3d_bento.reconstruction import Mask, NamedReconstruction, Photo, Reconstruction, View
 from sam3d_bento.settings import Settings
@@ -77,8 +79,10 @@ class Pipeline:
         self._engine = engine
         self._settings = settings
         self._mask_model = mask_model
+        self._size_model = SizeModel(settings.size_dir)
         self._decode = _Decoder(settings)
-        self.info = RunnerInfo(engine.name, engine.version, engine.device, images.FORMATS, engine.facts)
+        facts = {**engine.facts, "estimates_size": self._size_model.is_available}
+        self.info = RunnerInfo(engine.name, engine.version, engine.device, images.FORMATS, facts)
 
     @classmethod
     def load(cls, settings: Settings) -> Pipeline:
@@ -115,11 +119,12 @@ class Pipeline:
         with_splats: whether the gaussians are wanted even if the options do not paint with them. Raises like `run`.
         """
         options = submission.options
-        require_scale(options, is_measured=_has_depth(submission))
+        require_scale(options, is_measured=_has_depth(submission) or self._size_model.is_available)
         seed = secrets.randbelow(SEED_MAX + 1) if options.seed is None else options.seed
         clock = StageClock(on_progress)
         photo, view, mask = _isolate(submission, self._mask_model, self._decode, clock)
         with clock.stage("reconstruct") as on_step:
+            view = self._with_size(photo, view, submission)
             made = self._reconstruct(photo, view, mask, options, seed, on_step, with_splats=with_splats)
         return replace(made, seconds=clock.seconds)
 
@@ -190,7 +195,7 @@ class Pipeline:
             return export_asset(made, lambda stage, fraction: on_step(fraction))
 
         on_progress("reconstruct", 0.0)
-        view = self._engine.look(photo, view)
+        view = self._engine.look(photo, self._with_size(photo, view, submission))
         run_objects(runs, reconstruct, export_one, on_progress)
         parts = [
             ScenePart(run.name, export.Export(run.result.glb, read_extras(run.result.glb)), each.mask.pixels)
@@ -215,8 +220,7 @@ class Pipeline:
         }
         width, height = photo.original_size
         camera = cameras[0] if cameras else Camera.assumed(width, height)
-        shares_scale = self._engine.shares_scale or view.points is not None
-        scene_export = assemble(parts, camera, options, extras, share_a_scale=shares_scale)
+        scene_export = assemble(parts, camera, options, extras, share_a_scale=self._engine.shares_scale)
         on_progress("export", 1.0)
         spent = {stage: sum(run.seconds(stage) for run in runs) for stage in SCENE_STAGES}
         figures = {
@@ -237,7 +241,7 @@ class Pipeline:
         self, submission: Submission, scene: SceneInput, clock: StageClock
     ) -> tuple[Photo, View, list[FoundObject]]:
         """Decode the photo and its depth, and find the masks of its objects."""
-        require_scale(submission.options, is_measured=_has_depth(submission))
+        require_scale(submission.options, is_measured=_has_depth(submission) or self._size_model.is_available)
         with clock.stage("decode") as on_step:
             photo = self._decode.photo(submission.photo, on_step)
             view = depth.look(photo, submission.depth, submission.pointmap, submission.options)
@@ -250,6 +254,18 @@ class Pipeline:
                 self._settings.max_pixels,
             )
             return photo, view, finder.find(photo, scene)
+
+    def _with_size(self, photo: Photo, view: View, submission: Submission) -> View:
+        """Return the view with `View.pixel_metres` if the options ask for metres that nothing else tells."""
+        options = submission.options
+        if options.scale != "metric" or options.has_size or _has_depth(submission):
+            return view
+        return replace(view, pixel_metres=self._estimate_size(photo, view))
+
+    def _estimate_size(self, photo: Photo, view: View) -> Float32 | None:
+        """Return `View.pixel_metres` of a photo."""
+        focal_length = None if view.camera is None else (view.camera.fx + view.camera.fy) / 2
+        return self._size_model.measure_pixels(photo.rgb, focal_length)
 
 
 def export_asset(

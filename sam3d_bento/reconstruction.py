@@ -48,12 +48,15 @@ class View:
 
     camera: in pixels of the photo's `rgb`; None if it is not known. points: (H, W, 3) float32, the point that each
     pixel shows, in PyTorch3D's camera frame (x left, y up, z forward), NaN where there is none; None for a photo
-    without depth. in_metres: whether that is the points' unit; a depth model has none.
+    without depth. in_metres: whether that is the points' unit; a depth model has none. pixel_metres: (H, W) float32,
+    the metres that each pixel spans where it meets a surface (depth / focal length), as a network estimates it, NaN
+    where there is none; None if nothing was estimated.
     """
 
     camera: Camera | None = None
     points: Float32 | None = None
     in_metres: bool = True
+    pixel_metres: Float32 | None = None
 
 
 # View of a photo of which nothing is known.

@@ -7,7 +7,7 @@ for each object, and the scene still is the photo where its camera stands.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import atan2, cos, degrees, radians, sin
 
 import numpy as np
@@ -58,8 +58,7 @@ def place_on_plane(objects: Sequence[StandingObject], camera: Camera) -> list[Tr
                 break
             seen.add(covering)
             factor, at = factors[covering], covering
-        transform = each.transform
-        placed.append(replace(transform, translation=transform.translation * factor, scale=transform.scale * factor))
+        placed.append(each.transform.enlarged(factor))
     return placed
 
 

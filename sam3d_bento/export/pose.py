@@ -60,6 +60,10 @@ class Transform:
         w, x, y, z = self.rotation.tolist()
         return {"rotation": [x, y, z, w], "translation": self.translation.tolist(), "scale": self.scale.tolist()}
 
+    def enlarged(self, factor: float) -> Transform:
+        """Return the transform of an object that is larger and farther away by a factor, and looks the same."""
+        return replace(self, translation=self.translation * factor, scale=self.scale * factor)
+
     @property
     def linear(self) -> Float64:
         """Matrix (3, 3) that turns and scales column vectors."""

@@ -55,7 +55,7 @@ def assemble(
 
     camera: in pixels of the photo as it was sent. extras: JSON values for `asset.extras`, whose `objects` has an entry
     for each object, by name; those of the parts are completed. share_a_scale: whether the poses of the parts are in one
-    unit; otherwise the distances are guessed (`export.ground_plane`).
+    unit even if their sizes were not measured; otherwise the distances are guessed (`export.ground_plane`).
     """
     warnings = list(extras.get("warnings", []))
     placed, is_guessed = _place(parts, camera, share_a_scale=share_a_scale)
@@ -102,7 +102,7 @@ def _join(placed: Sequence[_Placed], camera: Camera, options: Options, extras: M
         for entry in extras["objects"]
     ]
     corners = np.concatenate([_box(each, ground) for each in placed])
-    measured = all(each.export.extras["scale"]["measured"] for each in placed)
+    sources = {(each.export.extras["scale"]["measured"] or {}).get("source", "unit") for each in placed}
     described = {
         **extras,
         "name": options.result_name,
@@ -111,7 +111,10 @@ def _join(placed: Sequence[_Placed], camera: Camera, options: Options, extras: M
         "texture_size": options.texture_size,
         "frame": options.frame,
         "camera": camera.to_json(),
-        "scale": {"source": "depth" if measured else "unit", "metres": size.rounded(np.ptp(corners, axis=0))},
+        "scale": {
+            "source": sources.pop() if len(sources) == 1 else "unit",
+            "metres": size.rounded(np.ptp(corners, axis=0)),
+        },
         "objects": objects,
     }
     nodes = [SceneObject(each.name, each.export.glb, each.transform) for each in placed]
@@ -131,7 +134,8 @@ def _place(parts: Sequence[ScenePart], camera: Camera, *, share_a_scale: bool) -
         return silhouette_iou(points, meshes[index].faces, mask, camera.resized(mask.shape[1], mask.shape[0]))
 
     ious = {index: iou_of(index, transform) for index in posed if (transform := transforms[index]) is not None}
-    if not share_a_scale and posed:
+    known = [index for index in posed if share_a_scale or parts[index].export.extras["scale"]["measured"]]
+    if posed and not known:
         standing = [
             StandingObject(transform, meshes[index].positions, parts[index].mask, ious[index])
             for index in posed
@@ -140,8 +144,12 @@ def _place(parts: Sequence[ScenePart], camera: Camera, *, share_a_scale: bool) -
         height, width = parts[0].mask.shape
         for index, transform in zip(posed, place_on_plane(standing, camera.resized(width, height)), strict=True):
             transforms[index] = transform
-    distances = [-transform.translation[2] for transform in transforms if transform is not None]
+    distances = [-transform.translation[2] for index in known or posed if (transform := transforms[index]) is not None]
     usual = float(np.median(distances)) if distances else 1.0
+    for index in set(posed) - set(known) if known else ():
+        if (transform := transforms[index]) is not None:
+            factor = usual / max(-float(transform.translation[2]), 1e-12)
+            transforms[index] = transform.enlarged(factor)
     placed = []
     for index, part in enumerate(parts):
         found = transforms[index]
@@ -150,7 +158,7 @@ def _place(parts: Sequence[ScenePart], camera: Camera, *, share_a_scale: bool) -
             found = guess_transform(meshes[index].positions, part.mask, camera.resized(width, height), usual)
             ious[index] = iou_of(index, found)
         placed.append(_Placed(part.name, part.export, meshes[index], found, ious[index]))
-    return placed, len(posed) < len(parts) or not share_a_scale
+    return placed, len(known) < len(parts)
 
 
 def _describe(placed: _Placed) -> dict[str, Any]:
