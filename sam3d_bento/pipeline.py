@@ -215,6 +215,7 @@ class Pipeline:
             "seed": seed,
             "options": options.model_dump(exclude=set(USED_VALUES)),
             "mask": _union_facts(seen),
+            "details": {},
             "warnings": [str(code) for code in WarningCode if code in codes],
             "objects": [_describe_object(*each) for each in zip(found, seeds, runs, strict=True)],
         }

@@ -60,6 +60,9 @@ def _cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "sam3d-bento"
 
 
+# Most objects that `SAM3D_MAX_OBJECTS` allows: each may be a file of a form.
+MOST_OBJECTS = 100
+
 Count = Annotated[int, BeforeValidator(_whole), Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 EngineName = Literal["sam3d", "preview"]  # `engines.ENGINES` describes each of them
@@ -169,7 +172,7 @@ class Settings(BaseModel):
     deadline_seconds: Annotated[
         Seconds, Field(description="Longest run; a longer one is stopped. In a scene, it holds for each object")
     ] = 120
-    max_objects: Annotated[Count, Field(description="Objects that a scene may have")] = 16
+    max_objects: Annotated[Count, Field(le=MOST_OBJECTS, description="Objects that a scene may have")] = 16
     load_silence_seconds: Annotated[
         Seconds,
         Field(

@@ -19,7 +19,7 @@ from typing import Any
 from sam3d_bento.errors import Cancelled, Sam3DError
 from sam3d_bento.serving.worker.job import Job
 from sam3d_bento.serving.worker.worker import Worker
-from sam3d_bento.submission import Stage
+from sam3d_bento.submission import ObjectState, Stage
 
 # Events of a job that are kept.
 HISTORY = 64
@@ -42,6 +42,15 @@ ENDS = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectStatus:
+    """Status of an object of a scene. fraction: the finished share of its run, 0..1."""
+
+    name: str
+    state: ObjectState
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
 class JobStatus:
     """Status of a job at one moment. number: of the event, from 1. Other fields: as in the job's JSON (docs/api.md)."""
 
@@ -53,10 +62,12 @@ class JobStatus:
     position: int | None
     estimated_seconds: float | None
     seconds: dict[str, float]
+    objects: tuple[ObjectStatus, ...] = ()
 
     def differs(self, other: JobStatus) -> bool:
         """Return whether the difference from the other status is worth an event."""
         same = (self.state, self.stage, self.position) == (other.state, other.stage, other.position)
+        same = same and [each.state for each in self.objects] == [each.state for each in other.objects]
         return not same or abs(self.fraction - other.fraction) >= STEP
 
 

@@ -14,7 +14,7 @@ import anyio.to_thread
 
 from sam3d_bento.options import Options
 from sam3d_bento.serving.admission import Reservation
-from sam3d_bento.submission import Submission
+from sam3d_bento.submission import SceneInput, Submission
 
 # Size above which an upload is kept in a file, which costs 0.1 ms. A hundred slow uploads of this size take 26 MB.
 IN_MEMORY_BYTES = 256_000
@@ -134,6 +134,24 @@ def _let_go(kept: list[Reservation], files: list[IO[bytes]]) -> None:
 
 
 @dataclass(frozen=True)
+class UploadedScene:
+    """Objects of a scene whose files are kept on disk if they are large. It is pickled as a `SceneInput`."""
+
+    masks: tuple[Upload, ...] = ()
+    labels: Upload | None = None
+    objects: str | None = None
+
+    @property
+    def fields(self) -> dict[str, object]:
+        """The fields of a form that were sent, by their names."""
+        return {name: value for name, value in vars(self).items() if value}
+
+    def __reduce__(self) -> tuple[object, ...]:
+        labels = None if self.labels is None else self.labels.read()
+        return (SceneInput, (tuple(mask.read() for mask in self.masks), labels, self.objects))
+
+
+@dataclass(frozen=True)
 class UploadedSubmission:
     """Submission whose files are kept on disk if they are large.
 
@@ -145,9 +163,10 @@ class UploadedSubmission:
     options: Options
     depth: Upload | None = None
     pointmap: Upload | None = None
+    scene: UploadedScene | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
         mask, depth, pointmap = (
             None if file is None else file.read() for file in (self.mask, self.depth, self.pointmap)
         )
-        return (Submission, (self.photo.read(), mask, self.options, depth, pointmap))
+        return (Submission, (self.photo.read(), mask, self.options, depth, pointmap, self.scene))
