@@ -1,8 +1,9 @@
 """Turn an upload into a GLB in four steps: decode, mask, reconstruct, export.
 
 `Pipeline.run` executes the four steps, `MaskPreview.run` the first two. `Pipeline.reconstruct` executes the first three
-and `export_asset` the last one, so that another process can export. All of them time each stage, report progress, and
-stop when `on_progress` raises. None keeps any data of a run, whether it succeeds or fails.
+and `export_asset` the last one. `Pipeline.hand_over` and `Exporter.run` do the same in two processes. All of them time
+each stage, report progress, and stop when `on_progress` raises. None keeps any data of a run, whether it succeeds or
+fails.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, BinaryIO
 
-from sam3d_bento import engines, export
+from sam3d_bento import __version__, engines, export
 from sam3d_bento.camera import Camera
 from sam3d_bento.export.size import require_scale
 from sam3d_bento.export_input import ExportInput
@@ -57,7 +58,9 @@ class Pipeline:
         self._engine = engine
         self._mask_model = mask_model
         self._decode = _Decoder(settings)
-        self.info = RunnerInfo(engine.name, engine.version, engine.device, images.FORMATS, engine.facts)
+        self.info = RunnerInfo(
+            engine.name, engine.version, engine.device, images.FORMATS, engine.facts, hands_over=engine.hands_over
+        )
 
     @classmethod
     def load(cls, settings: Settings) -> Pipeline:
@@ -80,6 +83,12 @@ class Pipeline:
         """
         made = self.reconstruct(submission, on_progress, with_splats=on_reconstruction is not None)
         return export_asset(made, on_progress, on_reconstruction)
+
+    def hand_over(
+        self, submission: Submission, on_progress: OnStageProgress, memory: BinaryIO, *, with_splats: bool
+    ) -> None:
+        """Call `reconstruct`, and write its result into `memory`, for `Exporter.run` in another process."""
+        self.reconstruct(submission, on_progress, with_splats=with_splats).write(memory)
 
     def reconstruct(
         self, submission: Submission, on_progress: OnStageProgress, *, with_splats: bool = False
@@ -128,6 +137,27 @@ def export_asset(
         exported = export.to_glb(made.reconstruction, made.options, made.extras, on_step)
     figures = {**made.figures, "seconds": clock.seconds, "bytes": len(exported.glb)}
     return Asset(glb=exported.glb, report={**exported.extras, **figures})
+
+
+class Exporter:
+    """Exports what `Pipeline.hand_over` has written, in a process of its own. Needs neither weights nor a GPU."""
+
+    info = RunnerInfo("export", __version__, "cpu", ())
+
+    @classmethod
+    def load(cls, settings: Settings) -> Exporter:
+        """Return an exporter. There is nothing to load beyond the import of this module."""
+        return cls()
+
+    def run(
+        self,
+        memory: BinaryIO,
+        on_progress: OnStageProgress,
+        on_reconstruction: Callable[[Reconstruction], None] | None = None,
+    ) -> Asset:
+        """Call `export_asset` with what `memory` contains."""
+        on_progress("export", 0.0)
+        return export_asset(ExportInput.read(memory), on_progress, on_reconstruction)
 
 
 class MaskPreview:

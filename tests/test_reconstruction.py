@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from sam3d_bento.errors import BadRequest
-from sam3d_bento.reconstruction import Pose, Reconstruction, Splats
+from sam3d_bento.reconstruction import MeasuredScale, Pose, Reconstruction, Splats
 
 FLOAT, INT, BYTE = np.float32, np.int32, np.uint8
 
@@ -33,6 +35,12 @@ def test_a_saved_reconstruction_comes_back_as_it_was(triangle, tmp_path):
         assert getattr(again, name).dtype == getattr(triangle, name).dtype
     np.testing.assert_array_equal(again.splats.opacity, triangle.splats.opacity)
     assert again.pose.frame == "camera"
+
+
+@pytest.mark.parametrize("measured", [MeasuredScale(0.25, "depth"), MeasuredScale(0.1, "depth", 0.02)])
+def test_a_measured_scale_comes_back_as_it_was(triangle, tmp_path, measured):
+    replace(triangle, measured=measured).save(tmp_path / "scan.npz")
+    assert Reconstruction.load(tmp_path / "scan.npz").measured == measured
 
 
 def test_it_is_saved_under_exactly_the_name_given(triangle, tmp_path):
