@@ -41,7 +41,7 @@ class ExportInput:
     seconds: dict[str, float]
 
     def write(self, file: BinaryIO) -> None:
-        """Write everything but the reconstruction's warnings, details and camera, which `extras` contain.
+        """Write everything but the reconstruction's warnings and details, which `extras` contain.
 
         file: empty. Raises OSError if there is no room.
         """

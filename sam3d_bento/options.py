@@ -69,7 +69,7 @@ class Options(BaseModel):
         Literal["unit", "metric"],
         Field(
             description="Unit of the model where no size is given; `unit`: its longest side is about 1; `metric`: "
-            "metres, measured with the photo's depth."
+            "metres, measured with the photo's depth, or estimated where the service can."
         ),
     ] = "unit"
     height: Annotated[

@@ -12,11 +12,12 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, BinaryIO
 
 from sam3d_bento import __version__, engines, export
-from sam3d_bento.camera import Camera
+from sam3d_bento.arrays import Float32
 from sam3d_bento.export.size import require_scale
 from sam3d_bento.export_input import ExportInput
 from sam3d_bento.options import SEED_MAX, USED_VALUES
@@ -25,6 +26,7 @@ from sam3d_bento.photo.decode_lock import DecodeLock
 from sam3d_bento.photo.hidden_colours import without_hidden_colours
 from sam3d_bento.photo.mask_model import MaskModel
 from sam3d_bento.photo.mask_values import read_mask
+from sam3d_bento.photo.size.model import SizeModel
 from sam3d_bento.progress import OnProgress
 from sam3d_bento.reconstruction import Mask, Photo, Reconstruction, View
 from sam3d_bento.settings import Settings
@@ -57,9 +59,11 @@ class Pipeline:
     def __init__(self, engine: engines.Engine, mask_model: MaskModel, settings: Settings) -> None:
         self._engine = engine
         self._mask_model = mask_model
+        self._size_model = SizeModel(settings.size_dir)
         self._decode = _Decoder(settings)
+        facts = {**engine.facts, "estimates_size": self._size_model.is_available}
         self.info = RunnerInfo(
-            engine.name, engine.version, engine.device, images.FORMATS, engine.facts, hands_over=engine.hands_over
+            engine.name, engine.version, engine.device, images.FORMATS, facts, hands_over=engine.hands_over
         )
 
     @classmethod
@@ -98,14 +102,19 @@ class Pipeline:
         with_splats: whether the gaussians are wanted even if the options do not paint with them. Raises like `run`.
         """
         options = submission.options
-        require_scale(options, is_measured=submission.depth is not None or submission.pointmap is not None)
+        has_depth = submission.depth is not None or submission.pointmap is not None
+        require_scale(options, is_measured=has_depth or self._size_model.is_available)
         seed = secrets.randbelow(SEED_MAX + 1) if options.seed is None else options.seed
         clock = StageClock(on_progress)
         photo, view, mask = _isolate(submission, self._mask_model, self._decode, clock)
         with clock.stage("reconstruct") as on_step:
+            if options.scale == "metric" and not options.has_size and not has_depth:
+                view = replace(view, pixel_metres=self._estimate_size(photo, view))
             # `auto` may paint with splats, and must see them to decide. They take a tenth of a second on a GPU.
             splats = with_splats or options.colour_source != "mesh"
             reconstruction = self._engine.reconstruct(photo, mask, options, seed, on_step, splats=splats, view=view)
+        if reconstruction.camera is not None:
+            reconstruction = replace(reconstruction, camera=reconstruction.camera.resized(*photo.original_size))
         extras = {
             "engine": self.info.name,
             "engine_version": self.info.version,
@@ -114,7 +123,6 @@ class Pipeline:
             **_mask_facts(mask),
             "warnings": [str(code) for code in (*photo.warnings, *mask.warnings, *reconstruction.warnings)],
             "details": reconstruction.details,
-            "camera": _camera_facts(reconstruction.camera, photo),
         }
         figures = {
             "engine_facts": self.info.facts,
@@ -122,6 +130,11 @@ class Pipeline:
             "retries": self._engine.retries,
         }
         return ExportInput(reconstruction, options, extras, figures, clock.seconds)
+
+    def _estimate_size(self, photo: Photo, view: View) -> Float32 | None:
+        """Return `View.pixel_metres` of a photo."""
+        focal_length = None if view.camera is None else (view.camera.fx + view.camera.fy) / 2
+        return self._size_model.measure_pixels(photo.rgb, focal_length)
 
 
 def export_asset(
@@ -214,11 +227,6 @@ def _isolate(
         mask = masks.isolate(photo, uploaded, mask_model)
         depth.require_depth(view, mask.pixels)
     return photo, view, mask
-
-
-def _camera_facts(camera: Camera | None, photo: Photo) -> dict[str, Any] | None:
-    """Return the camera in pixels of the upright photo as it was sent, as JSON values; None if it is not known."""
-    return None if camera is None else camera.resized(*photo.original_size).to_json()
 
 
 def _mask_facts(mask: Mask) -> dict[str, Any]:

@@ -103,6 +103,9 @@ class Settings(BaseModel):
     mask_dir: Annotated[Folder, Field(description="Folder of the mask model's file")] = Field(
         default_factory=lambda: (_cache_dir() / "mask").expanduser().absolute()
     )
+    size_dir: Annotated[
+        Folder, Field(description="Folder of the size model's file; without it, no size is estimated")
+    ] = Field(default_factory=lambda: (_cache_dir() / "size").expanduser().absolute())
     output_dir: Annotated[Folder, Field(description="Folder in which results are stored until they expire")] = Field(
         default_factory=lambda: (_cache_dir() / "outputs").expanduser().absolute()
     )

@@ -70,7 +70,8 @@ class Engine(Protocol):
 
         seed: the seed of this run. It is used instead of `options.seed`, which may be None for a random one.
         splats: also decode the gaussians, if the engine has them. view: the camera and the points of the pixels, as far
-        as they are known; with points, the result's `measured` says how large the object is.
+        as they are known; with points, the result's `measured` says how large the object is. `view.pixel_metres`
+        decides about `measured` and the unit of the pose alone, never about the shape.
         Raises NoObject when the mask contains nothing to reconstruct, and whatever `on_progress` raises.
         """
 

@@ -9,19 +9,17 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from sam3d_bento.arrays import Float32
+from sam3d_bento.camera import GLTF_FRAME, CameraSource
 from sam3d_bento.camera import Camera as PhotoCamera
-from sam3d_bento.camera import CameraSource
 from sam3d_bento.engines.preview import shapes
 from sam3d_bento.engines.preview.camera import Camera
-from sam3d_bento.engines.preview.canvas import cut_out
+from sam3d_bento.engines.preview.canvas import Canvas, cut_out
 from sam3d_bento.engines.preview.shapes.posed_mesh import PosedMesh
 from sam3d_bento.engines.preview.true_scale import measure_scale
 from sam3d_bento.options import Options
 from sam3d_bento.progress import OnProgress, part, silent
 from sam3d_bento.reconstruction import UNKNOWN_VIEW, Mask, MeasuredScale, Photo, Pose, Reconstruction, View
 from sam3d_bento.warning_codes import WarningCode
-
-CAMERA_FRAME = "camera: x right, y up, looking along -z"
 
 
 class PreviewEngine:
@@ -68,7 +66,8 @@ class PreviewEngine:
         figures of the fits, the share of the surface that faces the camera, the field of view in degrees over the
         photo's longer side and where it comes from, and the cells (columns, rows) of the grid. `pose` moves the object
         back in front of the camera. With points in `view`, height and width are true, `measured` says how large a unit
-        is, and `pose` is in metres; the thickness stays guessed. Raises NoObject for an empty mask.
+        is, and `pose` is in metres; the thickness stays guessed. With `view.pixel_metres`, all of these are estimated.
+        Raises NoObject for an empty mask.
         """
         on_progress(0.0)
         if view.camera is not None:
@@ -88,10 +87,10 @@ class PreviewEngine:
         warnings = [WarningCode.SHAPE_GUESSED]
         if options.quality != "standard":
             warnings.append(WarningCode.QUALITY_IGNORED)
-        found = None if view.points is None else measure_scale(mesh, canvas, mask.pixels, view.points)
+        mesh, found = _scaled(mesh, canvas, mask, view)
         if found is not None:
-            mesh = replace(mesh, vertices=mesh.vertices * found[0])
-            details["size"] = {"measured": ["height", "width"], "guessed": ["thickness"]}
+            basis = "measured" if found.source == "depth" else "estimated"
+            details["size"] = {basis: ["height", "width"], "guessed": ["thickness"]}
         vertices, pose = _fit_unit_cube(mesh)
         result = Reconstruction(
             vertices=vertices,
@@ -106,11 +105,33 @@ class PreviewEngine:
                 "fov_source": source,
                 "grid": list(canvas.distance.shape[::-1]),
             },
-            measured=None if found is None else MeasuredScale(float(pose.scale[0]), "depth", round(found[1], 4)),
+            measured=None if found is None else replace(found, metres_per_unit=float(pose.scale[0])),
             camera=_describe_camera(mesh, source),
         )
         on_progress(1.0)
         return result
+
+
+def _scaled(mesh: PosedMesh, canvas: Canvas, mask: Mask, view: View) -> tuple[PosedMesh, MeasuredScale | None]:
+    """Return the mesh in metres and the metres per unit of `mesh`, by the depth of the pixels; without any, no scale.
+
+    The error of an estimate is not known.
+    """
+    if view.points is not None:
+        depth = view.points[..., 2]
+    elif view.pixel_metres is not None:
+        # The depth at which this mesh's camera sees pixels of that size: width and height are right in any camera.
+        depth = view.pixel_metres * np.float32(mesh.camera.focal_length)
+    else:
+        return mesh, None
+    found = measure_scale(mesh, canvas, mask.pixels, depth)
+    if found is None:
+        return mesh, None
+    scale, error = found
+    larger = replace(mesh, vertices=mesh.vertices * scale)
+    if view.points is None:
+        return larger, MeasuredScale(scale, "estimated")
+    return larger, MeasuredScale(scale, "depth", round(error, 4))
 
 
 def _describe_camera(mesh: PosedMesh, source: CameraSource) -> PhotoCamera:
@@ -130,6 +151,6 @@ def _fit_unit_cube(mesh: PosedMesh) -> tuple[Float32, Pose]:
         rotation=np.array([w, x, y, z], np.float32),
         translation=(mesh.axes @ middle).astype(np.float32),
         scale=np.full(3, size, np.float32),
-        frame=CAMERA_FRAME,
+        frame=GLTF_FRAME,
     )
     return ((upright - middle) / size).astype(np.float32), pose

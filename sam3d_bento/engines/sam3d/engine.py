@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from sam3d_bento.arrays import Float32
 from sam3d_bento.engines.sam3d import faults, upstream
 from sam3d_bento.engines.sam3d.inference import NO_GPU, STANDARD, Inference, Steps
 from sam3d_bento.engines.sam3d.loading import checkpoints
@@ -20,12 +21,23 @@ from sam3d_bento.engines.sam3d.memory.profiles import PROFILES
 from sam3d_bento.errors import EngineLost, GpuOutOfMemory, NotReady, Sam3DError
 from sam3d_bento.options import Options
 from sam3d_bento.progress import OnProgress, silent
-from sam3d_bento.reconstruction import UNKNOWN_VIEW, Mask, MeasuredScale, Photo, Pose, Reconstruction, View
+from sam3d_bento.reconstruction import (
+    UNKNOWN_VIEW,
+    Mask,
+    MeasuredScale,
+    Photo,
+    Pose,
+    Reconstruction,
+    ScaleSource,
+    View,
+)
 from sam3d_bento.warning_codes import WarningCode
 
 # Sampling steps of each quality. In a draft, four shortcut steps are 4 evaluations of the first network, where 25 steps
 # with guidance are 44.
 STEPS = {"draft": Steps(4, 12, shortcut=True), "standard": STANDARD, "high": Steps(50, 50)}
+
+MIN_ESTIMATED_PIXELS = 30  # of the object, with an estimated size; a median of fewer may be the rim's
 
 log = logging.getLogger("sam3d_bento.sam3d")
 
@@ -158,7 +170,10 @@ class Sam3dEngine:
             raise
         self._rest()
         if view.points is not None:
-            result = replace(result, measured=_measured(result.pose))
+            result = replace(result, measured=_measured(result.pose, "depth"))
+        elif view.pixel_metres is not None:
+            distance = self._loaded.pipeline.object_distance
+            result = _in_metres(result, view.pixel_metres[mask.pixels], photo.rgb.shape[1], distance)
         if options.shape != "auto":
             result = replace(result, warnings=(*result.warnings, WarningCode.SHAPE_IGNORED))
         spent = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in self._loaded.seconds.items())
@@ -235,9 +250,24 @@ class Sam3dEngine:
         return self._inference
 
 
-def _measured(pose: Pose | None) -> MeasuredScale | None:
+def _measured(pose: Pose | None, source: ScaleSource) -> MeasuredScale | None:
     """Return how large a unit of the vertices is, by a pose in metres; None without one.
 
     The error is not known: the network predicts the size, and does not say how surely.
     """
-    return None if pose is None else MeasuredScale(float(pose.scale.mean()), "depth")
+    return None if pose is None else MeasuredScale(float(pose.scale.mean()), source)
+
+
+def _in_metres(result: Reconstruction, pixel_metres: Float32, width: int, distance: float) -> Reconstruction:
+    """Return the result with a pose in estimated metres; the same result where the estimate tells too little.
+
+    pixel_metres (N,): of the object's pixels, as in `View`. width: of the photo in pixels. distance: of the object, in
+    the unit of its pose. At that distance, a pixel spans distance / focal length of these units.
+    """
+    spans = pixel_metres[np.isfinite(pixel_metres)]
+    if result.pose is None or result.camera is None or len(spans) < MIN_ESTIMATED_PIXELS or not distance > 0:
+        return result
+    focal_length = result.camera.fx * width / result.camera.width
+    factor = np.float32(float(np.median(spans)) * focal_length / distance)
+    pose = replace(result.pose, translation=result.pose.translation * factor, scale=result.pose.scale * factor)
+    return replace(result, pose=pose, measured=_measured(pose, "estimated"))
