@@ -37,7 +37,7 @@ class CappedPipeline:
         self._pipeline = Pipeline(engine, None, settings)  # each request brings its mask
         self.info = self._pipeline.info
 
-    def hand_over(self, submission, on_progress, memory, *, with_splats):
+    def hand_over(self, submission, on_progress, memory, on_reconstruction=None):
         """As `Pipeline.hand_over`."""
         import torch
         from stages import limit
@@ -45,7 +45,7 @@ class CappedPipeline:
         torch.cuda.set_per_process_memory_fraction(1.0)
         if cap := Path(os.environ[CAP_FILE]).read_text():
             limit(float(cap))
-        self._pipeline.hand_over(submission, on_progress, memory, with_splats=with_splats)
+        return self._pipeline.hand_over(submission, on_progress, memory, on_reconstruction)
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ MIN_METRES = 0.001
 MAX_METRES = 1000
 
 Origin = Literal["centre", "bottom"]
+Frame = Literal["camera", "ground"]
 Shape = Literal["auto", "puff", "lathe", "box"]
 Compression = bool | Literal["quantize"]
 
@@ -138,6 +139,14 @@ class Options(BaseModel):
         """
         without_size = dict.fromkeys(GIVEN_SIZES) if not GIVEN_SIZES.union({"scale"}).isdisjoint(changes) else {}
         return self.model_copy(update={**without_size, **changes})
+
+    frame: Annotated[
+        Frame,
+        Field(
+            description="Frame of a scene; `camera`: the photo's camera stands at the origin; `ground`: the objects "
+            "stand upright on the floor at height 0."
+        ),
+    ] = "camera"
 
     name: Annotated[
         str | None,

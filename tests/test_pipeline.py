@@ -105,7 +105,7 @@ def test_a_run_in_two_parts_equals_a_run_in_one(pipeline, submission):
 def test_a_run_in_two_processes_equals_a_run_in_one(pipeline, submission):
     whole = pipeline.run(submission, silent)
     with tempfile.TemporaryFile() as memory:
-        pipeline.hand_over(submission, silent, memory, with_splats=False)
+        assert pipeline.hand_over(submission, silent, memory) is None
         parts = Exporter.load(Settings()).run(memory, silent)
     assert parts.glb == whole.glb
     for report in (parts.report, whole.report):

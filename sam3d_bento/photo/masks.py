@@ -92,6 +92,11 @@ def isolate(photo: Photo, uploaded: Photo | None, model: MaskModel) -> Mask:
     return replace(mask, others=find.others)
 
 
+def as_mask(photo: Photo, pixels: Bool, source: MaskSource) -> Mask:
+    """Return pixels (H, W), at least one, that were found in `photo` as its mask, with the warnings of `isolate`."""
+    return _mask(pixels, source, cut_out(photo.alpha))
+
+
 def clean(soft: UInt8) -> tuple[Bool, Bool]:
     """Find the object in a soft mask (H, W) uint8; return its pixels (H, W) bool, and those of objects left out.
 

@@ -201,14 +201,11 @@ def _run(runner: Runner, task: RunJob, pipe: Pipe) -> Done | HandedOver | Failed
         arguments = (save,) if task.keep_reconstruction else ()
         with _opened(task.memory) as memory:
             if memory is not None and task.hands_over:
-                splits = cast(SplitRunner, runner)
-                splits.hand_over(task.submission, on_progress, memory, with_splats=task.keep_reconstruction)
-                end: Done | HandedOver = HandedOver(task.job_id)
+                result = cast(SplitRunner, runner).hand_over(task.submission, on_progress, memory, *arguments)
             else:
-                given = task.submission if memory is None else memory
-                end = Done(task.job_id, runner.run(given, on_progress, *arguments))
+                result = runner.run(task.submission if memory is None else memory, on_progress, *arguments)
         stages.close()
-        return end
+        return HandedOver(task.job_id) if task.hands_over and result is None else Done(task.job_id, result)
     except Sam3DError as exc:
         return Failed(task.job_id, exc)
     except (EOFError, ConnectionResetError, BrokenPipeError):  # from the pipe: the service process is gone

@@ -188,8 +188,8 @@ def converse(
             message = _receive(pipe)
             if message is None:
                 continue
-            end = HandedOver if task.hands_over else Done
-            if not isinstance(message, Progress | Failed | end) or message.job_id != job.id:
+            ends = Done | HandedOver if task.hands_over else Done
+            if not isinstance(message, Progress | Failed | ends) or message.job_id != job.id:
                 return EngineLost("The engine answered for another job and was restarted. Try again.")
             if isinstance(message, Progress):
                 job.advance(message.stage, message.fraction)

@@ -45,10 +45,18 @@ class Runner(Protocol):
 class SplitRunner(Runner, Protocol):
     """Runner whose `info.hands_over` is true: another process exports what it reconstructs."""
 
-    def hand_over(self, submission: Any, on_progress: OnStageProgress, memory: BinaryIO, *, with_splats: bool) -> None:
-        """Run a job up to its export, and write into `memory` what the exporter's runner reads. Raises like `run`.
+    def hand_over(
+        self,
+        submission: Any,
+        on_progress: OnStageProgress,
+        memory: BinaryIO,
+        on_reconstruction: OnReconstruction | None = None,
+        /,
+    ) -> Any | None:
+        """Run a job up to its export, write into `memory` what the exporter's runner reads, and return None.
 
-        with_splats: whether the reconstruction is to be kept, with its splats.
+        Return the result, as `run` does, for a job that cannot be split. Raises like `run`. on_reconstruction: given if
+        the reconstruction is to be kept, with its splats; called by the process that exports.
         """
 
 

@@ -4,7 +4,6 @@ import pickle
 import socket
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,15 +102,10 @@ def test_an_answer_for_another_job_is_never_handed_out(hold, engine):
     assert isinstance(hold(), EngineLost)
 
 
-@pytest.mark.parametrize(
-    ("memory", "end"), [(None, HandedOver("job")), (0, Done("job", b"exported here"))], ids=["not asked", "asked"]
-)
-def test_an_end_that_was_not_asked_for_is_a_lost_engine(ends, engine, memory, end):
-    """A process either exports or hands over, as the service has said."""
-    job = Job(Submission(b"photo"), "test", Job.cancel)
-    engine.send(replace(end, job_id=job.id))
-    outcome = converse(ends[1], RunJob(job.id, job.submission, Path(), memory=memory), job, 30.0, Waker(), lambda: None)
-    assert isinstance(outcome, EngineLost)
+def test_a_handover_that_was_not_asked_for_is_a_lost_engine(hold, job, engine):
+    """There is no memory that the exporter could read."""
+    engine.send(HandedOver(job.id))
+    assert isinstance(hold(), EngineLost)
 
 
 def test_the_deadline_counts_from_the_start_of_the_whole_run(hold, job):

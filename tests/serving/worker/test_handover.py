@@ -85,6 +85,19 @@ def test_a_network_runs_while_the_last_result_is_exported(start_pair):
     assert (engine.all_losses, exporter.all_losses) == (0, 0)
 
 
+@pytest.mark.faults
+def test_a_job_that_cannot_be_split_is_run_by_the_engine_process_and_closes_its_memory(start_pair):
+    """As a scene, whose objects are exported beside its own networks."""
+    engine, exporter = start_pair()
+    whole = submit(engine, "nap:0", keep_reconstruction=True)
+    report = finish(whole).report
+    assert "engine_pid" not in report
+    assert (whole.export, whole.memory) == (None, None)
+    assert whole.reconstruction.read_bytes() == b"reconstruction of nap:0"
+    assert finish(submit(engine, "nap:0|nap:0")).report["engine_pid"] == report["pid"]
+    assert exporter.loads == 1
+
+
 def test_no_run_starts_while_an_export_waits(start_pair):
     """So at most three reconstructions are in memory, however many jobs wait."""
     engine, _ = start_pair()
