@@ -1,8 +1,9 @@
 """Turn an upload into a GLB in four steps: decode, mask, reconstruct, export.
 
 `Pipeline.run` executes the four steps, `MaskPreview.run` the first two. `Pipeline.reconstruct` executes the first three
-and `export_asset` the last one, so that another process can export. All of them time each stage, report progress, and
-stop when `on_progress` raises. None keeps any data of a run, whether it succeeds or fails.
+and `export_asset` the last one. `Pipeline.hand_over` and `Exporter.run` do the same in two processes. All of them time
+each stage, report progress, and stop when `on_progress` raises. None keeps any data of a run, whether it succeeds or
+fails.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from sam3d_bento import engines, export
+from sam3d_bento import __version__, engines, export
 from sam3d_bento.arrays import Float32
 from sam3d_bento.camera import Camera
 from sam3d_bento.export.glb.read import read_extras
@@ -82,7 +83,9 @@ class Pipeline:
         self._size_model = SizeModel(settings.size_dir)
         self._decode = _Decoder(settings)
         facts = {**engine.facts, "estimates_size": self._size_model.is_available}
-        self.info = RunnerInfo(engine.name, engine.version, engine.device, images.FORMATS, facts)
+        self.info = RunnerInfo(
+            engine.name, engine.version, engine.device, images.FORMATS, facts, hands_over=engine.hands_over
+        )
 
     @classmethod
     def load(cls, settings: Settings) -> Pipeline:
@@ -110,6 +113,24 @@ class Pipeline:
             return self._run_scene(submission, submission.scene, on_progress, on_reconstruction)
         made = self.reconstruct(submission, on_progress, with_splats=on_reconstruction is not None)
         return export_asset(made, on_progress, on_reconstruction)
+
+    def hand_over(
+        self,
+        submission: Submission,
+        on_progress: OnStageProgress,
+        memory: BinaryIO,
+        on_reconstruction: Callable[[Reconstruction | NamedReconstruction], None] | None = None,
+    ) -> Asset | None:
+        """Call `reconstruct`, write its result into `memory` for `Exporter.run` in another process, and return None.
+
+        A scene is run here, and returned: its objects are exported beside its own networks. Arguments, errors: as of
+        `run`. on_reconstruction: called for a scene alone; otherwise `Exporter.run` calls its own.
+        """
+        check_scene(submission.options, submission.scene, has_mask=submission.mask is not None)
+        if submission.scene is not None:
+            return self.run(submission, on_progress, on_reconstruction)
+        self.reconstruct(submission, on_progress, with_splats=on_reconstruction is not None).write(memory)
+        return None
 
     def reconstruct(
         self, submission: Submission, on_progress: OnStageProgress, *, with_splats: bool = False
@@ -282,6 +303,27 @@ def export_asset(
         exported = export.to_glb(made.reconstruction, made.options, made.extras, on_step)
     figures = {**made.figures, "seconds": clock.seconds, "bytes": len(exported.glb)}
     return Asset(glb=exported.glb, report={**exported.extras, **figures})
+
+
+class Exporter:
+    """Exports what `Pipeline.hand_over` has written, in a process of its own. Needs neither weights nor a GPU."""
+
+    info = RunnerInfo("export", __version__, "cpu", ())
+
+    @classmethod
+    def load(cls, settings: Settings) -> Exporter:
+        """Return an exporter. There is nothing to load beyond the import of this module."""
+        return cls()
+
+    def run(
+        self,
+        memory: BinaryIO,
+        on_progress: OnStageProgress,
+        on_reconstruction: Callable[[Reconstruction | NamedReconstruction], None] | None = None,
+    ) -> Asset:
+        """Call `export_asset` with what `memory` contains."""
+        on_progress("export", 0.0)
+        return export_asset(ExportInput.read(memory), on_progress, on_reconstruction)
 
 
 class MaskPreview:

@@ -146,6 +146,7 @@ class RunnerInfo:
     """Description of a runner: the engine's name and version, the device that it uses, the image formats that it reads.
 
     facts: JSON values, what else a user of /health should know about it.
+    hands_over: whether another process exports what this runner reconstructs, while it reconstructs the next photo.
     """
 
     name: str
@@ -153,3 +154,4 @@ class RunnerInfo:
     device: str
     formats: tuple[str, ...]
     facts: dict[str, Any] = field(default_factory=dict)
+    hands_over: bool = False

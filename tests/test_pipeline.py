@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import tempfile
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from sam3d_bento.engines.preview.engine import PreviewEngine
 from sam3d_bento.errors import NoScale
 from sam3d_bento.options import Options
 from sam3d_bento.photo import images
-from sam3d_bento.pipeline import MaskPreview, Pipeline, export_asset
+from sam3d_bento.pipeline import Exporter, MaskPreview, Pipeline, export_asset
 from sam3d_bento.reconstruction import Pose, Reconstruction, Splats
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import STAGES, Submission
@@ -30,7 +31,7 @@ TETRAHEDRON = (
 class FakeEngine:
     """The interface of an engine with a GPU; gives a tetrahedron with a pose."""
 
-    name, version, device = "fake", "fake/1", "cuda:0"
+    name, version, device, hands_over = "fake", "fake/1", "cuda:0", True
 
     def __init__(self):
         self.facts = {"attention": "none"}
@@ -98,6 +99,17 @@ def test_a_run_in_two_parts_equals_a_run_in_one(pipeline, submission):
     assert kept == [made.reconstruction]
     assert parts.glb == whole.glb
     assert set(parts.report.pop("seconds")) == set(whole.report.pop("seconds")) == set(STAGES)
+    assert parts.report == whole.report
+
+
+def test_a_run_in_two_processes_equals_a_run_in_one(pipeline, submission):
+    whole = pipeline.run(submission, silent)
+    with tempfile.TemporaryFile() as memory:
+        assert pipeline.hand_over(submission, silent, memory) is None
+        parts = Exporter.load(Settings()).run(memory, silent)
+    assert parts.glb == whole.glb
+    for report in (parts.report, whole.report):
+        del report["seconds"]
     assert parts.report == whole.report
 
 

@@ -38,6 +38,10 @@ class Engine(Protocol):
         """
 
     @property
+    def hands_over(self) -> bool:
+        """Whether another process exports its results while it reconstructs the next one, so that a GPU never waits."""
+
+    @property
     def gpu_peak_bytes(self) -> int | None:
         """Most bytes that the last `reconstruct` had allocated on the GPU; None without a GPU."""
 

@@ -26,6 +26,7 @@ class PreviewEngine:
     """Engine that needs no weights and no GPU. Equal inputs give equal arrays."""
 
     name = "preview"
+    hands_over = False  # it computes on the processors, which an export beside it would take away
     version = "preview-silhouette/2"
     device = "cpu"
     gpu_peak_bytes = None

@@ -69,6 +69,7 @@ class Sam3dEngine:
     """
 
     name = "sam3d"
+    hands_over = True
 
     def __init__(
         self, checkpoint_dir: Path, memory_profile: str = "auto", kernels: str = "auto", *, device: str = "cuda"
