@@ -25,6 +25,7 @@ from sam3d_bento.export.glb.read import read_extras
 from sam3d_bento.export.scene import ScenePart, assemble
 from sam3d_bento.export.size import require_scale
 from sam3d_bento.export_input import ExportInput
+from sam3d_bento.finished_objects import FinishedObjects
 from sam3d_bento.object_runs import ObjectRun, run_objects
 from sam3d_bento.options import SEED_MAX, USED_VALUES, Options
 from sam3d_bento.photo import depth, images, masks
@@ -195,25 +196,26 @@ class Pipeline:
         photo, view, found = self._find_objects(submission, scene, clock)
         seed = secrets.randbelow(SEED_MAX + 1) if options.seed is None else options.seed
         seeds = [seed if each.seed is None else each.seed for each in found]
-        runs = [ObjectRun[Asset](each.name, error=each.error) for each in found]
-        # Of any object, for all have been seen through the same one.
-        cameras: list[Camera] = [] if view.camera is None else [view.camera.resized(*photo.original_size)]
+        kept = FinishedObjects(scene.finished)
+        runs = [
+            ObjectRun(each.name, kept.load(index), each.error or scene.lost.get(each.name))
+            for index, each in enumerate(found)
+        ]
 
         def reconstruct(index: int, on_step: OnProgress) -> ExportInput:
             mask = found[index].mask
             assert mask is not None
             depth.require_depth(view, mask.pixels)
             own = options.model_copy(update={"name": found[index].name, "frame": "camera"})
-            kept = on_reconstruction is not None
-            made = self._reconstruct(photo, view, mask, own, seeds[index], on_step, with_splats=kept)
-            if made.reconstruction.camera is not None:
-                cameras.insert(0, made.reconstruction.camera)
-            return made
+            with_splats = on_reconstruction is not None
+            return self._reconstruct(photo, view, mask, own, seeds[index], on_step, with_splats=with_splats)
 
         def export_one(index: int, made: ExportInput, on_step: OnProgress) -> Asset:
             if on_reconstruction is not None:
                 on_reconstruction(NamedReconstruction(found[index].name, made.reconstruction))
-            return export_asset(made, lambda stage, fraction: on_step(fraction))
+            asset = export_asset(made, lambda stage, fraction: on_step(fraction))
+            kept.save(index, asset)
+            return asset
 
         on_progress("reconstruct", 0.0)
         view = self._engine.look(photo, self._with_size(photo, view, submission))
@@ -240,8 +242,9 @@ class Pipeline:
             "warnings": [str(code) for code in WarningCode if code in codes],
             "objects": [_describe_object(*each) for each in zip(found, seeds, runs, strict=True)],
         }
-        width, height = photo.original_size
-        camera = cameras[0] if cameras else Camera.assumed(width, height)
+        # All objects have been seen through the same camera.
+        seen_through = [part.export.extras["camera"] for part in parts if part.export.extras["camera"] is not None]
+        camera = Camera(**seen_through[0]) if seen_through else Camera.assumed(*photo.original_size)
         scene_export = assemble(parts, camera, options, extras, share_a_scale=self._engine.shares_scale)
         on_progress("export", 1.0)
         spent = {stage: sum(run.seconds(stage) for run in runs) for stage in SCENE_STAGES}

@@ -227,9 +227,14 @@ class Settings(BaseModel):
         return (self.queue_limit + 1) * self.deadline_seconds
 
     @property
+    def longest_run_seconds(self) -> float:
+        """How long a run may take: that of the largest scene, each object of which has its own deadline."""
+        return (self.max_objects + 1) * self.deadline_seconds
+
+    @property
     def queue_seconds(self) -> float:
-        """How long a job may wait: a full queue, and one load that falls silent."""
-        return self.full_queue_seconds + self.load_silence_seconds
+        """How long a job may wait: a full queue of the longest runs, and one load that falls silent."""
+        return (self.queue_limit + 1) * self.longest_run_seconds + self.load_silence_seconds
 
     @property
     def shutdown_limit_seconds(self) -> float:

@@ -6,12 +6,14 @@ import mmap
 import os
 import tempfile
 import weakref
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO
 
 import anyio.to_thread
 
+from sam3d_bento.errors import Sam3DError
 from sam3d_bento.options import Options
 from sam3d_bento.serving.admission import Reservation
 from sam3d_bento.submission import SceneInput, Submission
@@ -140,6 +142,8 @@ class UploadedScene:
     masks: tuple[Upload, ...] = ()
     labels: Upload | None = None
     objects: str | None = None
+    finished: Path | None = None
+    lost: Mapping[str, Sam3DError] = field(default_factory=dict)
 
     @property
     def fields(self) -> dict[str, object]:
@@ -148,7 +152,8 @@ class UploadedScene:
 
     def __reduce__(self) -> tuple[object, ...]:
         labels = None if self.labels is None else self.labels.read()
-        return (SceneInput, (tuple(mask.read() for mask in self.masks), labels, self.objects))
+        masks = tuple(mask.read() for mask in self.masks)
+        return (SceneInput, (masks, labels, self.objects, self.finished, self.lost))
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,9 @@ async def scene_object(request: Request) -> Response:
         content = await _run(request, ObjectSubmission(files["glb"], name))
     disposition = content_disposition("attachment", name, "glb")
     return Response(
-        content, headers={"Content-Disposition": disposition, "Cache-Control": "no-store"}, media_type=MEDIA_TYPES["glb"]
+        content,
+        headers={"Content-Disposition": disposition, "Cache-Control": "no-store"},
+        media_type=MEDIA_TYPES["glb"],
     )
 
 
