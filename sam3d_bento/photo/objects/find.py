@@ -88,8 +88,9 @@ class Finder:
             raise BadRequest(f"The photo has {count} objects; a scene has at most {self.max_objects}.")
 
     def _listed(self, photo: Photo, files: tuple[bytes, ...], items: list[tuple[str, Item]]) -> Iterator[FoundObject]:
-        unused = set(range(len(files))) - {item.mask for _, item in items}
-        if unused:
+        named = {item.mask for _, item in items if item.mask is not None}
+        unused = set(range(len(files))) - named
+        if unused and max(named, default=0) < len(files):  # otherwise one is named that is not there
             raise BadRequest(f"No object of 'objects' names the mask {min(unused)} of 'masks'; the first is 0.")
         for index, (name, item) in enumerate(items):
             label = spelt(index, item.name)

@@ -168,9 +168,9 @@ def converse(
     """Send the task, record the job's progress, forward its cancellation, and return the outcome.
 
     deadline_seconds: limit of the whole run, or of each object of a scene, from `job.deadline_from`, or from now if
-    that is None. waker: must be woken when `job` is cancelled or `interruption` changes. interruption: returns the error
-    with which to stop waiting now, or None. After DeadlineExceeded, EngineLost or an interruption, the engine process
-    may still be running the task.
+    that is None. waker: must be woken when `job` is cancelled or `interruption` changes. interruption: returns the
+    error with which to stop waiting now, or None. After DeadlineExceeded, EngineLost or an interruption, the engine
+    process may still be running the task.
     """
     cancel_sent = False
     begun = time.monotonic()
