@@ -13,11 +13,12 @@ from typing import Any
 from sam3d_bento import __version__, export
 from sam3d_bento.arrays import Float32
 from sam3d_bento.errors import BadRequest, NotFound
-from sam3d_bento.export import conversion, render, size, splat_file
+from sam3d_bento.export import conversion, render, size
 from sam3d_bento.export.glb.check import check
 from sam3d_bento.export.glb.read import TexturedMesh, read_document, read_glb
 from sam3d_bento.export.glb.write import renamed, write_glb
 from sam3d_bento.export.size import Placement
+from sam3d_bento.export.splat_file import SPLAT_WRITERS
 from sam3d_bento.formats import Format, FormatOptions
 from sam3d_bento.options import SIZE_OPTIONS, USED_VALUES, Options, Origin
 from sam3d_bento.progress import OnProgress, silent
@@ -81,9 +82,9 @@ def export_reconstruction(
 
     Raises NotFound for gaussians where there are none, and what the exporter raises.
     """
-    if wanted == "ply-splats":
+    if wanted in SPLAT_WRITERS:
         placement = size.choose_placement(dense.vertices, options, dense.measured)
-        return ExportedFile(_gaussians(dense, placement), {})
+        return ExportedFile(_gaussians(dense, placement, wanted, options.result_name), {})
     exported = export.to_glb(dense, options if wanted == "glb" else plain(options), extras, on_progress)
     if wanted == "glb":
         return ExportedFile(exported.glb, exported.extras)
@@ -101,10 +102,10 @@ def converted(glb: bytes, mesh: TexturedMesh, dense: Reconstruction | None, want
     if wanted == "glb":
         return glb
     extras = read_document(glb)["asset"]["extras"]
-    if wanted == "ply-splats":
+    if wanted in SPLAT_WRITERS:
         if dense is None:
             raise NotFound(NOT_KEPT)
-        return _gaussians(dense, size.read_description(extras)[0])
+        return _gaussians(dense, size.read_description(extras)[0], wanted, mesh.name)
     return _converted(mesh, extras, wanted, FormatOptions(), extras.get("options", {}).get("origin"))
 
 
@@ -115,11 +116,11 @@ def _converted(
     return conversion.convert(mesh, wanted, of_format, origin=origin, sized=size.is_sized(extras))
 
 
-def _gaussians(dense: Reconstruction, placement: Placement) -> bytes:
-    """Return the file of the gaussians. Raises NotFound where there are none."""
-    if dense.splats is None:
+def _gaussians(dense: Reconstruction, placement: Placement, wanted: Format, name: str) -> bytes:
+    """Return the file of the gaussians in a format of SPLAT_WRITERS. Raises NotFound where there are none."""
+    if dense.splats is None or not len(dense.splats.positions):
         raise NotFound(NO_SPLATS)
-    return splat_file.to_ply(placement.place_splats(dense.splats))
+    return SPLAT_WRITERS[wanted](placement.place_splats(dense.splats), name)
 
 
 def _export(order: ExportSubmission, on_progress: OnProgress) -> bytes:
@@ -131,12 +132,12 @@ def _export(order: ExportSubmission, on_progress: OnProgress) -> bytes:
         | {"name": extras.get("name")}
     )
     wanted = before.changed(_changes(order.format, order.changes))
-    if order.format == "ply-splats":
+    if order.format in SPLAT_WRITERS:
         placement, measured = size.read_description(extras)
         if _size(before) != _size(wanted):
             unplaced = placement.undo(read_glb(stored).positions)
             placement = size.choose_placement(unplaced, wanted, measured)
-        return _gaussians(_dense(order.reconstruction), placement)
+        return _gaussians(_dense(order.reconstruction), placement, order.format, wanted.result_name)
     if wanted.model_copy(update={"name": before.name}) == before:
         glb = stored if wanted == before else renamed(stored, wanted.result_name)
     else:

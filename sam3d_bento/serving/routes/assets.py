@@ -172,13 +172,13 @@ MAX_ORDER_BYTES = 64_000
 BODY_LIMITS = {re.compile(r"/api/assets/[^/]*/export/?"): MAX_ORDER_BYTES}
 
 routes = [
-    Route("/api/assets/{id}.glb", asset, methods=["GET", "DELETE"]),
     Route("/api/assets/{id}.webp", thumbnail),
-    # `.splats.ply` before `.ply`, which its path would fit as well.
+    # `.splats.ply` before `.ply`, and `.splats.glb` before `.glb`, which its path would fit as well.
     *(
         Route(f"/api/assets/{{id}}.{kind.suffix}", in_format(name))
         for name, kind in sorted(FILE_TYPES.items(), key=lambda item: -len(item[1].suffix))
         if name != "glb"
     ),
+    Route("/api/assets/{id}.glb", asset, methods=["GET", "DELETE"]),
     Route("/api/assets/{id}/export", export, methods=["POST"]),
 ]
