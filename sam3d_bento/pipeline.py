@@ -13,17 +13,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from sam3d_bento import engines, export
+from sam3d_bento.errors import BadRequest
 from sam3d_bento.export.size import require_scale
 from sam3d_bento.export_input import ExportInput
 from sam3d_bento.options import SEED_MAX, USED_VALUES
-from sam3d_bento.photo import depth, images, masks
+from sam3d_bento.photo import depth, images, mask_report, masks
 from sam3d_bento.photo.decode_lock import DecodeLock
 from sam3d_bento.photo.hidden_colours import without_hidden_colours
 from sam3d_bento.photo.mask_model import MaskModel
 from sam3d_bento.photo.mask_values import read_mask
+from sam3d_bento.photo.prompts.crops import CropModel
+from sam3d_bento.photo.prompts.memory import Memory
+from sam3d_bento.photo.prompts.prompter import Prompter
 from sam3d_bento.progress import OnProgress
 from sam3d_bento.reconstruction import Mask, Photo, Reconstruction, View
 from sam3d_bento.settings import Settings
@@ -55,8 +58,7 @@ class Pipeline:
 
     def __init__(self, engine: engines.Engine, mask_model: MaskModel, settings: Settings) -> None:
         self._engine = engine
-        self._mask_model = mask_model
-        self._decode = _Decoder(settings)
+        self._masks = _MaskFinder(mask_model, settings, remember=False)
         self.info = RunnerInfo(engine.name, engine.version, engine.device, images.FORMATS, engine.facts)
 
     @classmethod
@@ -92,7 +94,7 @@ class Pipeline:
         require_scale(options, is_measured=submission.depth is not None or submission.pointmap is not None)
         seed = secrets.randbelow(SEED_MAX + 1) if options.seed is None else options.seed
         clock = StageClock(on_progress)
-        photo, view, mask = _isolate(submission, self._mask_model, self._decode, clock)
+        photo, view, mask = self._masks.isolate(submission, clock)
         with clock.stage("reconstruct") as on_step:
             # `auto` may paint with splats, and must see them to decide. They take a tenth of a second on a GPU.
             splats = with_splats or options.colour_source != "mesh"
@@ -104,7 +106,7 @@ class Pipeline:
             "engine_version": self.info.version,
             "seed": seed,
             "options": options.model_dump(exclude=set(USED_VALUES)),
-            **_mask_facts(mask),
+            "mask": mask_report.describe(mask, photo),
             "warnings": [str(code) for code in (*photo.warnings, *mask.warnings, *reconstruction.warnings)],
             "details": reconstruction.details,
         }
@@ -135,8 +137,7 @@ class MaskPreview:
     """Finds the mask that a run would use, by the first two steps alone. Needs no engine and no GPU."""
 
     def __init__(self, mask_model: MaskModel, settings: Settings) -> None:
-        self._mask_model = mask_model
-        self._decode = _Decoder(settings)
+        self._masks = _MaskFinder(mask_model, settings, remember=True)
         self.info = RunnerInfo("mask", settings.mask_model, "cpu", images.FORMATS)
 
     @classmethod
@@ -147,10 +148,11 @@ class MaskPreview:
     def run(self, submission: Submission, on_progress: OnStageProgress) -> MaskImage:
         """Return the mask of a photo. Raises what `Pipeline.run` would raise for the same photo in these steps."""
         clock = StageClock(on_progress)
-        photo, _, mask = _isolate(submission, self._mask_model, self._decode, clock)
+        photo, _, mask = self._masks.isolate(submission, clock)
         warnings = [str(code) for code in (*photo.warnings, *mask.warnings)]
         png = masks.to_png(mask, photo.original_size)
-        return MaskImage(png, {**_mask_facts(mask), "warnings": warnings, "seconds": clock.seconds})
+        facts = {"mask": mask_report.describe(mask, photo), "warnings": warnings, "seconds": clock.seconds}
+        return MaskImage(png, facts)
 
 
 class _Decoder:
@@ -172,20 +174,32 @@ class _Decoder:
         return partial(self._lock.turn, on_wait=partial(on_step, 0.0))
 
 
-def _isolate(
-    submission: Submission, mask_model: MaskModel, decode: _Decoder, clock: StageClock
-) -> tuple[Photo, View, Mask]:
-    """Decode the photo and its depth, and find its mask: the steps that `MaskPreview.run` and `Pipeline.run` share."""
-    with clock.stage("decode") as on_step:
-        photo = decode.photo(submission.photo, on_step)
-        uploaded = None if submission.mask is None else decode.mask(submission.mask, on_step)
-        view = depth.look(photo, submission.depth, submission.pointmap, submission.options)
-    with clock.stage("mask"):
-        photo = without_hidden_colours(photo)  # for the engine as well: its network sees the whole photo
-        mask = masks.isolate(photo, uploaded, mask_model)
-        depth.require_depth(view, mask.pixels)
-    return photo, view, mask
+class _MaskFinder:
+    """Reader of a photo and finder of its mask: the steps that `MaskPreview.run` and `Pipeline.run` share.
 
+    remember: whether encodings of photos are kept for the next prompt.
+    """
 
-def _mask_facts(mask: Mask) -> dict[str, Any]:
-    return {"mask": {"source": mask.source, "coverage": round(mask.coverage, 4)}}
+    def __init__(self, mask_model: MaskModel, settings: Settings, *, remember: bool) -> None:
+        self._mask_model = mask_model
+        self._decode = _Decoder(settings)
+        memory = Memory(settings.prompt_memory_seconds if remember else 0)
+        self._prompter = Prompter(lambda: CropModel(mask_model), memory)
+
+    def isolate(self, submission: Submission, clock: StageClock) -> tuple[Photo, View, Mask]:
+        """Decode the photo and its depth, and find its mask."""
+        prompt = submission.options.prompt
+        if prompt is not None and submission.mask is not None:
+            raise BadRequest("The field 'mask' says which object is meant. Send it without 'points' and 'box'.")
+        with clock.stage("decode") as on_step:
+            photo = self._decode.photo(submission.photo, on_step)
+            uploaded = None if submission.mask is None else self._decode.mask(submission.mask, on_step)
+            view = depth.look(photo, submission.depth, submission.pointmap, submission.options)
+        with clock.stage("mask"):
+            photo = without_hidden_colours(photo)  # for the engine as well: its network sees the whole photo
+            if prompt is not None:
+                mask = self._prompter.mask(self._prompter.encode(photo, submission.photo), prompt)
+            else:
+                mask = masks.isolate(photo, uploaded, self._mask_model)
+            depth.require_depth(view, mask.pixels)
+        return photo, view, mask

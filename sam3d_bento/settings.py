@@ -103,6 +103,16 @@ class Settings(BaseModel):
     mask_dir: Annotated[Folder, Field(description="Folder of the mask model's file")] = Field(
         default_factory=lambda: (_cache_dir() / "mask").expanduser().absolute()
     )
+    prompt_memory_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=3600,
+            allow_inf_nan=False,
+            description="How long the mask process remembers what it computed of each of the last four photos that "
+            "were pointed at, in memory only; 0: not at all",
+        ),
+    ] = 300
     output_dir: Annotated[Folder, Field(description="Folder in which results are stored until they expire")] = Field(
         default_factory=lambda: (_cache_dir() / "outputs").expanduser().absolute()
     )
