@@ -37,15 +37,15 @@ class CappedPipeline:
         self._pipeline = Pipeline(engine, None, settings)  # each request brings its mask
         self.info = self._pipeline.info
 
-    def run(self, submission, report, keep=None):
-        """As `Pipeline.run`."""
+    def hand_over(self, submission, on_progress, memory, on_reconstruction=None):
+        """As `Pipeline.hand_over`."""
         import torch
         from stages import limit
 
         torch.cuda.set_per_process_memory_fraction(1.0)
         if cap := Path(os.environ[CAP_FILE]).read_text():
             limit(float(cap))
-        return self._pipeline.run(submission, report, keep)
+        return self._pipeline.hand_over(submission, on_progress, memory, on_reconstruction)
 
 
 def main() -> None:

@@ -30,6 +30,7 @@ MIN_METRES = 0.001
 MAX_METRES = 1000
 
 Origin = Literal["centre", "bottom"]
+Frame = Literal["camera", "ground"]
 Shape = Literal["auto", "puff", "lathe", "box"]
 Compression = bool | Literal["quantize"]
 
@@ -77,7 +78,7 @@ class Options(BaseModel):
         Literal["unit", "metric"],
         Field(
             description="Unit of the model where no size is given; `unit`: its longest side is about 1; `metric`: "
-            "metres, measured with the photo's depth."
+            "metres, measured with the photo's depth, or estimated where the service can."
         ),
     ] = "unit"
     height: Annotated[
@@ -198,6 +199,14 @@ class Options(BaseModel):
         """
         without_size = dict.fromkeys(GIVEN_SIZES) if not GIVEN_SIZES.union({"scale"}).isdisjoint(changes) else {}
         return self.model_copy(update={**without_size, **changes})
+
+    frame: Annotated[
+        Frame,
+        Field(
+            description="Frame of a scene; `camera`: the photo's camera stands at the origin; `ground`: the objects "
+            "stand upright on the floor at height 0."
+        ),
+    ] = "camera"
 
     name: Annotated[
         str | None,

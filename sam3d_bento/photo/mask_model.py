@@ -15,7 +15,7 @@ from PIL import Image
 from sam3d_bento import weights
 from sam3d_bento.arrays import UInt8
 from sam3d_bento.errors import NotReady
-from sam3d_bento.photo import onnx_session
+from sam3d_bento.photo import onnx
 from sam3d_bento.weights import sets
 
 # Those of rembg's models that run on this machine, are a single file <name>.onnx, and give a single mask. rembg's
@@ -74,7 +74,7 @@ class MaskModel:
 
 def _session(name: str, path: Path) -> Any:
     """Return a session of rembg with the model file at `path`. Raises NotReady when it cannot be loaded."""
-    onnx_session.runtime()  # before rembg imports it
+    options = onnx.session_options()  # before rembg imports onnxruntime
     with _without(LEFT_OUT):
         from rembg.sessions import sessions
 
@@ -85,7 +85,7 @@ def _session(name: str, path: Path) -> Any:
     # may come first, and downloads a file that it does not find.
     local = type("LocalSession", (sessions[name],), {"download_models": classmethod(local_file)})
     try:
-        return local(name, onnx_session.options(), providers=["CPUExecutionProvider"])
+        return local(name, options, providers=["CPUExecutionProvider"])
     except Exception as exc:  # onnxruntime's errors have no common base below Exception
         raise NotReady(f"The mask model '{name}' cannot be loaded; its file is damaged or of another kind.") from exc
 

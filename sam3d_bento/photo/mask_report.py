@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,13 @@ def describe(mask: Mask, photo: Photo) -> dict[str, Any]:
         ],
         "objects": [] if mask.others is None else _objects(mask.pixels, mask.others, photo),
     }
+
+
+def describe_union(masks: Sequence[Mask]) -> dict[str, Any]:
+    """Return the entry `mask` of a scene, which covers all its objects. Each object has an entry of its own."""
+    coverage = float(np.any([mask.pixels for mask in masks], axis=0).mean())
+    unknown: dict[str, Any] = {"model": None, "score": None, "candidate": None, "candidates": [], "objects": []}
+    return {"source": masks[0].source, "coverage": round(coverage, 4), **unknown}
 
 
 def _objects(pixels: Bool, others: Bool, photo: Photo) -> list[dict[str, Any]]:

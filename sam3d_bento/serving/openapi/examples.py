@@ -91,7 +91,7 @@ HEALTH: dict[str, Any] = {
     "device": "cpu",
     "engine_facts": FACTS,
     "gpu_memory": None,
-    "queue": {"running": 0, "waiting": 0, "limit": 8},
+    "queue": {"running": 0, "exporting": 0, "waiting": 0, "limit": 8},
     "run": None,
     "loads": 1,
     "losses": 0,

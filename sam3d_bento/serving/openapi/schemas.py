@@ -199,12 +199,13 @@ class Queue(BaseModel):
     """Queue of reconstructions."""
 
     running: Count
+    exporting: Annotated[Count, Field(description="Jobs that another process exports, or is about to.")]
     waiting: Count
     limit: Count
 
 
 class Run(BaseModel):
-    """Run that is under way."""
+    """Run that is under way, or the oldest export if none is."""
 
     stage: Stage
     fraction: Fraction
