@@ -10,32 +10,36 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, BinaryIO
-
-import numpy as np
 
 from sam3d_bento import __version__, engines, export
 from sam3d_bento.arrays import Float32
 from sam3d_bento.camera import Camera
+from sam3d_bento.errors import BadRequest
 from sam3d_bento.export.glb.read import read_extras
+from sam3d_bento.export.parallel import both
 from sam3d_bento.export.scene import ScenePart, assemble
 from sam3d_bento.export.size import require_scale
 from sam3d_bento.export_input import ExportInput
 from sam3d_bento.finished_objects import FinishedObjects
 from sam3d_bento.object_runs import ObjectRun, run_objects
 from sam3d_bento.options import SEED_MAX, USED_VALUES, Options
-from sam3d_bento.photo import depth, images, masks
+from sam3d_bento.photo import depth, images, mask_report, masks
 from sam3d_bento.photo.decode_lock import DecodeLock
 from sam3d_bento.photo.hidden_colours import without_hidden_colours
 from sam3d_bento.photo.mask_model import MaskModel
 from sam3d_bento.photo.mask_values import read_mask
 from sam3d_bento.photo.objects.find import Finder, FoundObject
+from sam3d_bento.photo.prompts.crops import CropModel
+from sam3d_bento.photo.prompts.memory import Memory
+from sam3d_bento.photo.prompts.prompter import Prompter
 from sam3d_bento.photo.size.model import SizeModel
 from sam3d_bento.progress import OnProgress
+from sam3d_bento.prompt import Prompt
 from sam3d_bento.reconstruction import Mask, NamedReconstruction, Photo, Reconstruction, View
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import (
@@ -80,9 +84,8 @@ class Pipeline:
     def __init__(self, engine: engines.Engine, mask_model: MaskModel, settings: Settings) -> None:
         self._engine = engine
         self._settings = settings
-        self._mask_model = mask_model
+        self._masks = _MaskFinder(mask_model, settings, remember=False)
         self._size_model = SizeModel(settings.size_dir)
-        self._decode = _Decoder(settings)
         facts = {**engine.facts, "estimates_size": self._size_model.is_available}
         self.info = RunnerInfo(
             engine.name, engine.version, engine.device, images.FORMATS, facts, hands_over=engine.hands_over
@@ -104,10 +107,10 @@ class Pipeline:
     ) -> Asset:
         """Turn a photo into a GLB.
 
-        on_reconstruction: called with the reconstruction, including its splats, before the export; in a scene with a
-        `NamedReconstruction` of each object. Raises the errors of the steps, all from the tree in `errors`, and
-        Cancelled from `on_progress`. In a scene, an object's own error is in the report, and is raised only if no
-        object is left.
+        on_reconstruction: called with the reconstruction, including its splats, in a thread beside the export; in a
+        scene with a `NamedReconstruction` of each object, before its export. Raises the errors of the steps, all from
+        the tree in `errors`, and Cancelled from `on_progress`. In a scene, an object's own error is in the report, and
+        is raised only if no object is left.
         """
         check_scene(submission.options, submission.scene, has_mask=submission.mask is not None)
         if submission.scene is not None:
@@ -144,7 +147,7 @@ class Pipeline:
         require_scale(options, is_measured=_has_depth(submission) or self._size_model.is_available)
         seed = secrets.randbelow(SEED_MAX + 1) if options.seed is None else options.seed
         clock = StageClock(on_progress)
-        photo, view, mask = _isolate(submission, self._mask_model, self._decode, clock)
+        photo, view, mask = self._masks.isolate(submission, clock)
         with clock.stage("reconstruct") as on_step:
             view = self._with_size(photo, view, submission)
             made = self._reconstruct(photo, view, mask, options, seed, on_step, with_splats=with_splats)
@@ -172,7 +175,7 @@ class Pipeline:
             "engine_version": self.info.version,
             "seed": seed,
             "options": options.model_dump(exclude=set(USED_VALUES)),
-            **_mask_facts(mask),
+            "mask": mask_report.describe(mask, photo),
             "warnings": [str(code) for code in (*photo.warnings, *mask.warnings, *reconstruction.warnings)],
             "details": reconstruction.details,
         }
@@ -237,10 +240,10 @@ class Pipeline:
             "engine_version": self.info.version,
             "seed": seed,
             "options": options.model_dump(exclude=set(USED_VALUES)),
-            "mask": _union_facts(seen),
+            "mask": mask_report.describe_union(seen),
             "details": {},
             "warnings": [str(code) for code in WarningCode if code in codes],
-            "objects": [_describe_object(*each) for each in zip(found, seeds, runs, strict=True)],
+            "objects": [_describe_object(photo, *each) for each in zip(found, seeds, runs, strict=True)],
         }
         # All objects have been seen through the same camera.
         seen_through = [part.export.extras["camera"] for part in parts if part.export.extras["camera"] is not None]
@@ -268,13 +271,14 @@ class Pipeline:
         """Decode the photo and its depth, and find the masks of its objects."""
         require_scale(submission.options, is_measured=_has_depth(submission) or self._size_model.is_available)
         with clock.stage("decode") as on_step:
-            photo = self._decode.photo(submission.photo, on_step)
+            photo = self._masks.decode.photo(submission.photo, on_step)
             view = depth.look(photo, submission.depth, submission.pointmap, submission.options)
         with clock.stage("mask") as on_step:
             photo = without_hidden_colours(photo)
             finder = Finder(
-                self._mask_model,
-                partial(self._decode.mask, on_step=on_step),
+                self._masks.model,
+                partial(self._masks.decode.mask, on_step=on_step),
+                self._masks.prompted(photo, submission.photo),
                 self._settings.max_objects,
                 self._settings.max_pixels,
             )
@@ -299,13 +303,26 @@ def export_asset(
     on_reconstruction: Callable[[Reconstruction | NamedReconstruction], None] | None = None,
 ) -> Asset:
     """Export one object, the last step of a run. on_reconstruction, errors: as of `Pipeline.run`."""
-    if on_reconstruction is not None:
-        on_reconstruction(made.reconstruction)
     clock = StageClock(on_progress, made.seconds)
     with clock.stage("export") as on_step:
-        exported = export.to_glb(made.reconstruction, made.options, made.extras, on_step)
+        exported = _export_and_keep(made, on_step, on_reconstruction)
     figures = {**made.figures, "seconds": clock.seconds, "bytes": len(exported.glb)}
     return Asset(glb=exported.glb, report={**exported.extras, **figures})
+
+
+def _export_and_keep(
+    made: ExportInput,
+    on_step: OnProgress,
+    on_reconstruction: Callable[[Reconstruction | NamedReconstruction], None] | None,
+) -> export.Export:
+    """Export; call `on_reconstruction` at the same time, because to write the file takes up to a second."""
+    if on_reconstruction is None:
+        return export.to_glb(made.reconstruction, made.options, made.extras, on_step)
+    _, exported = both(
+        lambda: on_reconstruction(made.reconstruction),
+        lambda: export.to_glb(made.reconstruction, made.options, made.extras, on_step),
+    )
+    return exported
 
 
 class Exporter:
@@ -333,8 +350,7 @@ class MaskPreview:
     """Finds the mask that a run would use, by the first two steps alone. Needs no engine and no GPU."""
 
     def __init__(self, mask_model: MaskModel, settings: Settings) -> None:
-        self._mask_model = mask_model
-        self._decode = _Decoder(settings)
+        self._masks = _MaskFinder(mask_model, settings, remember=True)
         self.info = RunnerInfo("mask", settings.mask_model, "cpu", images.FORMATS)
 
     @classmethod
@@ -345,10 +361,11 @@ class MaskPreview:
     def run(self, submission: Submission, on_progress: OnStageProgress) -> MaskImage:
         """Return the mask of a photo. Raises what `Pipeline.run` would raise for the same photo in these steps."""
         clock = StageClock(on_progress)
-        photo, _, mask = _isolate(submission, self._mask_model, self._decode, clock)
+        photo, _, mask = self._masks.isolate(submission, clock)
         warnings = [str(code) for code in (*photo.warnings, *mask.warnings)]
         png = masks.to_png(mask, photo.original_size)
-        return MaskImage(png, {**_mask_facts(mask), "warnings": warnings, "seconds": clock.seconds})
+        facts = {"mask": mask_report.describe(mask, photo), "warnings": warnings, "seconds": clock.seconds}
+        return MaskImage(png, facts)
 
 
 class _Decoder:
@@ -370,41 +387,52 @@ class _Decoder:
         return partial(self._lock.turn, on_wait=partial(on_step, 0.0))
 
 
-def _isolate(
-    submission: Submission, mask_model: MaskModel, decode: _Decoder, clock: StageClock
-) -> tuple[Photo, View, Mask]:
-    """Decode the photo and its depth, and find its mask: the steps that `MaskPreview.run` and `Pipeline.run` share."""
-    with clock.stage("decode") as on_step:
-        photo = decode.photo(submission.photo, on_step)
-        uploaded = None if submission.mask is None else decode.mask(submission.mask, on_step)
-        view = depth.look(photo, submission.depth, submission.pointmap, submission.options)
-    with clock.stage("mask"):
-        photo = without_hidden_colours(photo)  # for the engine as well: its network sees the whole photo
-        mask = masks.isolate(photo, uploaded, mask_model)
-        depth.require_depth(view, mask.pixels)
-    return photo, view, mask
+class _MaskFinder:
+    """Reader of a photo and finder of its mask: the steps that `MaskPreview.run` and `Pipeline.run` share.
+
+    remember: whether encodings of photos are kept for the next prompt.
+    """
+
+    def __init__(self, mask_model: MaskModel, settings: Settings, *, remember: bool) -> None:
+        self.model = mask_model
+        self.decode = _Decoder(settings)
+        memory = Memory(settings.prompt_memory_seconds if remember else 0)
+        self._prompter = Prompter(lambda: CropModel(mask_model), memory)
+
+    def prompted(self, photo: Photo, content: bytes) -> Callable[[Prompt], Mask]:
+        """Return a function from prompts to masks of one photo, which is encoded for the first. Arguments: of `encode`."""
+        encoded = cache(partial(self._prompter.encode, photo, content))
+        return lambda prompt: self._prompter.mask(encoded(), prompt)
+
+    def isolate(self, submission: Submission, clock: StageClock) -> tuple[Photo, View, Mask]:
+        """Decode the photo and its depth, and find its mask."""
+        prompt = submission.options.prompt
+        if prompt is not None and submission.mask is not None:
+            raise BadRequest("The field 'mask' says which object is meant. Send it without 'points' and 'box'.")
+        with clock.stage("decode") as on_step:
+            photo = self.decode.photo(submission.photo, on_step)
+            uploaded = None if submission.mask is None else self.decode.mask(submission.mask, on_step)
+            view = depth.look(photo, submission.depth, submission.pointmap, submission.options)
+        with clock.stage("mask"):
+            photo = without_hidden_colours(photo)  # for the engine as well: its network sees the whole photo
+            if prompt is not None:
+                mask = self._prompter.mask(self._prompter.encode(photo, submission.photo), prompt)
+            else:
+                mask = masks.isolate(photo, uploaded, self.model)
+            depth.require_depth(view, mask.pixels)
+        return photo, view, mask
 
 
 def _has_depth(submission: Submission) -> bool:
     return submission.depth is not None or submission.pointmap is not None
 
 
-def _describe_object(found: FoundObject, seed: int, run: ObjectRun[Asset]) -> dict[str, Any]:
+def _describe_object(photo: Photo, found: FoundObject, seed: int, run: ObjectRun[Asset]) -> dict[str, Any]:
     """Return what a scene's report says about an object before it is assembled, as JSON values."""
     error = run.error
     problem = None
     if error is not None:
         problem = {"code": error.code, "title": error.title, "detail": error.detail, "retryable": error.retryable}
-    facts = {"mask": None} if found.mask is None else _mask_facts(found.mask)
+    mask = None if found.mask is None else mask_report.describe(found.mask, photo)
     unknown = dict.fromkeys(("faces", "pose", "size", "silhouette_iou"))
-    return {"name": found.name, "seed": seed, **facts, **unknown, "warnings": [], "problem": problem}
-
-
-def _union_facts(seen: Sequence[Mask]) -> dict[str, Any]:
-    """Return where the masks of a scene are from, and which share of the photo they cover together."""
-    coverage = float(np.any([mask.pixels for mask in seen], axis=0).mean())
-    return {"source": seen[0].source, "coverage": round(coverage, 4)}
-
-
-def _mask_facts(mask: Mask) -> dict[str, Any]:
-    return {"mask": {"source": mask.source, "coverage": round(mask.coverage, 4)}}
+    return {"name": found.name, "seed": seed, "mask": mask, **unknown, "warnings": [], "problem": problem}

@@ -19,7 +19,7 @@ from sam3d_bento.camera import CAMERA_SOURCES, Camera
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.warning_codes import WarningCode
 
-MaskSource = Literal["alpha", "upload", "rembg"]
+MaskSource = Literal["alpha", "upload", "rembg", "prompt"]
 ScaleSource = Literal["depth", "estimated"]
 
 # The zeroth spherical harmonic, 1 / (2 √π): a gaussian has the colour 0.5 + SH_C0 · f_dc from every side.
@@ -64,10 +64,34 @@ UNKNOWN_VIEW = View()
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """Mask that a prompt may mean, in figures.
+
+    box: left, top, right, bottom in pixels of the photo's `rgb`. coverage: share of its pixels, 0..1. score: how sure
+    the model is, 0..1; comparable only among candidates of one prompt and model.
+    """
+
+    box: tuple[int, int, int, int]
+    coverage: float
+    score: float
+
+
+@dataclass(frozen=True)
+class PromptedChoice:
+    """How a prompt was understood. candidates: the smallest first. chosen: index of the mask among them."""
+
+    model: str
+    candidates: tuple[Candidate, ...]
+    chosen: int
+
+
+@dataclass(frozen=True)
 class Mask:
     """Pixels of the object. pixels: (H, W) bool, the size of the photo. coverage: share of True, 0..1.
 
     others: (H, W) bool, objects that were found as well but not chosen; None where no search was made.
+    soft: (H, W) uint8 that is at least 128 exactly at `pixels`, from which finer edges can be interpolated; or None.
+    choice: None unless the source is a prompt.
     """
 
     pixels: Bool
@@ -75,6 +99,8 @@ class Mask:
     coverage: float
     warnings: tuple[WarningCode, ...] = ()
     others: Bool | None = None
+    soft: UInt8 | None = None
+    choice: PromptedChoice | None = None
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,16 @@ class Settings(BaseModel):
     size_dir: Annotated[
         Folder, Field(description="Folder of the size model's file; without it, no size is estimated")
     ] = Field(default_factory=lambda: (_cache_dir() / "size").expanduser().absolute())
+    prompt_memory_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=3600,
+            allow_inf_nan=False,
+            description="How long the mask process remembers what it computed of each of the last four photos that "
+            "were pointed at, in memory only; 0: not at all",
+        ),
+    ] = 300
     output_dir: Annotated[Folder, Field(description="Folder in which results are stored until they expire")] = Field(
         default_factory=lambda: (_cache_dir() / "outputs").expanduser().absolute()
     )

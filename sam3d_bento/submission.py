@@ -89,6 +89,8 @@ def check_scene(options: Options, scene: SceneInput | object | None, *, has_mask
         return
     if has_mask:
         raise BadRequest("The field 'mask' is that of a single object. Send its file in 'masks' in a scene.")
+    if options.prompt is not None:
+        raise BadRequest("The fields 'points' and 'box' are those of a single object. Put them into 'objects'.")
     for name in ("height", "longest_side", "origin"):
         if getattr(options, name) is not None:
             raise BadRequest(

@@ -33,7 +33,7 @@ from sam3d_bento.cli.terminal import (
 )
 from sam3d_bento.errors import BadRequest, Sam3DError
 from sam3d_bento.formats import FILE_TYPES, FORMATS, Format, FormatOptions, by_suffix, format_options, require, takers
-from sam3d_bento.options import EXPORT_OPTIONS, USED_VALUES, Options, choices, faults, from_texts
+from sam3d_bento.options import EXPORT_OPTIONS, PROMPT_OPTIONS, USED_VALUES, Options, choices, faults, from_texts
 from sam3d_bento.settings import Settings, SettingsError
 from sam3d_bento.submission import SceneInput, Submission
 from sam3d_bento.weights.part import WeightsError
@@ -72,6 +72,16 @@ def format_flags(command: Callable[P, R]) -> Callable[P, R]:
 
 def _flag(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     field = Options.model_fields[name]
+    if name == "points":
+        return click.option(
+            name,
+            "--point",
+            metavar="X,Y[,0]",
+            multiple=True,
+            callback=lambda context, option, given: ";".join(given) or None,
+            help="Pixel on the object that is meant, in pixels of the upright photo; with ,0 one beside it. May be "
+            "given several times.",
+        )
     # The spelling of each side of the ocean.
     spellings = dict.fromkeys((f"--{name.replace('_', '-')}", f"--{name.replace('_', '-').replace('colour', 'color')}"))
     listed = choices(name)
@@ -96,7 +106,12 @@ def _options(**values: Any) -> Options:
     try:
         return Options.model_validate(values | from_texts(texts))
     except ValidationError as exc:
-        raise click.UsageError(faults(exc, spelt=lambda name: f"--{name.replace('_', '-')}")) from exc
+        raise click.UsageError(faults(exc, spelt=_spelt)) from exc
+
+
+def _spelt(name: str) -> str:
+    """Return an option's name as the command line spells it."""
+    return "--point" if name == "points" else f"--{name.replace('_', '-')}"
 
 
 @click.command(cls=SwitchCommand)
@@ -166,11 +181,12 @@ def generate(
     options = _options(**choices)
     formats = tuple(dict.fromkeys(formats)) or photo_files.default_formats(output)
     tasks = photo_files.plan(photos, output, formats, options.name, recursive=recursive)
-    of_one_photo = (mask, masks, labels, objects not in (None, "all"), depth, pointmap, save_reconstruction)
+    files = (mask, masks, labels, objects not in (None, "all"), depth, pointmap, save_reconstruction)
+    of_one_photo = (*files, options.prompt)
     if len(tasks) > 1 and any(of_one_photo):
         raise click.UsageError(
-            "--mask, --masks, --labels, --objects with a file, --depth, --pointmap and --save-reconstruction need a"
-            " single photo."
+            "--mask, --masks, --labels, --objects with a file, --depth, --pointmap, --point, --box and"
+            " --save-reconstruction need a single photo."
         )
     if output == DASH and sys.stdout.isatty():
         raise click.UsageError("The model is no text for a terminal. Redirect standard output to a file.")
@@ -322,14 +338,19 @@ def _write_obj(output: Path, archive: bytes) -> None:
 @click.command()
 @click.argument("photo", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("-o", "--output", type=output_file, required=True, help="File of the mask, or - for standard output.")
+@option_flags(*PROMPT_OPTIONS)
 @plainly
-def mask(photo: Path, output: Path) -> None:
-    """Write the mask that `generate` would use for PHOTO (- for standard input), as a PNG."""
+def mask(photo: Path, output: Path, **prompt: Any) -> None:
+    """Write the mask that `generate` would use for PHOTO (- for standard input), as a PNG.
+
+    Which object is meant can be said by --point and --box.
+    """
     from sam3d_bento.pipeline import MaskPreview
 
+    options = _options(**prompt)
     preview = MaskPreview.load(Settings.from_environ())
     task = PhotoTask(photo, output)
-    image = preview.run(Submission(task.read()), lambda stage, fraction: None)
+    image = preview.run(Submission(task.read(), options=options), lambda stage, fraction: None)
     if output == DASH:
         sys.stdout.buffer.write(image.png)
     else:
@@ -337,4 +358,7 @@ def mask(photo: Path, output: Path) -> None:
     facts = image.report["mask"]
     where = "standard output" if output == DASH else printable(output)
     click.echo(f"{where}  (from {facts['source']}, covers {facts['coverage']:.1%})", err=output == DASH)
+    for index, one in enumerate(facts["candidates"]):
+        used = ", used" if index == facts["candidate"] else ""
+        click.echo(f"candidate {index}: covers {one['coverage']:.1%}, score {one['score']:.2f}{used}", err=True)
     print_warnings(image.report["warnings"])

@@ -129,7 +129,13 @@ async def mask(request: Request) -> Response:
     image: MaskImage = await result(job, request)
     note(request, outcome="done", **{f"{stage}_seconds": spent for stage, spent in image.report["seconds"].items()})
     return Response(
-        image.png, headers={**mask_headers(image.report), "Cache-Control": "no-store"}, media_type="image/png"
+        image.png,
+        headers={
+            **mask_headers(image.report),
+            "X-Mask-Report": json.dumps(image.report["mask"], separators=(",", ":")),
+            "Cache-Control": "no-store",
+        },
+        media_type="image/png",
     )
 
 

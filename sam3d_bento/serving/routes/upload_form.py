@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 from starlette.requests import ClientDisconnect, Request
 
 from sam3d_bento.errors import BadRequest, Cancelled, shown
-from sam3d_bento.options import Options, checked, from_texts
+from sam3d_bento.options import PROMPT_OPTIONS, Options, checked, from_texts
 from sam3d_bento.serving.routes import request_body
 from sam3d_bento.serving.routes.request_body import (
     DEPTH_FIELDS,
@@ -43,7 +43,7 @@ class Input:
 
 
 async def read(request: Request, *, options: bool = True, delivery: bool = True) -> Input:
-    """Read the request's photo, mask and options. options=False: only photo and mask are known fields.
+    """Read the request's photo, mask and options. options=False: of these only what a mask depends on is known.
 
     delivery=False: `response` is not a known field either.
 
@@ -67,8 +67,8 @@ async def read(request: Request, *, options: bool = True, delivery: bool = True)
     scene = None
     if masks or "labels" in single or objects is not None:
         scene = UploadedScene(masks, single.get("labels"), objects)
-    beside = {**fields, **depth, **({} if scene is None else {next(iter(scene.fields)): scene})}
-    chosen = options_of(fields) if options else _no_options(beside)
+    beside = {**depth, **({} if scene is None else {next(iter(scene.fields)): scene})}
+    chosen = options_of(fields) if options else _mask_options(fields, beside)
     check_scene(chosen, scene, has_mask="mask" in single)
     submission = UploadedSubmission(
         photo, single.get("mask"), chosen.named_after(_file_name(photo)), **depth, scene=scene
@@ -171,10 +171,13 @@ def _refuse_unknown(fields: Iterable[str]) -> None:
         raise BadRequest(f"There is no field '{shown(unknown)}'. The fields are: {known}.")
 
 
-def _no_options(fields: Mapping[str, object]) -> Options:
-    if fields:
-        raise BadRequest(f"There is no field '{shown(next(iter(fields)))}' here. The fields are: image, file, mask.")
-    return Options()
+def _mask_options(fields: dict[str, str], depth: Mapping[str, object]) -> Options:
+    """Read the options that a mask depends on. Raises BadRequest for any other field."""
+    unknown = next((name for name in (*fields, *depth) if name not in PROMPT_OPTIONS), None)
+    if unknown is not None:
+        known = ", ".join([*PHOTO_FIELDS, "mask", *PROMPT_OPTIONS])
+        raise BadRequest(f"There is no field '{shown(unknown)}' here. The fields are: {known}.")
+    return options_of(fields)
 
 
 def _preference(accept: str, kind: str, subtype: str) -> float:
