@@ -400,7 +400,7 @@ class _MaskFinder:
         self._prompter = Prompter(lambda: CropModel(mask_model), memory)
 
     def prompted(self, photo: Photo, content: bytes) -> Callable[[Prompt], Mask]:
-        """Return a function from prompts to masks of one photo, which is encoded for the first. Arguments: of `encode`."""
+        """Return a function from prompts to masks of one photo. Arguments: as of `Prompter.encode`, called once."""
         encoded = cache(partial(self._prompter.encode, photo, content))
         return lambda prompt: self._prompter.mask(encoded(), prompt)
 

@@ -239,7 +239,7 @@ class Settings(BaseModel):
     @property
     def longest_run_seconds(self) -> float:
         """How long a run may take: that of the largest scene, each object of which has its own deadline."""
-        return (self.max_objects + 1) * self.deadline_seconds
+        return self.max_objects * self.deadline_seconds
 
     @property
     def queue_seconds(self) -> float:

@@ -17,6 +17,7 @@ WAYS = ("rle", "polygons", "box", "points", "mask")
 SHAPE = "Send a list of objects, each with one of rle, polygons, box, points, mask, and perhaps a name and a seed."
 
 Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
+PointRow = tuple[Coordinate, Coordinate, Literal[0, 1]]
 Side = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -43,9 +44,7 @@ class Item(BaseModel):
     rle: Rle | None = None
     polygons: Annotated[list[list[Coordinate]], Field(min_length=1)] | None = None
     box: Annotated[list[Coordinate], Field(min_length=4, max_length=4)] | None = None
-    points: (
-        Annotated[list[tuple[Coordinate, Coordinate, Literal[0, 1]]], Field(min_length=1, max_length=MAX_POINTS)] | None
-    ) = None
+    points: Annotated[list[PointRow], Field(min_length=1, max_length=MAX_POINTS)] | None = None
     mask: Annotated[int, Field(ge=0)] | None = None
 
     @model_validator(mode="after")
