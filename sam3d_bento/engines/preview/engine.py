@@ -37,7 +37,7 @@ class PreviewEngine:
     def facts(self) -> dict[str, Any]:
         """Facts for the report; see `Engine.facts`."""
         summary = "Preview engine: a simple shape is fitted to the silhouette; thickness and back are guessed."
-        return {"summary": summary, "guesses": True}
+        return {"summary": summary, "guesses": True, "seeded": False}
 
     def load(self) -> None:
         """Run once over a small disc, because libraries load parts of themselves on first use.
@@ -87,6 +87,8 @@ class PreviewEngine:
         warnings = [WarningCode.SHAPE_GUESSED]
         if options.quality != "standard":
             warnings.append(WarningCode.QUALITY_IGNORED)
+        if options.seed is not None:
+            warnings.append(WarningCode.SEED_IGNORED)
         found = None if view.points is None else measure_scale(mesh, canvas, mask.pixels, view.points)
         if found is not None:
             mesh = replace(mesh, vertices=mesh.vertices * found[0])

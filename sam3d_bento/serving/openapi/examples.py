@@ -9,7 +9,11 @@ JOB_ID = "11c49ddd8df74ec4a3cb354e901afce8"
 REQUEST_ID = "5fe5aaaba5de9247"
 
 SECONDS = {"queue": 0.0004, "decode": 0.0107, "mask": 0.9658, "reconstruct": 1.4478, "export": 2.1504}
-FACTS = {"summary": "Preview engine: a simple shape is fitted to the silhouette; thickness and back are guessed."}
+FACTS = {
+    "summary": "Preview engine: a simple shape is fitted to the silhouette; thickness and back are guessed.",
+    "guesses": True,
+    "seeded": False,
+}
 
 REPORT: dict[str, Any] = {
     "id": ID,
