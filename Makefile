@@ -14,7 +14,7 @@ export BENTOML_DO_NOT_TRACK := True
 test test-properties test-faults: export TESTS_END_WITH_PARENT := 1
 
 .PHONY: help demo serve samples promtool check test test-properties test-faults test-upstream test-container test-browser \
-  test-api test-package dist python-versions audit sbom \
+  test-api test-package test-docs dist python-versions audit sbom \
   bench-service bench-preview bench-export bench-load fuzz lint weights bytecode requirements clean
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo "make test-container build the images with buildah, as root, and run the service in them without a network"
 	@echo "make test-browser  use the studio in headless Chromium"
 	@echo "make test-package  install the wheel in a fresh environment, use it, and compose the service with another one"
+	@echo "make test-docs     run the code blocks of the documentation against a real service"
 	@echo "make dist          build the wheel in dist/"
 	@echo "make test-api      make clients of the OpenAPI document and use them; ask the service whatever the document allows"
 	@echo "make python-versions say for which versions of Python each dependency has a wheel"
@@ -62,7 +63,7 @@ promtool:
 check: weights lint
 	$(BIN)/python -m pytest -q \
 	  -m "not server and not slow and not upstream and not container and not browser and not api and not properties \
-	  and not faults and not package"
+	  and not faults and not package and not docs"
 
 # Two files at a time: most of them wait for a service to start. Whole files, so that their fixtures are made once.
 test: weights lint promtool
@@ -95,7 +96,10 @@ test-browser: weights $(VENV)/.dev
 	$(BIN)/python -m pytest -m browser tests/browser
 
 test-package: weights $(VENV)/.dev
-	$(BIN)/python -m pytest -m package tests/package tests/service
+	$(BIN)/python -m pytest -m package tests/package tests/service tests/serverless
+
+test-docs: weights $(VENV)/.dev
+	$(BIN)/python -m pytest -m docs tests/service
 
 # The same wheel, byte for byte, from the same commit, whatever the umask was and an earlier build has left. It needs no
 # network: setuptools is in $(VENV) already.

@@ -7,17 +7,25 @@ PyTorch3D's: x to the left, y up, z forward.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from sam3d_bento.arrays import Float32, Floats
 
 CameraSource = Literal["given", "exif", "fitted", "depth model", "assumed"]
+CAMERA_SOURCES: tuple[CameraSource, ...] = get_args(CameraSource)
 
 # Factors of x, y and z that turn a camera frame into PyTorch3D's. OpenCV: x right, y down, z forward. OpenGL, which is
 # glTF's as well: x right, y up, z backward.
 TO_PYTORCH3D = {"opencv": (-1, -1, 1), "opengl": (-1, 1, -1), "pytorch3d": (1, 1, 1)}
+
+# Names of the camera frames of poses: SAM 3D's, which is PyTorch3D's, and the preview engine's, which is glTF's.
+PYTORCH3D_FRAME = "pytorch3d"
+GLTF_FRAME = "camera: x right, y up, looking along -z"
+
+# Focal length of a photo without one, by its longer side: a field of view of 39 degrees, as of a phone's main camera.
+USUAL_FOCAL_LENGTH = 1.4
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,12 @@ class Camera:
         """Return the camera of the same photo in another number of pixels."""
         across, down = width / self.width, height / self.height
         return Camera(self.fx * across, self.fy * down, self.cx * across, self.cy * down, width, height, self.source)
+
+    @classmethod
+    def assumed(cls, width: int, height: int) -> Camera:
+        """Return the camera of a photo of which nothing is known: the usual focal length, the middle as its centre."""
+        focal = USUAL_FOCAL_LENGTH * max(width, height)
+        return cls(focal, focal, width / 2, height / 2, width, height, "assumed")
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values, lengths rounded to thousandths of a pixel."""

@@ -1,22 +1,23 @@
 """Turn an upload into a GLB in four steps: decode, mask, reconstruct, export.
 
-Every caller uses these two classes. `Pipeline.run` executes the four steps, `MaskPreview.run` the first two. Both time
-each stage, report progress, and stop when `on_progress` raises. Neither keeps any data of a run, whether it succeeds or
-fails.
+`Pipeline.run` executes the four steps, `MaskPreview.run` the first two. `Pipeline.reconstruct` executes the first three
+and `export_asset` the last one, so that another process can export. All of them time each stage, report progress, and
+stop when `on_progress` raises. None keeps any data of a run, whether it succeeds or fails.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from sam3d_bento import engines, export
-from sam3d_bento.camera import Camera
 from sam3d_bento.export.size import require_scale
+from sam3d_bento.export_input import ExportInput
 from sam3d_bento.options import SEED_MAX, USED_VALUES
 from sam3d_bento.photo import depth, images, masks
 from sam3d_bento.photo.decode_lock import DecodeLock
@@ -33,10 +34,10 @@ DECODE_LOCK_NAME = "decode.lock"
 
 
 class StageClock:
-    """Clock that measures the seconds of each stage of one run."""
+    """Clock that measures the seconds of each stage of one run. seconds: of the stages that ended before."""
 
-    def __init__(self, on_progress: OnStageProgress) -> None:
-        self.seconds: dict[str, float] = {}
+    def __init__(self, on_progress: OnStageProgress, seconds: Mapping[str, float] | None = None) -> None:
+        self.seconds = dict(seconds or {})
         self._on_progress = on_progress
 
     @contextmanager
@@ -77,6 +78,16 @@ class Pipeline:
         on_reconstruction: called with the reconstruction, including its splats, before the export.
         Raises the errors of the steps, all from the tree in `errors`, and Cancelled from `on_progress`.
         """
+        made = self.reconstruct(submission, on_progress, with_splats=on_reconstruction is not None)
+        return export_asset(made, on_progress, on_reconstruction)
+
+    def reconstruct(
+        self, submission: Submission, on_progress: OnStageProgress, *, with_splats: bool = False
+    ) -> ExportInput:
+        """Turn a photo into what `export_asset` needs.
+
+        with_splats: whether the gaussians are wanted even if the options do not paint with them. Raises like `run`.
+        """
         options = submission.options
         require_scale(options, is_measured=submission.depth is not None or submission.pointmap is not None)
         seed = secrets.randbelow(SEED_MAX + 1) if options.seed is None else options.seed
@@ -84,10 +95,10 @@ class Pipeline:
         photo, view, mask = _isolate(submission, self._mask_model, self._decode, clock)
         with clock.stage("reconstruct") as on_step:
             # `auto` may paint with splats, and must see them to decide. They take a tenth of a second on a GPU.
-            splats = on_reconstruction is not None or options.colour_source != "mesh"
+            splats = with_splats or options.colour_source != "mesh"
             reconstruction = self._engine.reconstruct(photo, mask, options, seed, on_step, splats=splats, view=view)
-        if on_reconstruction is not None:
-            on_reconstruction(reconstruction)
+        if reconstruction.camera is not None:
+            reconstruction = replace(reconstruction, camera=reconstruction.camera.resized(*photo.original_size))
         extras = {
             "engine": self.info.name,
             "engine_version": self.info.version,
@@ -96,18 +107,28 @@ class Pipeline:
             **_mask_facts(mask),
             "warnings": [str(code) for code in (*photo.warnings, *mask.warnings, *reconstruction.warnings)],
             "details": reconstruction.details,
-            "camera": _camera_facts(reconstruction.camera, photo),
         }
-        with clock.stage("export") as on_step:
-            exported = export.to_glb(reconstruction, options, extras, on_step)
         figures = {
             "engine_facts": self.info.facts,
-            "seconds": clock.seconds,
             "gpu_peak_bytes": self._engine.gpu_peak_bytes,
             "retries": self._engine.retries,
-            "bytes": len(exported.glb),
         }
-        return Asset(glb=exported.glb, report={**exported.extras, **figures})
+        return ExportInput(reconstruction, options, extras, figures, clock.seconds)
+
+
+def export_asset(
+    made: ExportInput,
+    on_progress: OnStageProgress,
+    on_reconstruction: Callable[[Reconstruction], None] | None = None,
+) -> Asset:
+    """Export one object, the last step of a run. on_reconstruction, errors: as of `Pipeline.run`."""
+    if on_reconstruction is not None:
+        on_reconstruction(made.reconstruction)
+    clock = StageClock(on_progress, made.seconds)
+    with clock.stage("export") as on_step:
+        exported = export.to_glb(made.reconstruction, made.options, made.extras, on_step)
+    figures = {**made.figures, "seconds": clock.seconds, "bytes": len(exported.glb)}
+    return Asset(glb=exported.glb, report={**exported.extras, **figures})
 
 
 class MaskPreview:
@@ -164,11 +185,6 @@ def _isolate(
         mask = masks.isolate(photo, uploaded, mask_model)
         depth.require_depth(view, mask.pixels)
     return photo, view, mask
-
-
-def _camera_facts(camera: Camera | None, photo: Photo) -> dict[str, Any] | None:
-    """Return the camera in pixels of the upright photo as it was sent, as JSON values; None if it is not known."""
-    return None if camera is None else camera.resized(*photo.original_size).to_json()
 
 
 def _mask_facts(mask: Mask) -> dict[str, Any]:

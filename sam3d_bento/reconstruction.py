@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sam3d_bento.arrays import Bool, Float32, Int32, UInt8
-from sam3d_bento.camera import Camera
+from sam3d_bento.camera import CAMERA_SOURCES, Camera
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.warning_codes import WarningCode
 
@@ -130,17 +130,18 @@ class Reconstruction:
     warnings: tuple[WarningCode, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)  # JSON values: how the engine found this shape
     measured: MeasuredScale | None = None
-    camera: Camera | None = None  # of the photo that the engine saw
+    camera: Camera | None = None  # an engine gives that of `Photo.rgb`, the pipeline that of the upright photo
 
     def save(self, path: Path) -> None:
-        """Write the arrays as `.npz`: vertices, faces, colours, splat_*, pose_*, measured_*.
+        """Write the arrays as `.npz`: vertices, faces, colours, splat_*, pose_*, measured_*, camera_*.
 
-        Warnings, details and camera are not saved.
+        Warnings and details are not saved.
         """
         arrays: dict[str, npt.NDArray[Any]] = {"vertices": self.vertices, "faces": self.faces}
         if self.colours is not None:
             arrays["colours"] = self.colours
-        for prefix, part in (("splat", self.splats), ("pose", self.pose), ("measured", self.measured)):
+        parts = {"splat": self.splats, "pose": self.pose, "measured": self.measured, "camera": self.camera}
+        for prefix, part in parts.items():
             if part is not None:
                 values = {f"{prefix}_{f.name}": getattr(part, f.name) for f in fields(part)}
                 arrays |= {name: np.asarray(value) for name, value in values.items() if value is not None}
@@ -191,7 +192,7 @@ class Reconstruction:
                 scale=_array(arrays, "pose_scale", np.float32, (3,)),
                 frame=str(arrays.get("pose_frame", "")),
             )
-        return cls(vertices, faces, colours, splats, pose, measured=_measured(arrays))
+        return cls(vertices, faces, colours, splats, pose, measured=_measured(arrays), camera=_camera(arrays))
 
 
 def _measured(arrays: dict[str, npt.NDArray[Any]]) -> MeasuredScale | None:
@@ -208,6 +209,18 @@ def _measured(arrays: dict[str, npt.NDArray[Any]]) -> MeasuredScale | None:
     return MeasuredScale(metres, cast(ScaleSource, source), error)
 
 
+def _camera(arrays: dict[str, npt.NDArray[Any]]) -> Camera | None:
+    """Return the camera in named arrays, or None without one. Raises BadRequest for one that is none."""
+    if "camera_fx" not in arrays:
+        return None
+    fx, fy, cx, cy = (float(_array(arrays, f"camera_{name}", np.float64, ())) for name in ("fx", "fy", "cx", "cy"))
+    width, height = (int(_array(arrays, f"camera_{name}", np.int64, ())) for name in ("width", "height"))
+    source = str(arrays.get("camera_source", ""))
+    if not np.isfinite((fx, fy, cx, cy)).all() or min(fx, fy, width, height) <= 0 or source not in CAMERA_SOURCES:
+        raise BadRequest("The reconstruction's camera is none, or its source is not known.")
+    return Camera(fx, fy, cx, cy, width, height, source)
+
+
 def _array(arrays: dict[str, npt.NDArray[Any]], name: str, dtype: type, shape: tuple[int, ...]) -> Any:
     """Return the named array as `dtype`, after a check of its shape (-1: any length)."""
     if name not in arrays:
@@ -219,4 +232,4 @@ def _array(arrays: dict[str, npt.NDArray[Any]], name: str, dtype: type, shape: t
         np.issubdtype(array.dtype, np.integer) and np.issubdtype(dtype, np.integer)
     ):
         raise BadRequest(f"The array '{name}' has dtype {array.dtype}; expected {np.dtype(dtype)}.")
-    return np.ascontiguousarray(array, dtype=dtype)
+    return np.asarray(array, dtype=dtype, order="C")  # np.ascontiguousarray would make a number an array of one

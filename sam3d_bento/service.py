@@ -167,5 +167,6 @@ _service.add_asgi_middleware(
     max_bytes=settings.max_upload_bytes,
     budget=Budget(settings.upload_room_bytes),
     route_limits=api.BODY_LIMITS,
+    advice=api.UPLOAD_ADVICE,
 )
 _service.add_asgi_middleware(ContentEncoding, max_bytes=settings.max_upload_bytes)

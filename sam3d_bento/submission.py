@@ -25,6 +25,12 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 OnStageProgress = Callable[[Stage, float], None]
 
 
+# What to do about an upload that is too large because of its depth.
+SMALLER_DEPTH = (
+    "A depth map or point map takes fewest bytes as float16 in a compressed .npz, or with 1024 pixels on its long side."
+)
+
+
 @dataclass(frozen=True)
 class Submission:
     """Input of a reconstruction: the file of the photo, optionally that of a mask and of its depth, and the options."""

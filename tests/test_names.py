@@ -54,7 +54,7 @@ def test_a_name_is_what_can_be_a_files_name_everywhere(text, name):
     assert names.cleaned(name) == name, "a clean name stays"
 
 
-@pytest.mark.slow
+@pytest.mark.properties
 def test_any_character_alone_and_between_others_gives_a_name():
     for number in range(sys.maxunicode + 1):
         for text in (chr(number), f"a{chr(number)}b"):

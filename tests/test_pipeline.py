@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sam3d_bento import export
 from sam3d_bento.engines.preview.engine import PreviewEngine
 from sam3d_bento.options import Options
-from sam3d_bento.pipeline import MaskPreview, Pipeline
+from sam3d_bento.photo import images
+from sam3d_bento.pipeline import MaskPreview, Pipeline, export_asset
 from sam3d_bento.reconstruction import Pose, Reconstruction, Splats
 from sam3d_bento.settings import Settings
-from sam3d_bento.submission import Submission
+from sam3d_bento.submission import STAGES, Submission
 from tests.support.cutouts import small_cut_out
+from tests.support.depth_scenes import can, npy, npz
 
 TETRAHEDRON = (
     np.float32([[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]]),
@@ -83,6 +86,19 @@ def test_splats_are_decoded_for_who_paints_with_them_or_keeps_them(pipeline, eng
     assert reconstruction.splats is not None
 
 
+def test_a_run_in_two_parts_equals_a_run_in_one(pipeline, submission):
+    """So that another process can export: equal bytes and an equal report, times apart."""
+    whole, kept, stages = pipeline.run(submission, silent), [], []
+    made = pipeline.reconstruct(submission, lambda stage, _: stages.append(stage), with_splats=True)
+    assert set(stages) == {"decode", "mask", "reconstruct"}
+    assert made.reconstruction.splats is not None
+    parts = export_asset(made, silent, kept.append)
+    assert kept == [made.reconstruction]
+    assert parts.glb == whole.glb
+    assert set(parts.report.pop("seconds")) == set(whole.report.pop("seconds")) == set(STAGES)
+    assert parts.report == whole.report
+
+
 def test_info_has_the_facts_of_the_engine(pipeline):
     assert (pipeline.info.name, pipeline.info.device) == ("fake", "cuda:0")
     assert pipeline.info.facts == {"attention": "none"}
@@ -123,3 +139,41 @@ def test_a_mask_that_was_stretched_is_said_in_the_report():
     mask = MaskPreview(None, Settings()).run(Submission(submitted().photo, mask=file.getvalue()), silent)
     assert mask.report["warnings"] == ["mask_values_stretched"]
     assert mask.report["mask"] == {"source": "upload", "coverage": 0.25}
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return can(240, 180)
+
+
+def measured(scene, depth, **options):
+    """Run the scene with its depth; return the asset, and the reconstruction that is kept."""
+    chosen = Options(seed=1, texture_size=512, target_faces=1000, shape="lathe", intrinsics=scene.intrinsics, **options)
+    kept = []
+    submission = Submission(scene.photo_file, scene.mask_file, chosen, depth)
+    return Pipeline(PreviewEngine(), None, Settings()).run(submission, silent, kept.append), kept[0]
+
+
+def test_npy_npz_and_png_of_one_depth_give_equal_glbs(scene):
+    """Whole millimetres are the same in all three."""
+    metres = scene.depth / 1000
+    files = [scene.png(scene.depth), npy(scene.depth), npy(metres), npz(depth=metres.astype(np.float32))]
+    glbs = [measured(scene, file, scale="metric")[0].glb for file in files]
+    assert all(glb == glbs[0] for glb in glbs)
+
+
+def test_the_kept_reconstruction_has_the_photos_camera_and_an_export_of_it_too(scene, tmp_path):
+    asset, kept = measured(scene, npy(scene.depth))
+    kept.save(tmp_path / "kept.npz")
+    again = Reconstruction.load(tmp_path / "kept.npz")
+    assert (again.camera.fx, again.camera.width, again.camera.source) == (scene.camera[0], 240, "given")
+    exported = export.to_glb(again, Options(texture_size=512, target_faces=1000), {})
+    assert exported.extras["camera"] == asset.report["camera"] == again.camera.to_json()
+
+
+def test_the_camera_is_in_pixels_of_the_photo_as_it_was_sent(scene, monkeypatch):
+    """The engine sees a reduced photo."""
+    monkeypatch.setattr(images, "WORKING_SIZE", 120)
+    asset, kept = measured(scene, npy(scene.depth))
+    assert asset.report["camera"]["fx"] == pytest.approx(scene.camera[0])
+    assert (kept.camera.width, kept.camera.height) == (240, 180)

@@ -1,10 +1,16 @@
 import numpy as np
 import pytest
 
+from sam3d_bento.camera import Camera
 from sam3d_bento.errors import BadRequest
-from sam3d_bento.reconstruction import Pose, Reconstruction, Splats
+from sam3d_bento.reconstruction import MeasuredScale, Pose, Reconstruction, Splats
 
 FLOAT, INT, BYTE = np.float32, np.int32, np.uint8
+CAMERA = {
+    **{f"camera_{name}": np.float64(500) for name in ("fx", "fy", "cx", "cy")},
+    **{f"camera_{name}": np.int64(1000) for name in ("width", "height")},
+    "camera_source": np.str_("given"),
+}
 
 
 @pytest.fixture
@@ -21,6 +27,8 @@ def triangle():
             np.ones((2, 4), FLOAT),
         ),
         pose=Pose(np.array([1, 0, 0, 0], FLOAT), np.zeros(3, FLOAT), np.ones(3, FLOAT), "camera"),
+        measured=MeasuredScale(0.25, "depth", 0.02),
+        camera=Camera(520.1, 521.2, 240.0, 180.0, 480, 360, "given"),
     )
 
 
@@ -33,6 +41,8 @@ def test_a_saved_reconstruction_comes_back_as_it_was(triangle, tmp_path):
         assert getattr(again, name).dtype == getattr(triangle, name).dtype
     np.testing.assert_array_equal(again.splats.opacity, triangle.splats.opacity)
     assert again.pose.frame == "camera"
+    assert again.measured == triangle.measured
+    assert again.camera == triangle.camera
 
 
 def test_it_is_saved_under_exactly_the_name_given(triangle, tmp_path):
@@ -40,10 +50,10 @@ def test_it_is_saved_under_exactly_the_name_given(triangle, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["scan"]
 
 
-def test_colours_splats_and_pose_may_be_absent(tmp_path):
+def test_colours_splats_pose_and_camera_may_be_absent(tmp_path):
     Reconstruction(np.eye(3, dtype=FLOAT), np.array([[0, 1, 2]], INT)).save(tmp_path / "s.npz")
     again = Reconstruction.load(tmp_path / "s.npz")
-    assert (again.colours, again.splats, again.pose) == (None, None, None)
+    assert (again.colours, again.splats, again.pose, again.camera) == (None, None, None, None)
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04broken", b"\x93NUMPY"])
@@ -64,6 +74,10 @@ def test_a_file_that_is_no_reconstruction_is_refused(tmp_path, content):
         ({"colours": np.zeros((2, 3), BYTE)}, "shape"),
         ({"colours": np.zeros((3, 3), FLOAT)}, "dtype"),
         ({"splat_positions": np.zeros((1, 3), FLOAT)}, "splat_colours"),
+        ({"camera_fx": np.float64(500)}, "camera_fy"),
+        ({**CAMERA, "camera_fx": np.float64(np.nan)}, "camera"),
+        ({**CAMERA, "camera_width": np.int64(0)}, "camera"),
+        ({**CAMERA, "camera_source": np.str_("a guess")}, "camera"),
     ],
 )
 def test_arrays_that_do_not_fit_together_are_refused_with_their_name(change, said):

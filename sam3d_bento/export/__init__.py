@@ -85,6 +85,9 @@ def to_glb(
         described["warnings"] = [*described.get("warnings", []), str(WarningCode.SPLATS_MISSING)]
     if reconstruction.pose is not None:
         described["pose"] = placement.place_pose(_described(reconstruction.pose))
+    # A reconstruction that an older version has kept has no camera; the GLB beside it says which it was.
+    camera = reconstruction.camera
+    described["camera"] = described.get("camera") if camera is None else camera.to_json()
     glb = write_glb(
         positions,
         normals,

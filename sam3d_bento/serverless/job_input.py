@@ -24,7 +24,7 @@ from yarl import URL
 from sam3d_bento.errors import BadRequest, TooLarge, shown
 from sam3d_bento.options import Options, checked
 from sam3d_bento.serverless.transfers import Transfers
-from sam3d_bento.submission import Submission
+from sam3d_bento.submission import SMALLER_DEPTH, Submission
 
 # Translation of base64's URL-safe alphabet to the standard one, and the bytes that are ignored between its symbols.
 _STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")
@@ -124,7 +124,8 @@ def _decoded(text: str, name: str, max_bytes: int) -> bytes:
         raise BadRequest(f"The field '{name}' needs base64. Send an address in '{name}_url'.")
     symbols = text.encode("utf-8", "replace").translate(_STANDARD_ALPHABET, _WHITE_SPACE).rstrip(b"=")
     if len(symbols) * 3 // 4 > max_bytes:
-        raise TooLarge(f"The file in the field '{name}' is larger than {max_bytes} bytes.")
+        advice = f" {SMALLER_DEPTH}" if name in ("depth", "pointmap") else ""
+        raise TooLarge(f"The file in the field '{name}' is larger than {max_bytes} bytes.{advice}")
     try:
         decoded = base64.b64decode(symbols + b"=" * (-len(symbols) % 4), validate=True)
     except binascii.Error:

@@ -53,6 +53,7 @@ def test_the_file_says_how_it_was_made(exported: Export) -> None:
     mesh = read(exported.glb).mesh
     assert exported.extras == EXTRAS | {
         "name": "object",
+        "camera": None,
         "faces": len(mesh.faces),
         "vertices": len(mesh.vertices),
         "holes_filled": 0,

@@ -13,7 +13,7 @@ import pytest
 from tests.support.asking import asking, connect, descriptors, files_below, health, post, request, service_pid, well
 from tests.support.waiting import PATIENCE, until
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.faults]
 
 
 def reset(connection):

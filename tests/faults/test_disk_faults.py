@@ -14,7 +14,7 @@ from tests.support.asking import asking, files_below, health, post, problem, wel
 from tests.support.hanging_disk import HangingDisk
 from tests.support.waiting import PATIENCE, until
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.faults]
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ def run(mask_model, tmp_path_factory):
     return json.loads(program.stdout), program.stderr, folder
 
 
-@pytest.mark.slow
+@pytest.mark.properties
 def test_every_malformed_picture_is_read_or_refused_with_a_reason(run):
     figures, _, _ = run
     assert figures["tried"] >= ENOUGH
@@ -39,7 +39,7 @@ def test_every_malformed_picture_is_read_or_refused_with_a_reason(run):
     assert figures["model_runs"] > 0
 
 
-@pytest.mark.slow
+@pytest.mark.properties
 def test_malformed_pictures_leave_nothing_behind(run):
     figures, errors, folder = run
     assert list(folder.iterdir()) == []

@@ -25,7 +25,7 @@ from tests.support.places import COFFEE
 from tests.support.runpod_queue import RunPodQueue
 from tests.support.waiting import PATIENCE
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.package]
 
 SECRET = "s3cr3t-marker"
 SMALL = {"image": base64.b64encode(COFFEE.read_bytes()).decode(), "target_faces": 2000, "texture_size": 512, "seed": 1}

@@ -8,7 +8,7 @@ import sys
 import httpx
 import pytest
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.package]
 
 
 def test_the_built_bento_does_the_main_job(start_server, disc, project, tmp_path, monkeypatch):

@@ -16,8 +16,6 @@ from tests.support.depth_scenes import HEIGHT_METRES, can
 from tests.support.places import PROJECT
 from tests.support.snippets import PYTHON, SHELL, snippets
 
-pytestmark = pytest.mark.server
-
 SERVICE = "http://127.0.0.1:8000"
 MUG = PROJECT / "sam3d_bento" / "serving" / "web" / "samples" / "mug.jpg"
 SNIPPETS = snippets()
@@ -135,6 +133,7 @@ def test_every_line_for_curl_fails_when_the_service_refuses():
     assert [call for call in calls if "--fail-with-body" not in call] == []
 
 
+@pytest.mark.docs
 @needs_curl
 def test_the_first_lines_for_curl(server, folder):
     (folder / "mug.jpg").unlink()
@@ -143,6 +142,7 @@ def test_the_first_lines_for_curl(server, folder):
     assert faces(folder / "mug.glb") > 1000
 
 
+@pytest.mark.docs
 @needs_curl
 def test_a_refused_photo_is_an_exit_status_with_the_reason_in_the_file(server, folder):
     (folder / "mug.jpg").write_text("no photo")
@@ -152,6 +152,7 @@ def test_a_refused_photo_is_an_exit_status_with_the_reason_in_the_file(server, f
     assert b'"code"' in (folder / "mug.glb").read_bytes()
 
 
+@pytest.mark.docs
 @pytest.mark.parametrize(
     ("name", "written"), [("README.md / Use it / 2", "mug.glb"), ("docs/usage.md / From Python / 1", "model.glb")]
 )
@@ -161,6 +162,7 @@ def test_bentomls_client(server, folder, name, written):
     assert faces(folder / written) > 1000
 
 
+@pytest.mark.docs
 @needs_curl
 def test_all_lines_for_curl(server, folder):
     answer = shell(snippet("docs/usage.md / curl / 1", server), folder)
@@ -169,6 +171,7 @@ def test_all_lines_for_curl(server, folder):
     assert faces(folder / "model.glb") > 1000
 
 
+@pytest.mark.docs
 @needs_curl
 def test_a_job_from_the_shell(server, folder):
     answer = shell(snippet("docs/usage.md / Jobs / 1", server), folder)
@@ -181,6 +184,7 @@ def test_a_job_from_the_shell(server, folder):
     assert_95_mm_on_the_floor(folder / "cup.glb")
 
 
+@pytest.mark.docs
 def test_a_job_from_python(server, folder):
     answer = run([sys.executable, "-c", snippet("docs/usage.md / Jobs / 2", server)], folder)
     assert "running export" in answer
@@ -188,6 +192,7 @@ def test_a_job_from_python(server, folder):
     assert faces(folder / "model.glb") > 1000
 
 
+@pytest.mark.docs
 @needs_curl
 def test_the_true_size_of_a_can(server, folder):
     """The mug of the page is a can of 95 mm."""
@@ -210,6 +215,7 @@ def middle_of(mask):
     return (column.min() + column.max() + 1) / 2, (row.min() + row.max() + 1) / 2
 
 
+@pytest.mark.docs
 def test_the_command_line(server, folder):
     lines = snippet("docs/usage.md / From the command line / 1").replace("http://gpu.example:8000", server.url)
     shell(lines, folder)
@@ -224,6 +230,7 @@ def test_the_command_line(server, folder):
     assert Image.open(folder / "mask.png").size == (600, 400)
 
 
+@pytest.mark.docs
 @needs_curl
 def test_keys(start_server, folder):
     setting_up, *calls = snippet("docs/settings.md / Keys / 1").splitlines()
@@ -250,6 +257,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.docs
 def test_the_service_in_a_program_of_ones_own(folder):
     lines = snippet("docs/usage.md / In your own program / 1")
     program = PROGRAM.format(body="\n".join(f"    {line}" for line in lines.splitlines()))

@@ -12,10 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sam3d_bento.arrays import Floats
+from sam3d_bento.camera import USUAL_FOCAL_LENGTH
 from sam3d_bento.reconstruction import Photo
-
-# Focal length of a photo without one, by its longer side: a field of view of 39 degrees, as of a phone's main camera.
-USUAL_FOCAL_LENGTH = 1.4
 
 
 @dataclass(frozen=True)

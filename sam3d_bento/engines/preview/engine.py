@@ -9,8 +9,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from sam3d_bento.arrays import Float32
+from sam3d_bento.camera import GLTF_FRAME, CameraSource
 from sam3d_bento.camera import Camera as PhotoCamera
-from sam3d_bento.camera import CameraSource
 from sam3d_bento.engines.preview import shapes
 from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.canvas import cut_out
@@ -20,8 +20,6 @@ from sam3d_bento.options import Options
 from sam3d_bento.progress import OnProgress, part, silent
 from sam3d_bento.reconstruction import UNKNOWN_VIEW, Mask, MeasuredScale, Photo, Pose, Reconstruction, View
 from sam3d_bento.warning_codes import WarningCode
-
-CAMERA_FRAME = "camera: x right, y up, looking along -z"
 
 
 class PreviewEngine:
@@ -131,6 +129,6 @@ def _fit_unit_cube(mesh: PosedMesh) -> tuple[Float32, Pose]:
         rotation=np.array([w, x, y, z], np.float32),
         translation=(mesh.axes @ middle).astype(np.float32),
         scale=np.full(3, size, np.float32),
-        frame=CAMERA_FRAME,
+        frame=GLTF_FRAME,
     )
     return ((upright - middle) / size).astype(np.float32), pose

@@ -16,14 +16,11 @@ import numpy.typing as npt
 import torch
 
 from sam3d_bento.arrays import Float32
+from sam3d_bento.camera import PYTORCH3D_FRAME
 from sam3d_bento.reconstruction import SH_C0, Pose, Reconstruction, Splats
 
 # Quaternion wxyz of the rotation by -90 degrees about x: the half angle gives cos 45° and -sin 45°.
 TURN = np.array([np.sqrt(0.5), -np.sqrt(0.5), 0.0, 0.0])
-
-# Name of PyTorch3D's camera frame: x to the left, y up, z forward. Its unit is that of the point map: metres where the
-# caller's was in metres. The depth model (MoGe, version 1) has no unit: it finds depth up to one factor per photo.
-CAMERA_FRAME = "pytorch3d"
 
 # Each array begins at a multiple of this, as NumPy's own memory does.
 ALIGNMENT_BYTES = 64
@@ -112,7 +109,9 @@ def _pose(rotation: Float32, translation: Float32, scale: Float32) -> Pose | Non
         rotation=inverse.astype(np.float32),
         translation=translation,
         scale=scale[[0, 2, 1]],  # along our axes
-        frame=CAMERA_FRAME,
+        # In the unit of the point map: metres where the caller's was in metres. The depth model (MoGe, version 1) has
+        # no unit: it finds depth up to one factor per photo.
+        frame=PYTORCH3D_FRAME,
     )
 
 

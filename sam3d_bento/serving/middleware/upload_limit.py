@@ -9,6 +9,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -18,6 +19,8 @@ from sam3d_bento.errors import BadRequest, Sam3DError, TooLarge, UploadTimeout
 from sam3d_bento.serving import problems
 from sam3d_bento.serving.admission import Budget, Reservation
 from sam3d_bento.serving.request_context import request_id
+
+Value = TypeVar("Value")
 
 # A chunk is some 64 kB: a client that sends none for so long is gone or holds the connection on purpose.
 STALL_SECONDS = 30.0
@@ -38,8 +41,8 @@ class UploadLimit:
     A declared length is judged before a byte is read; otherwise the bytes are counted as they come. So no body takes
     longer than grace_seconds or max_bytes / bytes_per_second, whichever is more. clock: monotonic, in seconds.
 
-    route_limits: smaller limits, in bytes, of the paths that match. A body in more than MAX_MESSAGES pieces of less
-    than MIN_BYTES_PER_MESSAGE on average is a 400.
+    route_limits: smaller limits, in bytes, of the paths that match. advice: what the 413 of the paths that match says
+    more. A body in more than MAX_MESSAGES pieces of less than MIN_BYTES_PER_MESSAGE on average is a 400.
 
     Answers 429 to a body for which `budget` has no room: before it is read when its length is declared, else when the
     room ends. The request's `Reservation` is in its state, for those who keep some of the body longer.
@@ -51,6 +54,7 @@ class UploadLimit:
         max_bytes: int,
         budget: Budget | None = None,
         route_limits: Mapping[re.Pattern[str], int] | None = None,
+        advice: Mapping[re.Pattern[str], str] | None = None,
         stall_seconds: float = STALL_SECONDS,
         grace_seconds: float = GRACE_SECONDS,
         bytes_per_second: float = MIN_BYTES_PER_SECOND,
@@ -60,6 +64,7 @@ class UploadLimit:
         self.max_bytes = max_bytes
         self.budget = budget
         self.route_limits = route_limits or {}
+        self.advice = advice or {}
         self.stall_seconds = stall_seconds
         self.grace_seconds = grace_seconds
         self.bytes_per_second = bytes_per_second
@@ -79,7 +84,9 @@ class UploadLimit:
                 reservation.release()
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send, reservation: Reservation | None) -> None:
-        max_bytes = self._max_bytes(scope)
+        max_bytes = min([self.max_bytes, *_matching(self.route_limits, scope)])
+        advice = _matching(self.advice, scope)
+        too_large = TooLarge(" ".join([f"The upload is larger than {max_bytes} bytes.", *advice]))
         refusal: Sam3DError | None = None
         started = False
         begun: float | None = None
@@ -103,7 +110,7 @@ class UploadLimit:
                 seen += len(message.get("body", b""))
                 messages += 1
                 if seen > max_bytes:
-                    raise _too_large(max_bytes)
+                    raise too_large
                 if messages > MAX_MESSAGES + seen / MIN_BYTES_PER_MESSAGE:
                     raise BadRequest("The body comes in too many small pieces. Send larger ones.")
                 _reserve(reservation, seen)
@@ -120,7 +127,7 @@ class UploadLimit:
             started = True
             await send(message)
 
-        refusal = _judge_declared(scope, max_bytes)
+        refusal = _judge_declared(scope, max_bytes, too_large)
         if refusal is None:
             try:
                 await self.app(scope, counted, tracked)
@@ -132,11 +139,6 @@ class UploadLimit:
             answer.headers["Connection"] = "close"  # the rest of the body is not read
             await answer(scope, receive, send)
 
-    def _max_bytes(self, scope: Scope) -> int:
-        """Return the limit of the request's path."""
-        matching = (limit for path, limit in self.route_limits.items() if path.fullmatch(scope["path"]))
-        return min([self.max_bytes, *matching])
-
     def _too_slow(self, left: float) -> UploadTimeout:
         if left > self.stall_seconds:
             return UploadTimeout(f"No data came for {self.stall_seconds:g} seconds.")
@@ -145,21 +147,22 @@ class UploadLimit:
         )
 
 
+def _matching(of_paths: Mapping[re.Pattern[str], Value], scope: Scope) -> list[Value]:
+    """Return the values of the patterns that match the request's path."""
+    return [value for path, value in of_paths.items() if path.fullmatch(scope["path"])]
+
+
 def _reserve(reservation: Reservation | None, count: int) -> None:
     """Let the reservation have at least `count` bytes, of those that it was given so far. Raises Busy."""
     if reservation is not None and count > reservation.total:
         reservation.grow(count - reservation.total)
 
 
-def _judge_declared(scope: Scope, max_bytes: int) -> Sam3DError | None:
+def _judge_declared(scope: Scope, max_bytes: int, too_large: TooLarge) -> Sam3DError | None:
     declared = Headers(scope=scope).get("content-length")
     if declared is None:
         return None
     if not declared.isascii() or not declared.isdigit():
         return BadRequest("The header Content-Length is not a number.")
     digits = declared.lstrip("0") or "0"  # Python refuses to read thousands of them
-    return _too_large(max_bytes) if len(digits) > 18 or int(digits) > max_bytes else None
-
-
-def _too_large(max_bytes: int) -> TooLarge:
-    return TooLarge(f"The upload is larger than {max_bytes} bytes.")
+    return too_large if len(digits) > 18 or int(digits) > max_bytes else None

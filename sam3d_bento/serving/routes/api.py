@@ -9,6 +9,7 @@ in the service instance.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from sam3d_bento.serving.reconstructor import log_fields
 from sam3d_bento.serving.request_context import backend, note, request_id
 from sam3d_bento.serving.routes import assets, description, jobs, metrics, studio, upload_form
 from sam3d_bento.serving.routes.handlers import asset_url, cancelled_when_gone, on_shortage, problem_responses, result
-from sam3d_bento.submission import STAGES, MaskImage, Submission
+from sam3d_bento.submission import SMALLER_DEPTH, STAGES, MaskImage, Submission
 from sam3d_bento.warning_codes import WarningCode
 
 
@@ -183,6 +184,9 @@ def mask_headers(report: dict[str, Any]) -> dict[str, str]:
 
 # Paths whose bodies are smaller than a photo, and their largest bodies in bytes (`UploadLimit`).
 BODY_LIMITS = assets.BODY_LIMITS
+
+# What those are told whose body is too large, on the paths that take depth (`UploadLimit`).
+UPLOAD_ADVICE = {re.compile(r"/api/(inference|inference/link|jobs)/?"): SMALLER_DEPTH}
 
 # A GET route answers HEAD as well.
 app = Starlette(

@@ -82,7 +82,7 @@ def test_any_mask_gives_a_closed_mesh_that_fills_the_unit_cube(
     assert (result.colours.shape, result.colours.dtype) == (result.vertices.shape, np.uint8)
 
 
-@pytest.mark.slow
+@pytest.mark.properties
 def test_random_small_masks_are_closed(reconstruct: Reconstruct, assert_closed: Closed) -> None:
     random = np.random.default_rng(3)
     for _ in range(60):

@@ -1,4 +1,5 @@
 import asyncio
+import re
 
 import pytest
 from starlette.applications import Starlette
@@ -45,6 +46,12 @@ def test_a_declared_length_above_the_limit_is_refused():
     assert answer.status_code == 413
     assert answer.json()["code"] == "too_large"
     assert "10 bytes" in answer.json()["detail"]
+
+
+def test_the_refusal_has_the_advice_of_its_path_and_of_no_other():
+    advised = client(max_bytes=10, advice={re.compile("/"): "Send less.", re.compile("/other"): "Send more."})
+    refused = advised.post("/", content=b"0123456789A")
+    assert refused.json()["detail"] == "The upload is larger than 10 bytes. Send less."
 
 
 def test_an_undeclared_length_is_counted():

@@ -16,6 +16,7 @@ from sam3d_bento.options import EXPORT_OPTIONS, Options
 from sam3d_bento.serving.middleware.authentication import is_open
 from sam3d_bento.serving.middleware.security_headers import EXPOSED_HEADERS
 from sam3d_bento.serving.openapi import document
+from sam3d_bento.serving.routes.api import UPLOAD_ADVICE
 from sam3d_bento.serving.routes.request_body import FILE_FIELDS, TEXT_FIELDS
 from tests.serving.conftest import application
 
@@ -189,3 +190,14 @@ def test_a_mask_has_the_sources_that_masks_have(described):
     source = described["components"]["schemas"]["MaskFacts"]["properties"]["source"]
     assert source["enum"] == list(get_args(reconstruction.MaskSource))
     assert described["components"]["headers"]["X-Mask-Source"]["schema"]["enum"] == source["enum"]
+
+
+def test_exactly_the_routes_that_take_depth_say_how_it_becomes_smaller(described):
+    taking = set()
+    for _, path, operation in operations(described):
+        form = resolved(described, operation.get("requestBody", {})).get("content", {}).get("multipart/form-data")
+        if form and "depth" in resolved(described, form["schema"]).get("properties", {}):
+            taking.add(path)
+    advised = {path for path in described["paths"] if any(pattern.fullmatch(path) for pattern in UPLOAD_ADVICE)}
+    assert taking == advised
+    assert "/api/inference" in taking

@@ -39,7 +39,7 @@ def test_each_silhouette_gets_the_right_class(
     assert shapes == ["lathe", "lathe with a handle", "box", "puff"]
 
 
-@pytest.mark.slow
+@pytest.mark.properties
 @pytest.mark.parametrize("shape", ["puff", "lathe", "box"])
 def test_a_chosen_class_gives_a_closed_outward_mesh_for_any_mask(
     reconstruct: Reconstruct, assert_closed: Closed, shape: str, mug: Bool, disc: Callable[..., Bool]
