@@ -16,5 +16,5 @@ def build_puff(canvas: Canvas, camera: Camera) -> PosedMesh:
     """Inflate all components of the mask; its holes stay open."""
     square = compute_squared_height(canvas.distance)
     drawn, faces = build_closed_surface(square)
-    colours = paint(canvas, square, drawn)
+    colours = paint(canvas, drawn, faces)
     return PosedMesh(undo_perspective(drawn, canvas, camera), faces, colours, np.eye(3), camera)
