@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import tempfile
 
 import numpy as np
 import pytest
@@ -10,14 +11,16 @@ from PIL import Image
 
 from sam3d_bento import export
 from sam3d_bento.engines.preview.engine import PreviewEngine
+from sam3d_bento.errors import BadRequest, NoScale
 from sam3d_bento.options import Options
 from sam3d_bento.photo import images
-from sam3d_bento.pipeline import MaskPreview, Pipeline, export_asset
+from sam3d_bento.pipeline import Exporter, MaskPreview, Pipeline, export_asset
 from sam3d_bento.reconstruction import Pose, Reconstruction, Splats
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import STAGES, Submission
 from tests.support.cutouts import small_cut_out
-from tests.support.depth_scenes import can, npy, npz
+from tests.support.depth_scenes import HEIGHT_METRES, RADIUS_METRES, can, npy, npz
+from tests.support.onnx_files import install_size_model, size_network
 
 TETRAHEDRON = (
     np.float32([[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]]),
@@ -28,7 +31,7 @@ TETRAHEDRON = (
 class FakeEngine:
     """The interface of an engine with a GPU; gives a tetrahedron with a pose."""
 
-    name, version, device = "fake", "fake/1", "cuda:0"
+    name, version, device, hands_over = "fake", "fake/1", "cuda:0", True
 
     def __init__(self):
         self.facts = {"attention": "none"}
@@ -99,9 +102,20 @@ def test_a_run_in_two_parts_equals_a_run_in_one(pipeline, submission):
     assert parts.report == whole.report
 
 
+def test_a_run_in_two_processes_equals_a_run_in_one(pipeline, submission):
+    whole = pipeline.run(submission, silent)
+    with tempfile.TemporaryFile() as memory:
+        assert pipeline.hand_over(submission, silent, memory) is None
+        parts = Exporter.load(Settings()).run(memory, silent)
+    assert parts.glb == whole.glb
+    for report in (parts.report, whole.report):
+        del report["seconds"]
+    assert parts.report == whole.report
+
+
 def test_info_has_the_facts_of_the_engine(pipeline):
     assert (pipeline.info.name, pipeline.info.device) == ("fake", "cuda:0")
-    assert pipeline.info.facts == {"attention": "none"}
+    assert pipeline.info.facts == {"attention": "none", "estimates_size": False}
 
 
 def test_the_report_has_the_peak_of_this_run_and_the_file_what_does_not_change(pipeline, submission):
@@ -138,7 +152,7 @@ def test_a_mask_that_was_stretched_is_said_in_the_report():
     Image.fromarray(np.pad(np.ones((20, 20), np.uint8), 10)).save(file, "PNG")
     mask = MaskPreview(None, Settings()).run(Submission(submitted().photo, mask=file.getvalue()), silent)
     assert mask.report["warnings"] == ["mask_values_stretched"]
-    assert mask.report["mask"] == {"source": "upload", "coverage": 0.25}
+    assert (mask.report["mask"]["source"], mask.report["mask"]["coverage"]) == ("upload", 0.25)
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +171,7 @@ def measured(scene, depth, **options):
 def test_npy_npz_and_png_of_one_depth_give_equal_glbs(scene):
     """Whole millimetres are the same in all three."""
     metres = scene.depth / 1000
-    files = [scene.png(scene.depth), npy(scene.depth), npy(metres), npz(depth=metres.astype(np.float32))]
+    files = [scene.png(scene.depth), npy(metres), npz(depth=metres.astype(np.float32))]
     glbs = [measured(scene, file, scale="metric")[0].glb for file in files]
     assert all(glb == glbs[0] for glb in glbs)
 
@@ -177,3 +191,94 @@ def test_the_camera_is_in_pixels_of_the_photo_as_it_was_sent(scene, monkeypatch)
     asset, kept = measured(scene, npy(scene.depth))
     assert asset.report["camera"]["fx"] == pytest.approx(scene.camera[0])
     assert (kept.camera.width, kept.camera.height) == (240, 180)
+
+
+def test_without_depth_and_size_model_metres_are_refused_before_the_run(pipeline, engine):
+    with pytest.raises(NoScale, match="weights 'size'"):
+        pipeline.run(submitted(scale="metric"), silent)
+    assert engine.splats_asked_for == []
+
+
+@pytest.fixture
+def estimating(scene, tmp_path, monkeypatch):
+    """A pipeline whose size model knows the scene, in a unit of 4 m, as seen by the camera that took the photo."""
+    fx, fy, cx, cy = scene.camera
+    height, width = scene.depth.shape
+    z = scene.depth / 4000
+    rays = ((np.arange(width) + 0.5 - cx) / fx, ((np.arange(height) + 0.5 - cy) / fy)[:, None])
+    points = np.stack((rays[0] * z, rays[1] * z, z), -1)
+    install_size_model(tmp_path, size_network(points, 4.0, shift=0.05), monkeypatch)
+    return Pipeline(PreviewEngine(), None, Settings(size_dir=tmp_path))
+
+
+@pytest.mark.parametrize("camera", ["known", "assumed"])
+def test_the_size_model_gives_height_and_width_without_depth(estimating, scene, camera):
+    """Also where the engine assumes another camera than the photo had."""
+    known = {"intrinsics": scene.intrinsics} if camera == "known" else {}
+    chosen = {"seed": 1, "texture_size": 512, "target_faces": 1000, "shape": "lathe", **known}
+    runs = [
+        estimating.run(Submission(scene.photo_file, scene.mask_file, Options(**chosen, scale=scale)), silent)
+        for scale in ("metric", "unit")
+    ]
+    metric, unit = (asset.report for asset in runs)
+    assert estimating.info.facts["estimates_size"]
+    assert (metric["scale"]["source"], metric["scale"]["relative_error"]) == ("estimated", None)
+    assert metric["scale"]["metres"][:2] == pytest.approx([2 * RADIUS_METRES, HEIGHT_METRES], rel=0.05)
+    assert metric["details"]["size"] == {"estimated": ["height", "width"], "guessed": ["thickness"]}
+    assert metric["pose"]["scale"][0] == pytest.approx(1, abs=1e-3), "the file's units are the pose's"
+    assert unit["scale"]["measured"] is None, "the model runs where it is needed"
+    proportions = np.array(metric["scale"]["metres"]) / metric["scale"]["metres"][1]
+    assert proportions == pytest.approx(np.array(unit["scale"]["metres"]) / unit["scale"]["metres"][1], abs=1e-3)
+
+
+def test_an_estimate_without_a_point_on_the_object_is_a_refusal(scene, tmp_path, monkeypatch):
+    points = np.stack((*np.mgrid[0:180, 0:240] / 200, np.ones((180, 240))), -1)
+    install_size_model(tmp_path, size_network(points, 1.0, ~scene.mask), monkeypatch)
+    estimating = Pipeline(PreviewEngine(), None, Settings(size_dir=tmp_path))
+    chosen = Options(seed=1, texture_size=512, target_faces=1000, shape="puff", scale="metric")
+    with pytest.raises(NoScale):
+        estimating.run(Submission(scene.photo_file, scene.mask_file, chosen), silent)
+
+
+# --- prompts
+
+
+@pytest.fixture(scope="module")
+def two_discs():
+    """A photo of a large and a small disc, as the bytes of a file."""
+    y, x = np.mgrid[:240, :320] + 0.5
+    picture = np.full((240, 320, 3), 205, np.uint8)
+    picture[np.hypot(x - 100, y - 120) < 70] = (170, 40, 30)
+    picture[np.hypot(x - 260, y - 120) < 35] = (30, 60, 170)
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_several_objects_are_listed_with_boxes_and_a_box_chooses_one(pipeline, mask_model, two_discs):
+    found = MaskPreview(mask_model, Settings()).run(Submission(two_discs), silent).report
+    assert "several_objects" in found["warnings"]
+    large, small = found["mask"]["objects"]
+    assert large["box"] == pytest.approx([30, 50, 170, 190], abs=6)
+    assert small["box"] == pytest.approx([225, 85, 295, 155], abs=6)
+    chosen = Options(box=",".join(map(str, small["box"])))
+    report = pipeline.run(Submission(two_discs, options=chosen), silent).report
+    assert report["mask"]["source"] == "prompt"
+    assert report["mask"]["model"] == "crop"
+    assert report["mask"]["candidates"][report["mask"]["candidate"]]["box"] == pytest.approx(small["box"], abs=6)
+    assert "several_objects" not in report["warnings"]
+    assert report["options"]["box"] == chosen.box
+
+
+def test_a_mask_and_a_prompt_contradict_each_other(pipeline, two_discs):
+    with pytest.raises(BadRequest, match="'mask' says which object"):
+        pipeline.run(Submission(two_discs, two_discs, Options(points="9,9")), silent)
+
+
+def test_a_prompt_goes_before_the_photos_alpha(pipeline, two_discs):
+    picture = Image.open(io.BytesIO(two_discs)).convert("RGBA")
+    picture.paste((0, 0, 0, 0), (0, 0, 320, 30))  # a cut-out by the rule of the alpha channel
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    report = pipeline.run(Submission(file.getvalue(), options=Options(box="220,80,300,160")), silent).report
+    assert (report["mask"]["source"], report["mask"]["coverage"]) == ("prompt", pytest.approx(0.05, abs=0.01))

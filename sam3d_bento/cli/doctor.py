@@ -73,7 +73,7 @@ def examine(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
     report["settings"] = _shown(settings)
     report["folders"] = _folders(settings, faults)
     report["api_keys"] = _keys(settings, faults)
-    report["weights"] = [_weights(name, settings, faults) for name in sets.in_use(settings)]
+    report["weights"] = [_weights(name, settings, faults) for name in (*sets.in_use(settings), *sets.extras())]
     report["engine"] = _engine(settings, faults)
     report["self_test"] = self_test(settings, faults)
     return report | {"faults": faults, "advice": _advice(settings)}

@@ -36,7 +36,7 @@ def weights() -> None:
     "--to",
     type=folder,
     metavar="DIR",
-    help="Download to DIR/hf and DIR/mask. Default: the folders that the service uses.",
+    help="Download to DIR/hf, DIR/mask and DIR/size. Default: the folders that the service uses.",
 )
 @click.option(
     "--token-file",
@@ -69,7 +69,7 @@ def fetch(set_name: str, to: Path | None, token_file: Path | None) -> None:
 @click.option("--sizes", is_flag=True, help="Check only the sizes, as the service does at each start.")
 @plainly
 def verify(directory: Path | None, set_name: str | None, sizes: bool) -> None:
-    """Check the files in DIR/hf and DIR/mask, or in the folders that the service uses.
+    """Check the files in DIR/hf, DIR/mask and DIR/size, or in the folders that the service uses.
 
     Prints each file that is missing or wrong. The exit status is then 1.
     """

@@ -24,7 +24,7 @@ class Engine(Protocol):
 
     @property
     def version(self) -> str:
-        """Version, e.g. `preview-silhouette/2`. It changes when equal inputs may give another result."""
+        """Version, e.g. `preview-silhouette/3`. It changes when equal inputs may give another result."""
 
     @property
     def device(self) -> str:
@@ -39,6 +39,10 @@ class Engine(Protocol):
         """
 
     @property
+    def hands_over(self) -> bool:
+        """Whether another process exports its results while it reconstructs the next one, so that a GPU never waits."""
+
+    @property
     def gpu_peak_bytes(self) -> int | None:
         """Most bytes that the last `reconstruct` had allocated on the GPU; None without a GPU."""
 
@@ -46,10 +50,20 @@ class Engine(Protocol):
     def retries(self) -> int:
         """Number of times that the last `reconstruct` was restarted because the GPU's memory did not suffice."""
 
+    @property
+    def shares_scale(self) -> bool:
+        """Whether the poses of several objects of one photo are in one unit, also without the photo's depth."""
+
     def load(self) -> None:
         """Make the engine ready, and run a tiny reconstruction as a warm-up.
 
         Called once, before the first `reconstruct`.
+        """
+
+    def look(self, photo: Photo, view: View) -> View:
+        """Find out once what `reconstruct` would find out about the space for each object of the photo.
+
+        view: what is known already. Given to `reconstruct`, the result changes no bit of what it returns on a CPU.
         """
 
     def reconstruct(
@@ -67,7 +81,8 @@ class Engine(Protocol):
 
         seed: the seed of this run. It is used instead of `options.seed`, which may be None for a random one.
         splats: also decode the gaussians, if the engine has them. view: the camera and the points of the pixels, as far
-        as they are known; with points, the result's `measured` says how large the object is.
+        as they are known; with points, the result's `measured` says how large the object is. `view.pixel_metres`
+        decides about `measured` and the unit of the pose alone, never about the shape.
         Raises NoObject when the mask contains nothing to reconstruct, and whatever `on_progress` raises.
         """
 

@@ -22,7 +22,7 @@ SMALLEST_EXTENT = 1e-12  # units; it avoids a division by zero, so that a model 
 
 NO_SCALE = (
     "This model's size in metres is not known. Send the photo's depth in 'depth', or the size in 'height' or"
-    " 'longest_side'."
+    " 'longest_side'. A service that has the weights 'size' estimates it in a run with scale=metric."
 )
 
 
@@ -93,7 +93,7 @@ def choose_placement(positions: npt.NDArray[Any], options: Options, measured: Me
 
 
 def require_scale(options: Options, is_measured: bool) -> None:
-    """Raise NoScale if the options ask for metres that neither they nor the photo's depth give."""
+    """Raise NoScale if the options ask for metres that neither they nor a measurement give."""
     if options.scale == "metric" and not options.has_size and not is_measured:
         raise NoScale(NO_SCALE)
 

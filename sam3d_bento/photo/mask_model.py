@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from PIL import Image
 from sam3d_bento import weights
 from sam3d_bento.arrays import UInt8
 from sam3d_bento.errors import NotReady
+from sam3d_bento.photo import onnx
 from sam3d_bento.weights import sets
 
 # Those of rembg's models that run on this machine, are a single file <name>.onnx, and give a single mask. rembg's
@@ -30,7 +30,6 @@ MODELS = (
     "birefnet-general-lite",
     "birefnet-portrait",
 )
-MAX_THREADS = 4  # these networks are small: more threads mostly wait for each other
 
 # What rembg 2.0.86 imports and a MaskModel never calls: the name of the module, and the function imported from it.
 LEFT_OUT = {
@@ -75,12 +74,7 @@ class MaskModel:
 
 def _session(name: str, path: Path) -> Any:
     """Return a session of rembg with the model file at `path`. Raises NotReady when it cannot be loaded."""
-    # Since 1.29, onnxruntime's packages for Linux report to Microsoft which models run where, and store an identifier
-    # of the machine for this (https://github.com/microsoft/onnxruntime/pull/27379), unless this variable is set before
-    # it is loaded.
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    import onnxruntime
-
+    options = onnx.session_options()  # before rembg imports onnxruntime
     with _without(LEFT_OUT):
         from rembg.sessions import sessions
 
@@ -90,13 +84,6 @@ def _session(name: str, path: Path) -> Any:
     # This method returns the path of the file. Without it, rembg 2.0.86 searches several folders, of which another one
     # may come first, and downloads a file that it does not find.
     local = type("LocalSession", (sessions[name],), {"download_models": classmethod(local_file)})
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = min(MAX_THREADS, os.cpu_count() or 1)
-    options.inter_op_num_threads = 1
-    # With onnxruntime 1.32 and u2netp this takes 0.1 s more per photo, but some 300 MB stay resident instead of 690.
-    options.enable_cpu_mem_arena = False
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would burn a shared CPU
-    options.log_severity_level = 3  # errors only
     try:
         return local(name, options, providers=["CPUExecutionProvider"])
     except Exception as exc:  # onnxruntime's errors have no common base below Exception

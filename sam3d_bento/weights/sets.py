@@ -50,7 +50,7 @@ class WeightSet:
 
     folder: the setting that names the folder. below: the folder's name below a folder with all sets.
     takes_manifest: whether a manifest in the folder replaces `files`.
-    engine: the engine that needs the set; None if every engine does.
+    engine: the engine that needs the set; None if every engine does. extra: no engine needs it; it adds something.
     """
 
     folder: Callable[[Settings], Path]
@@ -58,10 +58,11 @@ class WeightSet:
     files: tuple[WeightFile, ...]
     takes_manifest: bool = False
     engine: EngineName | None = None
+    extra: bool = False
 
     def optional(self, settings: Settings) -> bool:
-        """Return whether the service can run without the set, by using another engine."""
-        return self.engine is not None and settings.engine == "auto"
+        """Return whether the service can run without the set, perhaps by using another engine."""
+        return self.extra or (self.engine is not None and settings.engine == "auto")
 
 
 def find(set_name: str, directory: Path) -> WeightSet:
@@ -115,6 +116,11 @@ def in_use(settings: Settings) -> list[str]:
         if weight_set.engine and settings.engine in ("auto", weight_set.engine)
     ]
     return [*([mask[0]] if mask else []), *engines]
+
+
+def extras() -> list[str]:
+    """Return the names of the sets that add something which no run needs."""
+    return [name for name, weight_set in SETS.items() if weight_set.extra]
 
 
 def _inside(name: str) -> str:
@@ -195,6 +201,8 @@ SETS: dict[str, WeightSet] = {
     # IS-Net (Qin et al. 2022): finer outlines, at 2.5 s and 2.4 GB of memory. BiRefNet-lite (MIT) has still finer
     # outlines, but others measured 3 s on four faster cores and 8 GB, as much as the rest of the service needs.
     "mask-isnet-general-use": WeightSet(lambda settings: settings.mask_dir, "mask", _FILES["mask-isnet-general-use"]),
+    # MoGe-2 (Wang et al. 2025), small variant: how large things are, for `scale=metric` without depth.
+    "size": WeightSet(lambda settings: settings.size_dir, "size", _FILES["size"], extra=True),
     "sam3d": WeightSet(
         lambda settings: settings.checkpoint_dir, "hf", _FILES["sam3d"], takes_manifest=True, engine="sam3d"
     ),

@@ -75,7 +75,12 @@ def found(folder):
 
 def test_all_sets_come_into_one_folder_and_are_verified_there(small, folders, token_file):
     output = run("fetch", "--set", "all", "--to", folders / "app", "--token-file", token_file)
-    assert found(folders / "app") == ["hf/net.ckpt", "mask/mask-isnet-general-use.onnx", "mask/mask.onnx"]
+    assert found(folders / "app") == [
+        "hf/net.ckpt",
+        "mask/mask-isnet-general-use.onnx",
+        "mask/mask.onnx",
+        "size/size.onnx",
+    ]
     assert f"The set 'sam3d' is complete in {folders / 'app' / 'hf'}." in output
     assert run("verify", folders / "app").count("is complete.") == len(SETS)
     assert "Default: the folders that the service uses." in " ".join(run("fetch", "--help").split())
@@ -93,7 +98,7 @@ def test_a_set_comes_to_where_the_service_looks(small, folders, token_file):
 def test_failing_set_does_not_prevent_the_others(small, folders):
     del small.pages["/mask"]
     output = run("fetch", "--set", "all", "--to", folders / "app", status=1)
-    assert found(folders / "app") == ["mask/mask-isnet-general-use.onnx"]
+    assert found(folders / "app") == ["mask/mask-isnet-general-use.onnx", "size/size.onnx"]
     assert "mask.onnx could not be fetched. 127.0.0.1" in output
     assert "Accept it at huggingface.co/meta/net" in output
 
@@ -140,7 +145,7 @@ def test_the_list_has_a_line_for_each_file_with_licence_and_source():
         "MIT",
         "hf://Ruicheng/moge-vitl@ad326bfb61facd6c52b5a825bc1e34d7c97d9672/model.pt",
     ]
-    assert {line[4] for line in lines} == {"Apache-2.0", "MIT", "SAM License"}
+    assert {line[4] for line in lines} == {"Apache-2.0", "MIT", "MIT AND Apache-2.0", "SAM License"}
     assert run("list", "--set", "mask").count("\n") == 1
 
 

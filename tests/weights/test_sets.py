@@ -6,6 +6,7 @@ import pytest
 
 from sam3d_bento.photo.mask_model import MODELS
 from sam3d_bento.settings import Settings
+from sam3d_bento.weights import sets
 from sam3d_bento.weights.part import WeightsError
 from sam3d_bento.weights.sets import ALL, SETS, find, holding, places
 from sam3d_bento.weights.sources import HubFile, Url, Wheel
@@ -59,23 +60,32 @@ def test_only_the_decoder_that_nothing_asks_for_is_optional():
 def test_the_default_mask_model_is_small_and_each_other_set_of_one_names_its_model():
     assert [file.name for file in SETS["mask"].files] == [f"{Settings().mask_model}.onnx"]
     assert sum(file.size for file in SETS["mask"].files) < 5e6
-    for name in SETS.keys() - {"mask", "sam3d"}:
+    for name in SETS.keys() - {"mask", "sam3d", "size"}:
         model = name.removeprefix("mask-")
         assert [file.name for file in SETS[name].files] == [f"{model}.onnx"]
         assert model in MODELS
 
 
+def test_the_size_model_is_an_extra_that_no_settings_need():
+    assert sets.extras() == ["size"]
+    assert all("size" not in sets.in_use(Settings(engine=engine)) for engine in ("auto", "preview", "sam3d"))
+    assert SETS["size"].optional(Settings(engine="sam3d"))
+    (file,) = SETS["size"].files
+    assert (file.name, file.licence) == ("moge-2-vits-normal/model.onnx", "MIT AND Apache-2.0")
+
+
 def test_each_set_lies_where_its_setting_says(monkeypatch):
     monkeypatch.setenv("SAM3D_MASK_DIR", "/masks")
     monkeypatch.setenv("SAM3D_CHECKPOINT_DIR", "/checkpoints")
-    expected = {"mask": Path("/masks"), "mask-isnet-general-use": Path("/masks"), "sam3d": Path("/checkpoints")}
-    assert places(ALL, None) == expected
+    monkeypatch.setenv("SAM3D_SIZE_DIR", "/sizes")
+    expected = {"mask": Path("/masks"), "mask-isnet-general-use": Path("/masks"), "size": Path("/sizes")}
+    assert places(ALL, None) == expected | {"sam3d": Path("/checkpoints")}
     assert places("sam3d", None) == {"sam3d": Path("/checkpoints")}
 
 
 def test_below_one_folder_each_set_has_its_place():
     assert places("sam3d", Path("/app")) == {"sam3d": Path("/app/hf")}
-    assert set(places(ALL, Path("/app")).values()) == {Path("/app/hf"), Path("/app/mask")}
+    assert set(places(ALL, Path("/app")).values()) == {Path("/app/hf"), Path("/app/mask"), Path("/app/size")}
 
 
 def test_a_file_is_found_with_its_set():

@@ -13,7 +13,7 @@ from sam3d_bento.camera import GLTF_FRAME, CameraSource
 from sam3d_bento.camera import Camera as PhotoCamera
 from sam3d_bento.engines.preview import shapes
 from sam3d_bento.engines.preview.camera import Camera
-from sam3d_bento.engines.preview.canvas import cut_out
+from sam3d_bento.engines.preview.canvas import Canvas, cut_out
 from sam3d_bento.engines.preview.shapes.posed_mesh import PosedMesh
 from sam3d_bento.engines.preview.true_scale import measure_scale
 from sam3d_bento.options import Options
@@ -26,10 +26,12 @@ class PreviewEngine:
     """Engine that needs no weights and no GPU. Equal inputs give equal arrays."""
 
     name = "preview"
-    version = "preview-silhouette/2"
+    hands_over = False  # it computes on the processors, which an export beside it would take away
+    version = "preview-silhouette/3"
     device = "cpu"
     gpu_peak_bytes = None
     retries = 0
+    shares_scale = False  # each object is fitted at a distance of about 1
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -48,6 +50,16 @@ class PreviewEngine:
         mask = Mask(pixels=disc, source="upload", coverage=float(disc.mean()))
         self.reconstruct(photo, mask, Options(shape="puff"), 0, silent)
 
+    def look(self, photo: Photo, view: View) -> View:
+        """Return the view with a camera; see `Engine.look`.
+
+        Without one, the shape classes would fit a focal length each, and no camera could show all objects.
+        """
+        if view.camera is not None:
+            return view
+        height, width = photo.rgb.shape[:2]
+        return replace(view, camera=PhotoCamera.assumed(width, height))
+
     def reconstruct(
         self,
         photo: Photo,
@@ -65,7 +77,8 @@ class PreviewEngine:
         figures of the fits, the share of the surface that faces the camera, the field of view in degrees over the
         photo's longer side and where it comes from, and the cells (columns, rows) of the grid. `pose` moves the object
         back in front of the camera. With points in `view`, height and width are true, `measured` says how large a unit
-        is, and `pose` is in metres; the thickness stays guessed. Raises NoObject for an empty mask.
+        is, and `pose` is in metres; the thickness stays guessed. With `view.pixel_metres`, all of these are estimated.
+        Raises NoObject for an empty mask.
         """
         on_progress(0.0)
         if view.camera is not None:
@@ -87,10 +100,10 @@ class PreviewEngine:
             warnings.append(WarningCode.QUALITY_IGNORED)
         if options.seed is not None:
             warnings.append(WarningCode.SEED_IGNORED)
-        found = None if view.points is None else measure_scale(mesh, canvas, mask.pixels, view.points)
+        mesh, found = _scaled(mesh, canvas, mask, view)
         if found is not None:
-            mesh = replace(mesh, vertices=mesh.vertices * found[0])
-            details["size"] = {"measured": ["height", "width"], "guessed": ["thickness"]}
+            basis = "measured" if found.source == "depth" else "estimated"
+            details["size"] = {basis: ["height", "width"], "guessed": ["thickness"]}
         vertices, pose = _fit_unit_cube(mesh)
         result = Reconstruction(
             vertices=vertices,
@@ -105,11 +118,33 @@ class PreviewEngine:
                 "fov_source": source,
                 "grid": list(canvas.distance.shape[::-1]),
             },
-            measured=None if found is None else MeasuredScale(float(pose.scale[0]), "depth", round(found[1], 4)),
+            measured=None if found is None else replace(found, metres_per_unit=float(pose.scale[0])),
             camera=_describe_camera(mesh, source),
         )
         on_progress(1.0)
         return result
+
+
+def _scaled(mesh: PosedMesh, canvas: Canvas, mask: Mask, view: View) -> tuple[PosedMesh, MeasuredScale | None]:
+    """Return the mesh in metres and the metres per unit of `mesh`, by the depth of the pixels; without any, no scale.
+
+    The error of an estimate is not known.
+    """
+    if view.points is not None:
+        depth = view.points[..., 2]
+    elif view.pixel_metres is not None:
+        # The depth at which this mesh's camera sees pixels of that size: width and height are right in any camera.
+        depth = view.pixel_metres * np.float32(mesh.camera.focal_length)
+    else:
+        return mesh, None
+    found = measure_scale(mesh, canvas, mask.pixels, depth)
+    if found is None:
+        return mesh, None
+    scale, error = found
+    larger = replace(mesh, vertices=mesh.vertices * scale)
+    if view.points is None:
+        return larger, MeasuredScale(scale, "estimated")
+    return larger, MeasuredScale(scale, "depth", round(error, 4))
 
 
 def _describe_camera(mesh: PosedMesh, source: CameraSource) -> PhotoCamera:

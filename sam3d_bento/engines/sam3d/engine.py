@@ -9,10 +9,11 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from sam3d_bento.arrays import Float32
 from sam3d_bento.engines.sam3d import faults, upstream
 from sam3d_bento.engines.sam3d.inference import NO_GPU, STANDARD, Inference, Steps
 from sam3d_bento.engines.sam3d.loading import checkpoints
@@ -20,12 +21,25 @@ from sam3d_bento.engines.sam3d.memory.profiles import PROFILES
 from sam3d_bento.errors import EngineLost, GpuOutOfMemory, NotReady, Sam3DError
 from sam3d_bento.options import Options
 from sam3d_bento.progress import OnProgress, silent
-from sam3d_bento.reconstruction import UNKNOWN_VIEW, Mask, MeasuredScale, Photo, Pose, Reconstruction, View
+from sam3d_bento.reconstruction import (
+    UNKNOWN_VIEW,
+    Mask,
+    MeasuredScale,
+    Photo,
+    Pose,
+    Reconstruction,
+    ScaleSource,
+    View,
+)
 from sam3d_bento.warning_codes import WarningCode
 
 # Sampling steps of each quality. In a draft, four shortcut steps are 4 evaluations of the first network, where 25 steps
 # with guidance are 44.
 STEPS = {"draft": Steps(4, 12, shortcut=True), "standard": STANDARD, "high": Steps(50, 50)}
+
+MIN_ESTIMATED_PIXELS = 30  # of the object, with an estimated size; a median of fewer may be the rim's
+
+T = TypeVar("T")
 
 log = logging.getLogger("sam3d_bento.sam3d")
 
@@ -55,6 +69,7 @@ class Sam3dEngine:
     """
 
     name = "sam3d"
+    hands_over = True
 
     def __init__(
         self, checkpoint_dir: Path, memory_profile: str = "auto", kernels: str = "auto", *, device: str = "cuda"
@@ -65,6 +80,7 @@ class Sam3dEngine:
         self._device = device
         self._inference: Inference | None = None
         self.retries = 0
+        self.shares_scale = True  # that of the depth model's points
 
     @property
     def version(self) -> str:
@@ -117,6 +133,17 @@ class Sam3dEngine:
             log.exception("out of memory while loading")
             raise NotReady("The GPU's memory does not suffice to load the network.") from exc
 
+    def look(self, photo: Photo, view: View) -> View:
+        """Return the view with the depth model's points and camera, unless it has points; see `Engine.look`.
+
+        Raises GpuOutOfMemory and EngineLost as `reconstruct` does.
+        """
+        if view.points is not None:
+            return view
+        self.retries = 0
+        points, camera = self._watched(lambda inference: inference.look(photo.rgb))
+        return replace(view, camera=camera, points=points, in_metres=False)
+
     def reconstruct(
         self,
         photo: Photo,
@@ -136,19 +163,33 @@ class Sam3dEngine:
         self._reset_peak()
         self.retries = 0
         steps = STEPS[options.quality]
-        try:
-            result = self._in_two_attempts(
-                lambda inference: inference.generate_single_object(
-                    photo.rgb,
-                    mask.pixels,
-                    seed,
-                    view.points,
-                    camera=view.camera,
-                    steps=steps,
-                    splats=splats,
-                    on_progress=on_progress,
-                )
+        result = self._watched(
+            lambda inference: inference.generate_single_object(
+                photo.rgb,
+                mask.pixels,
+                seed,
+                view.points,
+                camera=view.camera,
+                steps=steps,
+                splats=splats,
+                on_progress=on_progress,
             )
+        )
+        if view.points is not None and view.in_metres:
+            result = replace(result, measured=_measured(result.pose, "depth"))
+        elif view.pixel_metres is not None:
+            distance = self._loaded.pipeline.object_distance
+            result = _in_metres(result, view.pixel_metres[mask.pixels], photo.rgb.shape[1], distance)
+        if options.shape != "auto":
+            result = replace(result, warnings=(*result.warnings, WarningCode.SHAPE_IGNORED))
+        spent = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in self._loaded.seconds.items())
+        log.info("seconds of each stage: %s", spent)
+        return result
+
+    def _watched(self, run: Callable[[Inference], T]) -> T:
+        """Call `run` in at most two attempts, and leave the engine ready for the next run, whatever happens."""
+        try:
+            result = self._in_two_attempts(run)
         except EngineLost:  # every further call to the GPU would fail
             raise
         except BaseException as exc:
@@ -157,15 +198,9 @@ class Sam3dEngine:
             self._rest()
             raise
         self._rest()
-        if view.points is not None:
-            result = replace(result, measured=_measured(result.pose))
-        if options.shape != "auto":
-            result = replace(result, warnings=(*result.warnings, WarningCode.SHAPE_IGNORED))
-        spent = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in self._loaded.seconds.items())
-        log.info("seconds of each stage: %s", spent)
         return result
 
-    def _in_two_attempts(self, run: Callable[[Inference], Reconstruction]) -> Reconstruction:
+    def _in_two_attempts(self, run: Callable[[Inference], T]) -> T:
         inference = self._loaded
         result = self._attempt(run)
         cheaper = inference.profile.cheaper(inference.stage)
@@ -179,7 +214,7 @@ class Sam3dEngine:
             raise GpuOutOfMemory("The GPU's memory did not suffice for this object. Try again later.")
         return result
 
-    def _attempt(self, run: Callable[[Inference], Reconstruction]) -> Reconstruction | None:
+    def _attempt(self, run: Callable[[Inference], T]) -> T | None:
         """Run once, and return None when the GPU's memory did not suffice.
 
         The exception is then gone, and with it the tensors that its frames held.
@@ -235,9 +270,24 @@ class Sam3dEngine:
         return self._inference
 
 
-def _measured(pose: Pose | None) -> MeasuredScale | None:
+def _measured(pose: Pose | None, source: ScaleSource) -> MeasuredScale | None:
     """Return how large a unit of the vertices is, by a pose in metres; None without one.
 
     The error is not known: the network predicts the size, and does not say how surely.
     """
-    return None if pose is None else MeasuredScale(float(pose.scale.mean()), "depth")
+    return None if pose is None else MeasuredScale(float(pose.scale.mean()), source)
+
+
+def _in_metres(result: Reconstruction, pixel_metres: Float32, width: int, distance: float) -> Reconstruction:
+    """Return the result with a pose in estimated metres; the same result where the estimate tells too little.
+
+    pixel_metres (N,): of the object's pixels, as in `View`. width: of the photo in pixels. distance: of the object, in
+    the unit of its pose. At that distance, a pixel spans distance / focal length of these units.
+    """
+    spans = pixel_metres[np.isfinite(pixel_metres)]
+    if result.pose is None or result.camera is None or len(spans) < MIN_ESTIMATED_PIXELS or not distance > 0:
+        return result
+    focal_length = result.camera.fx * width / result.camera.width
+    factor = np.float32(float(np.median(spans)) * focal_length / distance)
+    pose = replace(result.pose, translation=result.pose.translation * factor, scale=result.pose.scale * factor)
+    return replace(result, pose=pose, measured=_measured(pose, "estimated"))

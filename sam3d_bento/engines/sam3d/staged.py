@@ -62,6 +62,7 @@ class StagedPipeline(InferencePipelinePointMap):
     kernels: str  # which kernels compute, or why upstream's do
     camera: Camera | None  # by which the depth model saw the last photo; None where its points were given
     sees_object_depth: bool  # in the last run: without it, its pose means nothing
+    object_distance: float  # in the last run: the median of z over the object's points, in the pose's unit
 
     def __init__(self, *, compute_device: str, cast: bool, code_dir: str, **kwargs: Any) -> None:
         self.compute_device = torch.device(compute_device)
@@ -216,6 +217,15 @@ class StagedPipeline(InferencePipelinePointMap):
         self.camera = _camera_of(found, found["pointmap"].permute(1, 2, 0)) if pointmap is None else None
         return found
 
+    def look(self, image: Any) -> Any:
+        """Return the depth model's points (H, W, 3) of a photo, before they are clipped for an object."""
+        clip = getattr(self, "clip_pointmap_beyond_scale", None)
+        self.clip_pointmap_beyond_scale = None
+        try:
+            return self.compute_pointmap(image)["pointmap"].permute(1, 2, 0)
+        finally:
+            self.clip_pointmap_beyond_scale = clip
+
     def preprocess_image(self, image: Any, preprocessor: Any, pointmap: Any = None) -> Any:
         """Crop and normalise the inputs of a stage; note whether there is any depth inside the mask.
 
@@ -224,7 +234,9 @@ class StagedPipeline(InferencePipelinePointMap):
         """
         item = super().preprocess_image(image, preprocessor, pointmap=pointmap)
         if "pointmap_shift" in item:
-            self.sees_object_depth = bool((item["pointmap_shift"] != 0).any())
+            middle = item["pointmap_shift"].flatten().tolist()
+            self.sees_object_depth = any(middle)
+            self.object_distance = middle[2]
         return item
 
     def get_condition_input(self, condition_embedder: Any, input_dict: Any, input_mapping: Any) -> Any:

@@ -9,6 +9,7 @@ in the service instance.
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -115,7 +116,13 @@ async def mask(request: Request) -> Response:
     image: MaskImage = await result(job, request)
     note(request, outcome="done", **{f"{stage}_seconds": spent for stage, spent in image.report["seconds"].items()})
     return Response(
-        image.png, headers={**mask_headers(image.report), "Cache-Control": "no-store"}, media_type="image/png"
+        image.png,
+        headers={
+            **mask_headers(image.report),
+            "X-Mask-Report": json.dumps(image.report["mask"], separators=(",", ":")),
+            "Cache-Control": "no-store",
+        },
+        media_type="image/png",
     )
 
 

@@ -59,7 +59,7 @@ def test_a_known_mesh_is_measured_to_one_percent(missing):
         axes,
         Camera(scene.camera[0], width, height),
     )
-    scale, error = measure_scale(posed, cut_out(photo, mask), mask.pixels, view.points)
+    scale, error = measure_scale(posed, cut_out(photo, mask), mask.pixels, view.points[..., 2])
     assert scale * far == pytest.approx(1, rel=0.01)
     assert error < 0.01
 

@@ -1,0 +1,1 @@
+"""Estimate how large things are from a photo alone, with a network that has learned it."""
