@@ -4,9 +4,9 @@
 import { byId, make } from "./dom.js";
 import { count, label } from "./format.js";
 
-// Not offered among the options: the page itself decides how the result is delivered, and asks for the height beside
-// the photo.
-const ELSEWHERE = ["response", "height"];
+// Not offered among the options: the page itself decides how the result is delivered, asks for the height beside the
+// photo, and sends no point map.
+const ELSEWHERE = ["response", "height", "pointmap_frame"];
 const CENTIMETRES_PER_METRE = 100;
 
 export function showOptions(schemas) {
