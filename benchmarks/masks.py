@@ -13,6 +13,7 @@ Writes benchmarks/results/masks.json. Usage: python benchmarks/masks.py [--model
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -28,7 +29,7 @@ from typing import Any
 import numpy as np
 from mask_cases import Shown, composites, photos
 
-from sam3d_bento.errors import NoObject
+from sam3d_bento.errors import BadRequest, NoObject
 from sam3d_bento.photo.mask_model import MaskModel
 from sam3d_bento.photo.prompts.answers import PromptModel
 from sam3d_bento.photo.prompts.crops import CropModel
@@ -93,10 +94,8 @@ def _one(model: PromptModel, shown: Shown) -> dict[str, float]:
     best = iou(Prompt((click,)))
     own = best
     for candidate in range(MAX_CANDIDATES):
-        try:
+        with contextlib.suppress(BadRequest):  # there are fewer candidates
             best = max(best, iou(Prompt((click,), candidate=candidate)))
-        except Exception:  # noqa: BLE001  # there are fewer candidates
-            break
     return {"box": iou(Prompt(box=shown.box)), "click": own, "click_best": best}
 
 
@@ -111,10 +110,8 @@ def speed(model: PromptModel) -> dict[str, Any]:
     seconds, cpu, resident = [], [], []
     for index in chosen:
         started, spent = time.perf_counter(), time.process_time()
-        try:
+        with contextlib.suppress(NoObject):
             prompter.mask(prompter.encode(photo, b"one"), Prompt((Point(columns[index] + 0.5, rows[index] + 0.5),)))
-        except NoObject:
-            pass
         seconds.append(time.perf_counter() - started)
         cpu.append(time.process_time() - spent)
         resident.append(_resident_bytes())
