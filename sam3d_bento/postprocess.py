@@ -15,7 +15,7 @@ from typing import Any
 from sam3d_bento import __version__, export
 from sam3d_bento.arrays import Float32
 from sam3d_bento.errors import BadRequest, NotFound
-from sam3d_bento.export import conversion, render, size, splat_file
+from sam3d_bento.export import conversion, render, size
 from sam3d_bento.export.glb.check import check
 from sam3d_bento.export.glb.read import read_extras, read_glb
 from sam3d_bento.export.glb.scene import PlacedMesh, object_transforms, read_scene, renamed_scene, take_object
@@ -23,6 +23,7 @@ from sam3d_bento.export.glb.write import renamed, write_glb
 from sam3d_bento.export.pose import join_splats, place_splats
 from sam3d_bento.export.scene import assemble_anew
 from sam3d_bento.export.size import Placement
+from sam3d_bento.export.splat_file import SPLAT_WRITERS
 from sam3d_bento.formats import Format, FormatOptions
 from sam3d_bento.options import SIZE_OPTIONS, USED_VALUES, Options, Origin
 from sam3d_bento.progress import OnProgress, part, silent
@@ -97,9 +98,9 @@ def export_reconstruction(
 
     Raises NotFound for gaussians where there are none, and what the exporter raises.
     """
-    if wanted == "ply-splats":
+    if wanted in SPLAT_WRITERS:
         placement = size.choose_placement(dense.vertices, options, dense.measured)
-        return ExportedFile(_gaussians(dense, placement), {})
+        return ExportedFile(_gaussians(dense, placement, wanted, options.result_name), {})
     exported = export.to_glb(dense, options if wanted == "glb" else plain(options), extras, on_progress)
     if wanted == "glb":
         return ExportedFile(exported.glb, exported.extras)
@@ -116,12 +117,13 @@ def converted(glb: bytes, meshes: Sequence[PlacedMesh], dense: Mapping[str, Reco
     if wanted == "glb":
         return glb
     extras = read_extras(glb)
-    if wanted == "ply-splats":
+    if wanted in SPLAT_WRITERS:
         if not dense:
             raise NotFound(NOT_KEPT)
+        name = str(extras["name"])
         if "objects" in extras:
-            return _gaussians_of_scene(glb, dense.__getitem__)
-        return _gaussians(next(iter(dense.values())), size.read_description(extras)[0])
+            return _gaussians_of_scene(glb, dense.__getitem__, wanted, name)
+        return _gaussians(next(iter(dense.values())), size.read_description(extras)[0], wanted, name)
     return _converted(meshes, extras, wanted, FormatOptions(), extras.get("options", {}).get("origin"))
 
 
@@ -140,26 +142,28 @@ def _converted(
     return conversion.convert(only.mesh, wanted, of_format, origin=origin, sized=sized)
 
 
-def _gaussians_of_scene(glb: bytes, dense_of: Callable[[str], Reconstruction]) -> bytes:
-    """Return the file of all objects' gaussians, placed as in the scene. dense_of: the reconstruction by its name.
+def _gaussians_of_scene(
+    glb: bytes, dense_of: Callable[[str], Reconstruction], wanted: Format, scene_name: str
+) -> bytes:
+    """Return the file of all objects' gaussians, placed as in the scene, in a format of SPLAT_WRITERS.
 
-    Raises NotFound where an object has none.
+    dense_of: the reconstruction by its name. Raises NotFound where an object has none.
     """
     found = []
     for each in read_scene(glb):
         splats = dense_of(each.mesh.name).splats
-        if splats is None:
+        if splats is None or not len(splats.positions):
             raise NotFound(NO_SPLATS)
         placement, _ = size.read_description(read_extras(take_object(glb, each.mesh.name)))
         found.append(place_splats(placement.place_splats(splats), each.matrix))
-    return splat_file.to_ply(join_splats(found))
+    return SPLAT_WRITERS[wanted](join_splats(found), scene_name)
 
 
-def _gaussians(dense: Reconstruction, placement: Placement) -> bytes:
-    """Return the file of the gaussians. Raises NotFound where there are none."""
-    if dense.splats is None:
+def _gaussians(dense: Reconstruction, placement: Placement, wanted: Format, name: str) -> bytes:
+    """Return the file of the gaussians in a format of SPLAT_WRITERS. Raises NotFound where there are none."""
+    if dense.splats is None or not len(dense.splats.positions):
         raise NotFound(NO_SPLATS)
-    return splat_file.to_ply(placement.place_splats(dense.splats))
+    return SPLAT_WRITERS[wanted](placement.place_splats(dense.splats), name)
 
 
 def _export(order: ExportSubmission, on_progress: OnProgress) -> bytes:
@@ -170,14 +174,15 @@ def _export(order: ExportSubmission, on_progress: OnProgress) -> bytes:
     wanted = before.changed(_changes(order.format, order.changes))
     scene = "objects" in extras
     check_scene(wanted, extras.get("objects"), has_mask=False)
-    if order.format == "ply-splats" and scene:
-        return _gaussians_of_scene(stored, lambda name: _dense_object(order.reconstruction, name))
-    if order.format == "ply-splats":
+    if order.format in SPLAT_WRITERS and scene:
+        reconstructions = partial(_dense_object, order.reconstruction)
+        return _gaussians_of_scene(stored, reconstructions, order.format, wanted.result_name)
+    if order.format in SPLAT_WRITERS:
         placement, measured = size.read_description(extras)
         if _size(before) != _size(wanted):
             unplaced = placement.undo(read_glb(stored).positions)
             placement = size.choose_placement(unplaced, wanted, measured)
-        return _gaussians(_dense(order.reconstruction), placement)
+        return _gaussians(_dense(order.reconstruction), placement, order.format, wanted.result_name)
     if wanted.model_copy(update={"name": before.name}) == before:
         rename = renamed_scene if scene else renamed
         glb = stored if wanted == before else rename(stored, wanted.result_name)
