@@ -69,12 +69,10 @@ def test_the_default_mask_model_is_small_and_each_other_set_of_one_names_its_mod
 
 def test_mobile_sam_is_an_extra_whose_files_are_members_of_one_archive():
     assert SETS["prompts"].optional(Settings(engine="sam3d"))
-    archives = {
-        (source.archive, source.size, source.sha256) for file in SETS["prompts"].files for source in file.sources
-    }
-    assert len(archives) == 1
-    assert [file.name for file in SETS["prompts"].files] == list(MOBILE_SAM.files)
-    assert {file.licence for file in SETS["prompts"].files} == {"Apache-2.0"}
+    files = SETS["prompts"].files
+    assert len({(source.archive, source.size, source.sha256) for file in files for source in file.sources}) == 1
+    assert [file.name for file in files] == list(MOBILE_SAM.files)
+    assert {file.licence for file in files} == {"Apache-2.0"}
 
 
 def test_the_size_model_is_an_extra_that_no_settings_need():

@@ -193,9 +193,7 @@ def test_an_archive_or_a_member_that_is_another_is_refused(archive, bring, chang
 def test_an_archive_that_is_none_and_one_that_unpacks_to_more_are_refused(hub, bring):
     for content, reason in ((b"no archive", "the archive is damaged"), (zipped({"net.onnx": bytes(10**7)}), "longer")):
         hub.pages["/meta/nets/resolve/main/nets.zip"] = content
-        wrong = Member(
-            HubFile("meta/nets", "main", "nets.zip"), len(content), hashlib.sha256(content).hexdigest(), "net.onnx"
-        )
+        at, sha256 = HubFile("meta/nets", "main", "nets.zip"), hashlib.sha256(content).hexdigest()
         with pytest.raises(WeightsError, match=reason):
-            bring(wrong)
+            bring(Member(at, len(content), sha256, "net.onnx"))
     sources._archives.clear()
