@@ -21,6 +21,7 @@ from sam3d_bento.arrays import Float32
 from sam3d_bento.camera import Camera
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.export.glb.read import read_extras
+from sam3d_bento.export.parallel import both
 from sam3d_bento.export.scene import ScenePart, assemble
 from sam3d_bento.export.size import require_scale
 from sam3d_bento.export_input import ExportInput
@@ -110,10 +111,10 @@ class Pipeline:
     ) -> Asset:
         """Turn a photo into a GLB.
 
-        on_reconstruction: called with the reconstruction, including its splats, before the export; in a scene with a
-        `NamedReconstruction` of each object. Raises the errors of the steps, all from the tree in `errors`, and
-        Cancelled from `on_progress`. In a scene, an object's own error is in the report, and is raised only if no
-        object is left.
+        on_reconstruction: called with the reconstruction, including its splats, in a thread beside the export; in a
+        scene with a `NamedReconstruction` of each object, before its export. Raises the errors of the steps, all from
+        the tree in `errors`, and Cancelled from `on_progress`. In a scene, an object's own error is in the report, and
+        is raised only if no object is left.
         """
         check_scene(submission.options, submission.scene, has_mask=submission.mask is not None)
         if submission.scene is not None:
@@ -304,13 +305,26 @@ def export_asset(
     on_reconstruction: Callable[[Reconstruction | NamedReconstruction], None] | None = None,
 ) -> Asset:
     """Export one object, the last step of a run. on_reconstruction, errors: as of `Pipeline.run`."""
-    if on_reconstruction is not None:
-        on_reconstruction(made.reconstruction)
     clock = StageClock(on_progress, made.seconds)
     with clock.stage("export") as on_step:
-        exported = export.to_glb(made.reconstruction, made.options, made.extras, on_step)
+        exported = _export_and_keep(made, on_step, on_reconstruction)
     figures = {**made.figures, "seconds": clock.seconds, "bytes": len(exported.glb)}
     return Asset(glb=exported.glb, report={**exported.extras, **figures})
+
+
+def _export_and_keep(
+    made: ExportInput,
+    on_step: OnProgress,
+    on_reconstruction: Callable[[Reconstruction | NamedReconstruction], None] | None,
+) -> export.Export:
+    """Export; call `on_reconstruction` at the same time, because to write the file takes up to a second."""
+    if on_reconstruction is None:
+        return export.to_glb(made.reconstruction, made.options, made.extras, on_step)
+    _, exported = both(
+        lambda: on_reconstruction(made.reconstruction),
+        lambda: export.to_glb(made.reconstruction, made.options, made.extras, on_step),
+    )
+    return exported
 
 
 class Exporter:
