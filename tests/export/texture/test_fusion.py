@@ -66,6 +66,11 @@ def test_auto_fuses_exactly_where_splats_are_finer(painted: Painted) -> None:
     assert painted.fusion.worthwhile == painted.case.finer
 
 
+def test_auto_is_as_good_as_the_better_source(painted: Painted) -> None:
+    auto = painted.fused if painted.fusion.worthwhile else painted.mesh
+    assert auto > max(painted.mesh, painted.splats) - 0.1
+
+
 def test_the_noise_of_the_splats_is_measured(painted: Painted) -> None:
     true = (255 * painted.case.noise) ** 2
     if not painted.case.finer:  # else the pattern is finer than the splats, and counts as noise
