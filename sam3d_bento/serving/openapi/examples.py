@@ -63,6 +63,7 @@ REPORT: dict[str, Any] = {
     "seconds": SECONDS,
     "gpu_peak_bytes": None,
     "retries": 0,
+    "prompt_encodes": 0,
     "bytes": 1696620,
 }
 

@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { announce, byId } from "./dom.js";
 import { acceptHeic, listenForPhotos } from "./intake.js";
+import { Depth } from "./depth.js";
 import { Job } from "./job.js";
 import { Display } from "./display.js";
 import { chosenOptions, leaveToService, showFormatOptions, showOptions } from "./options_form.js";
@@ -28,6 +29,8 @@ const photo = new Photo(
   },
   () => catalogue,
 );
+
+const depth = new Depth(() => catalogue);
 
 function refresh() {
   byId("make").disabled = !usable || job !== null;
@@ -98,7 +101,7 @@ async function begin() {
   showPause("Sending the photo…");
   takeFocus(byId("cancel"));
   byId("stage").scrollIntoView({ block: "nearest" });
-  job.submit(photo.file, await photo.mask(), chosenOptions());
+  job.submit(photo.file, await photo.mask(), { ...chosenOptions(), ...depth.chosen() });
 }
 
 /** Move the focus off an element that was hidden or disabled, but never away from an element that is in use. */
@@ -132,7 +135,15 @@ async function open(report) {
 
 // --- start of the page -----------------------------------------------------------------------------------------------
 
-listenForPhotos((file) => photo.take(file));
+listenForPhotos((file) => {
+  if (depth.isDepth(file)) {
+    depth.take(file);
+    return;
+  }
+  if (photo.file) depth.clear(); // it is the former photo's
+  photo.take(file);
+});
+byId("other-photo").addEventListener("click", () => depth.clear());
 byId("order").addEventListener("submit", (event) => {
   event.preventDefault();
   begin();
