@@ -34,7 +34,7 @@ from sam3d_bento.photo.hidden_colours import without_hidden_colours
 from sam3d_bento.photo.mask_model import MaskModel
 from sam3d_bento.photo.mask_values import read_mask
 from sam3d_bento.photo.objects.find import Finder, FoundObject
-from sam3d_bento.photo.prompts.crops import CropModel
+from sam3d_bento.photo.prompts import models as prompt_models
 from sam3d_bento.photo.prompts.memory import Memory
 from sam3d_bento.photo.prompts.prompter import Prompter
 from sam3d_bento.photo.size.model import SizeModel
@@ -88,7 +88,13 @@ class Pipeline:
         self._size_model = SizeModel(settings.size_dir)
         facts = {**engine.facts, "estimates_size": self._size_model.is_available}
         self.info = RunnerInfo(
-            engine.name, engine.version, engine.device, images.FORMATS, facts, hands_over=engine.hands_over
+            engine.name,
+            engine.version,
+            engine.device,
+            images.FORMATS,
+            facts,
+            hands_over=engine.hands_over,
+            prompt_model=self._masks.prompt_model,
         )
 
     @classmethod
@@ -183,6 +189,7 @@ class Pipeline:
             "engine_facts": self.info.facts,
             "gpu_peak_bytes": self._engine.gpu_peak_bytes,
             "retries": self._engine.retries,
+            "prompt_encodes": self._masks.prompter.take_encodes(),
         }
         return ExportInput(reconstruction, options, extras, figures, {})
 
@@ -256,6 +263,7 @@ class Pipeline:
             "gpu_peak_bytes": max((run.result.report["gpu_peak_bytes"] or 0 for run in runs if run.result), default=0)
             or None,
             "retries": sum(run.result.report["retries"] for run in runs if run.result),
+            "prompt_encodes": sum(run.result.report["prompt_encodes"] for run in runs if run.result),
             "seconds": clock.seconds | {stage: round(seconds, 4) for stage, seconds in spent.items()},
             "bytes": len(scene_export.glb),
             "objects": [
@@ -365,7 +373,7 @@ class MaskPreview:
         warnings = [str(code) for code in (*photo.warnings, *mask.warnings)]
         png = masks.to_png(mask, photo.original_size)
         facts = {"mask": mask_report.describe(mask, photo), "warnings": warnings, "seconds": clock.seconds}
-        return MaskImage(png, facts)
+        return MaskImage(png, facts | {"prompt_encodes": self._masks.prompter.take_encodes()})
 
 
 class _Decoder:
@@ -397,7 +405,9 @@ class _MaskFinder:
         self.model = mask_model
         self.decode = _Decoder(settings)
         memory = Memory(settings.prompt_memory_seconds if remember else 0)
-        self._prompter = Prompter(lambda: CropModel(mask_model), memory)
+        self.prompt_model = prompt_models.choose(settings)
+        load = partial(prompt_models.load, self.prompt_model, mask_model, settings)
+        self.prompter = Prompter(load, memory)
 
     def prompted(self, photo: Photo, content: bytes) -> Callable[[Prompt], Mask]:
         """Return a function from prompts to masks of one photo. Arguments: as of `Prompter.encode`, called once."""
@@ -416,7 +426,7 @@ class _MaskFinder:
         with clock.stage("mask"):
             photo = without_hidden_colours(photo)  # for the engine as well: its network sees the whole photo
             if prompt is not None:
-                mask = self._prompter.mask(self._prompter.encode(photo, submission.photo), prompt)
+                mask = self.prompter.mask(self.prompter.encode(photo, submission.photo), prompt)
             else:
                 mask = masks.isolate(photo, uploaded, self.model)
             depth.require_depth(view, mask.pixels)

@@ -109,6 +109,16 @@ class Settings(BaseModel):
     size_dir: Annotated[
         Folder, Field(description="Folder of the size model's file; without it, no size is estimated")
     ] = Field(default_factory=lambda: (_cache_dir() / "size").expanduser().absolute())
+    prompt_model: Annotated[
+        Literal["auto", "crop", "mobile_sam"],
+        Field(
+            description="Model that understands clicks and boxes; `crop`: the mask model, on crops; `auto`: MobileSAM "
+            "if the weights `prompts` are there"
+        ),
+    ] = "auto"
+    prompt_dir: Annotated[Folder, Field(description="Folder of MobileSAM's files")] = Field(
+        default_factory=lambda: (_cache_dir() / "prompts").expanduser().absolute()
+    )
     prompt_memory_seconds: Annotated[
         float,
         Field(

@@ -154,6 +154,7 @@ class RunnerInfo:
 
     facts: JSON values, what else a user of /health should know about it.
     hands_over: whether another process exports what this runner reconstructs, while it reconstructs the next photo.
+    prompt_model: the model that answers prompts; None if this runner takes none.
     """
 
     name: str
@@ -162,3 +163,4 @@ class RunnerInfo:
     formats: tuple[str, ...]
     facts: dict[str, Any] = field(default_factory=dict)
     hands_over: bool = False
+    prompt_model: str | None = None

@@ -182,6 +182,7 @@ class Report(BaseModel):
     seconds: Seconds
     gpu_peak_bytes: Annotated[int | None, Field(description="Most memory that the run had on the GPU.")]
     retries: Count
+    prompt_encodes: Annotated[Count, Field(description="Photos that the prompt model encoded in this run.")]
     bytes: Annotated[Count, Field(description="Size of the GLB.")]
 
 
@@ -311,6 +312,15 @@ class Limits(BaseModel):
     output_ttl_seconds: float
 
 
+class PromptCapabilities(BaseModel):
+    """What `points` and `box` may ask for."""
+
+    model: Annotated[str | None, Field(description="Model that understands them; null while the engine loads.")]
+    max_points: Count
+    max_candidates: Count
+    memory_seconds: Annotated[float, Field(description="How long a photo that was pointed at is remembered; 0: not.")]
+
+
 class Capabilities(BaseModel):
     """What this service can do."""
 
@@ -318,6 +328,7 @@ class Capabilities(BaseModel):
     options: Annotated[dict[str, dict[str, Any]], Field(description="JSON schemas of the options, by their names.")]
     formats: Annotated[list[str] | None, Field(description="Image formats that are read; null while it loads.")]
     export: ExportCapabilities
+    prompts: PromptCapabilities
     limits: Limits
     warnings: Annotated[dict[str, str], Field(description="Sentences of the warnings, by their codes.")]
 

@@ -69,6 +69,7 @@ class _Info(_Closed):
     formats: list[Token]
     facts: dict[str, Any]
     hands_over: bool
+    prompt_model: Token | None
 
 
 class _Error(_Closed):
@@ -176,7 +177,7 @@ def _document(message: EngineMessage) -> tuple[dict[str, Any], bytes]:
             return {"type": "alive"}, b""
         case Ready(info):
             facts = {"name": info.name, "version": info.version, "device": info.device, "facts": info.facts}
-            more = {"formats": list(info.formats), "hands_over": info.hands_over}
+            more = {"formats": list(info.formats), "hands_over": info.hands_over, "prompt_model": info.prompt_model}
             return {"type": "ready", "info": {**facts, **more}}, b""
         case LoadFailed(error):
             return {"type": "load_failed", "error": _error_document(error)}, b""
