@@ -411,8 +411,8 @@ class _MaskFinder:
 
     def prompted(self, photo: Photo, content: bytes) -> Callable[[Prompt], Mask]:
         """Return a function from prompts to masks of one photo. Arguments: as of `Prompter.encode`, called once."""
-        encoded = cache(partial(self._prompter.encode, photo, content))
-        return lambda prompt: self._prompter.mask(encoded(), prompt)
+        encoded = cache(partial(self.prompter.encode, photo, content))
+        return lambda prompt: self.prompter.mask(encoded(), prompt)
 
     def isolate(self, submission: Submission, clock: StageClock) -> tuple[Photo, View, Mask]:
         """Decode the photo and its depth, and find its mask."""
