@@ -19,6 +19,7 @@ let catalogue = null; // response of /api/options
 let usable = false; // whether there is a photo with a mask
 let job = null; // the running job
 let shownId = null; // id of the displayed result
+let seeded = false; // whether another seed gives the displayed result's engine another result
 
 const display = new Display();
 const photo = new Photo(
@@ -54,7 +55,7 @@ async function loadCatalogue() {
 }
 
 function offerDownloads() {
-  showDownloads(shownId, catalogue?.export?.formats ?? {});
+  showDownloads(shownId, catalogue?.export?.formats ?? {}, seeded);
   byId("again").addEventListener("click", () => {
     leaveToService("seed");
     begin();
@@ -114,6 +115,7 @@ function takeFocus(element) {
 async function open(report) {
   const { id } = report;
   shownId = id;
+  seeded = report.engine_facts?.seeded ?? true;
   offerDownloads();
   showFacts(report);
   showWarnings(report.warnings, catalogue?.warnings ?? {});
