@@ -307,6 +307,7 @@ class Limits(BaseModel):
 
     max_upload_bytes: Count
     max_pixels: Count
+    max_objects: Annotated[Count, Field(description="Objects that a scene may have.")]
     queue_limit: Count
     deadline_seconds: float
     output_ttl_seconds: float
