@@ -36,7 +36,7 @@ class ImposedPipeline:
         engine.load()
         Gyroid(int(os.environ[VOXELS])).impose(engine._inference.pipeline.models)
         self._pipeline = Pipeline(engine, None, settings)  # each request brings its mask
-        self.info, self.run = self._pipeline.info, self._pipeline.run
+        self.info, self.run, self.hand_over = self._pipeline.info, self._pipeline.run, self._pipeline.hand_over
 
 
 def main() -> None:

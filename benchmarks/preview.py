@@ -8,7 +8,7 @@ whose focal length the engine is not told. Each method gets the same photo and e
            at which the front views agree and the best depth
 The model is compared as the photo showed it: how far it leans once it is put upright is a figure of its own.
 Writes benchmarks/results/preview.json and docs/preview.png.
-Usage: python benchmarks/preview.py [--drawn-seed 90210] [--views 3]
+Usage: python benchmarks/preview.py [--drawn-seed 90210] [--views 3] [--sets named drawn tuned untuned]
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ import numpy.typing as npt
 import trimesh
 from PIL import Image
 from preview_baselines import poisson, slab
-from preview_cases import Case, drawn, named
+from preview_cases import drawn, named
+from preview_kinds import tuned, untuned
+from preview_primitives import Case
 from preview_scene import BACKGROUND, Scene, visual_hull
 from scipy.optimize import minimize_scalar
 from scipy.spatial import KDTree
@@ -64,6 +66,12 @@ ORBIT = (30, -30, 60, -60, 180)
 VIEW_PIXELS = 128
 HULL_CELLS = 48
 SAMPLES = 1500
+SETS: dict[str, Callable[[int], list[Case]]] = {
+    "named": lambda _: named(),
+    "drawn": drawn,
+    "tuned": lambda _: tuned(),
+    "untuned": lambda _: untuned(),
+}
 METHODS = ("slab", "poisson", "puff", "auto")
 SPEED_CASES = {"teddy": "puff", "vase": "lathe", "mug": "lathe with a handle", "crate": "box"}
 SPENT = """
@@ -125,18 +133,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--drawn-seed", type=int, default=90210, help="Of the objects that nothing was chosen on.")
     parser.add_argument("--views", type=int, default=len(VIEWS), help="Photos of each object, of the three in turn.")
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), help="Sets of objects to measure.")
     arguments = parser.parse_args()
-    sets = {"named": named(), "drawn": drawn(arguments.drawn_seed)}
     result: dict[str, Any] = {
         "machine": machine(),
         "date": datetime.now(UTC).date().isoformat(),
         "drawn_seed": arguments.drawn_seed,
         "views": VIEWS,
         "photos_of_each": arguments.views,
-        "speed": speed(sets["named"]),
+        "speed": speed(named()),
     }
     sheet = []
-    for name, cases in sets.items():
+    for name in arguments.sets:
+        cases = SETS[name](arguments.drawn_seed)
         rows = []
         with ProcessPoolExecutor(PROCESSES) as pool:
             for shown, figures in pool.map(
@@ -161,7 +170,7 @@ def main() -> None:
 def judge_numbered(job: tuple[str, int, int, int]) -> tuple[Array, list[dict[str, Any]]]:
     """`judge` for a case by set, number, views and seed: a case itself has functions, which travel to no process."""
     which, index, count, seed = job
-    case = (named() if which == "named" else drawn(seed))[index]
+    case = SETS[which](seed)[index]
     return judge(case, [VIEWS[(index + turn) % len(VIEWS)] for turn in range(count)])
 
 

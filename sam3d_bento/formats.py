@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sam3d_bento.errors import BadRequest, UnsupportedMedia
 from sam3d_bento.options import Origin, faults
 
-Format = Literal["glb", "obj", "stl", "ply", "ply-splats", "usdz"]
+Format = Literal["glb", "obj", "stl", "ply", "ply-splats", "splats-glb", "usdz"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
@@ -75,6 +75,12 @@ FILE_TYPES: dict[Format, FileType] = {
     "ply": FileType("ply", "application/octet-stream", "binary PLY mesh, coloured at its vertices", options=("up",)),
     "ply-splats": FileType(
         "splats.ply", "application/octet-stream", "Gaussian splats, if the engine made any", from_reconstruction=True
+    ),
+    "splats-glb": FileType(
+        "splats.glb",
+        "model/gltf-binary",
+        "binary glTF 2.0 of Gaussian splats, if the engine made any",
+        from_reconstruction=True,
     ),
     "usdz": FileType(
         "usdz",

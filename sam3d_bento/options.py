@@ -13,6 +13,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from sam3d_bento import names
 from sam3d_bento.errors import BadRequest
+from sam3d_bento.prompt import (
+    MAX_BOX_CHARACTERS,
+    MAX_CANDIDATES,
+    MAX_POINTS_CHARACTERS,
+    Prompt,
+    box_of_text,
+    points_of_text,
+)
 
 # Largest seed: that of a signed 32-bit integer, which every random generator in use accepts.
 SEED_MAX = 2**31 - 1
@@ -22,6 +30,7 @@ MIN_METRES = 0.001
 MAX_METRES = 1000
 
 Origin = Literal["centre", "bottom"]
+Frame = Literal["camera", "ground"]
 Shape = Literal["auto", "puff", "lathe", "box"]
 Compression = bool | Literal["quantize"]
 
@@ -119,6 +128,58 @@ class Options(BaseModel):
         assert self.intrinsics is not None
         return _numbers(self.intrinsics)
 
+    box: Annotated[
+        str | None,
+        Field(
+            max_length=MAX_BOX_CHARACTERS,
+            description="Box around the object that is meant, as `x0,y0,x1,y1` in pixels of the upright photo; "
+            "instead of `mask`.",
+        ),
+    ] = None
+    points: Annotated[
+        str | None,
+        Field(
+            max_length=MAX_POINTS_CHARACTERS,
+            description="Pixels on the object that is meant, `x,y,1`, and beside it, `x,y,0`, separated by semicolons; "
+            "instead of `mask` or with `box`.",
+        ),
+    ] = None
+    candidate: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            lt=MAX_CANDIDATES,
+            description="Which of the masks that `points` or `box` may mean, counted from 0 by size; if absent, the "
+            "best.",
+        ),
+    ] = None
+
+    @field_validator("box")
+    @classmethod
+    def _only_box(cls, box: str | None) -> str | None:
+        if box is not None:
+            box_of_text(box)
+        return box
+
+    @field_validator("points")
+    @classmethod
+    def _only_points(cls, points: str | None, given: ValidationInfo) -> str | None:
+        if points is not None and "box" in given.data:  # else the box is wrong itself
+            _prompt(points, given.data["box"], None)
+        return points
+
+    @field_validator("candidate")
+    @classmethod
+    def _only_with_prompt(cls, candidate: int | None, given: ValidationInfo) -> int | None:
+        if candidate is not None and given.data.get("points") is None and given.data.get("box") is None:
+            raise ValueError("it goes with 'points' or 'box'")
+        return candidate
+
+    @property
+    def prompt(self) -> Prompt | None:
+        """Return what the caller points at, or None without `points` and `box`."""
+        return _prompt(self.points, self.box, self.candidate)
+
     @field_validator("longest_side")
     @classmethod
     def _only_one_size(cls, longest_side: float | None, given: ValidationInfo) -> float | None:
@@ -138,6 +199,14 @@ class Options(BaseModel):
         """
         without_size = dict.fromkeys(GIVEN_SIZES) if not GIVEN_SIZES.union({"scale"}).isdisjoint(changes) else {}
         return self.model_copy(update={**without_size, **changes})
+
+    frame: Annotated[
+        Frame,
+        Field(
+            description="Frame of a scene; `camera`: the photo's camera stands at the origin; `ground`: the objects "
+            "stand upright on the floor at height 0."
+        ),
+    ] = "camera"
 
     name: Annotated[
         str | None,
@@ -163,7 +232,9 @@ class Options(BaseModel):
 # Options that a report and `asset.extras` hold with the values that were used, beside `options`.
 USED_VALUES = frozenset({"seed", "name"})
 # Options that decide what the mesh is, not how it is written. Another value of one needs another run of the engine.
-ENGINE_OPTIONS = frozenset({"seed", "quality", "shape", "intrinsics", "pointmap_frame"})
+ENGINE_OPTIONS = frozenset({"seed", "quality", "shape", "intrinsics", "pointmap_frame", "points", "box", "candidate"})
+# Options that say which object of the photo is meant. `/api/mask` takes them as well.
+PROMPT_OPTIONS = ("box", "points", "candidate")
 # Options that give a size; at most one of them is used.
 GIVEN_SIZES = frozenset({"height", "longest_side"})
 # Options that decide how large the model is and where its origin is, not its shape.
@@ -181,6 +252,15 @@ def _numbers(intrinsics: str) -> tuple[float, float, float, float]:
     if not all(map(isfinite, (fx, fy, cx, cy))) or min(fx, fy) <= 0:
         raise ValueError("send four numbers, fx,fy,cx,cy, in pixels of the upright photo")
     return fx, fy, cx, cy
+
+
+def _prompt(points: str | None, box: str | None, candidate: int | None) -> Prompt | None:
+    """Return the prompt of these texts, or None without any. Raises ValueError."""
+    if points is None and box is None:
+        return None
+    return Prompt(
+        () if points is None else points_of_text(points), None if box is None else box_of_text(box), candidate
+    )
 
 
 def checked(values: Mapping[str, Any], *, strict: bool = False) -> Options:

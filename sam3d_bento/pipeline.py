@@ -1,8 +1,9 @@
 """Turn an upload into a GLB in four steps: decode, mask, reconstruct, export.
 
 `Pipeline.run` executes the four steps, `MaskPreview.run` the first two. `Pipeline.reconstruct` executes the first three
-and `export_asset` the last one, so that another process can export. All of them time each stage, report progress, and
-stop when `on_progress` raises. None keeps any data of a run, whether it succeeds or fails.
+and `export_asset` the last one. `Pipeline.hand_over` and `Exporter.run` do the same in two processes. All of them time
+each stage, report progress, and stop when `on_progress` raises. None keeps any data of a run, whether it succeeds or
+fails.
 """
 
 from __future__ import annotations
@@ -13,23 +14,46 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, BinaryIO
 
-from sam3d_bento import engines, export
+from sam3d_bento import __version__, engines, export
 from sam3d_bento.arrays import Float32
+from sam3d_bento.camera import Camera
+from sam3d_bento.errors import BadRequest
+from sam3d_bento.export.glb.read import read_extras
+from sam3d_bento.export.parallel import both
+from sam3d_bento.export.scene import ScenePart, assemble
 from sam3d_bento.export.size import require_scale
 from sam3d_bento.export_input import ExportInput
-from sam3d_bento.options import SEED_MAX, USED_VALUES
-from sam3d_bento.photo import depth, images, masks
+from sam3d_bento.object_runs import ObjectRun, run_objects
+from sam3d_bento.options import SEED_MAX, USED_VALUES, Options
+from sam3d_bento.photo import depth, images, mask_report, masks
 from sam3d_bento.photo.decode_lock import DecodeLock
 from sam3d_bento.photo.hidden_colours import without_hidden_colours
 from sam3d_bento.photo.mask_model import MaskModel
 from sam3d_bento.photo.mask_values import read_mask
+from sam3d_bento.photo.objects.find import Finder, FoundObject
+from sam3d_bento.photo.prompts import models as prompt_models
+from sam3d_bento.photo.prompts.memory import Memory
+from sam3d_bento.photo.prompts.prompter import Prompter
 from sam3d_bento.photo.size.model import SizeModel
 from sam3d_bento.progress import OnProgress
-from sam3d_bento.reconstruction import Mask, Photo, Reconstruction, View
+from sam3d_bento.reconstruction import Mask, NamedReconstruction, Photo, Reconstruction, View
 from sam3d_bento.settings import Settings
-from sam3d_bento.submission import Asset, MaskImage, OnStageProgress, RunnerInfo, Stage, Submission
+from sam3d_bento.submission import (
+    Asset,
+    MaskImage,
+    OnStageProgress,
+    RunnerInfo,
+    SceneInput,
+    Stage,
+    Submission,
+    check_scene,
+)
+from sam3d_bento.warning_codes import WarningCode
+
+# Stages that each object of a scene has. Its export runs beside the next network.
+SCENE_STAGES: tuple[Stage, ...] = ("reconstruct", "export")
 
 # In the folder for short-lived files, which the processes of a service share.
 DECODE_LOCK_NAME = "decode.lock"
@@ -57,11 +81,19 @@ class Pipeline:
 
     def __init__(self, engine: engines.Engine, mask_model: MaskModel, settings: Settings) -> None:
         self._engine = engine
-        self._mask_model = mask_model
+        self._settings = settings
+        self._masks = _MaskFinder(mask_model, settings, remember=False)
         self._size_model = SizeModel(settings.size_dir)
-        self._decode = _Decoder(settings)
         facts = {**engine.facts, "estimates_size": self._size_model.is_available}
-        self.info = RunnerInfo(engine.name, engine.version, engine.device, images.FORMATS, facts)
+        self.info = RunnerInfo(
+            engine.name,
+            engine.version,
+            engine.device,
+            images.FORMATS,
+            facts,
+            hands_over=engine.hands_over,
+            prompt_model=self._masks.prompt_model,
+        )
 
     @classmethod
     def load(cls, settings: Settings) -> Pipeline:
@@ -75,15 +107,38 @@ class Pipeline:
         self,
         submission: Submission,
         on_progress: OnStageProgress,
-        on_reconstruction: Callable[[Reconstruction], None] | None = None,
+        on_reconstruction: Callable[[Reconstruction | NamedReconstruction], None] | None = None,
     ) -> Asset:
         """Turn a photo into a GLB.
 
-        on_reconstruction: called with the reconstruction, including its splats, before the export.
-        Raises the errors of the steps, all from the tree in `errors`, and Cancelled from `on_progress`.
+        on_reconstruction: called with the reconstruction, including its splats, in a thread beside the export; in a
+        scene with a `NamedReconstruction` of each object, before its export. Raises the errors of the steps, all from
+        the tree in `errors`, and Cancelled from `on_progress`. In a scene, an object's own error is in the report, and
+        is raised only if no object is left.
         """
+        check_scene(submission.options, submission.scene, has_mask=submission.mask is not None)
+        if submission.scene is not None:
+            return self._run_scene(submission, submission.scene, on_progress, on_reconstruction)
         made = self.reconstruct(submission, on_progress, with_splats=on_reconstruction is not None)
         return export_asset(made, on_progress, on_reconstruction)
+
+    def hand_over(
+        self,
+        submission: Submission,
+        on_progress: OnStageProgress,
+        memory: BinaryIO,
+        on_reconstruction: Callable[[Reconstruction | NamedReconstruction], None] | None = None,
+    ) -> Asset | None:
+        """Call `reconstruct`, write its result into `memory` for `Exporter.run` in another process, and return None.
+
+        A scene is run here, and returned: its objects are exported beside its own networks. Arguments, errors: as of
+        `run`. on_reconstruction: called for a scene alone; otherwise `Exporter.run` calls its own.
+        """
+        check_scene(submission.options, submission.scene, has_mask=submission.mask is not None)
+        if submission.scene is not None:
+            return self.run(submission, on_progress, on_reconstruction)
+        self.reconstruct(submission, on_progress, with_splats=on_reconstruction is not None).write(memory)
+        return None
 
     def reconstruct(
         self, submission: Submission, on_progress: OnStageProgress, *, with_splats: bool = False
@@ -93,17 +148,30 @@ class Pipeline:
         with_splats: whether the gaussians are wanted even if the options do not paint with them. Raises like `run`.
         """
         options = submission.options
-        has_depth = submission.depth is not None or submission.pointmap is not None
-        require_scale(options, is_measured=has_depth or self._size_model.is_available)
+        require_scale(options, is_measured=_has_depth(submission) or self._size_model.is_available)
         seed = secrets.randbelow(SEED_MAX + 1) if options.seed is None else options.seed
         clock = StageClock(on_progress)
-        photo, view, mask = _isolate(submission, self._mask_model, self._decode, clock)
+        photo, view, mask = self._masks.isolate(submission, clock)
         with clock.stage("reconstruct") as on_step:
-            if options.scale == "metric" and not options.has_size and not has_depth:
-                view = replace(view, pixel_metres=self._estimate_size(photo, view))
-            # `auto` may paint with splats, and must see them to decide. They take a tenth of a second on a GPU.
-            splats = with_splats or options.colour_source != "mesh"
-            reconstruction = self._engine.reconstruct(photo, mask, options, seed, on_step, splats=splats, view=view)
+            view = self._with_size(photo, view, submission)
+            made = self._reconstruct(photo, view, mask, options, seed, on_step, with_splats=with_splats)
+        return replace(made, seconds=clock.seconds)
+
+    def _reconstruct(
+        self,
+        photo: Photo,
+        view: View,
+        mask: Mask,
+        options: Options,
+        seed: int,
+        on_step: OnProgress,
+        *,
+        with_splats: bool,
+    ) -> ExportInput:
+        """Reconstruct one object of a photo."""
+        # `auto` may paint with splats, and must see them to decide. They take a tenth of a second on a GPU.
+        splats = with_splats or options.colour_source != "mesh"
+        reconstruction = self._engine.reconstruct(photo, mask, options, seed, on_step, splats=splats, view=view)
         if reconstruction.camera is not None:
             reconstruction = replace(reconstruction, camera=reconstruction.camera.resized(*photo.original_size))
         extras = {
@@ -111,7 +179,7 @@ class Pipeline:
             "engine_version": self.info.version,
             "seed": seed,
             "options": options.model_dump(exclude=set(USED_VALUES)),
-            **_mask_facts(mask),
+            "mask": mask_report.describe(mask, photo),
             "warnings": [str(code) for code in (*photo.warnings, *mask.warnings, *reconstruction.warnings)],
             "details": reconstruction.details,
         }
@@ -119,8 +187,111 @@ class Pipeline:
             "engine_facts": self.info.facts,
             "gpu_peak_bytes": self._engine.gpu_peak_bytes,
             "retries": self._engine.retries,
+            "prompt_encodes": self._masks.prompter.take_encodes(),
         }
-        return ExportInput(reconstruction, options, extras, figures, clock.seconds)
+        return ExportInput(reconstruction, options, extras, figures, {})
+
+    def _run_scene(
+        self,
+        submission: Submission,
+        scene: SceneInput,
+        on_progress: OnStageProgress,
+        on_reconstruction: Callable[[Reconstruction | NamedReconstruction], None] | None,
+    ) -> Asset:
+        """Turn a photo into the GLB of a scene. Arguments and errors: as of `run`."""
+        options = submission.options
+        clock = StageClock(on_progress)
+        photo, view, found = self._find_objects(submission, scene, clock)
+        seed = secrets.randbelow(SEED_MAX + 1) if options.seed is None else options.seed
+        seeds = [seed if each.seed is None else each.seed for each in found]
+        runs = [ObjectRun[Asset](each.name, error=each.error) for each in found]
+        # Of any object, for all have been seen through the same one.
+        cameras: list[Camera] = [] if view.camera is None else [view.camera.resized(*photo.original_size)]
+
+        def reconstruct(index: int, on_step: OnProgress) -> ExportInput:
+            mask = found[index].mask
+            assert mask is not None
+            depth.require_depth(view, mask.pixels)
+            own = options.model_copy(update={"name": found[index].name, "frame": "camera"})
+            kept = on_reconstruction is not None
+            made = self._reconstruct(photo, view, mask, own, seeds[index], on_step, with_splats=kept)
+            if made.reconstruction.camera is not None:
+                cameras.insert(0, made.reconstruction.camera)
+            return made
+
+        def export_one(index: int, made: ExportInput, on_step: OnProgress) -> Asset:
+            if on_reconstruction is not None:
+                on_reconstruction(NamedReconstruction(found[index].name, made.reconstruction))
+            return export_asset(made, lambda stage, fraction: on_step(fraction))
+
+        on_progress("reconstruct", 0.0)
+        view = self._engine.look(photo, self._with_size(photo, view, submission))
+        run_objects(runs, reconstruct, export_one, on_progress)
+        parts = [
+            ScenePart(run.name, export.Export(run.result.glb, read_extras(run.result.glb)), each.mask.pixels)
+            for run, each in zip(runs, found, strict=True)
+            if run.result is not None and each.mask is not None
+        ]
+        if not parts:
+            raise next(run.error for run in runs if run.error is not None)
+        seen = [each.mask for each in found if each.mask is not None]
+        codes = {code for mask in seen for code in (*photo.warnings, *mask.warnings)}
+        codes |= {WarningCode(code) for part in parts for code in part.export.extras["warnings"]}
+        if len(parts) < len(runs):
+            codes.add(WarningCode.OBJECTS_FAILED)
+        extras = {
+            "engine": self.info.name,
+            "engine_version": self.info.version,
+            "seed": seed,
+            "options": options.model_dump(exclude=set(USED_VALUES)),
+            "mask": mask_report.describe_union(seen),
+            "warnings": [str(code) for code in WarningCode if code in codes],
+            "objects": [_describe_object(photo, *each) for each in zip(found, seeds, runs, strict=True)],
+        }
+        width, height = photo.original_size
+        camera = cameras[0] if cameras else Camera.assumed(width, height)
+        scene_export = assemble(parts, camera, options, extras, share_a_scale=self._engine.shares_scale)
+        on_progress("export", 1.0)
+        spent = {stage: sum(run.seconds(stage) for run in runs) for stage in SCENE_STAGES}
+        figures = {
+            "engine_facts": self.info.facts,
+            "gpu_peak_bytes": max((run.result.report["gpu_peak_bytes"] or 0 for run in runs if run.result), default=0)
+            or None,
+            "retries": sum(run.result.report["retries"] for run in runs if run.result),
+            "prompt_encodes": sum(run.result.report["prompt_encodes"] for run in runs if run.result),
+            "seconds": clock.seconds | {stage: round(seconds, 4) for stage, seconds in spent.items()},
+            "bytes": len(scene_export.glb),
+            "objects": [
+                {**entry, "times": {stage: list(span) for stage, span in run.times.items()}}
+                for entry, run in zip(scene_export.extras["objects"], runs, strict=True)
+            ],
+        }
+        return Asset(scene_export.glb, {**scene_export.extras, **figures})
+
+    def _find_objects(
+        self, submission: Submission, scene: SceneInput, clock: StageClock
+    ) -> tuple[Photo, View, list[FoundObject]]:
+        """Decode the photo and its depth, and find the masks of its objects."""
+        require_scale(submission.options, is_measured=_has_depth(submission) or self._size_model.is_available)
+        with clock.stage("decode") as on_step:
+            photo = self._masks.decode.photo(submission.photo, on_step)
+            view = depth.look(photo, submission.depth, submission.pointmap, submission.options)
+        with clock.stage("mask") as on_step:
+            photo = without_hidden_colours(photo)
+            finder = Finder(
+                self._masks.model,
+                partial(self._masks.decode.mask, on_step=on_step),
+                self._settings.max_objects,
+                self._settings.max_pixels,
+            )
+            return photo, view, finder.find(photo, scene)
+
+    def _with_size(self, photo: Photo, view: View, submission: Submission) -> View:
+        """Return the view with `View.pixel_metres` if the options ask for metres that nothing else tells."""
+        options = submission.options
+        if options.scale != "metric" or options.has_size or _has_depth(submission):
+            return view
+        return replace(view, pixel_metres=self._estimate_size(photo, view))
 
     def _estimate_size(self, photo: Photo, view: View) -> Float32 | None:
         """Return `View.pixel_metres` of a photo."""
@@ -131,24 +302,57 @@ class Pipeline:
 def export_asset(
     made: ExportInput,
     on_progress: OnStageProgress,
-    on_reconstruction: Callable[[Reconstruction], None] | None = None,
+    on_reconstruction: Callable[[Reconstruction | NamedReconstruction], None] | None = None,
 ) -> Asset:
     """Export one object, the last step of a run. on_reconstruction, errors: as of `Pipeline.run`."""
-    if on_reconstruction is not None:
-        on_reconstruction(made.reconstruction)
     clock = StageClock(on_progress, made.seconds)
     with clock.stage("export") as on_step:
-        exported = export.to_glb(made.reconstruction, made.options, made.extras, on_step)
+        exported = _export_and_keep(made, on_step, on_reconstruction)
     figures = {**made.figures, "seconds": clock.seconds, "bytes": len(exported.glb)}
     return Asset(glb=exported.glb, report={**exported.extras, **figures})
+
+
+def _export_and_keep(
+    made: ExportInput,
+    on_step: OnProgress,
+    on_reconstruction: Callable[[Reconstruction | NamedReconstruction], None] | None,
+) -> export.Export:
+    """Export; call `on_reconstruction` at the same time, because to write the file takes up to a second."""
+    if on_reconstruction is None:
+        return export.to_glb(made.reconstruction, made.options, made.extras, on_step)
+    _, exported = both(
+        lambda: on_reconstruction(made.reconstruction),
+        lambda: export.to_glb(made.reconstruction, made.options, made.extras, on_step),
+    )
+    return exported
+
+
+class Exporter:
+    """Exports what `Pipeline.hand_over` has written, in a process of its own. Needs neither weights nor a GPU."""
+
+    info = RunnerInfo("export", __version__, "cpu", ())
+
+    @classmethod
+    def load(cls, settings: Settings) -> Exporter:
+        """Return an exporter. There is nothing to load beyond the import of this module."""
+        return cls()
+
+    def run(
+        self,
+        memory: BinaryIO,
+        on_progress: OnStageProgress,
+        on_reconstruction: Callable[[Reconstruction | NamedReconstruction], None] | None = None,
+    ) -> Asset:
+        """Call `export_asset` with what `memory` contains."""
+        on_progress("export", 0.0)
+        return export_asset(ExportInput.read(memory), on_progress, on_reconstruction)
 
 
 class MaskPreview:
     """Finds the mask that a run would use, by the first two steps alone. Needs no engine and no GPU."""
 
     def __init__(self, mask_model: MaskModel, settings: Settings) -> None:
-        self._mask_model = mask_model
-        self._decode = _Decoder(settings)
+        self._masks = _MaskFinder(mask_model, settings, remember=True)
         self.info = RunnerInfo("mask", settings.mask_model, "cpu", images.FORMATS)
 
     @classmethod
@@ -159,10 +363,11 @@ class MaskPreview:
     def run(self, submission: Submission, on_progress: OnStageProgress) -> MaskImage:
         """Return the mask of a photo. Raises what `Pipeline.run` would raise for the same photo in these steps."""
         clock = StageClock(on_progress)
-        photo, _, mask = _isolate(submission, self._mask_model, self._decode, clock)
+        photo, _, mask = self._masks.isolate(submission, clock)
         warnings = [str(code) for code in (*photo.warnings, *mask.warnings)]
         png = masks.to_png(mask, photo.original_size)
-        return MaskImage(png, {**_mask_facts(mask), "warnings": warnings, "seconds": clock.seconds})
+        facts = {"mask": mask_report.describe(mask, photo), "warnings": warnings, "seconds": clock.seconds}
+        return MaskImage(png, facts | {"prompt_encodes": self._masks.prompter.take_encodes()})
 
 
 class _Decoder:
@@ -184,20 +389,49 @@ class _Decoder:
         return partial(self._lock.turn, on_wait=partial(on_step, 0.0))
 
 
-def _isolate(
-    submission: Submission, mask_model: MaskModel, decode: _Decoder, clock: StageClock
-) -> tuple[Photo, View, Mask]:
-    """Decode the photo and its depth, and find its mask: the steps that `MaskPreview.run` and `Pipeline.run` share."""
-    with clock.stage("decode") as on_step:
-        photo = decode.photo(submission.photo, on_step)
-        uploaded = None if submission.mask is None else decode.mask(submission.mask, on_step)
-        view = depth.look(photo, submission.depth, submission.pointmap, submission.options)
-    with clock.stage("mask"):
-        photo = without_hidden_colours(photo)  # for the engine as well: its network sees the whole photo
-        mask = masks.isolate(photo, uploaded, mask_model)
-        depth.require_depth(view, mask.pixels)
-    return photo, view, mask
+class _MaskFinder:
+    """Reader of a photo and finder of its mask: the steps that `MaskPreview.run` and `Pipeline.run` share.
+
+    remember: whether encodings of photos are kept for the next prompt.
+    """
+
+    def __init__(self, mask_model: MaskModel, settings: Settings, *, remember: bool) -> None:
+        self.model = mask_model
+        self.decode = _Decoder(settings)
+        memory = Memory(settings.prompt_memory_seconds if remember else 0)
+        self.prompt_model = prompt_models.choose(settings)
+        load = partial(prompt_models.load, self.prompt_model, mask_model, settings)
+        self.prompter = Prompter(load, memory)
+
+    def isolate(self, submission: Submission, clock: StageClock) -> tuple[Photo, View, Mask]:
+        """Decode the photo and its depth, and find its mask."""
+        prompt = submission.options.prompt
+        if prompt is not None and submission.mask is not None:
+            raise BadRequest("The field 'mask' says which object is meant. Send it without 'points' and 'box'.")
+        with clock.stage("decode") as on_step:
+            photo = self.decode.photo(submission.photo, on_step)
+            uploaded = None if submission.mask is None else self.decode.mask(submission.mask, on_step)
+            view = depth.look(photo, submission.depth, submission.pointmap, submission.options)
+        with clock.stage("mask"):
+            photo = without_hidden_colours(photo)  # for the engine as well: its network sees the whole photo
+            if prompt is not None:
+                mask = self.prompter.mask(self.prompter.encode(photo, submission.photo), prompt)
+            else:
+                mask = masks.isolate(photo, uploaded, self.model)
+            depth.require_depth(view, mask.pixels)
+        return photo, view, mask
 
 
-def _mask_facts(mask: Mask) -> dict[str, Any]:
-    return {"mask": {"source": mask.source, "coverage": round(mask.coverage, 4)}}
+def _has_depth(submission: Submission) -> bool:
+    return submission.depth is not None or submission.pointmap is not None
+
+
+def _describe_object(photo: Photo, found: FoundObject, seed: int, run: ObjectRun[Asset]) -> dict[str, Any]:
+    """Return what a scene's report says about an object before it is assembled, as JSON values."""
+    error = run.error
+    problem = None
+    if error is not None:
+        problem = {"code": error.code, "title": error.title, "detail": error.detail, "retryable": error.retryable}
+    mask = None if found.mask is None else mask_report.describe(found.mask, photo)
+    unknown = dict.fromkeys(("faces", "pose", "size", "silhouette_iou"))
+    return {"name": found.name, "seed": seed, "mask": mask, **unknown, "warnings": [], "problem": problem}

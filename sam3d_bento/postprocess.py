@@ -6,24 +6,37 @@ Equal options give equal files from either source, because the exporter is deter
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sam3d_bento import __version__, export
 from sam3d_bento.arrays import Float32
 from sam3d_bento.errors import BadRequest, NotFound
-from sam3d_bento.export import conversion, render, size, splat_file
+from sam3d_bento.export import conversion, render, size
 from sam3d_bento.export.glb.check import check
-from sam3d_bento.export.glb.read import TexturedMesh, read_document, read_glb
+from sam3d_bento.export.glb.read import read_extras, read_glb
+from sam3d_bento.export.glb.scene import PlacedMesh, object_transforms, read_scene, renamed_scene, take_object
 from sam3d_bento.export.glb.write import renamed, write_glb
+from sam3d_bento.export.pose import join_splats, place_splats
+from sam3d_bento.export.scene import assemble_anew
 from sam3d_bento.export.size import Placement
+from sam3d_bento.export.splat_file import SPLAT_WRITERS
 from sam3d_bento.formats import Format, FormatOptions
 from sam3d_bento.options import SIZE_OPTIONS, USED_VALUES, Options, Origin
-from sam3d_bento.progress import OnProgress, silent
-from sam3d_bento.reconstruction import MeasuredScale, Reconstruction
+from sam3d_bento.progress import OnProgress, part, silent
+from sam3d_bento.reconstruction import MeasuredScale, NamedReconstruction, Reconstruction
 from sam3d_bento.settings import Settings
-from sam3d_bento.submission import ExportSubmission, OnStageProgress, RunnerInfo, ThumbnailSubmission
+from sam3d_bento.submission import (
+    ExportSubmission,
+    ObjectSubmission,
+    OnStageProgress,
+    RunnerInfo,
+    ThumbnailSubmission,
+    check_scene,
+)
 
 NOT_KEPT = (
     "This result's reconstruction is not kept, or not any more: it can be had in every format, packed or not, with"
@@ -47,12 +60,16 @@ class Postprocessor:
         """Return a postprocessor. There is nothing to load beyond the import of this module."""
         return cls()
 
-    def run(self, order: ExportSubmission | ThumbnailSubmission, on_progress: OnStageProgress) -> bytes:
+    def run(
+        self, order: ExportSubmission | ThumbnailSubmission | ObjectSubmission, on_progress: OnStageProgress
+    ) -> bytes:
         """Make the file. Raises NotFound when a file that it needs is no longer kept, and what the exporter raises."""
         on_progress("export", 0.0)
         try:
             if isinstance(order, ThumbnailSubmission):
-                made = render.thumbnail(read_glb(order.glb.read_bytes()))
+                made = render.thumbnail(*(each.in_scene() for each in read_scene(order.glb.read_bytes())))
+            elif isinstance(order, ObjectSubmission):
+                made = take_object(order.glb.read_bytes(), order.name)
             else:
                 made = _export(order, lambda fraction: on_progress("export", 0.9 * fraction))
         except FileNotFoundError as exc:  # removed meanwhile, because it expired
@@ -81,71 +98,130 @@ def export_reconstruction(
 
     Raises NotFound for gaussians where there are none, and what the exporter raises.
     """
-    if wanted == "ply-splats":
+    if wanted in SPLAT_WRITERS:
         placement = size.choose_placement(dense.vertices, options, dense.measured)
-        return ExportedFile(_gaussians(dense, placement), {})
+        return ExportedFile(_gaussians(dense, placement, wanted, options.result_name), {})
     exported = export.to_glb(dense, options if wanted == "glb" else plain(options), extras, on_progress)
     if wanted == "glb":
         return ExportedFile(exported.glb, exported.extras)
-    mesh = read_glb(exported.glb)
-    return ExportedFile(_converted(mesh, exported.extras, wanted, of_format, options.origin), exported.extras)
+    meshes = read_scene(exported.glb)
+    return ExportedFile(_converted(meshes, exported.extras, wanted, of_format, options.origin), exported.extras)
 
 
-def converted(glb: bytes, mesh: TexturedMesh, dense: Reconstruction | None, wanted: Format) -> bytes:
+def converted(glb: bytes, meshes: Sequence[PlacedMesh], dense: Mapping[str, Reconstruction], wanted: Format) -> bytes:
     """Return a GLB in another format, with that format's own defaults.
 
-    mesh: that of the GLB. dense: what it was exported from, for gaussians.
-
-    Raises NotFound for gaussians where there are none.
+    meshes: those of the GLB. dense: what it was exported from, for gaussians: in a scene by the names of the objects,
+    otherwise by any name. Raises NotFound for gaussians where there are none.
     """
     if wanted == "glb":
         return glb
-    extras = read_document(glb)["asset"]["extras"]
-    if wanted == "ply-splats":
-        if dense is None:
+    extras = read_extras(glb)
+    if wanted in SPLAT_WRITERS:
+        if not dense:
             raise NotFound(NOT_KEPT)
-        return _gaussians(dense, size.read_description(extras)[0])
-    return _converted(mesh, extras, wanted, FormatOptions(), extras.get("options", {}).get("origin"))
+        name = str(extras["name"])
+        if "objects" in extras:
+            return _gaussians_of_scene(glb, dense.__getitem__, wanted, name)
+        return _gaussians(next(iter(dense.values())), size.read_description(extras)[0], wanted, name)
+    return _converted(meshes, extras, wanted, FormatOptions(), extras.get("options", {}).get("origin"))
 
 
 def _converted(
-    mesh: TexturedMesh, extras: dict[str, Any], wanted: Format, of_format: FormatOptions, origin: Origin | None
+    meshes: Sequence[PlacedMesh],
+    extras: dict[str, Any],
+    wanted: Format,
+    of_format: FormatOptions,
+    origin: Origin | None,
 ) -> bytes:
-    """Return a GLB's mesh in another format. extras: of the GLB. origin: that the caller asks for, if any."""
-    return conversion.convert(mesh, wanted, of_format, origin=origin, sized=size.is_sized(extras))
+    """Return a GLB's meshes in another format. extras: of the GLB. origin: that the caller asks for, if any."""
+    sized = size.is_sized(extras)
+    if "objects" in extras:
+        return conversion.convert_scene(meshes, extras["name"], wanted, of_format, sized=sized)
+    (only,) = meshes
+    return conversion.convert(only.mesh, wanted, of_format, origin=origin, sized=sized)
 
 
-def _gaussians(dense: Reconstruction, placement: Placement) -> bytes:
-    """Return the file of the gaussians. Raises NotFound where there are none."""
-    if dense.splats is None:
+def _gaussians_of_scene(
+    glb: bytes, dense_of: Callable[[str], Reconstruction], wanted: Format, scene_name: str
+) -> bytes:
+    """Return the file of all objects' gaussians, placed as in the scene, in a format of SPLAT_WRITERS.
+
+    dense_of: the reconstruction by its name. Raises NotFound where an object has none.
+    """
+    found = []
+    for each in read_scene(glb):
+        splats = dense_of(each.mesh.name).splats
+        if splats is None or not len(splats.positions):
+            raise NotFound(NO_SPLATS)
+        placement, _ = size.read_description(read_extras(take_object(glb, each.mesh.name)))
+        found.append(place_splats(placement.place_splats(splats), each.matrix))
+    return SPLAT_WRITERS[wanted](join_splats(found), scene_name)
+
+
+def _gaussians(dense: Reconstruction, placement: Placement, wanted: Format, name: str) -> bytes:
+    """Return the file of the gaussians in a format of SPLAT_WRITERS. Raises NotFound where there are none."""
+    if dense.splats is None or not len(dense.splats.positions):
         raise NotFound(NO_SPLATS)
-    return splat_file.to_ply(placement.place_splats(dense.splats))
+    return SPLAT_WRITERS[wanted](placement.place_splats(dense.splats), name)
 
 
 def _export(order: ExportSubmission, on_progress: OnProgress) -> bytes:
     """Make a result's file in another format, or by other options."""
     stored = order.glb.read_bytes()
-    extras = read_document(stored)["asset"]["extras"]
-    before = Options.model_validate(
-        {name: value for name, value in extras.get("options", {}).items() if name in Options.model_fields}
-        | {"name": extras.get("name")}
-    )
+    extras = read_extras(stored)
+    before = _options_of(extras)
     wanted = before.changed(_changes(order.format, order.changes))
-    if order.format == "ply-splats":
+    scene = "objects" in extras
+    check_scene(wanted, extras.get("objects"), has_mask=False)
+    if order.format in SPLAT_WRITERS and scene:
+        reconstructions = partial(_dense_object, order.reconstruction)
+        return _gaussians_of_scene(stored, reconstructions, order.format, wanted.result_name)
+    if order.format in SPLAT_WRITERS:
         placement, measured = size.read_description(extras)
         if _size(before) != _size(wanted):
             unplaced = placement.undo(read_glb(stored).positions)
             placement = size.choose_placement(unplaced, wanted, measured)
-        return _gaussians(_dense(order.reconstruction), placement)
+        return _gaussians(_dense(order.reconstruction), placement, order.format, wanted.result_name)
     if wanted.model_copy(update={"name": before.name}) == before:
-        glb = stored if wanted == before else renamed(stored, wanted.result_name)
+        rename = renamed_scene if scene else renamed
+        glb = stored if wanted == before else rename(stored, wanted.result_name)
     else:
         written = wanted if order.format == "glb" else plain(wanted)
-        glb = _exported_anew(order, stored, extras, before, written, on_progress)
+        anew = _scene_anew if scene else _single_anew
+        glb = anew(order, stored, written, on_progress)
     if order.format == "glb":
         return glb
-    extras = read_document(glb)["asset"]["extras"]
-    return _converted(read_glb(glb), extras, order.format, order.format_options, wanted.origin)
+    return _converted(read_scene(glb), read_extras(glb), order.format, order.format_options, wanted.origin)
+
+
+def _options_of(extras: dict[str, Any]) -> Options:
+    """Return the options that a file was made with, by its extras."""
+    known = {name: value for name, value in extras.get("options", {}).items() if name in Options.model_fields}
+    return Options.model_validate(known | {"name": extras.get("name")})
+
+
+def _single_anew(order: ExportSubmission, stored: bytes, wanted: Options, on_progress: OnProgress) -> bytes:
+    """Export the GLB of one object with other options. Errors: as of `_exported_anew`."""
+    path = order.reconstruction
+    return _exported_anew(stored, partial(_dense, path) if _is_kept(path) else None, wanted, on_progress)
+
+
+def _scene_anew(order: ExportSubmission, stored: bytes, wanted: Options, on_progress: OnProgress) -> bytes:
+    """Export the GLB of a scene with other options, object after object. Errors: as of `_exported_anew`."""
+    path = order.reconstruction
+    count = len(object_transforms(stored))
+    done: list[str] = []
+
+    def change(name: str, part_glb: bytes) -> bytes:
+        own = wanted.model_copy(update={"name": name, "frame": "camera"})
+        dense = partial(_dense_object, path, name) if _is_kept(path) else None
+        begin, end = (number / count for number in (len(done), len(done) + 1))
+        done.append(name)
+        same = own == _options_of(read_extras(part_glb))
+        return part_glb if same else _exported_anew(part_glb, dense, own, part(on_progress, begin, end))
+
+    return assemble_anew(stored, wanted, change).glb
 
 
 def _changes(wanted: Format, changes: dict[str, Any]) -> dict[str, Any]:
@@ -163,25 +239,23 @@ def plain(options: Options) -> Options:
 
 
 def _exported_anew(
-    order: ExportSubmission,
-    stored: bytes,
-    extras: dict[str, Any],
-    before: Options,
-    wanted: Options,
-    on_progress: OnProgress,
+    stored: bytes, dense: Callable[[], Reconstruction] | None, wanted: Options, on_progress: OnProgress
 ) -> bytes:
-    """Export the GLB of a result with other options than those it was made with. extras: of the stored GLB.
+    """Export the GLB of one object with other options than those it was made with.
 
-    The source is the stored GLB if the options differ in the encoding and the size alone, and if either the stored GLB
-    can be read back exactly or the reconstruction is not kept. Otherwise the source is the reconstruction. Raises
-    NotFound when neither is possible, and NoScale for metres that are not known.
+    dense: loads its reconstruction; None if that is not kept. The source is the stored GLB if the options differ in the
+    encoding and the size alone, and if either the stored GLB can be read back exactly or the reconstruction is not
+    kept. Otherwise the source is the reconstruction. Raises NotFound when neither is possible, and NoScale for metres
+    that are not known.
     """
     used = {"options": wanted.model_dump(exclude=set(USED_VALUES)), "name": wanted.result_name}
+    extras = read_extras(stored)
+    before = _options_of(extras)
     extras = {**extras, **used}
     same_size = _size(before) == _size(wanted)
     placement, measured = size.read_description(extras)
     is_exact = before == before.model_copy(update=LOSSLESS) and (same_size or placement.is_identity)
-    if _model(before) == _model(wanted) and (is_exact or not _is_kept(order.reconstruction)):
+    if _model(before) == _model(wanted) and (is_exact or dense is None):
         mesh = read_glb(stored)
         positions = mesh.positions
         if not same_size:
@@ -199,7 +273,9 @@ def _exported_anew(
         )
         check(glb)
         return glb
-    return export.to_glb(_dense(order.reconstruction), wanted, extras, on_progress).glb
+    if dense is None:
+        raise NotFound(NOT_KEPT)
+    return export.to_glb(dense(), wanted, extras, on_progress).glb
 
 
 def _placed_anew(
@@ -234,6 +310,17 @@ def _size(options: Options) -> dict[str, Any]:
 
 def _is_kept(path: Path | None) -> bool:
     return path is not None and path.exists()
+
+
+def _dense_object(path: Path | None, name: str) -> Reconstruction:
+    """Load the reconstruction of an object of a scene. Raises NotFound when none is kept."""
+    if not _is_kept(path):
+        raise NotFound(NOT_KEPT)
+    assert path is not None
+    try:
+        return NamedReconstruction.load(path, name)
+    except BadRequest:
+        raise NotFound(NOT_KEPT) from None
 
 
 def _dense(path: Path | None) -> Reconstruction:

@@ -5,10 +5,11 @@ bytes ─► Photo ─► Mask ─► Reconstruction ─► Asset
 
 from __future__ import annotations
 
+import io
 import zipfile
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import IO, Any, Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from sam3d_bento.camera import CAMERA_SOURCES, Camera
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.warning_codes import WarningCode
 
-MaskSource = Literal["alpha", "upload", "rembg"]
+MaskSource = Literal["alpha", "upload", "rembg", "prompt"]
 ScaleSource = Literal["depth", "estimated"]
 
 # The zeroth spherical harmonic, 1 / (2 √π): a gaussian has the colour 0.5 + SH_C0 · f_dc from every side.
@@ -46,13 +47,15 @@ class View:
     """What is known about the space before the camera.
 
     camera: in pixels of the photo's `rgb`; None if it is not known. points: (H, W, 3) float32, the point that each
-    pixel shows, in metres and in PyTorch3D's camera frame (x left, y up, z forward), NaN where there is none; None for
-    a photo without depth. pixel_metres: (H, W) float32, the metres that each pixel spans where it meets a surface
-    (depth / focal length), as a network estimates it, NaN where there is none; None if nothing was estimated.
+    pixel shows, in PyTorch3D's camera frame (x left, y up, z forward), NaN where there is none; None for a photo
+    without depth. in_metres: whether that is the points' unit; a depth model has none. pixel_metres: (H, W) float32,
+    the metres that each pixel spans where it meets a surface (depth / focal length), as a network estimates it, NaN
+    where there is none; None if nothing was estimated.
     """
 
     camera: Camera | None = None
     points: Float32 | None = None
+    in_metres: bool = True
     pixel_metres: Float32 | None = None
 
 
@@ -61,10 +64,34 @@ UNKNOWN_VIEW = View()
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """Mask that a prompt may mean, in figures.
+
+    box: left, top, right, bottom in pixels of the photo's `rgb`. coverage: share of its pixels, 0..1. score: how sure
+    the model is, 0..1; comparable only among candidates of one prompt and model.
+    """
+
+    box: tuple[int, int, int, int]
+    coverage: float
+    score: float
+
+
+@dataclass(frozen=True)
+class PromptedChoice:
+    """How a prompt was understood. candidates: the smallest first. chosen: index of the mask among them."""
+
+    model: str
+    candidates: tuple[Candidate, ...]
+    chosen: int
+
+
+@dataclass(frozen=True)
 class Mask:
     """Pixels of the object. pixels: (H, W) bool, the size of the photo. coverage: share of True, 0..1.
 
     others: (H, W) bool, objects that were found as well but not chosen; None where no search was made.
+    soft: (H, W) uint8 that is at least 128 exactly at `pixels`, from which finer edges can be interpolated; or None.
+    choice: None unless the source is a prompt.
     """
 
     pixels: Bool
@@ -72,6 +99,8 @@ class Mask:
     coverage: float
     warnings: tuple[WarningCode, ...] = ()
     others: Bool | None = None
+    soft: UInt8 | None = None
+    choice: PromptedChoice | None = None
 
 
 @dataclass(frozen=True)
@@ -134,10 +163,10 @@ class Reconstruction:
     measured: MeasuredScale | None = None
     camera: Camera | None = None  # an engine gives that of `Photo.rgb`, the pipeline that of the upright photo
 
-    def save(self, path: Path) -> None:
-        """Write the arrays as `.npz`: vertices, faces, colours, splat_*, pose_*, measured_*, camera_*.
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the fields as named arrays: vertices, faces, colours, splat_*, pose_*, measured_*, camera_*.
 
-        Warnings and details are not saved.
+        Warnings and details are not among them.
         """
         arrays: dict[str, npt.NDArray[Any]] = {"vertices": self.vertices, "faces": self.faces}
         if self.colours is not None:
@@ -147,9 +176,17 @@ class Reconstruction:
             if part is not None:
                 values = {f"{prefix}_{f.name}": getattr(part, f.name) for f in fields(part)}
                 arrays |= {name: np.asarray(value) for name, value in values.items() if value is not None}
+        return arrays
+
+    def save(self, path: Path) -> None:
+        """Write the arrays to a file, as `write` does."""
         with path.open("wb") as file:  # a file object, because numpy appends ".npz" to a name
-            # Not compressed: compression takes seconds (7 for 1.2 million faces) and saves only a quarter of the bytes.
-            np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's stub types **kwds as bool
+            self.write(file)
+
+    def write(self, file: IO[bytes]) -> None:
+        """Write the arrays of `to_arrays` as `.npz`."""
+        # Not compressed: compression takes seconds (7 for 1.2 million faces) and saves only a quarter of the bytes.
+        np.savez(file, **self.to_arrays())  # type: ignore[arg-type]  # numpy's stub types **kwds as bool
 
     @classmethod
     def load(cls, path: Path) -> Reconstruction:
@@ -157,11 +194,16 @@ class Reconstruction:
 
         Raises BadRequest for any other file, and for arrays that do not fit together.
         """
+        return cls.read(path, path.name)
+
+    @classmethod
+    def read(cls, file: Path | IO[bytes], name: str) -> Reconstruction:
+        """Read what `write` wrote. name: of the file, for errors, which are those of `load`."""
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with np.load(file, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
         except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as exc:
-            raise BadRequest(f"{path.name} is not a readable .npz reconstruction.") from exc
+            raise BadRequest(f"{name} is not a readable .npz reconstruction.") from exc
         return cls.from_arrays(arrays)
 
     @classmethod
@@ -195,6 +237,31 @@ class Reconstruction:
                 frame=str(arrays.get("pose_frame", "")),
             )
         return cls(vertices, faces, colours, splats, pose, measured=_measured(arrays), camera=_camera(arrays))
+
+
+@dataclass(frozen=True)
+class NamedReconstruction:
+    """Reconstruction of one object of a scene. The files of all objects of a scene are in one archive."""
+
+    name: str
+    reconstruction: Reconstruction
+
+    def save(self, path: Path) -> None:
+        """Add the reconstruction's file to the archive, which is created for the first one."""
+        own = io.BytesIO()
+        self.reconstruction.write(own)
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(f"{self.name}.npz", own.getbuffer())
+
+    @classmethod
+    def load(cls, path: Path, name: str) -> Reconstruction:
+        """Read one object's reconstruction. Raises BadRequest as `Reconstruction.load`, and for an unknown name."""
+        try:
+            with zipfile.ZipFile(path) as archive:
+                content = archive.read(f"{name}.npz")
+        except (OSError, KeyError, zipfile.BadZipFile) as exc:
+            raise BadRequest(f"{path.name} has no reconstruction of this object.") from exc
+        return Reconstruction.read(io.BytesIO(content), path.name)
 
 
 def _measured(arrays: dict[str, npt.NDArray[Any]]) -> MeasuredScale | None:

@@ -106,6 +106,26 @@ class Settings(BaseModel):
     size_dir: Annotated[
         Folder, Field(description="Folder of the size model's file; without it, no size is estimated")
     ] = Field(default_factory=lambda: (_cache_dir() / "size").expanduser().absolute())
+    prompt_model: Annotated[
+        Literal["auto", "crop", "mobile_sam"],
+        Field(
+            description="Model that understands clicks and boxes; `crop`: the mask model, on crops; `auto`: MobileSAM "
+            "if the weights `prompts` are there"
+        ),
+    ] = "auto"
+    prompt_dir: Annotated[Folder, Field(description="Folder of MobileSAM's files")] = Field(
+        default_factory=lambda: (_cache_dir() / "prompts").expanduser().absolute()
+    )
+    prompt_memory_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=3600,
+            allow_inf_nan=False,
+            description="How long the mask process remembers what it computed of each of the last four photos that "
+            "were pointed at, in memory only; 0: not at all",
+        ),
+    ] = 300
     output_dir: Annotated[Folder, Field(description="Folder in which results are stored until they expire")] = Field(
         default_factory=lambda: (_cache_dir() / "outputs").expanduser().absolute()
     )
@@ -166,7 +186,10 @@ class Settings(BaseModel):
         Count, Field(le=PILLOW_MAX_PIXELS, description="Largest image, in pixels (width × height)")
     ] = 64_000_000
     queue_limit: Annotated[Count, Field(description="Jobs that may wait; further ones are refused with 429")] = 8
-    deadline_seconds: Annotated[Seconds, Field(description="Longest run; a longer one is stopped")] = 120
+    deadline_seconds: Annotated[
+        Seconds, Field(description="Longest run; a longer one is stopped. In a scene, it holds for each object")
+    ] = 120
+    max_objects: Annotated[Count, Field(description="Objects that a scene may have")] = 16
     load_silence_seconds: Annotated[
         Seconds,
         Field(

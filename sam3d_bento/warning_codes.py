@@ -18,6 +18,9 @@ class WarningCode(StrEnum):
     QUALITY_IGNORED = "quality_ignored"
     SHAPE_IGNORED = "shape_ignored"
     SPLATS_MISSING = "splats_missing"
+    OBJECTS_FAILED = "objects_failed"
+    PLACEMENT_GUESSED = "placement_guessed"
+    CAMERA_OFF_CENTRE = "camera_off_centre"
 
     @property
     def sentence(self) -> str:
@@ -39,5 +42,13 @@ _SENTENCES = {
     WarningCode.SHAPE_GUESSED: "The preview engine fits a shape to the silhouette: thickness and the back are guessed.",
     WarningCode.QUALITY_IGNORED: "The preview engine has only one quality; the option 'quality' was ignored.",
     WarningCode.SHAPE_IGNORED: "Only the preview engine has shape classes; the option 'shape' was ignored.",
+    WarningCode.OBJECTS_FAILED: "Some objects of the scene are missing; their 'problem' in the report says why.",
+    WarningCode.PLACEMENT_GUESSED: (
+        "How far away the objects of the scene are, and so how large, is guessed. Send the photo's depth to measure it."
+    ),
+    WarningCode.CAMERA_OFF_CENTRE: (
+        "The camera's principal point is not the middle of the photo, which glTF cannot say. It is in the camera's "
+        "extras."
+    ),
     WarningCode.SPLATS_MISSING: "The engine made no splats to colour the texture with; the mesh's colours were used.",
 }

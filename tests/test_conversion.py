@@ -17,6 +17,7 @@ from sam3d_bento.export import conversion
 from sam3d_bento.export.glb.read import TexturedMesh, read_glb
 from sam3d_bento.export.glb.write import write_glb
 from sam3d_bento.export.mesh.surface import vertex_normals
+from sam3d_bento.export.splat_file import SPLAT_WRITERS
 from sam3d_bento.formats import FORMATS, FormatOptions
 from tests.support import finished
 from tests.support.export_meshes import blob
@@ -260,7 +261,7 @@ def _png():
 
 
 def test_every_format_has_a_writer():
-    assert {*conversion.WRITERS, "glb", "ply-splats"} == set(FORMATS)
+    assert {*conversion.WRITERS, *SPLAT_WRITERS, "glb"} == set(FORMATS)
 
 
 @pytest.mark.parametrize("write", [conversion.to_obj, conversion.to_stl, conversion.to_ply])

@@ -68,6 +68,7 @@ def test_each_option_of_a_format_is_declared_once_and_taken_by_some_format():
         ("CUP.STL", "stl"),
         ("cup.ply", "ply"),
         ("cup.splats.ply", "ply-splats"),
+        ("cup.splats.glb", "splats-glb"),
         ("cup.obj.zip", "obj"),
         ("cup.usdz", "usdz"),
         ("cup.zip", None),

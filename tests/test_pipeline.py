@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import tempfile
 
 import numpy as np
 import pytest
@@ -10,10 +11,10 @@ from PIL import Image
 
 from sam3d_bento import export
 from sam3d_bento.engines.preview.engine import PreviewEngine
-from sam3d_bento.errors import NoScale
+from sam3d_bento.errors import BadRequest, NoScale
 from sam3d_bento.options import Options
 from sam3d_bento.photo import images
-from sam3d_bento.pipeline import MaskPreview, Pipeline, export_asset
+from sam3d_bento.pipeline import Exporter, MaskPreview, Pipeline, export_asset
 from sam3d_bento.reconstruction import Pose, Reconstruction, Splats
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import STAGES, Submission
@@ -30,7 +31,7 @@ TETRAHEDRON = (
 class FakeEngine:
     """The interface of an engine with a GPU; gives a tetrahedron with a pose."""
 
-    name, version, device = "fake", "fake/1", "cuda:0"
+    name, version, device, hands_over = "fake", "fake/1", "cuda:0", True
 
     def __init__(self):
         self.facts = {"attention": "none"}
@@ -101,6 +102,17 @@ def test_a_run_in_two_parts_equals_a_run_in_one(pipeline, submission):
     assert parts.report == whole.report
 
 
+def test_a_run_in_two_processes_equals_a_run_in_one(pipeline, submission):
+    whole = pipeline.run(submission, silent)
+    with tempfile.TemporaryFile() as memory:
+        assert pipeline.hand_over(submission, silent, memory) is None
+        parts = Exporter.load(Settings()).run(memory, silent)
+    assert parts.glb == whole.glb
+    for report in (parts.report, whole.report):
+        del report["seconds"]
+    assert parts.report == whole.report
+
+
 def test_info_has_the_facts_of_the_engine(pipeline):
     assert (pipeline.info.name, pipeline.info.device) == ("fake", "cuda:0")
     assert pipeline.info.facts == {"attention": "none", "estimates_size": False}
@@ -118,7 +130,8 @@ def test_the_report_has_the_peak_of_this_run_and_the_file_what_does_not_change(p
     length = struct.unpack_from("<I", asset.glb, 12)[0]
     extras = json.loads(asset.glb[20 : 20 + length])["asset"]["extras"]
     assert extras["pose"] == asset.report["pose"]
-    assert set(asset.report) - set(extras) == {"engine_facts", "seconds", "gpu_peak_bytes", "retries", "bytes"}
+    figures = {"engine_facts", "seconds", "gpu_peak_bytes", "retries", "prompt_encodes", "bytes"}
+    assert set(asset.report) - set(extras) == figures
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -140,7 +153,7 @@ def test_a_mask_that_was_stretched_is_said_in_the_report():
     Image.fromarray(np.pad(np.ones((20, 20), np.uint8), 10)).save(file, "PNG")
     mask = MaskPreview(None, Settings()).run(Submission(submitted().photo, mask=file.getvalue()), silent)
     assert mask.report["warnings"] == ["mask_values_stretched"]
-    assert mask.report["mask"] == {"source": "upload", "coverage": 0.25}
+    assert (mask.report["mask"]["source"], mask.report["mask"]["coverage"]) == ("upload", 0.25)
 
 
 @pytest.fixture(scope="module")
@@ -226,3 +239,59 @@ def test_an_estimate_without_a_point_on_the_object_is_a_refusal(scene, tmp_path,
     chosen = Options(seed=1, texture_size=512, target_faces=1000, shape="puff", scale="metric")
     with pytest.raises(NoScale):
         estimating.run(Submission(scene.photo_file, scene.mask_file, chosen), silent)
+
+
+# --- prompts
+
+
+@pytest.fixture(scope="module")
+def two_discs():
+    """A photo of a large and a small disc, as the bytes of a file."""
+    y, x = np.mgrid[:240, :320] + 0.5
+    picture = np.full((240, 320, 3), 205, np.uint8)
+    picture[np.hypot(x - 100, y - 120) < 70] = (170, 40, 30)
+    picture[np.hypot(x - 260, y - 120) < 35] = (30, 60, 170)
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_several_objects_are_listed_with_boxes_and_a_box_chooses_one(pipeline, mask_model, two_discs):
+    found = MaskPreview(mask_model, Settings()).run(Submission(two_discs), silent).report
+    assert "several_objects" in found["warnings"]
+    large, small = found["mask"]["objects"]
+    assert large["box"] == pytest.approx([30, 50, 170, 190], abs=6)
+    assert small["box"] == pytest.approx([225, 85, 295, 155], abs=6)
+    chosen = Options(box=",".join(map(str, small["box"])))
+    report = pipeline.run(Submission(two_discs, options=chosen), silent).report
+    assert report["mask"]["source"] == "prompt"
+    assert report["mask"]["model"] == "crop"
+    assert report["mask"]["candidates"][report["mask"]["candidate"]]["box"] == pytest.approx(small["box"], abs=6)
+    assert "several_objects" not in report["warnings"]
+    assert report["options"]["box"] == chosen.box
+
+
+def test_the_mask_process_remembers_a_photo_and_the_engine_process_does_not(pipeline, mask_model, two_discs):
+    clicked = Submission(two_discs, options=Options(points="100,120"))
+    preview = MaskPreview(mask_model, Settings())
+    answers = [preview.run(clicked, silent) for _ in range(2)]
+    assert [answer.report["prompt_encodes"] for answer in answers] == [1, 0]
+    assert answers[0].png == answers[1].png
+    forgetful = MaskPreview(mask_model, Settings(prompt_memory_seconds=0))
+    assert [forgetful.run(clicked, silent).report["prompt_encodes"] for _ in range(2)] == [1, 1]
+    assert [pipeline.run(clicked, silent).report["prompt_encodes"] for _ in range(2)] == [1, 1]
+    assert pipeline.info.prompt_model == "crop"
+
+
+def test_a_mask_and_a_prompt_contradict_each_other(pipeline, two_discs):
+    with pytest.raises(BadRequest, match="'mask' says which object"):
+        pipeline.run(Submission(two_discs, two_discs, Options(points="9,9")), silent)
+
+
+def test_a_prompt_goes_before_the_photos_alpha(pipeline, two_discs):
+    picture = Image.open(io.BytesIO(two_discs)).convert("RGBA")
+    picture.paste((0, 0, 0, 0), (0, 0, 320, 30))  # a cut-out by the rule of the alpha channel
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    report = pipeline.run(Submission(file.getvalue(), options=Options(box="220,80,300,160")), silent).report
+    assert (report["mask"]["source"], report["mask"]["coverage"]) == ("prompt", pytest.approx(0.05, abs=0.01))

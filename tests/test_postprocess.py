@@ -8,8 +8,10 @@ import pytest
 import trimesh
 
 from sam3d_bento.errors import Cancelled, NoScale, NotFound
+from sam3d_bento.export import splat_file
 from sam3d_bento.export.glb import container
 from sam3d_bento.export.glb.read import read_document, read_glb, sampled
+from sam3d_bento.export.splat_file import SPLAT_WRITERS
 from sam3d_bento.options import choices
 from sam3d_bento.postprocess import Postprocessor
 from sam3d_bento.reconstruction import MeasuredScale, Pose
@@ -90,9 +92,25 @@ def test_gaussians_come_from_the_reconstruction(stored, tmp_path):
     glb, scan = stored
     vertex = plyfile.PlyData.read(io.BytesIO(run(ExportSubmission(glb, scan, "ply-splats", {}))))["vertex"]
     assert len(vertex) == len(finished.reconstruction().splats.positions)
+    as_glb = run(ExportSubmission(glb, scan, "splats-glb", {"name": "cup"}))
+    assert as_glb == splat_file.to_glb(finished.reconstruction().splats, "cup")
     finished.reconstruction(splats=False).save(tmp_path / "bare.npz")
-    with pytest.raises(NotFound, match="no gaussians"):
-        run(ExportSubmission(glb, tmp_path / "bare.npz", "ply-splats", {}))
+    for wanted in SPLAT_WRITERS:
+        with pytest.raises(NotFound, match="no gaussians"):
+            run(ExportSubmission(glb, tmp_path / "bare.npz", wanted, {}))
+
+
+@pytest.mark.parametrize("changes", [{}, {"height": 0.25, "origin": "bottom"}])
+def test_gaussians_are_where_the_mesh_is_in_both_formats(stored, changes):
+    glb, scan = stored
+    low, high = trimesh.load_mesh(io.BytesIO(run(ExportSubmission(glb, scan, "glb", changes))), file_type="glb").bounds
+    vertex = plyfile.PlyData.read(io.BytesIO(run(ExportSubmission(glb, scan, "ply-splats", changes))))["vertex"]
+    points = np.stack([vertex[axis] for axis in "xyz"], 1)
+    slack = 0.02 * (high - low).max()
+    assert np.allclose([points.min(0), points.max(0)], [low, high], atol=slack)
+    document = read_document(run(ExportSubmission(glb, scan, "splats-glb", changes)))
+    assert np.array_equal(document["accessors"][0]["min"], points.min(0))
+    assert np.array_equal(document["accessors"][0]["max"], points.max(0))
 
 
 def test_without_its_reconstruction_a_result_keeps_its_own_options(stored):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,12 @@ def test_a_saved_reconstruction_comes_back_as_it_was(triangle, tmp_path):
     assert again.pose.frame == "camera"
     assert again.measured == triangle.measured
     assert again.camera == triangle.camera
+
+
+@pytest.mark.parametrize("measured", [MeasuredScale(0.25, "depth"), MeasuredScale(0.1, "depth", 0.02)])
+def test_a_measured_scale_comes_back_as_it_was(triangle, tmp_path, measured):
+    replace(triangle, measured=measured).save(tmp_path / "scan.npz")
+    assert Reconstruction.load(tmp_path / "scan.npz").measured == measured
 
 
 def test_it_is_saved_under_exactly_the_name_given(triangle, tmp_path):

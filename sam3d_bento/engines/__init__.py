@@ -38,6 +38,10 @@ class Engine(Protocol):
         """
 
     @property
+    def hands_over(self) -> bool:
+        """Whether another process exports its results while it reconstructs the next one, so that a GPU never waits."""
+
+    @property
     def gpu_peak_bytes(self) -> int | None:
         """Most bytes that the last `reconstruct` had allocated on the GPU; None without a GPU."""
 
@@ -45,10 +49,20 @@ class Engine(Protocol):
     def retries(self) -> int:
         """Number of times that the last `reconstruct` was restarted because the GPU's memory did not suffice."""
 
+    @property
+    def shares_scale(self) -> bool:
+        """Whether the poses of several objects of one photo are in one unit, also without the photo's depth."""
+
     def load(self) -> None:
         """Make the engine ready, and run a tiny reconstruction as a warm-up.
 
         Called once, before the first `reconstruct`.
+        """
+
+    def look(self, photo: Photo, view: View) -> View:
+        """Find out once what `reconstruct` would find out about the space for each object of the photo.
+
+        view: what is known already. Given to `reconstruct`, the result changes no bit of what it returns on a CPU.
         """
 
     def reconstruct(

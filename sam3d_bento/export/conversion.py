@@ -10,7 +10,7 @@ import io
 import re
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from trimesh.visual.material import SimpleMaterial
 
 from sam3d_bento.arrays import Float32, Int32, UInt8
 from sam3d_bento.export.glb.read import TexturedMesh, sampled
+from sam3d_bento.export.glb.scene import PlacedMesh
 from sam3d_bento.export.size import SMALLEST_EXTENT
 from sam3d_bento.formats import FILE_TYPES, Format, FormatOptions, require
 from sam3d_bento.names import UNNAMED
@@ -80,58 +81,148 @@ def laid_out(
     return replace(mesh, positions=np.ascontiguousarray(positions, np.float32), normals=np.ascontiguousarray(normals))
 
 
+def convert_scene(
+    objects: Sequence[PlacedMesh],
+    name: str,
+    wanted: Format,
+    options: FormatOptions | None = None,
+    *,
+    sized: bool = False,
+) -> bytes:
+    """Return a scene as a file of a format in WRITERS; the objects stay where they are to each other.
+
+    name: of the scene, for the files and for the root of a USD package. An OBJ has a group for each object, a USD
+    package a transform. options, sized: as in `convert`, whose errors these are too.
+    """
+    meshes = [each.in_scene() for each in objects]
+    whole = replace(
+        meshes[0],
+        positions=np.concatenate([mesh.positions for mesh in meshes]),
+        normals=np.concatenate([mesh.normals for mesh in meshes]),
+    )
+    laid = laid_out(whole, wanted, options or FormatOptions(), sized=sized)
+    if wanted == "usdz":  # its layout only shifts
+        shift = np.eye(4)
+        shift[:3, 3] = laid.positions[0].astype(np.float64) - whole.positions[0]
+        return to_usdz(*[replace(each, matrix=shift @ each.matrix) for each in objects], name=name)
+    ends = np.cumsum([len(mesh.positions) for mesh in meshes])[:-1]
+    parts = zip(meshes, np.split(laid.positions, ends), np.split(laid.normals, ends), strict=True)
+    placed = [replace(mesh, positions=positions, normals=normals) for mesh, positions, normals in parts]
+    return to_obj(*placed, name=name) if wanted == "obj" else WRITERS[wanted](*placed)
+
+
 def z_up(vectors: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Convert vectors (N, 3) from a y-up frame to a z-up frame: (x, -z, y). Both frames are right-handed."""
     return np.stack([vectors[:, 0], -vectors[:, 2], vectors[:, 1]], axis=1)
 
 
-def to_obj(model: TexturedMesh) -> bytes:
-    """Return a zip archive of an OBJ, its material and the texture's file, PNG or JPEG, all called like the model.
+class _AsTheyAre(trimesh.Scene):  # type: ignore[misc]  # trimesh has no types
+    """Meshes for an exporter, which keep their normals. A scene of trimesh computes them anew, and shows the seams."""
 
-    In the names of the files, of the mesh and of the material, an underscore stands for white space and for `#`.
+    def __init__(self, meshes: list[trimesh.Trimesh]) -> None:
+        super().__init__()
+        self._meshes = meshes
+
+    def dump(self, *args: Any, **kwargs: Any) -> list[trimesh.Trimesh]:
+        """Return the meshes."""
+        return self._meshes
+
+
+def to_obj(*models: TexturedMesh, name: str | None = None) -> bytes:
+    """Return a zip archive of an OBJ, its materials and the textures' files, PNG or JPEG.
+
+    name: of the OBJ; None for that of the only model. Each model is a group with its own material and texture, called
+    like the model. In the names of the files, of the meshes and of the materials, an underscore stands for white space
+    and for `#`.
     """
-    model = with_common_texture(model)
-    name = OBJ_DIVIDERS.sub("_", model.name)
-    suffix = TEXTURE_SUFFIXES[model.texture_type]
-    # The material only needs the name of its image. The texture's file is added to the archive unchanged, without
-    # decoding and encoding it again.
-    stand_in = Image.open(io.BytesIO(_encoded(np.zeros((1, 1, 3), np.uint8), suffix)))
+    models = tuple(map(with_common_texture, models))
+    name = OBJ_DIVIDERS.sub("_", models[0].name if name is None else name)
     white, black = [255, 255, 255, 255], [0, 0, 0, 255]
-    material = SimpleMaterial(image=stand_in, diffuse=white, ambient=white, specular=black, glossiness=1.0, name=name)
-    visual = trimesh.visual.TextureVisuals(uv=upward(model.uv), material=material)
-    mesh = trimesh.Trimesh(
-        model.positions,
-        model.faces,
-        vertex_normals=model.normals,
-        visual=visual,
-        metadata={"name": name},
-        process=False,
-        validate=False,
-    )
+    meshes: list[trimesh.Trimesh] = []
+    textures: dict[str, bytes] = {}
+    for own, model in zip(_distinct([OBJ_DIVIDERS.sub("_", model.name) for model in models]), models, strict=True):
+        suffix = TEXTURE_SUFFIXES[model.texture_type]
+        # The material only needs the name of its image. The texture's file is added to the archive unchanged, without
+        # decoding and encoding it again. The exporter takes materials of equal images for one.
+        stand_in = Image.open(io.BytesIO(_encoded(np.zeros((1, 1, 3), np.uint8) + np.uint8(len(meshes)), suffix)))
+        material = SimpleMaterial(
+            image=stand_in, diffuse=white, ambient=white, specular=black, glossiness=1.0, name=own
+        )
+        visual = trimesh.visual.TextureVisuals(uv=upward(model.uv), material=material)
+        meshes.append(
+            trimesh.Trimesh(
+                model.positions,
+                model.faces,
+                vertex_normals=model.normals,
+                visual=visual,
+                metadata={"name": own},
+                process=False,
+                validate=False,
+            )
+        )
+        textures[f"{own}.{suffix}"] = model.texture
     text, files = obj.export_obj(
-        mesh, include_normals=True, return_texture=True, write_texture=False, mtl_name=f"{name}.mtl", header=None
+        meshes[0] if len(meshes) == 1 else _AsTheyAre(meshes),
+        include_normals=True,
+        return_texture=True,
+        write_texture=False,
+        mtl_name=f"{name}.mtl",
+        header=None,
     )
-    contents = {f"{name}.obj": text.encode(), **files}
-    contents[f"{name}.{suffix}"] = model.texture
+    contents = {f"{name}.obj": text.encode(), **files, **textures}
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for file, content in contents.items():
-            how = zipfile.ZIP_STORED if file.endswith(suffix) else zipfile.ZIP_DEFLATED
+            how = zipfile.ZIP_STORED if file in textures else zipfile.ZIP_DEFLATED
             archive.writestr(zipfile.ZipInfo(file, ZIP_TIME), content, how)
     return packed.getvalue()
 
 
-def to_stl(model: TexturedMesh) -> bytes:
+def to_stl(*models: TexturedMesh) -> bytes:
     """Return a binary STL, which holds the shape alone."""
-    faces = whole_faces(model)
-    return bytes(stl.export_stl(trimesh.Trimesh(model.positions, faces, process=False, validate=False)))
+    positions, faces = _joined([(model.positions, whole_faces(model)) for model in models])
+    return bytes(stl.export_stl(trimesh.Trimesh(positions, faces, process=False, validate=False)))
 
 
-def to_ply(model: TexturedMesh) -> bytes:
+def to_ply(*models: TexturedMesh) -> bytes:
     """Return a binary PLY mesh with normals and colours at its vertices.
 
     Vertices are merged across the texture's seams, so that the seams are closed.
     """
+    merged = [_without_seams(model) for model in models]
+    positions, faces = _joined([(positions, faces) for positions, _, _, faces in merged])
+    mesh = trimesh.Trimesh(
+        positions,
+        faces,
+        vertex_normals=np.concatenate([normals for _, normals, _, _ in merged]),
+        vertex_colors=np.concatenate([colours for _, _, colours, _ in merged]),
+        process=False,
+        validate=False,
+    )
+    return bytes(ply.export_ply(mesh, vertex_normal=True))
+
+
+def _joined(meshes: Sequence[tuple[Float32, Int32]]) -> tuple[Float32, Int32]:
+    """Return the positions (N, 3) and faces (F, 3) of several meshes as those of one."""
+    starts = np.cumsum([0, *(len(positions) for positions, _ in meshes)])[:-1]
+    faces = [faces + start for (_, faces), start in zip(meshes, starts, strict=True)]
+    return np.concatenate([positions for positions, _ in meshes]), np.concatenate(faces).astype(np.int32)
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Return the names, with a number after each that an earlier one has, so that all are different."""
+    found: list[str] = []
+    for name in names:
+        number = 2
+        own = name
+        while own in found:
+            own, number = f"{name}_{number}", number + 1
+        found.append(own)
+    return found
+
+
+def _without_seams(model: TexturedMesh) -> tuple[Float32, Float32, UInt8, Int32]:
+    """Return positions, normals and colours (N, 3) of the vertices, merged across seams, and the whole faces (F, 3)."""
     # Vertices that were duplicated along the texture's seams have equal positions and normals, bit for bit.
     both = np.hstack([model.positions, model.normals])
     _, first, place = np.unique(both, axis=0, return_index=True, return_inverse=True)
@@ -139,60 +230,65 @@ def to_ply(model: TexturedMesh) -> bytes:
     sums = np.zeros((len(first), 3))
     np.add.at(sums, place, sampled(model.image, model.uv))
     colours = np.rint(sums / np.bincount(place)[:, None]).clip(0, 255).astype(np.uint8)
-    mesh = trimesh.Trimesh(
-        model.positions[first],
-        place[whole_faces(model)],
-        vertex_normals=model.normals[first],
-        vertex_colors=colours,
-        process=False,
-        validate=False,
-    )
-    return bytes(ply.export_ply(mesh, vertex_normal=True))
+    return model.positions[first], model.normals[first], colours, place[whole_faces(model)].astype(np.int32)
 
 
-def to_usdz(model: TexturedMesh) -> bytes:
-    """Return a USD package with the mesh, a preview surface and the texture, PNG or JPEG.
+def to_usdz(*models: TexturedMesh | PlacedMesh, name: str | None = None) -> bytes:
+    """Return a USD package with each mesh, a preview surface and the texture, PNG or JPEG.
 
-    The prims and the files inside are called like the model, as far as an identifier can be; the name itself is the
-    display name of the root, the mesh and the material. Raises UnsupportedMedia without usd-core.
+    name: of the root; None for that of the only model. A placed mesh has a transform of its own below the root. The
+    prims and the files inside are called like the models, as far as an identifier can be; the names themselves are the
+    display names. Raises UnsupportedMedia without usd-core.
     """
     require("usdz")
-    from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade, UsdUtils, Vt
+    from pxr import Gf, Sdf, Usd, UsdGeom, UsdUtils
 
-    model = with_common_texture(model)
-    name = usd_identifier(model.name)
+    meshes = [with_common_texture(each.mesh if isinstance(each, PlacedMesh) else each) for each in models]
+    shown_name = meshes[0].name if name is None else name
+    root_name = usd_identifier(shown_name)
     with tempfile.TemporaryDirectory() as folder:
-        texture = Path(folder) / f"{name}.{TEXTURE_SUFFIXES[model.texture_type]}"
-        texture.write_bytes(model.texture)
-        layer = Path(folder) / f"{name}.usdc"
+        layer = Path(folder) / f"{root_name}.usdc"
         stage = Usd.Stage.CreateNew(str(layer))
         UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
         UsdGeom.SetStageMetersPerUnit(stage, 1.0)
-        root = UsdGeom.Xform.Define(stage, f"/{name}")
+        root = UsdGeom.Xform.Define(stage, f"/{root_name}")
+        root.GetPrim().SetDisplayName(shown_name)
         stage.SetDefaultPrim(root.GetPrim())
-
-        mesh = UsdGeom.Mesh.Define(stage, f"/{name}/{name}")
-        mesh.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
-        mesh.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(model.positions))
-        mesh.CreateExtentAttr(
-            [Gf.Vec3f(*corner.tolist()) for corner in (model.positions.min(0), model.positions.max(0))]
-        )
-        mesh.CreateFaceVertexIndicesAttr(Vt.IntArray.FromNumpy(model.faces.reshape(-1)))
-        mesh.CreateFaceVertexCountsAttr(Vt.IntArray.FromNumpy(np.full(len(model.faces), 3, np.int32)))
-        mesh.CreateNormalsAttr(Vt.Vec3fArray.FromNumpy(model.normals))
-        mesh.SetNormalsInterpolation(UsdGeom.Tokens.vertex)
-        uv = UsdGeom.PrimvarsAPI(mesh).CreatePrimvar("st", Sdf.ValueTypeNames.TexCoord2fArray, UsdGeom.Tokens.vertex)
-        uv.Set(Vt.Vec2fArray.FromNumpy(upward(model.uv)))
-
-        material = UsdShade.Material.Define(stage, f"/{name}/materials/{name}")
-        _paint(stage, material, texture.name)
-        UsdShade.MaterialBindingAPI.Apply(mesh.GetPrim()).Bind(material)
-        for prim in (root, mesh, material):
-            prim.GetPrim().SetDisplayName(model.name)
+        identifiers = _distinct([usd_identifier(mesh.name) for mesh in meshes])
+        for identifier, mesh, given in zip(identifiers, meshes, models, strict=True):
+            texture = Path(folder) / f"{identifier}.{TEXTURE_SUFFIXES[mesh.texture_type]}"
+            texture.write_bytes(mesh.texture)
+            below = f"/{root_name}"
+            if isinstance(given, PlacedMesh):
+                below = f"{below}/{identifier}"
+                # USD's matrices are for row vectors.
+                UsdGeom.Xform.Define(stage, below).AddTransformOp().Set(Gf.Matrix4d(given.matrix.T.tolist()))
+            _add_mesh(stage, mesh, f"{below}/{identifier}", f"{below}/materials/{identifier}", texture.name)
         stage.GetRootLayer().Save()
-        package = Path(folder) / f"{name}.usdz"
+        package = Path(folder) / f"{root_name}.usdz"
         UsdUtils.CreateNewUsdzPackage(Sdf.AssetPath(str(layer)), str(package))
         return package.read_bytes()
+
+
+def _add_mesh(stage: Any, model: TexturedMesh, path: str, material_path: str, texture: str) -> None:
+    """Add a mesh and its material to a USD stage. texture: the name of its file in the package."""
+    from pxr import Gf, Sdf, UsdGeom, UsdShade, Vt
+
+    mesh = UsdGeom.Mesh.Define(stage, path)
+    mesh.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
+    mesh.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(model.positions))
+    mesh.CreateExtentAttr([Gf.Vec3f(*corner.tolist()) for corner in (model.positions.min(0), model.positions.max(0))])
+    mesh.CreateFaceVertexIndicesAttr(Vt.IntArray.FromNumpy(model.faces.reshape(-1)))
+    mesh.CreateFaceVertexCountsAttr(Vt.IntArray.FromNumpy(np.full(len(model.faces), 3, np.int32)))
+    mesh.CreateNormalsAttr(Vt.Vec3fArray.FromNumpy(model.normals))
+    mesh.SetNormalsInterpolation(UsdGeom.Tokens.vertex)
+    uv = UsdGeom.PrimvarsAPI(mesh).CreatePrimvar("st", Sdf.ValueTypeNames.TexCoord2fArray, UsdGeom.Tokens.vertex)
+    uv.Set(Vt.Vec2fArray.FromNumpy(upward(model.uv)))
+    material = UsdShade.Material.Define(stage, material_path)
+    _paint(stage, material, texture)
+    UsdShade.MaterialBindingAPI.Apply(mesh.GetPrim()).Bind(material)
+    for prim in (mesh, material):
+        prim.GetPrim().SetDisplayName(model.name)
 
 
 def usd_identifier(name: str) -> str:
@@ -257,4 +353,4 @@ def _encoded(pixels: UInt8, suffix: str) -> bytes:
 
 # The writers of the formats that are made from a model alone, beside the GLB itself. `formats.FILE_TYPES` describes
 # each format.
-WRITERS: dict[Format, Callable[[TexturedMesh], bytes]] = {"obj": to_obj, "stl": to_stl, "ply": to_ply, "usdz": to_usdz}
+WRITERS: dict[Format, Callable[..., bytes]] = {"obj": to_obj, "stl": to_stl, "ply": to_ply, "usdz": to_usdz}

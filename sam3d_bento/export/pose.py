@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,12 @@ from scipy.spatial.transform import Rotation
 
 from sam3d_bento.arrays import Bool, Float32, Float64
 from sam3d_bento.camera import GLTF_FRAME, PYTORCH3D_FRAME, Camera
+from sam3d_bento.reconstruction import Splats
 
 # The half turn about y that takes PyTorch3D's camera frame to glTF's and back.
 HALF_TURN = Rotation.from_quat([0, 0, 1, 0], scalar_first=True)
 TO_GLTF = {PYTORCH3D_FRAME: HALF_TURN, GLTF_FRAME: Rotation.identity()}
+SPLAT_ARRAYS = tuple(field.name for field in fields(Splats))
 # Shorter sums of directions say nothing about which way is up: the objects' up directions cancel each other.
 MIN_UP = 0.1
 
@@ -58,6 +60,10 @@ class Transform:
         w, x, y, z = self.rotation.tolist()
         return {"rotation": [x, y, z, w], "translation": self.translation.tolist(), "scale": self.scale.tolist()}
 
+    def enlarged(self, factor: float) -> Transform:
+        """Return the transform of an object that is larger and farther away by a factor, and looks the same."""
+        return replace(self, translation=self.translation * factor, scale=self.scale * factor)
+
     @property
     def linear(self) -> Float64:
         """Matrix (3, 3) that turns and scales column vectors."""
@@ -76,6 +82,25 @@ def apply(matrix: Float64, points: npt.NDArray[Any]) -> Float64:
     """Return points (N, 3), float64, moved by a matrix (4, 4)."""
     moved: Float64 = points.astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
     return moved
+
+
+def place_splats(splats: Splats, matrix: Float64) -> Splats:
+    """Return the splats moved by a matrix (4, 4) that turns, scales in all directions alike, and shifts."""
+    factor = float(np.cbrt(np.linalg.det(matrix[:3, :3])))
+    turn = Rotation.from_matrix(matrix[:3, :3] / factor)
+    rotation = turn * Rotation.from_quat(splats.rotation, scalar_first=True)
+    return replace(
+        splats,
+        positions=apply(matrix, splats.positions).astype(np.float32),
+        scale=(splats.scale.astype(np.float64) * factor).astype(np.float32),
+        rotation=rotation.as_quat(scalar_first=True).astype(np.float32),
+    )
+
+
+def join_splats(parts: Sequence[Splats]) -> Splats:
+    """Return several splats, all in one frame, as one; at least one of them."""
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in SPLAT_ARRAYS}
+    return Splats(**columns)
 
 
 def find_ground(objects: Sequence[tuple[Transform, Float32]]) -> Transform:

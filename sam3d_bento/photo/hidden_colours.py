@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from sam3d_bento.arrays import Float32
+from sam3d_bento.arrays import Bool, Float32
 from sam3d_bento.reconstruction import Photo
 
 
@@ -22,16 +22,22 @@ def without_hidden_colours(photo: Photo) -> Photo:
     All other colours, and alpha, do not change. Alpha that is 0 everywhere shows nothing and so hides nothing: such a
     photo is returned as it is, like one without alpha or without a pixel of alpha 0.
     """
-    alpha = photo.alpha
-    if alpha is None or alpha.all() or not alpha.any():
+    alpha, visible = photo.alpha, visible_pixels(photo)
+    if alpha is None or visible is None:
         return photo
-    hidden = alpha == 0
+    hidden = ~visible
     rgb = photo.rgb.copy()
     # In units of the largest alpha, so that a faint picture is treated like a solid one.
     weight: Float32 = (alpha / np.float32(alpha.max())).astype(np.float32)
     coarse = _filled(*_halved((rgb * weight[..., None]).astype(np.float32), weight))
     rgb[hidden] = np.rint(_doubled(coarse, alpha.shape)[hidden]).clip(0, 255)
     return replace(photo, rgb=rgb)
+
+
+def visible_pixels(photo: Photo) -> Bool | None:
+    """Return the pixels (H, W) of `photo` whose alpha is not 0; None if alpha hides no pixel, or all."""
+    alpha = photo.alpha
+    return None if alpha is None or alpha.all() or not alpha.any() else alpha > 0
 
 
 def _filled(colours: Float32, weight: Float32) -> Float32:

@@ -15,7 +15,7 @@ from sam3d_bento.arrays import Bool, UInt8
 from sam3d_bento.errors import BadRequest, NoObject
 from sam3d_bento.photo import close_up, mask_values
 from sam3d_bento.photo.cutout import CutOut, cut_out
-from sam3d_bento.photo.hidden_colours import without_hidden_colours
+from sam3d_bento.photo.hidden_colours import visible_pixels, without_hidden_colours
 from sam3d_bento.photo.mask_model import MaskModel
 from sam3d_bento.reconstruction import Mask, MaskSource, Photo
 from sam3d_bento.warning_codes import WarningCode
@@ -92,6 +92,11 @@ def isolate(photo: Photo, uploaded: Photo | None, model: MaskModel) -> Mask:
     return replace(mask, others=find.others)
 
 
+def as_mask(photo: Photo, pixels: Bool, source: MaskSource) -> Mask:
+    """Return pixels (H, W), at least one, that were found in `photo` as its mask, with the warnings of `isolate`."""
+    return _mask(pixels, source, cut_out(photo.alpha))
+
+
 def clean(soft: UInt8) -> tuple[Bool, Bool]:
     """Find the object in a soft mask (H, W) uint8; return its pixels (H, W) bool, and those of objects left out.
 
@@ -119,14 +124,19 @@ def to_png(mask: Mask, size: tuple[int, int]) -> bytes:
     """Return the mask as a grey PNG of `size` (width, height).
 
     Its values are 255 for the object, LEFT_OUT for other objects, and 0 elsewhere. Uploaded as a mask, it means the
-    same: LEFT_OUT counts as background.
+    same: LEFT_OUT counts as background. Where the mask has soft values, these are enlarged and not the mask, so that
+    edges have no steps in a picture that was reduced.
     """
     file = io.BytesIO()
-    grey = mask.pixels.astype(np.uint8) * np.uint8(255)
-    if mask.others is not None:
-        grey[mask.others & ~mask.pixels] = LEFT_OUT
-    picture = Image.fromarray(grey)
-    picture.resize(size, Image.Resampling.NEAREST).save(file, "PNG")
+    if mask.soft is not None:
+        enlarged = Image.fromarray(mask.soft).resize(size, Image.Resampling.BILINEAR)
+        picture = enlarged.point(lambda value: 255 if value >= THRESHOLD else 0)
+    else:
+        grey = mask.pixels.astype(np.uint8) * np.uint8(255)
+        if mask.others is not None:
+            grey[mask.others & ~mask.pixels] = LEFT_OUT
+        picture = Image.fromarray(grey).resize(size, Image.Resampling.NEAREST)
+    picture.save(file, "PNG")
     return file.getvalue()
 
 
@@ -141,12 +151,6 @@ def _mask(pixels: Bool, source: MaskSource, cut: CutOut | None, *warnings: Warni
 
 def _sides(pixels: Bool) -> tuple[Bool, Bool, Bool, Bool]:
     return pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]
-
-
-def _visible(photo: Photo) -> Bool | None:
-    """Return the pixels (H, W) of `photo` whose alpha is not 0; None if alpha hides no pixel, or all."""
-    alpha = photo.alpha
-    return None if alpha is None or alpha.all() or not alpha.any() else alpha > 0
 
 
 def _uploaded_pixels(photo: Photo, uploaded: Photo) -> tuple[Bool, list[WarningCode]]:
@@ -178,7 +182,7 @@ def _uploaded_pixels(photo: Photo, uploaded: Photo) -> tuple[Bool, list[WarningC
 
 def _shown(photo: Photo, pixels: Bool, values: UInt8) -> Bool:
     """Return the pixels (H, W) of an uploaded mask that alpha does not hide. Raises NoObject for none or all."""
-    visible = _visible(photo)
+    visible = visible_pixels(photo)
     if visible is not None:
         pixels = pixels & visible
         left = np.count_nonzero(pixels)
@@ -201,7 +205,7 @@ def _found(photo: Photo, model: MaskModel) -> _Find:
     A small find is looked at again close up. The answer of which the model is more certain is used.
     """
     rgb = without_hidden_colours(photo).rgb
-    visible = _visible(photo)
+    visible = visible_pixels(photo)
     find = _look(rgb, model)
     near = _look_close_up(rgb, find, model)
     if near is not None and near.sure > find.sure:

@@ -8,6 +8,7 @@ import logging
 import os
 import tempfile
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from opentelemetry.trace import Tracer
@@ -32,6 +33,7 @@ from sam3d_bento.settings import ADDRESS_VARIABLE, Settings, SettingsError
 
 ENGINE_LOADER = "sam3d_bento.pipeline:Pipeline.load"
 MASK_LOADER = "sam3d_bento.pipeline:MaskPreview.load"
+EXPORT_LOADER = "sam3d_bento.pipeline:Exporter.load"
 POSTPROCESS_LOADER = "sam3d_bento.postprocess:Postprocessor.load"
 
 # Longest wait at the end for a sweep or for the removal of the work folder, in case the storage hangs.
@@ -43,10 +45,16 @@ log = logging.getLogger("sam3d_bento.backend")
 class Backend:
     """State of one service process. The engine loads in the background; `ready` is true when it accepts jobs.
 
-    engine_loader: as in `messages.Start`. tracer: makes the spans of runs; None for no tracing.
+    engine_loader, export_loader: as in `messages.Start`. tracer: makes the spans of runs; None for no tracing.
     """
 
-    def __init__(self, settings: Settings, engine_loader: str = ENGINE_LOADER, tracer: Tracer | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engine_loader: str = ENGINE_LOADER,
+        tracer: Tracer | None = None,
+        export_loader: str = EXPORT_LOADER,
+    ) -> None:
         self.settings = settings
         logs.configure(settings.log_format)
         for name in Settings.unknown_names():
@@ -65,6 +73,7 @@ class Backend:
             self.workdir,
             run_ended=self._run_ended,
             loaded=_announce_studio,
+            exporter=lambda: self._helper("export", lambda: self._make_exporter(export_loader)),
         )
         keep = settings.keep_reconstructions
         self.reconstructor = Reconstructor(self.worker, self.assets, keep_reconstructions=keep)
@@ -128,7 +137,7 @@ class Backend:
 
         It ends after a long idle time, so do not keep a reference during an upload.
         """
-        return self._helper("mask", MASK_LOADER)
+        return self._helper("mask", lambda: self._make_helper("mask", MASK_LOADER))
 
     @property
     def postprocess_worker(self) -> Worker:
@@ -136,14 +145,15 @@ class Backend:
 
         Its jobs take seconds of CPU time, for which neither masks nor reconstructions wait. It ends like `mask_worker`.
         """
-        return self._helper("postprocess", POSTPROCESS_LOADER)
+        return self._helper("postprocess", lambda: self._make_helper("postprocess", POSTPROCESS_LOADER))
 
     def health(self) -> dict[str, Any]:
         """Return the report of `/health` as JSON values."""
         worker = self.worker
         info = worker.info
         memory = gpu.memory()
-        job = worker.queue.running
+        running, exporting = worker.queue.running, worker.exporting
+        job = running or next(iter(exporting), None)
         stage, fraction = job.progress if job and job.progress else (None, None)
         reason = worker.reason or next((_unsoundness(one) for one in self.workers if not _is_sound(one)), "")
         return {
@@ -157,7 +167,8 @@ class Backend:
             if memory
             else None,
             "queue": {
-                "running": int(job is not None),
+                "running": int(running is not None),
+                "exporting": len(exporting),
                 "waiting": worker.queue.waiting,
                 "limit": self.settings.queue_limit,
             },
@@ -205,13 +216,13 @@ class Backend:
         self.telemetry.run_ended(process, job, outcome)
         self._traces.run_ended(process, job, outcome)
 
-    def _helper(self, name: str, loader: str) -> Worker:
+    def _helper(self, name: str, make: Callable[[], Worker]) -> Worker:
         """Return the helper, and start it if necessary.
 
         Raises NotReady while the service shuts down, and if the system is out of descriptors or threads.
         """
         try:
-            return self._helpers.get(name, lambda: self._make_helper(name, loader))
+            return self._helpers.get(name, make)
         except (OSError, RuntimeError) as exc:
             if shortage.is_shortage(exc):
                 raise shortage.refusal() from exc
@@ -220,6 +231,14 @@ class Backend:
     def _make_helper(self, name: str, loader: str) -> Worker:
         settings = self._process_settings
         return Worker(name, loader, settings, self.workdir, queue_while_loading=True, run_ended=self._run_ended)
+
+    def _make_exporter(self, loader: str) -> Worker:
+        """Return the worker that exports for the engine's, which counts the whole run: this one counts nothing.
+
+        One export may wait while another runs.
+        """
+        settings = self._process_settings.model_copy(update={"queue_limit": 1})
+        return Worker("export", loader, settings, self.workdir, queue_while_loading=True)
 
     def _sweep_regularly(self) -> None:
         while True:

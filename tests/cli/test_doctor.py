@@ -33,7 +33,11 @@ def test_a_service_that_would_run_has_no_fault(environ, tmp_path):
     assert report["self_test"]["passed"]
     assert report["self_test"]["faces"] == 1000
     assert report["engine"] == {"chosen": "preview"}
-    assert [(one["set"], one["complete"]) for one in report["weights"]] == [("mask", True), ("size", False)]
+    assert [(one["set"], one["complete"]) for one in report["weights"]] == [
+        ("mask", True),
+        ("size", False),
+        ("prompts", False),
+    ]
     assert set(report["settings"]) == {f"SAM3D_{name.upper()}" for name in Settings.model_fields}
     assert report["versions"]["bentoml"]
     assert report["folders"]["SAM3D_OUTPUT_DIR"]["free_bytes"] > 0

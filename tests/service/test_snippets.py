@@ -54,6 +54,7 @@ NOT_RUN = {
 RUN = {
     "README.md / Use it / 1",
     "README.md / Use it / 2",
+    "docs/masks.md / Masks: which object is meant / 1",
     "docs/settings.md / Keys / 1",
     "docs/settings.md / Keys / 2",
     "docs/true-size.md / From a depth camera / 1",
@@ -160,6 +161,17 @@ def test_bentomls_client(server, folder, name, written):
     answer = run([sys.executable, "-c", snippet(name, server)], folder)
     assert answer.split()[0] == "preview"
     assert faces(folder / written) > 1000
+
+
+@pytest.mark.docs
+@needs_curl
+def test_a_prompt_over_http_and_on_the_command_line(server, folder):
+    shell(snippet("docs/masks.md / Masks: which object is meant / 1", server), folder)
+    assert '"source":"prompt"' in (folder / "headers.txt").read_text()
+    for name in ("mug-mask.png", "clicked.png"):
+        mask = np.asarray(Image.open(folder / name))
+        assert mask[300, 280] == 255, "the mug"
+        assert not mask[[20, 20, 620, 620], [20, 620, 20, 620]].any(), "the table"
 
 
 @pytest.mark.docs

@@ -44,9 +44,15 @@ def start_worker(settings, workdir):
     """A factory of started workers around fake_runner; all are stopped at the end."""
     started = []
 
-    def start(loader="tests.support.fake_runner:FakeRunner", queue_while_loading=False, **changes):
+    def start(
+        loader="tests.support.fake_runner:FakeRunner",
+        queue_while_loading=False,
+        name="engine",
+        exporter=None,
+        **changes,
+    ):
         changed = settings.model_copy(update=changes)
-        worker = Worker("engine", loader, changed, workdir, queue_while_loading=queue_while_loading)
+        worker = Worker(name, loader, changed, workdir, queue_while_loading=queue_while_loading, exporter=exporter)
         started.append(worker)
         worker.start()
         return worker
@@ -77,11 +83,18 @@ def serve(settings, monkeypatch):
         while clients:
             clients.pop().__exit__(None, None, None)
 
-    def start(loader="tests.support.fake_runner:FakeRunner", wait_for=(WorkerState.READY,), **changes):
+    def start(
+        loader="tests.support.fake_runner:FakeRunner",
+        wait_for=(WorkerState.READY,),
+        export_loader=backends.EXPORT_LOADER,
+        **changes,
+    ):
         stop()
         changed = settings.model_copy(update=changes)
         monkeypatch.setattr(service, "settings", changed)
-        monkeypatch.setattr(service, "Backend", functools.partial(backends.Backend, engine_loader=loader))
+        monkeypatch.setattr(
+            service, "Backend", functools.partial(backends.Backend, engine_loader=loader, export_loader=export_loader)
+        )
         client = TestClient(application(), raise_server_exceptions=False)
         client.__enter__()
         clients.append(client)

@@ -31,6 +31,34 @@ def forge(kind):
     time.sleep(60)
 
 
+def obey(verb, argument, tell):
+    """Do what a photo says. tell: reports progress, and ends honest work that is cancelled."""
+    if verb == "nap":
+        until = time.monotonic() + float(argument)
+        while time.monotonic() < until:
+            tell()
+            time.sleep(0.01)
+    elif verb == "hang":  # native code that never comes back
+        while True:
+            time.sleep(1)
+    elif verb == "crash":
+        os.kill(os.getpid(), 9)
+    elif verb == "poison":  # a CUDA error after which this process can compute nothing any more
+        raise EngineLost("The GPU failed in this run and the engine was restarted. Try again.")
+    elif verb == "refuse":
+        raise NoObject("There is nothing here.")
+    elif verb == "bug":
+        raise ZeroDivisionError("a secret detail")
+    elif verb == "forge":  # an engine that was taken over
+        forge(argument)
+    elif verb == "litter":
+        import tempfile
+
+        Path(tempfile.mkdtemp(), "left-behind").write_bytes(b"x")
+        if argument:
+            os._exit(1)
+
+
 class FakeRunner:
     info = RunnerInfo("fake", "fake/1", "cpu", ("JPEG",), facts={"attention": "none"})
 
@@ -41,30 +69,11 @@ class FakeRunner:
         self.runs += 1
         verb, _, argument = submission.photo.decode().partition(":")
         on_progress("decode", 0.0)
-        if verb == "nap":  # honest work: tells of itself, and ends early when cancelled
-            until = time.monotonic() + float(argument)
-            while time.monotonic() < until:
-                on_progress("reconstruct", 0.5)
-                time.sleep(0.01)
-        elif verb == "hang":  # native code that never comes back
-            while True:
-                time.sleep(1)
-        elif verb == "crash":
-            os.kill(os.getpid(), 9)
-        elif verb == "poison":  # a CUDA error after which this process can compute nothing any more
-            raise EngineLost("The GPU failed in this run and the engine was restarted. Try again.")
-        elif verb == "refuse":
-            raise NoObject("There is nothing here.")
-        elif verb == "bug":
-            raise ZeroDivisionError("a secret detail")
-        elif verb == "forge":  # an engine that was taken over
-            forge(argument)
-        elif verb == "litter":
-            import tempfile
+        obey(verb, argument, lambda: on_progress("reconstruct", 0.5))
+        return self.result(submission, on_progress, on_reconstruction)
 
-            Path(tempfile.mkdtemp(), "left-behind").write_bytes(b"x")
-            if argument:
-                os._exit(1)
+    def result(self, submission, on_progress, on_reconstruction):
+        verb, _, argument = submission.photo.decode().partition(":")
         if on_reconstruction:
             on_reconstruction(FakeReconstruction(submission.photo))
         on_progress("export", 1.0)

@@ -50,7 +50,7 @@ def build(camera: Camera = CAMERA) -> Truth:
     placed = {
         "jug": (blob(70), _pose((200, -12, 4), (0.55, -0.1, 2.6), 0.9)),
         "lamp": (_ell(), _pose((35, 10, 0), (-0.5, 0.15, 3.0), 1.1)),
-        "stone": (blob(60, seed=3), _pose((80, 0, 15), (0.1, -0.3, 2.1), 0.5)),
+        "stone": (blob(60, seed=3), _pose((80, 0, 15), (0.37, -0.3, 2.1), 0.5)),
     }
     objects = {}
     for name, (mesh, pose) in placed.items():

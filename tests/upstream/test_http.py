@@ -103,6 +103,13 @@ def test_a_photo_becomes_a_textured_glb(answer):
     assert np.abs(mesh.bounds.sum(0)).max() < 2 / 64
 
 
+def test_it_is_exported_beside_the_network(client, answer):
+    """In a process of its own, which the engine process gives the reconstruction."""
+    processes = client.get("/health").json()["processes"]
+    assert processes["export"]["loads"] == 1
+    assert processes["engine"]["losses"] == processes["export"]["losses"] == 0
+
+
 def test_the_same_seed_gives_the_same_bytes(client, answer, photo_png):
     options = {"seed": "5", "quality": "draft", "texture_size": "512", "target_faces": "5000"}
     assert post(client, options, image=photo_png).content == answer.content

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from sam3d_bento.cli.generation.progress import JobProgress, OnJobProgress
 from sam3d_bento.errors import Internal, NotFound, Sam3DError, TransferFailed, by_code
-from sam3d_bento.submission import Asset, Submission
+from sam3d_bento.submission import Asset, SceneInput, Submission
 
 # States in which a job has ended.
 END_STATES = ("done", "failed", "cancelled")
@@ -53,14 +53,18 @@ class RemotePipeline:
         """
         # The name travels as the photo's file name, which an older service ignores.
         name = submission.options.name
-        files = {"image": ("photo" if name is None else f"{name}.photo", submission.photo)}
+        files = [("image", ("photo" if name is None else f"{name}.photo", submission.photo))]
+        scene = submission.scene or SceneInput()
         for field, content in (
             ("mask", submission.mask),
             ("depth", submission.depth),
             ("pointmap", submission.pointmap),
+            *(("masks", mask) for mask in scene.masks),
+            ("labels", scene.labels),
+            ("objects", None if scene.objects is None else scene.objects.encode()),
         ):
             if content is not None:
-                files[field] = (field, content)
+                files.append((field, (field, content)))
         # Only options that differ from their defaults are sent, because an older service may not know the others.
         options = submission.options.model_dump(exclude_defaults=True, exclude={"name"})
         data = {name: json.dumps(value) if isinstance(value, bool) else str(value) for name, value in options.items()}
@@ -82,7 +86,7 @@ class RemotePipeline:
         """
         return self._bytes(f"/api/assets/{asset_id}.{suffix}")
 
-    def _submit(self, files: dict[str, tuple[str, bytes]], data: dict[str, str]) -> dict[str, Any]:
+    def _submit(self, files: list[tuple[str, tuple[str, bytes]]], data: dict[str, str]) -> dict[str, Any]:
         headers = {"Idempotency-Key": secrets.token_hex(16)}
         with self._reached():
             try:

@@ -33,9 +33,9 @@ from sam3d_bento.cli.terminal import (
 )
 from sam3d_bento.errors import BadRequest, Sam3DError
 from sam3d_bento.formats import FILE_TYPES, FORMATS, Format, FormatOptions, by_suffix, format_options, require, takers
-from sam3d_bento.options import EXPORT_OPTIONS, USED_VALUES, Options, choices, faults, from_texts
+from sam3d_bento.options import EXPORT_OPTIONS, PROMPT_OPTIONS, USED_VALUES, Options, choices, faults, from_texts
 from sam3d_bento.settings import Settings, SettingsError
-from sam3d_bento.submission import Submission
+from sam3d_bento.submission import SceneInput, Submission
 from sam3d_bento.weights.part import WeightsError
 
 P = ParamSpec("P")
@@ -72,6 +72,16 @@ def format_flags(command: Callable[P, R]) -> Callable[P, R]:
 
 def _flag(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     field = Options.model_fields[name]
+    if name == "points":
+        return click.option(
+            name,
+            "--point",
+            metavar="X,Y[,0]",
+            multiple=True,
+            callback=lambda context, option, given: ";".join(given) or None,
+            help="Pixel on the object that is meant, in pixels of the upright photo; with ,0 one beside it. May be "
+            "given several times.",
+        )
     # The spelling of each side of the ocean.
     spellings = dict.fromkeys((f"--{name.replace('_', '-')}", f"--{name.replace('_', '-').replace('colour', 'color')}"))
     listed = choices(name)
@@ -96,7 +106,12 @@ def _options(**values: Any) -> Options:
     try:
         return Options.model_validate(values | from_texts(texts))
     except ValidationError as exc:
-        raise click.UsageError(faults(exc, spelt=lambda name: f"--{name.replace('_', '-')}")) from exc
+        raise click.UsageError(faults(exc, spelt=_spelt)) from exc
+
+
+def _spelt(name: str) -> str:
+    """Return an option's name as the command line spells it."""
+    return "--point" if name == "points" else f"--{name.replace('_', '-')}"
 
 
 @click.command(cls=SwitchCommand)
@@ -119,6 +134,11 @@ def _options(**values: Any) -> Options:
 @click.option("--recursive", is_flag=True, help="Also the photos in the subfolders of a folder.")
 @click.option("--skip-existing", is_flag=True, help="Leave out photos whose results exist.")
 @click.option("--mask", type=existing_file, help="Mask image, white on the object. For a single photo.")
+@click.option("--masks", type=existing_file, multiple=True, help="Mask of one of several objects. Repeat for each.")
+@click.option("--labels", type=existing_file, help="Grey PNG of 8 or 16 bits; each value above 0 is an object.")
+@click.option(
+    "--objects", metavar="X.json|all", help="List of objects (docs/scenes.md); or all that the mask model finds."
+)
 @click.option("--depth", type=existing_file, help="Depth of the photo: 16-bit PNG or TIFF in mm, .npy, .npz.")
 @click.option("--pointmap", type=existing_file, help="Point of each pixel of the photo in metres: .npy, .npz.")
 @option_flags(*Options.model_fields)
@@ -137,6 +157,9 @@ def generate(
     recursive: bool,
     skip_existing: bool,
     mask: Path | None,
+    masks: tuple[Path, ...],
+    labels: Path | None,
+    objects: str | None,
     depth: Path | None,
     pointmap: Path | None,
     save_reconstruction: Path | None,
@@ -158,8 +181,13 @@ def generate(
     options = _options(**choices)
     formats = tuple(dict.fromkeys(formats)) or photo_files.default_formats(output)
     tasks = photo_files.plan(photos, output, formats, options.name, recursive=recursive)
-    if len(tasks) > 1 and (mask or depth or pointmap or save_reconstruction):
-        raise click.UsageError("--mask, --depth, --pointmap and --save-reconstruction need a single photo.")
+    files = (mask, masks, labels, objects not in (None, "all"), depth, pointmap, save_reconstruction)
+    of_one_photo = (*files, options.prompt)
+    if len(tasks) > 1 and any(of_one_photo):
+        raise click.UsageError(
+            "--mask, --masks, --labels, --objects with a file, --depth, --pointmap, --point, --box and"
+            " --save-reconstruction need a single photo."
+        )
     if output == DASH and sys.stdout.isatty():
         raise click.UsageError("The model is no text for a terminal. Redirect standard output to a file.")
     outcomes = Outcomes(len(tasks), as_json=as_json, quiet=quiet, to_stderr=output == DASH)
@@ -168,12 +196,15 @@ def generate(
             outcomes.skipped(task, formats)
         tasks = [task for task in tasks if not _is_done(task, formats)]
     if tasks:
+        scene = _scene(masks, labels, objects)
+        if scene is not None and save_reconstruction is not None:
+            save_reconstruction.unlink(missing_ok=True)  # the objects are added to it one after the other
         generator = _generator(server, api_key_file, save_reconstruction, quiet=quiet or as_json)
-        mask_file, *depth_files = (file.read_bytes() if file else None for file in (mask, depth, pointmap))
+        mask_file, depth_file, points_file = (file.read_bytes() if file else None for file in (mask, depth, pointmap))
         for task in tasks:
             try:
                 named = options if task.photo == DASH else options.named_after(task.photo.name)
-                submission = Submission(task.read(), mask_file, named, *depth_files)
+                submission = Submission(task.read(), mask_file, named, depth_file, points_file, scene)
                 with progress.bar(console, outcomes.next_label(task), quiet=quiet) as on_progress:
                     made = generator.generate(submission, formats, on_progress)
                 _write(task, made)
@@ -184,6 +215,18 @@ def generate(
     outcomes.close()
     if outcomes.failures:
         sys.exit(1)
+
+
+def _scene(masks: tuple[Path, ...], labels: Path | None, objects: str | None) -> SceneInput | None:
+    """Return the objects of a scene, or None for a single object. Raises click.UsageError for a file that is none."""
+    if not masks and labels is None and objects is None:
+        return None
+    if objects is not None and objects != "all":
+        try:
+            objects = Path(objects).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            raise click.UsageError("--objects needs a file of JSON, or the word all.") from exc
+    return SceneInput(tuple(file.read_bytes() for file in masks), labels.read_bytes() if labels else None, objects)
 
 
 def _generator(
@@ -295,14 +338,19 @@ def _write_obj(output: Path, archive: bytes) -> None:
 @click.command()
 @click.argument("photo", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("-o", "--output", type=output_file, required=True, help="File of the mask, or - for standard output.")
+@option_flags(*PROMPT_OPTIONS)
 @plainly
-def mask(photo: Path, output: Path) -> None:
-    """Write the mask that `generate` would use for PHOTO (- for standard input), as a PNG."""
+def mask(photo: Path, output: Path, **prompt: Any) -> None:
+    """Write the mask that `generate` would use for PHOTO (- for standard input), as a PNG.
+
+    Which object is meant can be said by --point and --box.
+    """
     from sam3d_bento.pipeline import MaskPreview
 
+    options = _options(**prompt)
     preview = MaskPreview.load(Settings.from_environ())
     task = PhotoTask(photo, output)
-    image = preview.run(Submission(task.read()), lambda stage, fraction: None)
+    image = preview.run(Submission(task.read(), options=options), lambda stage, fraction: None)
     if output == DASH:
         sys.stdout.buffer.write(image.png)
     else:
@@ -310,4 +358,7 @@ def mask(photo: Path, output: Path) -> None:
     facts = image.report["mask"]
     where = "standard output" if output == DASH else printable(output)
     click.echo(f"{where}  (from {facts['source']}, covers {facts['coverage']:.1%})", err=output == DASH)
+    for index, one in enumerate(facts["candidates"]):
+        used = ", used" if index == facts["candidate"] else ""
+        click.echo(f"candidate {index}: covers {one['coverage']:.1%}, score {one['score']:.2f}{used}", err=True)
     print_warnings(image.report["warnings"])

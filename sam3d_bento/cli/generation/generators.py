@@ -52,28 +52,30 @@ class LocalGenerator:
 
     def generate(self, submission: Submission, formats: Sequence[Format], on_progress: OnJobProgress) -> Generated:
         """See `Generator`. A format whose extra is not installed is refused before the run."""
-        from sam3d_bento.export.glb.read import read_glb
+        from sam3d_bento.export.glb.scene import read_scene
         from sam3d_bento.export.render import thumbnail
         from sam3d_bento.postprocess import converted
+        from sam3d_bento.reconstruction import NamedReconstruction
 
         for wanted in formats:
             require(wanted)
         malloc.give_back()
-        dense: list[Reconstruction] = []
+        dense: dict[str, Reconstruction] = {}
         needs_dense = any(FILE_TYPES[wanted].from_reconstruction for wanted in formats)
 
-        def keep(reconstruction: Reconstruction) -> None:
+        def keep(made: Reconstruction | NamedReconstruction) -> None:
             if self._save_reconstruction is not None:
-                reconstruction.save(self._save_reconstruction)
+                made.save(self._save_reconstruction)
             if needs_dense:
-                dense.append(reconstruction)
+                named = made if isinstance(made, NamedReconstruction) else NamedReconstruction("", made)
+                dense[named.name] = named.reconstruction
 
         is_kept = needs_dense or self._save_reconstruction is not None
         asset = self._pipeline.run(submission, of_stages(self._run_times, on_progress), keep if is_kept else None)
-        self._run_times.learn(asset.report["seconds"])
-        mesh = read_glb(asset.glb)
-        files = {wanted: converted(asset.glb, mesh, dense[0] if dense else None, wanted) for wanted in formats}
-        return Generated(files, thumbnail(mesh), asset.report)
+        self._run_times.learn(asset.report["seconds"], len(asset.report.get("objects", "1")))
+        meshes = read_scene(asset.glb)
+        files = {wanted: converted(asset.glb, meshes, dense, wanted) for wanted in formats}
+        return Generated(files, thumbnail(*(each.in_scene() for each in meshes)), asset.report)
 
 
 class RemoteGenerator:

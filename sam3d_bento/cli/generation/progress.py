@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from sam3d_bento.serving.worker.run_times import RunTimes
-from sam3d_bento.submission import OnStageProgress
+from sam3d_bento.submission import ObjectProgress, OnStageProgress, Stage
 
 # Share of a job after which its own pace says how long the rest takes.
 MIN_FRACTION_FOR_PACE = 0.1
@@ -19,7 +19,9 @@ MIN_FRACTION_FOR_PACE = 0.1
 
 @dataclass(frozen=True)
 class JobProgress:
-    """Where a job stands. stage: a stage of `submission.STAGES`, or `queued`. fraction: of the whole job, 0..1.
+    """Where a job stands. fraction: of the whole job, 0..1.
+
+    stage: a stage of `submission.STAGES`, `queued`, or which objects of a scene run.
 
     seconds_left: None if no job has ended yet that would tell.
     """
@@ -35,11 +37,23 @@ OnJobProgress = Callable[[JobProgress], None]
 def of_stages(run_times: RunTimes, on_progress: OnJobProgress) -> OnStageProgress:
     """Return an `OnStageProgress` that reports the share of the whole job, by what earlier jobs took."""
 
-    def report(stage: str, fraction: float) -> None:
-        whole = run_times.fraction(stage, fraction)  # type: ignore[arg-type]  # the stage of an OnStageProgress
+    def report(stage: Stage, fraction: float, objects: Sequence[ObjectProgress] = ()) -> None:
+        if objects:
+            whole = run_times.fraction_of_objects(objects)
+            left = run_times.remaining(whole)
+            on_progress(JobProgress(_of_scene(objects), whole, None if left is None else left * len(objects)))
+            return
+        whole = run_times.fraction(stage, fraction)
         on_progress(JobProgress(stage, whole, run_times.remaining(whole)))
 
     return report
+
+
+def _of_scene(objects: Sequence[ObjectProgress]) -> str:
+    """Return which objects of a scene are being run, for people."""
+    running = [each.name for each in objects if each.state == "running"]
+    ended = sum(each.state in ("done", "failed") for each in objects)
+    return f"{ended} of {len(objects)} objects" + (f", {', '.join(running)}" if running else "")
 
 
 @contextmanager

@@ -26,10 +26,12 @@ class PreviewEngine:
     """Engine that needs no weights and no GPU. Equal inputs give equal arrays."""
 
     name = "preview"
+    hands_over = False  # it computes on the processors, which an export beside it would take away
     version = "preview-silhouette/2"
     device = "cpu"
     gpu_peak_bytes = None
     retries = 0
+    shares_scale = False  # each object is fitted at a distance of about 1
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -47,6 +49,16 @@ class PreviewEngine:
         disc = row**2 + column**2 < 100
         mask = Mask(pixels=disc, source="upload", coverage=float(disc.mean()))
         self.reconstruct(photo, mask, Options(shape="puff"), 0, silent)
+
+    def look(self, photo: Photo, view: View) -> View:
+        """Return the view with a camera; see `Engine.look`.
+
+        Without one, the shape classes would fit a focal length each, and no camera could show all objects.
+        """
+        if view.camera is not None:
+            return view
+        height, width = photo.rgb.shape[:2]
+        return replace(view, camera=PhotoCamera.assumed(width, height))
 
     def reconstruct(
         self,

@@ -21,6 +21,10 @@ LEVEL_STEP_CELLS = 4.0
 
 MIN_VALUE = 0.02  # in cells²; a value of zero would put several vertices on one point of the grid
 
+# Distance of the silhouette's plane from the camera by that of a vertex. A focal length far shorter than the object is
+# thick would put its back beyond infinity.
+MIN_CLOSENESS = 0.2
+
 # Taubin's smoothing: each step shrinks the mesh by the first factor and then inflates it by the second.
 SMOOTHING_STEPS = 5
 SHRINK_FACTOR = 0.5
@@ -71,5 +75,5 @@ def undo_perspective(vertices: Float32, canvas: Canvas, camera: Camera) -> npt.N
     """
     z = vertices[:, 2:] * canvas.cell
     rays = camera.unproject(vertices[:, :2] * canvas.cell + np.array(canvas.origin)) * camera.focal_length
-    placed: npt.NDArray[np.float64] = rays / (1 + z / camera.focal_length)
+    placed: npt.NDArray[np.float64] = rays / np.maximum(1 + z / camera.focal_length, MIN_CLOSENESS)
     return placed

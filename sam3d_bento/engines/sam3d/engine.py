@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -39,6 +39,8 @@ STEPS = {"draft": Steps(4, 12, shortcut=True), "standard": STANDARD, "high": Ste
 
 MIN_ESTIMATED_PIXELS = 30  # of the object, with an estimated size; a median of fewer may be the rim's
 
+T = TypeVar("T")
+
 log = logging.getLogger("sam3d_bento.sam3d")
 
 
@@ -67,6 +69,7 @@ class Sam3dEngine:
     """
 
     name = "sam3d"
+    hands_over = True
 
     def __init__(
         self, checkpoint_dir: Path, memory_profile: str = "auto", kernels: str = "auto", *, device: str = "cuda"
@@ -77,6 +80,7 @@ class Sam3dEngine:
         self._device = device
         self._inference: Inference | None = None
         self.retries = 0
+        self.shares_scale = True  # that of the depth model's points
 
     @property
     def version(self) -> str:
@@ -128,6 +132,17 @@ class Sam3dEngine:
             log.exception("out of memory while loading")
             raise NotReady("The GPU's memory does not suffice to load the network.") from exc
 
+    def look(self, photo: Photo, view: View) -> View:
+        """Return the view with the depth model's points and camera, unless it has points; see `Engine.look`.
+
+        Raises GpuOutOfMemory and EngineLost as `reconstruct` does.
+        """
+        if view.points is not None:
+            return view
+        self.retries = 0
+        points, camera = self._watched(lambda inference: inference.look(photo.rgb))
+        return replace(view, camera=camera, points=points, in_metres=False)
+
     def reconstruct(
         self,
         photo: Photo,
@@ -147,28 +162,19 @@ class Sam3dEngine:
         self._reset_peak()
         self.retries = 0
         steps = STEPS[options.quality]
-        try:
-            result = self._in_two_attempts(
-                lambda inference: inference.generate_single_object(
-                    photo.rgb,
-                    mask.pixels,
-                    seed,
-                    view.points,
-                    camera=view.camera,
-                    steps=steps,
-                    splats=splats,
-                    on_progress=on_progress,
-                )
+        result = self._watched(
+            lambda inference: inference.generate_single_object(
+                photo.rgb,
+                mask.pixels,
+                seed,
+                view.points,
+                camera=view.camera,
+                steps=steps,
+                splats=splats,
+                on_progress=on_progress,
             )
-        except EngineLost:  # every further call to the GPU would fail
-            raise
-        except BaseException as exc:
-            traceback.clear_frames(exc.__traceback__)  # they hold tensors
-            self._free()
-            self._rest()
-            raise
-        self._rest()
-        if view.points is not None:
+        )
+        if view.points is not None and view.in_metres:
             result = replace(result, measured=_measured(result.pose, "depth"))
         elif view.pixel_metres is not None:
             distance = self._loaded.pipeline.object_distance
@@ -179,7 +185,21 @@ class Sam3dEngine:
         log.info("seconds of each stage: %s", spent)
         return result
 
-    def _in_two_attempts(self, run: Callable[[Inference], Reconstruction]) -> Reconstruction:
+    def _watched(self, run: Callable[[Inference], T]) -> T:
+        """Call `run` in at most two attempts, and leave the engine ready for the next run, whatever happens."""
+        try:
+            result = self._in_two_attempts(run)
+        except EngineLost:  # every further call to the GPU would fail
+            raise
+        except BaseException as exc:
+            traceback.clear_frames(exc.__traceback__)  # they hold tensors
+            self._free()
+            self._rest()
+            raise
+        self._rest()
+        return result
+
+    def _in_two_attempts(self, run: Callable[[Inference], T]) -> T:
         inference = self._loaded
         result = self._attempt(run)
         cheaper = inference.profile.cheaper(inference.stage)
@@ -193,7 +213,7 @@ class Sam3dEngine:
             raise GpuOutOfMemory("The GPU's memory did not suffice for this object. Try again later.")
         return result
 
-    def _attempt(self, run: Callable[[Inference], Reconstruction]) -> Reconstruction | None:
+    def _attempt(self, run: Callable[[Inference], T]) -> T | None:
         """Run once, and return None when the GPU's memory did not suffice.
 
         The exception is then gone, and with it the tensors that its frames held.

@@ -222,6 +222,18 @@ class Inference:
         result = replace(to_reconstruction(output, details), camera=seen_through)
         return result if self.pipeline.sees_object_depth else replace(result, pose=None)
 
+    def look(self, image: UInt8) -> tuple[Float32, Camera | None]:
+        """Return the depth model's point map of a photo (H, W, 3) uint8, and its camera.
+
+        The points (H, W, 3) float32 are in PyTorch3D's camera frame, and NaN where there is none. Given to
+        `generate_single_object` as `pointmap`, with the camera, they change no bit of its result on a CPU.
+        """
+        self.stage = "depth"
+        opaque = merge_mask_to_rgba(image, np.ones(image.shape[:2], bool))
+        with upstream.computing_on(self.device), self._in_its_stream():
+            points: Float32 = self.pipeline.look(opaque).float().cpu().numpy()
+        return np.ascontiguousarray(points), self.pipeline.camera
+
     def rest(self) -> None:
         """Copy the weights of the first stage to the GPU, for the next run. The copies run in the background."""
         with self._in_its_stream():

@@ -217,6 +217,15 @@ class StagedPipeline(InferencePipelinePointMap):
         self.camera = _camera_of(found, found["pointmap"].permute(1, 2, 0)) if pointmap is None else None
         return found
 
+    def look(self, image: Any) -> Any:
+        """Return the depth model's points (H, W, 3) of a photo, before they are clipped for an object."""
+        clip = getattr(self, "clip_pointmap_beyond_scale", None)
+        self.clip_pointmap_beyond_scale = None
+        try:
+            return self.compute_pointmap(image)["pointmap"].permute(1, 2, 0)
+        finally:
+            self.clip_pointmap_beyond_scale = clip
+
     def preprocess_image(self, image: Any, preprocessor: Any, pointmap: Any = None) -> Any:
         """Crop and normalise the inputs of a stage; note whether there is any depth inside the mask.
 

@@ -62,6 +62,12 @@ def read_document(glb: bytes) -> dict[str, Any]:
     return container.split(glb)[0]
 
 
+def read_extras(glb: bytes) -> dict[str, Any]:
+    """Return what a GLB says of itself in `asset.extras`. Raises BadRequest as `read_document`."""
+    extras: dict[str, Any] = read_document(glb).get("asset", {}).get("extras", {})
+    return extras
+
+
 def read_glb(glb: bytes) -> TexturedMesh:
     """Read the mesh and the texture of a GLB that `write_glb` made.
 

@@ -122,10 +122,23 @@ def is_scene(document: Mapping[str, Any]) -> bool:
     return bool(document.get("cameras")) and document["nodes"][0].get("name") == ROOT_NAME
 
 
-def object_names(document: Mapping[str, Any]) -> list[str]:
-    """Return the names of the objects of a scene, in their order."""
-    nodes = document["nodes"]
-    return [nodes[child]["name"] for child in nodes[0]["children"] if "camera" not in nodes[child]]
+def object_transforms(glb: bytes) -> list[tuple[str, Transform]]:
+    """Return the objects of a scene by their names, in their order, with their poses in glTF's camera frame.
+
+    Raises BadRequest for a file that is not a scene of this service.
+    """
+    document, _ = container.split(glb)
+    try:
+        return [(node["name"], Transform.from_node(node)) for node, _ in _objects(document)]
+    except MISFITS as exc:
+        raise BadRequest("The GLB is not a scene that this service has written.") from exc
+
+
+def renamed_scene(glb: bytes, name: str) -> bytes:
+    """Return a scene that is called otherwise. Its nodes keep their names. Raises BadRequest for no GLB."""
+    document, data = container.split(glb)
+    document["asset"]["extras"]["name"] = name
+    return container.join(document, data)
 
 
 def take_object(glb: bytes, name: str) -> bytes:

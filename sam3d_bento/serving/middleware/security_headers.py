@@ -32,6 +32,7 @@ EXPOSED_HEADERS = (
     "X-Asset-Id",
     "X-Engine",
     "X-Mask-Coverage",
+    "X-Mask-Report",
     "X-Mask-Source",
     "X-Request-Id",
     "X-Seed",

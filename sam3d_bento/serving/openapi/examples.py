@@ -21,7 +21,15 @@ REPORT: dict[str, Any] = {
     "seed": 7,
     "name": "chair",
     "options": {"texture_size": 1024, "target_faces": 40000, "quality": "standard", "shape": "auto"},
-    "mask": {"source": "rembg", "coverage": 0.476},
+    "mask": {
+        "source": "rembg",
+        "coverage": 0.476,
+        "model": None,
+        "score": None,
+        "candidate": None,
+        "candidates": [],
+        "objects": [{"box": [420, 310, 1980, 1640], "coverage": 0.476}],
+    },
     "warnings": ["shape_guessed"],
     "details": {"shape": "lathe"},
     "faces": 39980,
@@ -51,6 +59,7 @@ REPORT: dict[str, Any] = {
     "seconds": SECONDS,
     "gpu_peak_bytes": None,
     "retries": 0,
+    "prompt_encodes": 0,
     "bytes": 1696620,
 }
 
@@ -83,7 +92,7 @@ HEALTH: dict[str, Any] = {
     "device": "cpu",
     "engine_facts": FACTS,
     "gpu_memory": None,
-    "queue": {"running": 0, "waiting": 0, "limit": 8},
+    "queue": {"running": 0, "exporting": 0, "waiting": 0, "limit": 8},
     "run": None,
     "loads": 1,
     "losses": 0,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 from sam3d_bento.formats import FORMATS, FormatOptions, takers
-from sam3d_bento.options import EXPORT_OPTIONS, Options
+from sam3d_bento.options import EXPORT_OPTIONS, PROMPT_OPTIONS, Options
 
 Schema = dict[str, Any]
 
@@ -93,28 +94,31 @@ def _form(properties: dict[str, Schema], required: tuple[str, ...] = ()) -> Sche
 
 
 def _photo_form(*, options: bool, delivery: bool = False) -> Schema:
-    """Return the schema of a form with a photo, perhaps a mask, and perhaps its depth, the options and `response`."""
+    """Return the schema of a form with a photo, and perhaps a mask, the options, the depth and `response`.
+
+    options=False: of the options and files only those that a mask depends on.
+    """
     properties = {"image": PHOTO, "mask": MASK}
     if options:
         properties |= {"depth": DEPTH, "pointmap": POINTMAP}
-        for name, schema in _declared().items():
-            if name in Options.model_fields:
-                default = {} if schema.get("default") is None else {"default": schema["default"]}
-                properties[name] = _reference(component_name(name)) | default
+    for name, schema in _declared().items():
+        if name in (Options.model_fields if options else PROMPT_OPTIONS):
+            default = {} if schema.get("default") is None else {"default": schema["default"]}
+            properties[name] = _reference(component_name(name)) | default
     if delivery:
         properties["response"] = _reference("Delivery") | {"default": "file"}
     return _form(properties, required=("image",))
 
 
-def query(*, delivery: bool = False) -> list[Schema]:
-    """Return the query parameters for the options, and for `response`.
+def query(names: Iterable[str] = Options.model_fields, *, delivery: bool = False) -> list[Schema]:
+    """Return the query parameters for the options of these names, and for `response`.
 
     They have no `default`: a client that sent it would send an option of the form a second time, which is refused.
     """
     declared = _declared()
     parameters = [
         _parameter(name, component_name(name), declared[name]["description"], declared[name].get("default"))
-        for name in Options.model_fields
+        for name in names
     ]
     if delivery:
         parameters.append(_parameter("response", "Delivery", DELIVERY["description"], "file"))

@@ -29,6 +29,7 @@ from sam3d_bento.errors import (
     UploadTimeout,
 )
 from sam3d_bento.formats import FILE_TYPES
+from sam3d_bento.options import PROMPT_OPTIONS
 from sam3d_bento.serving import problems
 from sam3d_bento.serving.assets import GLB_MEDIA_TYPE, MEDIA_TYPES
 from sam3d_bento.serving.jobs import IDEMPOTENCY_KEY
@@ -149,10 +150,11 @@ MASK = Operation(
     "previewMask",
     "Reconstruction",
     "Show the mask that would be used",
-    "A PNG of the upright photo's size: white the object, dark grey (64) other objects that were left out.",
-    (),
+    "A PNG of the upright photo's size: white the object, dark grey (64) other objects that were left out. Which object"
+    " is meant can be said by `points` and `box`; `X-Mask-Report` lists what else they may mean.",
+    tuple(fields.query(PROMPT_OPTIONS)),
     _photo_body("MaskForm"),
-    {200: response("The mask.", {"image/png": BYTES}, (*MASK_HEADERS, "Cache-Control"))},
+    {200: response("The mask.", {"image/png": BYTES}, (*MASK_HEADERS, "X-Mask-Report", "Cache-Control"))},
     (*BODY_ERRORS, *RUN_ERRORS, NoObject),
 )
 

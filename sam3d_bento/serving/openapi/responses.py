@@ -47,7 +47,16 @@ HEADERS: dict[str, tuple[str, dict[str, Any], Any]] = {
     "X-Asset-Id": ("Id of the result.", IDENTITY, ID),
     "X-Engine": ("The engine.", TEXT, "preview"),
     "X-Mask-Coverage": ("Share of the photo's pixels that the mask covers.", {"type": "number"}, 0.476),
-    "X-Mask-Source": ("Where the mask comes from.", {"type": "string", "enum": ["alpha", "upload", "rembg"]}, "rembg"),
+    "X-Mask-Report": (
+        "The report's `mask` as JSON: the candidates that a prompt may mean, or the objects that were found.",
+        TEXT,
+        '{"source":"prompt","coverage":0.476}',
+    ),
+    "X-Mask-Source": (
+        "Where the mask comes from.",
+        {"type": "string", "enum": ["alpha", "upload", "rembg", "prompt"]},
+        "rembg",
+    ),
     access_log.HEADER: (
         "Id of the request, as in the service's log: the one that was sent, else a new one.",
         {"type": "string", "pattern": f"^{access_log.ACCEPTABLE_ID.pattern}$"},

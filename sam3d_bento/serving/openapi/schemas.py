@@ -42,12 +42,43 @@ class Problem(BaseModel):
     request_id: Annotated[str, Field(description="The id that the lines of the service's log carry.")]
 
 
+Box = Annotated[
+    list[Annotated[int, Field(ge=0)]],
+    Field(min_length=4, max_length=4, description="Left, top, right, bottom, in pixels of the upright photo."),
+]
+
+
+class FoundObject(BaseModel):
+    """Object that the mask model found."""
+
+    box: Box
+    coverage: Fraction
+
+
+class MaskCandidate(BaseModel):
+    """Mask that a prompt may mean."""
+
+    box: Box
+    coverage: Fraction
+    score: Annotated[Fraction, Field(description="How sure the model is; comparable among these candidates only.")]
+
+
 class MaskFacts(BaseModel):
     """Mask that was used."""
 
     # As in `reconstruction.MaskSource`, whose module needs numpy: the service process does without.
-    source: Literal["alpha", "upload", "rembg"]
+    source: Literal["alpha", "upload", "rembg", "prompt"]
     coverage: Annotated[Fraction, Field(description="Share of the photo's pixels that the mask covers.")]
+    model: Annotated[str | None, Field(description="Model that understood the prompt; null without one.")]
+    score: Annotated[Fraction | None, Field(description="Of the candidate that was used; null without a prompt.")]
+    candidate: Annotated[Count | None, Field(description="Which of `candidates` was used; null without a prompt.")]
+    candidates: Annotated[
+        list[MaskCandidate], Field(description="What the prompt may mean, by size; empty without one.")
+    ]
+    objects: Annotated[
+        list[FoundObject],
+        Field(description="What the mask model found, the object that was used first; empty for other sources."),
+    ]
 
 
 class Pose(BaseModel):
@@ -121,6 +152,7 @@ class Report(BaseModel):
     seconds: Seconds
     gpu_peak_bytes: Annotated[int | None, Field(description="Most memory that the run had on the GPU.")]
     retries: Count
+    prompt_encodes: Annotated[Count, Field(description="Photos that the prompt model encoded in this run.")]
     bytes: Annotated[Count, Field(description="Size of the GLB.")]
 
 
@@ -168,12 +200,13 @@ class Queue(BaseModel):
     """Queue of reconstructions."""
 
     running: Count
+    exporting: Annotated[Count, Field(description="Jobs that another process exports, or is about to.")]
     waiting: Count
     limit: Count
 
 
 class Run(BaseModel):
-    """Run that is under way."""
+    """Run that is under way, or the oldest export if none is."""
 
     stage: Stage
     fraction: Fraction
@@ -240,6 +273,15 @@ class Limits(BaseModel):
     output_ttl_seconds: float
 
 
+class PromptCapabilities(BaseModel):
+    """What `points` and `box` may ask for."""
+
+    model: Annotated[str | None, Field(description="Model that understands them; null while the engine loads.")]
+    max_points: Count
+    max_candidates: Count
+    memory_seconds: Annotated[float, Field(description="How long a photo that was pointed at is remembered; 0: not.")]
+
+
 class Capabilities(BaseModel):
     """What this service can do."""
 
@@ -247,6 +289,7 @@ class Capabilities(BaseModel):
     options: Annotated[dict[str, dict[str, Any]], Field(description="JSON schemas of the options, by their names.")]
     formats: Annotated[list[str] | None, Field(description="Image formats that are read; null while it loads.")]
     export: ExportCapabilities
+    prompts: PromptCapabilities
     limits: Limits
     warnings: Annotated[dict[str, str], Field(description="Sentences of the warnings, by their codes.")]
 

@@ -9,6 +9,7 @@ in the service instance.
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -24,6 +25,7 @@ from starlette.routing import Route
 from sam3d_bento import formats
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.options import EXPORT_OPTIONS, Options
+from sam3d_bento.prompt import MAX_CANDIDATES, MAX_POINTS
 from sam3d_bento.serving.assets import GLB_MEDIA_TYPE, StoredFile, download_name
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.reconstructor import log_fields
@@ -115,7 +117,13 @@ async def mask(request: Request) -> Response:
     image: MaskImage = await result(job, request)
     note(request, outcome="done", **{f"{stage}_seconds": spent for stage, spent in image.report["seconds"].items()})
     return Response(
-        image.png, headers={**mask_headers(image.report), "Cache-Control": "no-store"}, media_type="image/png"
+        image.png,
+        headers={
+            **mask_headers(image.report),
+            "X-Mask-Report": json.dumps(image.report["mask"], separators=(",", ":")),
+            "Cache-Control": "no-store",
+        },
+        media_type="image/png",
     )
 
 
@@ -142,6 +150,12 @@ async def options(request: Request) -> Response:
                     for name, kind in formats.available().items()
                 },
                 "options": EXPORT_OPTIONS,
+            },
+            "prompts": {
+                "model": info.prompt_model if info else None,
+                "max_points": MAX_POINTS,
+                "max_candidates": MAX_CANDIDATES,
+                "memory_seconds": settings.prompt_memory_seconds,
             },
             "limits": {
                 "max_upload_bytes": settings.max_upload_bytes,

@@ -28,7 +28,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sam3d_bento.errors import BadRequest
-from sam3d_bento.options import Options
+from sam3d_bento.options import PROMPT_OPTIONS, Options
 from sam3d_bento.serving import bentoml_seams
 from sam3d_bento.serving.routes.request_body import FILE_FIELDS
 from sam3d_bento.serving.routes.upload_form import Delivery
@@ -62,7 +62,7 @@ class Form(bentoml_seams.RootModel[bytes]):  # type: ignore[misc]  # bentoml is 
         return form
 
 
-class MaskInput(bentoml.IODescriptor):  # type: ignore[misc]
+class PhotoInput(bentoml.IODescriptor):  # type: ignore[misc]
     """A photo, and perhaps the mask of the object in it."""
 
     # BentoML answers 500 to malformed forms, downloads from addresses in file fields, and stores uploads on disk. So
@@ -76,10 +76,10 @@ class MaskInput(bentoml.IODescriptor):  # type: ignore[misc]
     ] = None  # type: ignore[assignment]
 
     @classmethod
-    async def from_http_request(cls, request: Request, serde: object) -> MaskInput:
+    async def from_http_request(cls, request: Request, serde: object) -> PhotoInput:
         """Take nothing from the request, but keep it for the API method, which reads it itself."""
         _incoming.set(request)
-        nothing: MaskInput = cls.model_construct(**dict.fromkeys(cls.model_fields))
+        nothing: PhotoInput = cls.model_construct(**dict.fromkeys(cls.model_fields))
         return nothing
 
     @classmethod
@@ -118,10 +118,17 @@ _depth_fields: dict[str, Any] = {
     )
 }
 
+# The photo, and the options that say which object of it is meant.
+MaskInput = create_model(
+    "MaskInput",
+    __base__=PhotoInput,
+    __doc__="A photo, and which object of it is meant.",
+    **{name: _option_fields[name] for name in PROMPT_OPTIONS},
+)
 # The files of the form, and every option as `Options` declares it.
 JobInput = create_model(
     "JobInput",
-    __base__=MaskInput,
+    __base__=PhotoInput,
     __doc__="A photo, and how to reconstruct the object in it.",
     **_option_fields,
     **_depth_fields,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -171,14 +171,17 @@ async def _answer(request: Request, stored: StoredFile | StoredObject, kind: Kin
 MAX_ORDER_BYTES = 64_000
 BODY_LIMITS = {re.compile(r"/api/assets/[^/]*/export/?"): MAX_ORDER_BYTES}
 
+
+def _file_route(suffix: str, handler: Handler, methods: Sequence[str] = ("GET",)) -> Route:
+    """Return the route of a file of a result. An id has no dot, so `.splats.ply` is not the `.ply` of another id."""
+    route = Route(f"/api/assets/{{id}}.{suffix}", handler, methods=list(methods))
+    route.path_regex = re.compile(rf"^/api/assets/(?P<id>[^/.]+)\.{re.escape(suffix)}$")
+    return route
+
+
 routes = [
-    Route("/api/assets/{id}.glb", asset, methods=["GET", "DELETE"]),
-    Route("/api/assets/{id}.webp", thumbnail),
-    # `.splats.ply` before `.ply`, which its path would fit as well.
-    *(
-        Route(f"/api/assets/{{id}}.{kind.suffix}", in_format(name))
-        for name, kind in sorted(FILE_TYPES.items(), key=lambda item: -len(item[1].suffix))
-        if name != "glb"
-    ),
+    _file_route("glb", asset, ("GET", "DELETE")),
+    _file_route("webp", thumbnail),
+    *(_file_route(kind.suffix, in_format(name)) for name, kind in FILE_TYPES.items() if name != "glb"),
     Route("/api/assets/{id}/export", export, methods=["POST"]),
 ]

@@ -91,6 +91,8 @@ def _queue(backend: Backend) -> Iterator[Metric]:
     yield GaugeMetricFamily("sam3d_queue_waiting", "Jobs that wait for their run.", worker.queue.waiting)
     running = int(worker.queue.running is not None)
     yield GaugeMetricFamily("sam3d_queue_running", "Jobs that run now: 0 or 1.", running)
+    exporting = len(worker.exporting)
+    yield GaugeMetricFamily("sam3d_queue_exporting", "Jobs that are exported beside the next run: 0 to 2.", exporting)
     yield GaugeMetricFamily("sam3d_queue_limit", "Jobs that may wait.", backend.settings.queue_limit)
 
 

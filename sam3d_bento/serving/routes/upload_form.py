@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 from starlette.requests import ClientDisconnect, Request
 
 from sam3d_bento.errors import BadRequest, Cancelled, shown
-from sam3d_bento.options import Options, checked, from_texts
+from sam3d_bento.options import PROMPT_OPTIONS, Options, checked, from_texts
 from sam3d_bento.serving.routes import request_body
 from sam3d_bento.serving.routes.request_body import DEPTH_FIELDS, FILE_FIELDS, PHOTO_FIELDS, not_a_file
 from sam3d_bento.serving.uploads import Upload, UploadedSubmission
@@ -35,7 +35,7 @@ class Input:
 
 
 async def read(request: Request, *, options: bool = True, delivery: bool = True) -> Input:
-    """Read the request's photo, mask and options. options=False: only photo and mask are known fields.
+    """Read the request's photo, mask and options. options=False: of these only what a mask depends on is known.
 
     delivery=False: `response` is not a known field either.
 
@@ -53,7 +53,7 @@ async def read(request: Request, *, options: bool = True, delivery: bool = True)
     if asked not in (None, "file", "link"):
         raise BadRequest("The field 'response' must be 'file' or 'link'.")
     photo, depth = _photo(files), {name: files[name] for name in DEPTH_FIELDS if name in files}
-    chosen = options_of(fields) if options else _no_options({**fields, **depth})
+    chosen = options_of(fields) if options else _mask_options(fields, depth)
     submission = UploadedSubmission(photo, files.get("mask"), chosen.named_after(_file_name(photo)), **depth)
     return Input(submission, asked)  # type: ignore[arg-type]
 
@@ -153,10 +153,13 @@ def _refuse_unknown(fields: Iterable[str]) -> None:
         raise BadRequest(f"There is no field '{shown(unknown)}'. The fields are: {known}.")
 
 
-def _no_options(fields: Mapping[str, object]) -> Options:
-    if fields:
-        raise BadRequest(f"There is no field '{shown(next(iter(fields)))}' here. The fields are: image, file, mask.")
-    return Options()
+def _mask_options(fields: dict[str, str], depth: Mapping[str, object]) -> Options:
+    """Read the options that a mask depends on. Raises BadRequest for any other field."""
+    unknown = next((name for name in (*fields, *depth) if name not in PROMPT_OPTIONS), None)
+    if unknown is not None:
+        known = ", ".join([*PHOTO_FIELDS, "mask", *PROMPT_OPTIONS])
+        raise BadRequest(f"There is no field '{shown(unknown)}' here. The fields are: {known}.")
+    return options_of(fields)
 
 
 def _preference(accept: str, kind: str, subtype: str) -> float:

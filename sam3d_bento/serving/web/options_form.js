@@ -5,8 +5,8 @@ import { byId, make } from "./dom.js";
 import { count, label } from "./format.js";
 
 // Not offered among the options: the page itself decides how the result is delivered, and asks for the height beside
-// the photo.
-const ELSEWHERE = ["response", "height"];
+// the photo. A candidate goes with a point or a box, which the page cannot take yet.
+const ELSEWHERE = ["response", "height", "candidate"];
 const CENTIMETRES_PER_METRE = 100;
 
 export function showOptions(schemas) {

@@ -1,4 +1,4 @@
-"""Program of the engine process: load one Runner, then run one task after the other until the pipe closes.
+"""Program of an engine process: load one Runner, then run one task after the other until the pipe closes.
 
 `worker.Worker` starts it as `python -m sam3d_bento.serving.worker FD PARENT`. It owns the GPU and all native code that
 may hang, crash or run out of memory. The service process survives it, and it never outlives the service process.
@@ -12,13 +12,16 @@ from __future__ import annotations
 import errno
 import importlib
 import logging
+import os
 import pickle
 import signal
 import socket
 import sys
 import tempfile
 import time
-from typing import Any, cast
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Any, BinaryIO, cast
 
 from sam3d_bento import logs, malloc, parent_death
 from sam3d_bento.errors import Cancelled, Internal, Sam3DError, StorageFull
@@ -32,6 +35,7 @@ from sam3d_bento.serving.worker.messages import (
     Done,
     EngineMessage,
     Failed,
+    HandedOver,
     LoadFailed,
     Progress,
     Ready,
@@ -39,6 +43,7 @@ from sam3d_bento.serving.worker.messages import (
     Runner,
     Saveable,
     ServiceMessage,
+    SplitRunner,
     Start,
 )
 from sam3d_bento.submission import Stage
@@ -72,15 +77,22 @@ class Pipe:
     """Engine's end of the pipe. end: the socket, which the pipe now owns."""
 
     def __init__(self, end: socket.socket) -> None:
-        self._channel = Channel(end, sys.maxsize)
+        self._channel = Channel(end, sys.maxsize, takes_descriptors=True)
 
     def send(self, message: EngineMessage) -> None:
         """Send a message. Raises ValueError or TypeError for a result that cannot be sent, OSError without a peer."""
         self._channel.send(*wire_format.encode(message))
 
     def receive(self) -> ServiceMessage:
-        """Wait for a message and return it. Raises EOFError or ConnectionResetError if the service is gone."""
-        return cast(ServiceMessage, pickle.loads(self._channel.receive_whole()))  # noqa: S301  # from the service
+        """Wait for a message and return it. Raises EOFError or ConnectionResetError if the service is gone.
+
+        `memory` of the message is a descriptor of this process.
+        """
+        message = cast(ServiceMessage, pickle.loads(self._channel.receive_whole()))  # noqa: S301  # from the service
+        if isinstance(message, RunJob) and message.memory is not None:
+            (descriptor,) = self._channel.take_descriptors()
+            return replace(message, memory=descriptor)
+        return message
 
     def poll(self, seconds: float = 0.0) -> bool:
         """Return whether a message arrives, or the service goes away, within this time."""
@@ -106,7 +118,7 @@ def _serve(pipe: Pipe) -> None:
             _send_end(pipe, _run(runner, task, pipe))
 
 
-def _send_end(pipe: Pipe, end: Done | Failed) -> None:
+def _send_end(pipe: Pipe, end: Done | HandedOver | Failed) -> None:
     """Send the outcome of a task. A result that cannot be encoded is a fault of the runner, and fails one job."""
     try:
         pipe.send(end)
@@ -157,7 +169,16 @@ class _StageLog:
             logs.event(log, "stage done", stage=self._stage, seconds=round(self._until - self._since, 4))
 
 
-def _run(runner: Runner, task: RunJob, pipe: Pipe) -> Done | Failed:
+def _opened(memory: int | None) -> AbstractContextManager[BinaryIO | None]:
+    """Return shared memory as a file at its beginning, which owns the descriptor."""
+    if memory is None:
+        return nullcontext()
+    file = os.fdopen(memory, "r+b")
+    file.seek(0)  # processes share the position, too
+    return file
+
+
+def _run(runner: Runner, task: RunJob, pipe: Pipe) -> Done | HandedOver | Failed:
     stages = _StageLog()
 
     def on_progress(stage: Stage, fraction: float) -> None:
@@ -178,9 +199,13 @@ def _run(runner: Runner, task: RunJob, pipe: Pipe) -> Done | Failed:
     tempfile.tempdir = str(task.directory)  # temporary files of libraries are removed with the job
     try:
         arguments = (save,) if task.keep_reconstruction else ()
-        result = runner.run(task.submission, on_progress, *arguments)
+        with _opened(task.memory) as memory:
+            if memory is not None and task.hands_over:
+                result = cast(SplitRunner, runner).hand_over(task.submission, on_progress, memory, *arguments)
+            else:
+                result = runner.run(task.submission if memory is None else memory, on_progress, *arguments)
         stages.close()
-        return Done(task.job_id, result)
+        return HandedOver(task.job_id) if task.hands_over and result is None else Done(task.job_id, result)
     except Sam3DError as exc:
         return Failed(task.job_id, exc)
     except (EOFError, ConnectionResetError, BrokenPipeError):  # from the pipe: the service process is gone

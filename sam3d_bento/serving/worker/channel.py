@@ -2,21 +2,28 @@
 
     frame: length (8 bytes, big-endian), then that many bytes
 
+A frame may carry file descriptors (SCM_RIGHTS of unix(7)) to a peer that takes them. For another peer, the kernel
+closes them.
+
 A slow or broken peer cannot block a thread: `receive` never waits, and `send` has a time limit. It cannot fill the
 memory either: the buffer grows with the bytes that have arrived, not with the announced length, which has a limit.
 """
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import struct
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import wait
 
 LENGTH = struct.Struct(">Q")
 # Most bytes of one call of `recv`. The buffer of a socket pair is about 200 kB.
 CHUNK_BYTES = 1 << 20
+# Most descriptors that one call of `recv_fds` takes. A frame carries one at most.
+MAX_DESCRIPTORS = 4
 
 
 class FrameTooLong(ValueError):
@@ -27,14 +34,17 @@ class Channel:
     """Channel for frames, as the module's docstring describes. For one reading and one writing thread at a time.
 
     end: connected stream socket, which the channel now owns. max_bytes: length of the longest accepted frame.
+    takes_descriptors: whether to take what descriptors the peer sends; `take_descriptors` returns them.
     """
 
-    def __init__(self, end: socket.socket, max_bytes: int) -> None:
+    def __init__(self, end: socket.socket, max_bytes: int, *, takes_descriptors: bool = False) -> None:
         end.setblocking(False)
         self._end = end
         self._max_bytes = max_bytes
         self._length: int | None = None  # of the incoming frame; None until it has arrived
         self._buffer = bytearray()
+        self._takes_descriptors = takes_descriptors
+        self._descriptors: list[int] = []
 
     def fileno(self) -> int:
         """Return the socket's descriptor, to wait until it is readable and then call `receive`."""
@@ -44,20 +54,22 @@ class Channel:
         """Close this end. A second call does nothing."""
         self._end.close()
 
-    def send(self, *parts: bytes, seconds: float | None = None) -> None:
-        """Send the parts as one frame. seconds: time limit; None for no limit.
+    def send(self, *parts: bytes, seconds: float | None = None, descriptors: Sequence[int] = ()) -> None:
+        """Send the parts as one frame. seconds: time limit; None for no limit. descriptors: stay open on this side.
 
         Raises TimeoutError if the peer does not read, and OSError if it is gone. The channel cannot be used afterwards.
         """
         give_up = None if seconds is None else time.monotonic() + seconds
         length = LENGTH.pack(sum(map(len, parts)))
         for part in (length + parts[0], *parts[1:]) if len(parts[0]) < CHUNK_BYTES else (length, *parts):
-            self._send(memoryview(part), give_up)
+            self._send(memoryview(part), give_up, descriptors)
+            descriptors = ()
 
-    def _send(self, rest: memoryview, give_up: float | None) -> None:
+    def _send(self, rest: memoryview, give_up: float | None, descriptors: Sequence[int]) -> None:
         while rest:
             try:
-                rest = rest[self._end.send(rest) :]
+                sent = socket.send_fds(self._end, [rest], descriptors) if descriptors else self._end.send(rest)
+                rest, descriptors = rest[sent:], ()
             except BlockingIOError:
                 left = None if give_up is None else give_up - time.monotonic()
                 if left is not None and left <= 0:
@@ -81,12 +93,26 @@ class Channel:
                     raise FrameTooLong(f"a frame of {self._length} bytes was announced")
                 continue
             try:
-                chunk = self._end.recv(min(wanted - len(self._buffer), CHUNK_BYTES))
+                chunk = self._receive_chunk(min(wanted - len(self._buffer), CHUNK_BYTES))
             except BlockingIOError:
                 return None
             if not chunk:
                 raise EOFError
             self._buffer += chunk
+
+    def _receive_chunk(self, most: int) -> bytes:
+        if not self._takes_descriptors:
+            return self._end.recv(most)
+        chunk, descriptors, _, _ = socket.recv_fds(self._end, most, MAX_DESCRIPTORS)
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+        self._descriptors += descriptors
+        return chunk
+
+    def take_descriptors(self) -> list[int]:
+        """Return the descriptors that came with the frames since the last call. The caller owns them."""
+        taken, self._descriptors = self._descriptors, []
+        return taken
 
     def wait(self, seconds: float | None = None) -> bool:
         """Return whether bytes arrive, or the peer goes away, within this time. None: wait without a limit."""

@@ -30,6 +30,7 @@ from sam3d_bento.serving.worker.messages import (
     Done,
     EngineMessage,
     Failed,
+    HandedOver,
     LoadFailed,
     Progress,
     Ready,
@@ -163,17 +164,17 @@ def converse(
     deadline_seconds: float,
     waker: Waker,
     interruption: Callable[[], Sam3DError | None],
-) -> Done | Sam3DError:
+) -> Done | HandedOver | Sam3DError:
     """Send the task, record the job's progress, forward its cancellation, and return the outcome.
 
-    waker: must be woken when `job` is cancelled or `interruption` changes. interruption: returns the error with which
-    to stop waiting now, or None. After DeadlineExceeded, EngineLost or an interruption, the engine process may still be
-    running the task.
+    deadline_seconds: limit of the whole run, from `job.started`, or from now if that is None. waker: must be woken when
+    `job` is cancelled or `interruption` changes. interruption: returns the error with which to stop waiting now, or
+    None. After DeadlineExceeded, EngineLost or an interruption, the engine process may still be running the task.
     """
     cancel_sent = False
-    deadline = time.monotonic() + deadline_seconds
+    deadline = (time.monotonic() if job.started is None else job.started) + deadline_seconds
     try:
-        _send(pipe, task, deadline_seconds)
+        _send(pipe, task, deadline_seconds, () if task.memory is None else (task.memory,))
         while True:
             left = deadline - time.monotonic()
             if left <= 0:
@@ -187,7 +188,8 @@ def converse(
             message = _receive(pipe)
             if message is None:
                 continue
-            if not isinstance(message, Progress | Failed | Done) or message.job_id != job.id:
+            ends = Done | HandedOver if task.hands_over else Done
+            if not isinstance(message, Progress | Failed | ends) or message.job_id != job.id:
                 return EngineLost("The engine answered for another job and was restarted. Try again.")
             if isinstance(message, Progress):
                 job.advance(message.stage, message.fraction)
@@ -201,9 +203,10 @@ def converse(
         return EngineLost(_unreadable(exc))
 
 
-def _send(pipe: Channel, message: ServiceMessage, limit_seconds: float) -> None:
-    """Send the message, pickled. Raises OSError, also TimeoutError."""
-    pipe.send(pickle.dumps(message, pickle.HIGHEST_PROTOCOL), seconds=min(limit_seconds, SEND_TIMEOUT_SECONDS))
+def _send(pipe: Channel, message: ServiceMessage, limit_seconds: float, descriptors: tuple[int, ...] = ()) -> None:
+    """Send the message, pickled, with descriptors. Raises OSError, also TimeoutError."""
+    pickled = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+    pipe.send(pickled, seconds=min(limit_seconds, SEND_TIMEOUT_SECONDS), descriptors=descriptors)
 
 
 def _receive(pipe: Channel) -> EngineMessage | None:

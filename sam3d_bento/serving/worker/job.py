@@ -1,4 +1,7 @@
-"""Job of a worker: a submission that waits in the queue and is then run by the engine process."""
+"""Job of a worker: a submission that waits in the queue and is then run by the engine process.
+
+If another process exports what this one reconstructs, that export is a job of its own, of another worker (`handover`).
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import Any
 
 from opentelemetry.context import get_current
 
+from sam3d_bento.serving.worker.shared_memory import SharedMemory
 from sam3d_bento.submission import Stage
 
 
@@ -23,6 +27,10 @@ class Job:
     """Job of a worker. `future` resolves to the runner's result, or raises an error from `errors`.
 
     submission: input of the runner; set to None when the run ends. label: request id, for logs.
+    memory: shared memory between the reconstruction and the export, for a job of two processes and for its export.
+    started: when the run began (monotonic clock), from which its deadline counts; None while the job waits. An export
+    has the start of the job that it belongs to.
+    export: the job of another worker that exports what this one has reconstructed; it owns the file `reconstruction`.
     cancel: the worker's method that cancels the job.
     keep_reconstruction: whether the run saves the reconstruction. `reconstruction` is then a file in the work
     directory, which is removed with the job unless the file was moved away.
@@ -40,10 +48,15 @@ class Job:
         *,
         keep_reconstruction: bool = False,
         on_change: Callable[[Job], None] = ignore,
+        memory: SharedMemory | None = None,
+        started: float | None = None,
     ) -> None:
         self.id = secrets.token_hex(16)
         self.label = label
         self.submission: Any = submission
+        self.memory = memory
+        self.started = started
+        self.export: Job | None = None
         self.keep_reconstruction = keep_reconstruction
         self.reconstruction: Path | None = None
         self.future: Future[Any] = Future()
@@ -62,6 +75,12 @@ class Job:
     def cancel(self) -> None:
         """Remove the job from the queue, or end its run at the next step. Has no effect on a finished job."""
         self._cancel(self)
+
+    def cancel_by(self, cancel: Callable[[Job], None]) -> None:
+        """Cancel the job by this method from now on; at once if it was cancelled before."""
+        self._cancel = cancel
+        if self.cancelled.is_set():
+            cancel(self)
 
     def advance(self, stage: Stage, fraction: float) -> None:
         """Record the progress of the run. fraction: finished share of the stage, 0..1."""

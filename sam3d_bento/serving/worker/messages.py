@@ -4,10 +4,13 @@
     service ◄ Alive*                 ◄ engine process     while it loads
     service ◄ Ready | LoadFailed     ◄ engine process     once
     service ► RunJob, then Cancel?   ► engine process     job after job
-    service ◄ Progress*, Done|Failed ◄ engine process     for each task exactly one end
+    service ◄ Progress*, then an end ◄ engine process     for each task exactly one of Done, Failed, HandedOver
 
 The service closes the pipe to stop the engine process. Each side takes a closed pipe for the end of the other.
 Messages of the service are pickled; those of the engine process are plain data (`wire_format`).
+
+A runner that hands over does not export: it writes what the export needs into the job's shared memory. The service
+sends that memory to another process of the same kind, the exporter (`handover`).
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from sam3d_bento.errors import Sam3DError
 from sam3d_bento.settings import Settings
@@ -26,7 +29,7 @@ RECONSTRUCTION_NAME = "reconstruction.npz"
 
 
 class Runner(Protocol):
-    """Object that an engine process runs jobs with: `Pipeline`, `MaskPreview` or `Postprocessor`."""
+    """Object that an engine process runs jobs with: `Pipeline`, `Exporter`, `MaskPreview` or `Postprocessor`."""
 
     info: RunnerInfo
 
@@ -36,6 +39,24 @@ class Runner(Protocol):
         """Run one job and return its result. Raises errors from `errors`, also Cancelled from `on_progress`.
 
         on_reconstruction: called with the reconstruction, if it is to be kept.
+        """
+
+
+class SplitRunner(Runner, Protocol):
+    """Runner whose `info.hands_over` is true: another process exports what it reconstructs."""
+
+    def hand_over(
+        self,
+        submission: Any,
+        on_progress: OnStageProgress,
+        memory: BinaryIO,
+        on_reconstruction: OnReconstruction | None = None,
+        /,
+    ) -> Any | None:
+        """Run a job up to its export, write into `memory` what the exporter's runner reads, and return None.
+
+        Return the result, as `run` does, for a job that cannot be split. Raises like `run`. on_reconstruction: given if
+        the reconstruction is to be kept, with its splats; called by the process that exports.
         """
 
 
@@ -81,6 +102,8 @@ class RunJob:
     """Order to run a job. directory: existing folder of this job, for all files that the job writes.
 
     label: request id, for logs. keep_reconstruction: whether to save the reconstruction there as RECONSTRUCTION_NAME.
+    memory: descriptor of the job's shared memory, for a job of two processes. The first one gets a submission and
+    writes to the memory. The exporter gets None for a submission and reads the memory.
     """
 
     job_id: str
@@ -88,6 +111,12 @@ class RunJob:
     directory: Path
     keep_reconstruction: bool = False
     label: str = ""
+    memory: int | None = None
+
+    @property
+    def hands_over(self) -> bool:
+        """Whether this is the first part of a job of two processes."""
+        return self.memory is not None and self.submission is not None
 
 
 @dataclass(frozen=True)
@@ -122,5 +151,12 @@ class Failed:
     error: Sam3DError
 
 
-EngineMessage = Alive | Ready | LoadFailed | Progress | Done | Failed
+@dataclass(frozen=True)
+class HandedOver:
+    """Outcome of a job up to its export: the job's shared memory holds what the exporter needs."""
+
+    job_id: str
+
+
+EngineMessage = Alive | Ready | LoadFailed | Progress | Done | Failed | HandedOver
 ServiceMessage = Start | RunJob | Cancel

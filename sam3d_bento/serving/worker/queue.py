@@ -100,20 +100,20 @@ class JobQueue:
         for job in jobs:
             _end_with_error(job, error)
 
-    def expire(self, seconds: float, error: Callable[[], Sam3DError]) -> float | None:
-        """End the jobs that have waited for this time, each with a new error from `error`.
+    def expire(self, due: Callable[[Job], float], error: Callable[[Job], Sam3DError]) -> float | None:
+        """End the waiting jobs whose time `due` (monotonic clock) has come, each with a new error from `error`.
 
-        Return the seconds until the next job reaches this time; None if no job waits.
+        Return the seconds until the next job is due; None if no job waits.
         """
         now = time.monotonic()
         with self._lock:
-            overdue = [job for job in self._waiting if now - job.submitted >= seconds]
+            overdue = [job for job in self._waiting if due(job) <= now]
             for job in overdue:
                 self._waiting.remove(job)
-            oldest = min((job.submitted for job in self._waiting), default=None)
+            next_due = min(map(due, self._waiting), default=None)
         for job in overdue:
-            _end_with_error(job, error())
-        return None if oldest is None else max(0.0, oldest + seconds - now)
+            _end_with_error(job, error(job))
+        return None if next_due is None else max(0.0, next_due - now)
 
     def notify_waiting(self) -> None:
         """Call `on_change` of every waiting job, because its place in the queue may have changed."""

@@ -12,7 +12,8 @@ from sam3d_bento.errors import DeadlineExceeded, EngineLost, Sam3DError, Storage
 from sam3d_bento.serving import shortage
 from sam3d_bento.serving.worker.engine_process import EngineProcess, Waker, converse
 from sam3d_bento.serving.worker.job import Job
-from sam3d_bento.serving.worker.messages import RECONSTRUCTION_NAME, Done, RunJob
+from sam3d_bento.serving.worker.messages import RECONSTRUCTION_NAME, Done, HandedOver, RunJob
+from sam3d_bento.serving.worker.shared_memory import SharedMemory
 from sam3d_bento.serving.worker.workdir import WorkDir
 
 # Outcomes after which the process must be replaced: it hangs, is dead, or has reported that it is unusable.
@@ -28,17 +29,25 @@ def run(
     deadline_seconds: float,
     waker: Waker,
     interruption: Callable[[], Sam3DError | None],
-) -> Done | Sam3DError:
+    *,
+    hands_over: bool = False,
+) -> Done | HandedOver | Sam3DError:
     """Run the job and return its outcome. deadline_seconds, waker, interruption: as in `engine_process.converse`.
+
+    hands_over: whether another process exports. `job.memory` is then its input, if the outcome is HandedOver.
 
     Afterwards the job's directory and submission are removed, and `job.reconstruction` is set if the reconstruction was
     to be kept and could be saved. After one of LOSSES the process has been killed. If the directory cannot be created,
     the outcome is StorageFull, and nothing is sent to the process.
     """
-    assert job.submission is not None
+    outcome: Done | HandedOver | Sam3DError | None = None
     try:
+        if hands_over:
+            job.memory = SharedMemory()
+        assert job.submission is not None or job.memory is not None
+        memory = None if job.memory is None else job.memory.descriptor
         with workdir.job_directory(job.id) as directory:
-            task = RunJob(job.id, job.submission, directory, job.keep_reconstruction, job.label)
+            task = RunJob(job.id, job.submission, directory, job.keep_reconstruction, job.label, memory)
             outcome = converse(engine.pipe, task, job, deadline_seconds, waker, interruption)
             if isinstance(outcome, LOSSES):
                 engine.kill()  # the process may still write to the directory, which is removed next
@@ -47,9 +56,13 @@ def run(
             return outcome
     except OSError as exc:
         log.error("the directory of job %s cannot be created", job.id, exc_info=not shortage.is_shortage(exc))
-        return StorageFull(f"The server cannot store the job's files ({exc.strerror}).")
+        outcome = StorageFull(f"The server cannot store the job's files ({exc.strerror}).")
+        return outcome
     finally:
         job.submission = None  # frees the upload
+        if job.memory is not None and not isinstance(outcome, HandedOver):
+            job.memory.close()
+            job.memory = None
 
 
 def _hand_over(saved: Path, job: Job, workdir: WorkDir) -> None:

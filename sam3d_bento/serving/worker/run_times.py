@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from sam3d_bento.submission import STAGES, Stage
+from sam3d_bento.submission import STAGES, ObjectProgress, Stage
 
 # Weight of a new run in the running means.
 MEAN_WEIGHT = 0.3
@@ -26,11 +26,16 @@ class RunTimes:
         """Mean duration of a run; a guess until `known` is true."""
         return sum(self._seconds.values())
 
-    def learn(self, seconds: Mapping[str, float]) -> None:
-        """Add the stages of a successful run to the means. A missing stage counts as 0 seconds."""
+    def learn(self, seconds: Mapping[str, float], objects: int = 1) -> None:
+        """Add the stages of a successful run to the means. A missing stage counts as 0 seconds.
+
+        objects: their number in a scene, each of which counts as a run.
+        """
         weight = MEAN_WEIGHT if self.known else 1.0
         mean = self._seconds
-        self._seconds = {stage: mean[stage] + weight * (seconds.get(stage, 0.0) - mean[stage]) for stage in STAGES}
+        self._seconds = {
+            stage: mean[stage] + weight * (seconds.get(stage, 0.0) / objects - mean[stage]) for stage in STAGES
+        }
         self.known = True
 
     def fraction(self, stage: Stage, stage_fraction: float) -> float:
@@ -38,6 +43,16 @@ class RunTimes:
         seconds = self._seconds
         before = sum(seconds[earlier] for earlier in STAGES[: STAGES.index(stage)])
         return min((before + stage_fraction * seconds[stage]) / max(self.run_seconds, 1e-9), 1.0)
+
+    def fraction_of_objects(self, objects: Sequence[ObjectProgress]) -> float:
+        """Return the finished share of the run of a scene, 0..1: the mean of those of its objects."""
+        return sum(map(self.fraction_of_object, objects)) / len(objects)
+
+    def fraction_of_object(self, each: ObjectProgress) -> float:
+        """Return the finished share of an object of a scene, 0..1."""
+        if each.state == "waiting":
+            return 0.0
+        return 1.0 if each.state in ("done", "failed") else self.fraction(each.stage, each.stage_fraction)
 
     def remaining(self, fraction: float, runs_before: int = 0, fraction_before: float = 0.0) -> float | None:
         """Return the seconds until a run at `fraction` ends; None until `known` is true.

@@ -26,6 +26,7 @@ from sam3d_bento.serving.worker.messages import (
     Done,
     EngineMessage,
     Failed,
+    HandedOver,
     LoadFailed,
     Progress,
     Ready,
@@ -66,6 +67,8 @@ class _Info(_Closed):
     device: Token
     formats: list[Token]
     facts: dict[str, Any]
+    hands_over: bool
+    prompt_model: Token | None
 
 
 class _Error(_Closed):
@@ -120,6 +123,11 @@ class _Failed(_Closed):
     error: _Error
 
 
+class _HandedOver(_Closed):
+    type: Literal["handed_over"]
+    job: Token
+
+
 class _DoneAsset(_Closed):
     type: Literal["asset"]
     job: Token
@@ -139,7 +147,7 @@ class _DoneFile(_Closed):
 
 _HEAD: TypeAdapter[Any] = TypeAdapter(
     Annotated[
-        _Alive | _Ready | _LoadFailed | _Progress | _Failed | _DoneAsset | _DoneMask | _DoneFile,
+        _Alive | _Ready | _LoadFailed | _Progress | _Failed | _HandedOver | _DoneAsset | _DoneMask | _DoneFile,
         Field(discriminator="type"),
     ]
 )
@@ -160,7 +168,8 @@ def _document(message: EngineMessage) -> tuple[dict[str, Any], bytes]:
             return {"type": "alive"}, b""
         case Ready(info):
             facts = {"name": info.name, "version": info.version, "device": info.device, "facts": info.facts}
-            return {"type": "ready", "info": {**facts, "formats": list(info.formats)}}, b""
+            more = {"formats": list(info.formats), "hands_over": info.hands_over, "prompt_model": info.prompt_model}
+            return {"type": "ready", "info": {**facts, **more}}, b""
         case LoadFailed(error):
             return {"type": "load_failed", "error": _error_document(error)}, b""
         case Progress(job_id, stage, fraction):
@@ -168,6 +177,8 @@ def _document(message: EngineMessage) -> tuple[dict[str, Any], bytes]:
             return {"type": "progress", "job": job_id, "stage": stage, "fraction": share}, b""
         case Failed(job_id, error):
             return {"type": "failed", "job": job_id, "error": _error_document(error)}, b""
+        case HandedOver(job_id):
+            return {"type": "handed_over", "job": job_id}, b""
         case Done(job_id, Asset(glb, report)):
             return {"type": "asset", "job": job_id, "report": report}, glb
         case Done(job_id, MaskImage(png, report)):
@@ -223,6 +234,7 @@ MAKERS: dict[str, Callable[[Any, memoryview], EngineMessage]] = {
     "load_failed": lambda head, _: LoadFailed(_error(head["error"])),
     "progress": lambda head, _: Progress(head["job"], head["stage"], head["fraction"]),
     "failed": lambda head, _: Failed(head["job"], _error(head["error"])),
+    "handed_over": lambda head, _: HandedOver(head["job"]),
     "asset": _asset,
     "mask": lambda head, file: Done(head["job"], MaskImage(bytes(file), head["report"])),
     "file": lambda head, file: Done(head["job"], bytes(file)),

@@ -24,6 +24,9 @@ Every job's future resolves, with the job's own result or with an error from `er
 `EngineProcess`). A second thread ends jobs that have waited or run too long, even if the first thread is blocked.
 `submit` and `Job.cancel` may be called from any thread.
 
+If the runner hands over (`RunnerInfo.hands_over`), another worker exports, while this one runs the next job: see
+`handover`.
+
 There are two locks. The worker's lock guards `state`, and queue operations that depend on it: adding a job (not to a
 queue that is no longer served) and taking one (not after `stop`). The queue's own lock is taken inside it, never the
 other way round. Operations that do not depend on the state need only the queue's lock.
@@ -40,11 +43,13 @@ from typing import Any
 from sam3d_bento import gpu, logs
 from sam3d_bento.errors import Cancelled, DeadlineExceeded, Internal, NotReady, Sam3DError
 from sam3d_bento.serving.worker.engine_process import EngineProcess, Waker, load
+from sam3d_bento.serving.worker.handover import Exporter, Exports
 from sam3d_bento.serving.worker.job import Job, ignore
-from sam3d_bento.serving.worker.messages import Done, LoadFailed, Ready, Start
+from sam3d_bento.serving.worker.messages import Done, HandedOver, LoadFailed, Ready, Start
 from sam3d_bento.serving.worker.queue import JobQueue
 from sam3d_bento.serving.worker.run import LOSSES, run
 from sam3d_bento.serving.worker.run_times import RunTimes
+from sam3d_bento.serving.worker.shared_memory import SharedMemory
 from sam3d_bento.serving.worker.state import MAX_LOSSES_IN_A_ROW, WorkerState
 from sam3d_bento.serving.worker.workdir import WorkDir
 from sam3d_bento.settings import Settings
@@ -91,6 +96,7 @@ class Worker:
     run_ended: called in the supervising thread, before the job's future resolves, with the worker's name, the job, and
     its result or error.
     loaded: called in the supervising thread after each successful load.
+    exporter: returns the worker that exports what a runner hands over; None if each runner exports what it makes.
     queue: read-only for callers, which add jobs by `submit`. run_times: means over the runs so far.
     info: facts on the runner; None before the first load. loads: number of successful loads.
     """
@@ -105,6 +111,7 @@ class Worker:
         queue_while_loading: bool = False,
         run_ended: Callable[[str, Job, Any], None] = ignore_end,
         loaded: Callable[[], None] = ignore_load,
+        exporter: Callable[[], Exporter] | None = None,
     ) -> None:
         self.name = name
         self.reason = "The engine is loading."
@@ -125,7 +132,7 @@ class Worker:
         self._lock = threading.Lock()
         self._waker = Waker()
         self._thread = threading.Thread(target=self._supervise, name=f"{name}-worker", daemon=True)
-        self._run_began = 0.0  # monotonic, of the running job
+        self._exports = None if exporter is None else Exports(exporter, self._resolve, self._waker.wake)
         self._changed = threading.Event()  # a job was added or taken, or the worker was stopped
         self._expiry = threading.Thread(target=self._expire, name=f"{name}-expiry", daemon=True)
 
@@ -172,6 +179,11 @@ class Worker:
         """Number of engine processes lost in a row."""
         return self._lost_runs + self._lost_loads
 
+    @property
+    def exporting(self) -> list[Job]:
+        """Jobs that another worker exports, or is about to."""
+        return [] if self._exports is None else self._exports.jobs
+
     def admit(self, *, may_wait: bool = False) -> None:
         """Raise the error that `submit` would raise now: Busy if the queue is full, NotReady if no engine can run it.
 
@@ -192,9 +204,19 @@ class Worker:
         may_wait: bool = False,
         keep_reconstruction: bool = False,
         on_change: Callable[[Job], None] = ignore,
+        memory: SharedMemory | None = None,
+        started: float | None = None,
     ) -> Job:
-        """Queue a job and return it. label, keep_reconstruction, on_change: as in `Job`. Raises like `admit`."""
-        job = Job(submission, label, self.cancel, keep_reconstruction=keep_reconstruction, on_change=on_change)
+        """Queue a job and return it. Raises like `admit`. may_wait: as of `admit`. The other arguments: as in `Job`."""
+        job = Job(
+            submission,
+            label,
+            self.cancel,
+            keep_reconstruction=keep_reconstruction,
+            on_change=on_change,
+            memory=memory,
+            started=started,
+        )
         with self._lock:
             self.admit(may_wait=may_wait)
             self.queue.add(job)
@@ -260,17 +282,25 @@ class Worker:
 
     def _expire(self) -> None:
         """End the jobs that have waited or run too long, until the worker stops."""
-        limit = self._settings.queue_seconds
-
-        def error() -> NotReady:  # a new error for each job, because an error that is raised again keeps all its frames
-            return NotReady(
-                f"The job waited for {limit:g} seconds and was not started. Try again.", retry_after_seconds=5
-            )
-
         while not self._stopped():
             self._changed.clear()
-            waits = (self.queue.expire(limit, error), self._end_overdue())
+            waits = (self.queue.expire(self._due, self._expired), self._end_overdue())
             self._changed.wait(min((wait for wait in waits if wait is not None), default=None))
+
+    def _due(self, job: Job) -> float:
+        """Return when a job that still waits must end: monotonic clock."""
+        due = job.submitted + self._settings.queue_seconds
+        return due if job.started is None else min(due, job.started + self._settings.deadline_seconds)
+
+    def _expired(self, job: Job) -> Sam3DError:
+        """Return a new error for a job that is due. An error that is raised again would keep all its frames."""
+        if job.started is not None:
+            return self._too_late()
+        limit = self._settings.queue_seconds
+        return NotReady(f"The job waited for {limit:g} seconds and was not started. Try again.", retry_after_seconds=5)
+
+    def _too_late(self) -> DeadlineExceeded:
+        return DeadlineExceeded(f"The run was stopped after {self._settings.deadline_seconds:g} seconds.")
 
     def _end_overdue(self) -> float | None:
         """End the running job if the supervising thread is stuck with it.
@@ -279,9 +309,11 @@ class Worker:
         """
         limit = self._settings.deadline_seconds + OVERDUE_SECONDS
         with self._lock:
-            job, left = self.queue.running, self._run_began + limit - time.monotonic()
-        if job is None or left > 0:
-            return None if job is None else left
+            job = self.queue.running
+        if job is None or job.started is None:
+            return None
+        if (left := job.started + limit - time.monotonic()) > 0:
+            return left
         self._lost_runs = MAX_LOSSES_IN_A_ROW
         where = {"request_id": job.label, "job": job.id}
         self._lose("The work folder does not answer.", "its work folder does not answer", **where)
@@ -302,13 +334,17 @@ class Worker:
                 return
             job.queue_seconds = time.monotonic() - job.submitted
             self.queue.notify_waiting()
+            hands_over = self._exports is not None and self.info is not None and self.info.hands_over
+            if self._exports is not None and hands_over:
+                self._exports.prepare()
             memory = gpu.memory()
             used = f"{memory.used_bytes}/{memory.total_bytes} bytes" if memory else "no GPU"
             logs.event(log, f"{self.name} start", request_id=job.label, job=job.id, gpu_memory=used)
             deadline = self._settings.deadline_seconds
-            outcome = run(engine, job, self._workdir, deadline, self._waker, self._interruption)
-            if isinstance(outcome, Done):
-                self.run_times.learn(job.seconds)
+            if job.started is not None and time.monotonic() >= job.started + deadline:  # an export that came too late
+                self._finish(self._too_late())
+                continue
+            outcome = run(engine, job, self._workdir, deadline, self._waker, self._interruption, hands_over=hands_over)
             # State and losses change before the job ends, so that a client sees them in /health after its response.
             if isinstance(outcome, LOSSES):
                 self._lose_run(outcome.detail, job)
@@ -319,8 +355,8 @@ class Worker:
             self._finish(outcome)
             del job, outcome  # frees the result, which otherwise stays in memory until the next job
 
-    def _finish(self, outcome: Done | Sam3DError, only: Job | None = None) -> None:
-        """Resolve the running job. only: do nothing if another job runs by now."""
+    def _finish(self, outcome: Done | HandedOver | Sam3DError, only: Job | None = None) -> None:
+        """End the run of the running job. only: do nothing if another job runs by now."""
         with self._lock:
             if only is not None and self.queue.running is not only:
                 return
@@ -329,12 +365,26 @@ class Worker:
                 self._state = WorkerState.READY
         if job is None:
             return
+        if not isinstance(outcome, HandedOver):
+            self._resolve(job, outcome)
+        elif self._exports is not None:
+            self._exports.begin(job)
+
+    def _resolve(self, job: Job, outcome: Done | Sam3DError) -> None:
+        """Resolve the future of a job that no longer runs."""
         if isinstance(outcome, Sam3DError):
-            self._run_ended(self.name, job, outcome)
+            self._tell(job, outcome)
             job.future.set_exception(outcome)
         else:
-            self._run_ended(self.name, job, outcome.result)
+            self.run_times.learn(job.seconds)
+            self._tell(job, outcome.result)
             job.future.set_result(outcome.result)
+
+    def _tell(self, job: Job, outcome: Any) -> None:
+        try:
+            self._run_ended(self.name, job, outcome)
+        except Exception:  # after a fault here, the job must still end
+            log.exception("job %s: its end could not be recorded", job.id)
 
     def _next(self, engine: EngineProcess) -> Job | None:
         """Wait for the next job and return it; None if the worker stops or the idle process died."""
@@ -342,9 +392,10 @@ class Worker:
             with self._lock:
                 if self._state is WorkerState.STOPPED:
                     return None
-                if (job := self.queue.take()) is not None:
+                blocked = self._exports is not None and self._exports.waiting
+                if not blocked and (job := self.queue.take()) is not None:
                     self._state = WorkerState.BUSY
-                    self._run_began = time.monotonic()
+                    job.started = job.started or time.monotonic()
                     self._changed.set()
                     return job
             self._waker.wait(engine.pipe)

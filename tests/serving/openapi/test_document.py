@@ -140,7 +140,7 @@ def test_forms_and_queries_have_the_options_as_they_are_declared(described):
             # A client would send it, a second time beside the form's.
             assert "default" not in query[name]["schema"]
             assert "default" not in component
-    assert set(form(described, "/api/mask")["properties"]) == {"image", "mask"}
+    assert set(form(described, "/api/mask")["properties"]) == {"image", "mask", "box", "points", "candidate"}
 
 
 def test_an_export_has_the_fields_that_its_route_takes(described):

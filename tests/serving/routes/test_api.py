@@ -170,7 +170,7 @@ def test_health_tells_loading_from_ready_and_counts_one_load(serve):
         assert http.post("/api/inference", files=photo("nap:0")).status_code == 200
     report = http.get("/health").json()
     assert (report["status"], report["engine"], report["loads"]) == ("ready", "fake", 1)
-    assert report["queue"] == {"running": 0, "waiting": 0, "limit": 2}
+    assert report["queue"] == {"running": 0, "exporting": 0, "waiting": 0, "limit": 2}
     assert (report["engine_facts"], report["losses"]) == ({"attention": "none"}, 0)
 
 

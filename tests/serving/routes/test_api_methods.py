@@ -98,8 +98,8 @@ def test_a_wrong_call_says_what_to_pass(arguments, said):
 
 
 def test_arguments_by_place_are_counted():
-    with pytest.raises(TypeError, match="at most 2"):
-        MaskInput.from_inputs(b"x", b"x", 7)
+    with pytest.raises(TypeError, match="at most 5"):
+        MaskInput.from_inputs(b"x", b"x", "0,0,9,9", "1,1", 0, 7)
     with pytest.raises(TypeError, match="'image' was given twice"):
         MaskInput.from_inputs(b"x", image=b"x")
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from sam3d_bento.export.conversion import WRITERS
 from sam3d_bento.export.glb.read import read_document
+from sam3d_bento.export.splat_file import SPLAT_WRITERS
 from sam3d_bento.formats import FILE_TYPES
 from sam3d_bento.serving.request_context import backend
 from sam3d_bento.submission import ThumbnailSubmission
@@ -112,13 +113,14 @@ def test_every_format_has_its_name_and_media_type(serve, store):
     http = serve()
     path = store()
     listed = http.get("/api/options").json()["export"]["formats"]
-    assert set(listed) == {*WRITERS, "glb", "ply-splats"}, "those that have a writer"
+    assert set(listed) == {*WRITERS, *SPLAT_WRITERS, "glb"}, "those that have a writer"
     for wanted, (media_type, suffix) in {
         "glb": ("model/gltf-binary", "glb"),
         "obj": ("application/zip", "obj.zip"),
         "stl": ("model/stl", "stl"),
         "ply": ("application/octet-stream", "ply"),
         "ply-splats": ("application/octet-stream", "splats.ply"),
+        "splats-glb": ("model/gltf-binary", "splats.glb"),
         "usdz": ("model/vnd.usdz+zip", "usdz"),
     }.items():
         answer = http.post(f"{path}/export", json={"format": wanted})
@@ -278,9 +280,10 @@ def test_a_link_needs_no_reconstruction_but_for_gaussians(serve, store):
     path = store(kept=False)
     for suffix in LINKED:
         answers = [http.head(f"{path}.{suffix}"), http.get(f"{path}.{suffix}")]
-        status = 404 if suffix == "splats.ply" else 200
+        status = 404 if LINKED[suffix].from_reconstruction else 200
         assert [answer.status_code for answer in answers] == [status, status], suffix
-    assert "not kept" in http.get(f"{path}.splats.ply").json()["detail"]
+    for suffix in ("splats.ply", "splats.glb"):
+        assert "not kept" in http.get(f"{path}.{suffix}").json()["detail"]
 
 
 def test_who_asks_at_once_waits_for_the_one_that_makes_it(serve, store, capfd):

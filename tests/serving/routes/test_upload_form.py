@@ -130,9 +130,13 @@ def test_other_media_types_are_a_415_that_says_what_to_send(http, media_type):
     assert "'image'" in answer.json()["detail"]
 
 
-def test_the_mask_route_takes_no_options(http):
+def test_the_mask_route_takes_of_the_options_only_those_that_a_mask_depends_on(http):
     assert http.post("/mask", files={"image": PNG}).status_code == 200
-    assert http.post("/mask", files={"image": PNG}, data={"seed": "1"}).status_code == 400
+    prompt = {"box": "0,0,9,9", "points": "1,1,1;2,2,0", "candidate": "1"}
+    assert http.post("/mask", files={"image": PNG}, data=prompt).status_code == 200
+    assert http.post("/mask", content=PNG[1], headers={"content-type": "image/png"}, params=prompt).status_code == 200
+    refused = http.post("/mask", files={"image": PNG}, data={"seed": "1"})
+    assert (refused.status_code, "image, file, mask, box" in refused.json()["detail"]) == (400, True)
 
 
 @pytest.mark.parametrize("field", ["depth", "pointmap"])

@@ -1,3 +1,4 @@
+import os
 import socket
 import threading
 import time
@@ -88,3 +89,37 @@ def test_a_peer_that_is_gone_is_an_error_to_the_sender(ends):
     raw.close()
     with pytest.raises(BrokenPipeError):
         channel.send(b"abc", seconds=PATIENCE)
+
+
+def test_a_descriptor_arrives_with_its_frame_and_nobody_elses():
+    here, there = socket.socketpair()
+    one, other = Channel(here, LIMIT), Channel(there, LIMIT, takes_descriptors=True)
+    reader, writer = os.pipe()
+    one.send(b"first", seconds=PATIENCE)
+    one.send(b"second", b"in two parts", seconds=PATIENCE, descriptors=[writer])
+    one.send(b"third", seconds=PATIENCE)
+    os.close(writer)
+    assert [bytes(other.receive_whole()), other.take_descriptors()] == [b"first", []]
+    assert bytes(other.receive_whole()) == b"secondin two parts"
+    (taken,) = other.take_descriptors()
+    assert [bytes(other.receive_whole()), other.take_descriptors()] == [b"third", []]
+    assert not os.get_inheritable(taken)
+    os.write(taken, b"through")
+    os.close(taken)
+    assert os.read(reader, 100) == b"through"
+    assert os.read(reader, 100) == b"", "no copy is open"
+    os.close(reader)
+    one.close()
+    other.close()
+
+
+def test_a_peer_that_takes_no_descriptors_gets_none(ends):
+    """So a process that was taken over cannot use up the descriptors of the service."""
+    raw, channel = ends
+    reader, writer = os.pipe()
+    socket.send_fds(raw, [frame(b"here is one")], [writer])
+    os.close(writer)
+    assert bytes(channel.receive_whole()) == b"here is one"
+    assert channel.take_descriptors() == []
+    assert os.read(reader, 100) == b"", "the kernel has closed it"
+    os.close(reader)

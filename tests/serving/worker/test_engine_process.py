@@ -3,6 +3,7 @@
 import pickle
 import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,18 @@ from sam3d_bento.serving.worker.__main__ import Pipe
 from sam3d_bento.serving.worker.channel import Channel
 from sam3d_bento.serving.worker.engine_process import EngineProcess, Waker, converse, load
 from sam3d_bento.serving.worker.job import Job
-from sam3d_bento.serving.worker.messages import Alive, Cancel, Done, Failed, LoadFailed, Progress, Ready, RunJob, Start
+from sam3d_bento.serving.worker.messages import (
+    Alive,
+    Cancel,
+    Done,
+    Failed,
+    HandedOver,
+    LoadFailed,
+    Progress,
+    Ready,
+    RunJob,
+    Start,
+)
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import RunnerInfo, Submission
 from tests.support.waiting import PATIENCE
@@ -88,6 +100,19 @@ def test_a_closed_pipe_is_a_lost_engine(hold, ends):
 def test_an_answer_for_another_job_is_never_handed_out(hold, engine):
     engine.send(Done("another", b"somebody else's result"))
     assert isinstance(hold(), EngineLost)
+
+
+def test_a_handover_that_was_not_asked_for_is_a_lost_engine(hold, job, engine):
+    """There is no memory that the exporter could read."""
+    engine.send(HandedOver(job.id))
+    assert isinstance(hold(), EngineLost)
+
+
+def test_the_deadline_counts_from_the_start_of_the_whole_run(hold, job):
+    job.started = time.monotonic() - 29.9
+    begun = time.monotonic()
+    assert isinstance(hold(deadline_seconds=30.0), DeadlineExceeded)
+    assert time.monotonic() - begun < 15, "not 30 seconds from now"
 
 
 def test_an_interruption_ends_it_whatever_the_engine_says(hold, job, engine):

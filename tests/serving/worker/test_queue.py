@@ -177,15 +177,15 @@ def test_of_those_that_wait_the_overdue_end_each_with_its_own_error():
     queue.take()
     for late in (running, old):
         late.submitted -= 100
-    left = queue.expire(60, lambda: NotReady("Waited."))
+    left = queue.expire(lambda job: job.submitted + 60, lambda job: NotReady("Waited."))
     assert 50 < left <= 60
     assert isinstance(old.future.exception(0), NotReady)
     assert (old.submission, queue.position(young), running.future.done()) == (None, 0, False)
     queue.remove(young, CANCELLED)
-    assert queue.expire(60, lambda: NotReady("Waited.")) is None
+    assert queue.expire(lambda job: job.submitted, lambda job: NotReady("Waited.")) is None
 
 
 def test_overdue_jobs_share_no_error():
     queue, jobs = filled(2)
-    queue.expire(0, lambda: NotReady("Waited."))
+    queue.expire(lambda job: job.submitted, lambda job: NotReady("Waited."))
     assert jobs[0].future.exception(0) is not jobs[1].future.exception(0)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sam3d_bento.errors import BadResult, Internal, NoObject, NotReady
-from sam3d_bento.serving.worker.messages import Alive, Done, Failed, LoadFailed, Progress, Ready
+from sam3d_bento.serving.worker.messages import Alive, Done, Failed, HandedOver, LoadFailed, Progress, Ready
 from sam3d_bento.serving.worker.wire_format import Malformed, decode, encode
 from sam3d_bento.submission import STAGES, Asset, MaskImage, RunnerInfo
 
@@ -39,7 +39,9 @@ def again(message):
     [
         Alive(),
         Ready(RunnerInfo("fake", "fake/1", "cpu", ("JPEG", "PNG"), {"attention": "none"})),
+        Ready(RunnerInfo("fake", "fake/1", "cuda:0", ("JPEG",), hands_over=True, prompt_model="crop")),
         Progress("j", "mask", 0.5),
+        HandedOver("j"),
         Done("j", Asset(b"glTF", REPORT)),
         Done("j", MaskImage(b"PNG", MASK_REPORT)),
         Done("j", b"\x80\x04 any bytes"),

@@ -1,0 +1,1 @@
+"""Find the masks of several objects of one photo."""

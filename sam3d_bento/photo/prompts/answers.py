@@ -1,0 +1,140 @@
+"""Answers of a model to a prompt: make them clean, drop those that say the same, and put them in order."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from scipy import ndimage
+from skimage.morphology import remove_small_holes
+from skimage.segmentation import watershed
+
+from sam3d_bento.arrays import Bool, Int32, UInt8
+from sam3d_bento.prompt import MAX_CANDIDATES, Box, Prompt
+
+THRESHOLD = 128  # of 255; a pixel of a soft answer with at least this value belongs to the object
+HOLE_SHARE = 0.002  # of the object's area; a smaller hole is a flaw of the mask, a larger one may be a handle
+SPECK_SHARE = 0.02  # of the largest part's area; a smaller part without a point on it is a flaw of the mask
+SAME_IOU = 0.9  # of two answers that a person would hardly tell apart
+MIN_PIXELS = 64  # as for an uploaded mask: with fewer nothing can be done
+
+_EIGHT_NEIGHBOURS = np.ones((3, 3), bool)  # pixels that touch at a corner are connected
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a prompt may mean. soft: (H, W) uint8, at least THRESHOLD on the object. score: 0..1, how sure it is."""
+
+    soft: UInt8
+    score: float
+
+
+class PromptModel(Protocol):
+    """Model that answers prompts about a photo. What it needs to know of the photo, its encoding, is made once."""
+
+    name: str
+
+    def encode(self, rgb: UInt8) -> Any:
+        """Return the encoding of a picture (H, W, 3) uint8 sRGB."""
+
+    def answers(self, rgb: UInt8, encoding: Any, prompt: Prompt) -> list[Answer]:
+        """Return the answers to a prompt in pixels of the picture `rgb`, which `encoding` belongs to."""
+
+
+def cleaned(answer: Answer, prompt: Prompt, visible: Bool | None) -> Answer | None:
+    """Return the answer with an outline that agrees with the prompt; None if hardly anything is left.
+
+    Pixels beside `visible`, (H, W) or None for all, are never object. The points beside the object, and what hangs
+    together with them, are cut off. Pinholes are filled and specks removed.
+    """
+    pixels = answer.soft >= THRESHOLD
+    if visible is not None:
+        pixels &= visible
+    pixels = _without_excluded(pixels, answer.soft, prompt)
+    pixels = _without_flaws(pixels, prompt)
+    if visible is not None:
+        pixels &= visible
+    if np.count_nonzero(pixels) < MIN_PIXELS:
+        return None
+    soft = np.where(pixels, np.maximum(answer.soft, THRESHOLD), np.minimum(answer.soft, THRESHOLD - 1))
+    return Answer(soft.astype(np.uint8), answer.score)
+
+
+def distinct(answers: list[Answer]) -> list[Answer]:
+    """Return at most MAX_CANDIDATES answers, the surest ones of those that differ, the smallest first."""
+    kept: list[tuple[Answer, Bool]] = []
+    for answer in sorted(answers, key=lambda one: -one.score):
+        pixels = answer.soft >= THRESHOLD
+        if len(kept) < MAX_CANDIDATES and all(_iou(pixels, other) < SAME_IOU for _, other in kept):
+            kept.append((answer, pixels))
+    return [answer for answer, pixels in sorted(kept, key=lambda one: np.count_nonzero(one[1]))]
+
+
+def pixel(x: float, y: float, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return row and column of the pixel at a place in an array of this shape (H, W); at its rim, the last one."""
+    return min(int(y), shape[0] - 1), min(int(x), shape[1] - 1)
+
+
+def inside_box(box: Box, shape: tuple[int, ...], margin: float = 0.0) -> Bool:
+    """Return which pixels of an array of this shape (H, W) a box touches.
+
+    margin: by how much the box is enlarged on each side, in its long side.
+    """
+    left, top, right, bottom = box
+    wide = margin * max(right - left, bottom - top)
+    inside = np.zeros(shape, bool)
+    rows = slice(max(0, math.floor(top - wide)), math.ceil(bottom + wide))
+    inside[rows, max(0, math.floor(left - wide)) : math.ceil(right + wide)] = True
+    return inside
+
+
+def _iou(first: Bool, second: Bool) -> float:
+    union = int(np.count_nonzero(first | second))
+    return int(np.count_nonzero(first & second)) / union if union else 1.0
+
+
+def _without_excluded(pixels: Bool, soft: UInt8, prompt: Prompt) -> Bool:
+    """Return the pixels without the regions of the points beside the object.
+
+    Where such a point lies on the object, the object is divided along the valley of `soft` between it and the points of
+    the object; without such points, the pixel farthest from the outline stands for them.
+    """
+    excluded = [pixel(point.x, point.y, pixels.shape) for point in prompt.points if not point.inside]
+    excluded = [place for place in excluded if pixels[place]]
+    if not excluded:
+        return pixels
+    included = [pixel(point.x, point.y, pixels.shape) for point in prompt.points if point.inside]
+    if not included:
+        apart = pixels.copy()
+        apart[tuple(np.transpose(excluded))] = False
+        depth = ndimage.distance_transform_edt(np.pad(apart, 1))[1:-1, 1:-1]
+        included = [tuple(np.unravel_index(int(depth.argmax()), depth.shape))]  # type: ignore[list-item]
+    markers = np.zeros(pixels.shape, np.int32)
+    markers[tuple(np.transpose(excluded))] = 2
+    markers[tuple(np.transpose(included))] = 1
+    # Deep inside the object the flood rises first, so that regions meet where the object is narrow.
+    depth = ndimage.distance_transform_edt(np.pad(pixels, 1))[1:-1, 1:-1]
+    regions: Int32 = watershed(-depth, markers, mask=pixels)
+    parts, _ = ndimage.label(pixels, _EIGHT_NEIGHBOURS)
+    touched = np.unique([parts[place] for place in excluded])
+    return np.asarray(pixels & ((regions == 1) | ~np.isin(parts, touched)), bool)
+
+
+def _without_flaws(pixels: Bool, prompt: Prompt) -> Bool:
+    """Return the pixels without specks and pinholes."""
+    parts, _ = ndimage.label(pixels, _EIGHT_NEIGHBOURS)
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    if len(sizes) == 1:
+        return pixels
+    kept = sizes >= SPECK_SHARE * sizes.max()
+    for point in prompt.points:
+        if point.inside:
+            kept[parts[pixel(point.x, point.y, pixels.shape)]] = True
+    kept[0] = False
+    whole = kept[parts]
+    # Padded with background, so that a corner of the picture does not count as a hole.
+    filled = remove_small_holes(np.pad(whole, 1), max_size=int(HOLE_SHARE * np.count_nonzero(whole)))
+    return np.asarray(filled[1:-1, 1:-1])
