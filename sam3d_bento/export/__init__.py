@@ -53,12 +53,12 @@ def to_glb(
         vertices, faces = simplify_visible(dense, options.target_faces, part(on_progress, 0.1, 0.4))
         vertices, faces = repair(vertices, faces)
         on_progress(0.4)
-        detail = measure_detail(vertices, faces, source.result().colours, options.texture_size)
+        normals = vertex_normals(vertices, faces)
+        detail = measure_detail(vertices, normals, faces, source.result().colours, options.texture_size)
         unwrapped = unwrap(vertices, faces, options.texture_size, detail)
     on_progress(0.6)
     # Vertices are split along the seams only after the normals are known, so that no seam shows in the shading.
-    positions = vertices[unwrapped.vertex_map]
-    normals = vertex_normals(vertices, faces)[unwrapped.vertex_map]
+    positions, normals = vertices[unwrapped.vertex_map], normals[unwrapped.vertex_map]
     texture = bake(
         positions,
         normals,

@@ -7,22 +7,27 @@ from collections.abc import Callable
 import numpy as np
 
 from sam3d_bento.arrays import Float32, Floats, Int32
-from sam3d_bento.export.mesh.surface import face_areas, mix, unit, vertex_normals
+from sam3d_bento.export.mesh.surface import face_areas, mix, unit
 
 # Faces that are looked at, evenly spaced. More would find nothing that the mean over a chart does not have already.
-SAMPLE_FACES = 20_000
+SAMPLE_FACES = 10_000
 
 EXPECTED_USE = 0.6  # share of the texels that charts will cover
 
 
 def measure_detail(
-    vertices: Float32, faces: Int32, colours: Callable[[Float32, Float32], Float32], texture_size: int
+    vertices: Float32,
+    normals: Float32,
+    faces: Int32,
+    colours: Callable[[Float32, Float32], Float32],
+    texture_size: int,
 ) -> Floats:
     """Measure by how much colours bend within a texel; return (F,) squared sRGB levels, NaN for faces not looked at.
 
-    vertices (V, 3) float32, faces (F, 3) int32. colours: a source, as in `ColourSource`. texture_size: the texture's
-    edge in texels. The value of a face is the squared second difference of the colours along a line of two texels
-    through its centre, which is what linear interpolation between texels misses. Equal input gives equal values.
+    vertices and their unit normals (V, 3) float32, faces (F, 3) int32. colours: a source, as in `ColourSource`.
+    texture_size: the edge of the texture in texels. The value of a face is the squared second difference of the colours
+    along a line of two texels through its centre, which is what linear interpolation between texels misses. Equal input
+    gives equal values.
     """
     chosen = np.arange(0, len(faces), -(-len(faces) // SAMPLE_FACES))
     some = faces.take(chosen, axis=0)
@@ -33,9 +38,9 @@ def measure_detail(
     step = (unit(edge) * texel).astype(np.float32)
     thirds = np.full((len(some), 3), 1 / 3, np.float32)
     centre = mix(thirds, vertices, some)
-    normals = unit(mix(thirds, vertex_normals(vertices, faces), some))
+    outward = unit(mix(thirds, normals, some))
     points = np.concatenate([centre - step, centre, centre + step])
-    before, here, after = np.split(colours(points, np.tile(normals, (3, 1))), 3)
+    before, here, after = np.split(colours(points, np.tile(outward, (3, 1))), 3)
     detail = np.full(len(faces), np.nan)
     detail[chosen] = np.square(before - 2 * here + after).sum(axis=1)
     return detail

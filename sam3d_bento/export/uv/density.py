@@ -40,7 +40,8 @@ def choose_factors(detail: Floats, areas: Floats, labels: Indices, extents: Floa
     chart_areas: Floats = np.bincount(labels, areas, count).astype(np.float64)
     room = MAX_BOX_EDGE * np.sqrt(areas.sum()) / extents.max(axis=1)
     limited = _normalized(factors, chart_areas).clip(SMALLEST_FACTOR, LARGEST_FACTOR)
-    return np.minimum(_normalized(limited, chart_areas), np.maximum(room, 1))
+    chosen: Floats = np.minimum(_normalized(limited, chart_areas), np.maximum(room, 1))
+    return chosen
 
 
 def _normalized(factors: Floats, areas: Floats) -> Floats:

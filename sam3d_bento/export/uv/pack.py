@@ -33,7 +33,7 @@ FIRST_FILL = 0.76  # share of the page's cells that the charts take at the first
 # Scales that are tried before the best one so far is taken: CHARTS_PER_TRY_BUDGET / charts, within these limits. Few
 # charts are tried more often, so that any number of them takes about equal time.
 MIN_TRIES = 2
-MAX_TRIES = 4
+MAX_TRIES = 3
 CHARTS_PER_TRY_BUDGET = 300  # charts times tries
 
 SAMPLE_ABOVE = 200  # charts; above this number, the scale is estimated from a sample of them

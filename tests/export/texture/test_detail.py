@@ -1,11 +1,21 @@
+from collections.abc import Callable
+
 import numpy as np
 
-from sam3d_bento.arrays import Float32
+from sam3d_bento.arrays import Float32, Floats
+from sam3d_bento.export.mesh.surface import unit
 from sam3d_bento.export.texture.detail import SAMPLE_FACES, measure_detail
-from tests.support.export_meshes import sphere
+from tests.support.export_meshes import Mesh, sphere
 
 SPHERE = sphere(60)
 SIZE = 512
+
+Colours = Callable[[Float32, Float32], Float32]
+
+
+def measured(mesh: Mesh, colours: Colours, size: int) -> Floats:
+    vertices, faces = mesh
+    return measure_detail(vertices, unit(vertices), faces, colours, size)
 
 
 def flat(points: Float32, normals: Float32) -> Float32:
@@ -25,13 +35,13 @@ def half_busy(points: Float32, normals: Float32) -> Float32:
 
 def test_colours_that_are_even_or_change_evenly_have_no_detail() -> None:
     for colours in (flat, ramp):
-        detail = measure_detail(*SPHERE, colours, SIZE)
+        detail = measured(SPHERE, colours, SIZE)
         assert np.nanmax(detail) < 0.1
 
 
 def test_detail_is_where_the_stripes_are() -> None:
     vertices, faces = SPHERE
-    detail = measure_detail(vertices, faces, half_busy, SIZE)
+    detail = measured(SPHERE, half_busy, SIZE)
     side = vertices[faces][:, :, 0]
     busy, quiet = side.min(axis=1) > 0.05, side.max(axis=1) < -0.05
     assert np.nanmean(detail[busy]) > 100
@@ -39,12 +49,12 @@ def test_detail_is_where_the_stripes_are() -> None:
 
 
 def test_finer_textures_find_less_detail_between_their_texels() -> None:
-    coarse, fine = (np.nanmean(measure_detail(*SPHERE, half_busy, size)) for size in (512, 2048))
+    coarse, fine = (np.nanmean(measured(SPHERE, half_busy, size)) for size in (512, 2048))
     assert fine < coarse / 4
 
 
 def test_so_many_faces_are_looked_at_always_the_same() -> None:
-    detail = measure_detail(*sphere(150), half_busy, SIZE)
+    detail = measured(sphere(150), half_busy, SIZE)
     assert len(detail) > 2 * SAMPLE_FACES
     assert SAMPLE_FACES / 2 < np.count_nonzero(~np.isnan(detail)) <= SAMPLE_FACES
-    np.testing.assert_array_equal(measure_detail(*sphere(150), half_busy, SIZE), detail)
+    np.testing.assert_array_equal(measured(sphere(150), half_busy, SIZE), detail)
