@@ -31,7 +31,8 @@ _SENTENCES = {
     WarningCode.FIRST_FRAME_ONLY: "The image is animated or has several pages; only the first was used.",
     WarningCode.HDR_TONE_MAPPED: "The image is HDR (PQ or HLG); values brighter than white were compressed.",
     WarningCode.SEVERAL_OBJECTS: (
-        "Several separate objects were found; only the largest was reconstructed. Send a mask to choose another."
+        "Several separate objects were found; only the largest was reconstructed. Point at another one, or send its "
+        "mask."
     ),
     WarningCode.CUT_BY_FRAME: (
         "The object touches the border of the photo; the part outside the photo is missing from the model."
