@@ -99,6 +99,7 @@ class Sam3dEngine:
         return {
             "summary": "SAM 3D engine.",
             "guesses": False,
+            "seeded": True,
             "memory_profile": loaded.profile.name,
             "attention": loaded.upstream.attention,
             "kernels": loaded.pipeline.kernels,

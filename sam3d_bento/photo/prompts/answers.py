@@ -97,16 +97,11 @@ def select(soft: UInt8, prompt: Prompt) -> UInt8 | None:
     return np.where(kept | (soft < THRESHOLD), soft, THRESHOLD - 1).astype(np.uint8) if kept.any() else None
 
 
-def inside_box(box: Box, shape: tuple[int, ...], margin: float = 0.0) -> Bool:
-    """Return which pixels of an array of this shape (H, W) a box touches.
-
-    margin: by how much the box is enlarged on each side, in its long side.
-    """
+def inside_box(box: Box, shape: tuple[int, ...]) -> Bool:
+    """Return which pixels of an array of this shape (H, W) a box touches."""
     left, top, right, bottom = box
-    wide = margin * max(right - left, bottom - top)
     inside = np.zeros(shape, bool)
-    rows = slice(max(0, math.floor(top - wide)), math.ceil(bottom + wide))
-    inside[rows, max(0, math.floor(left - wide)) : math.ceil(right + wide)] = True
+    inside[math.floor(top) : math.ceil(bottom), math.floor(left) : math.ceil(right)] = True
     return inside
 
 

@@ -54,7 +54,7 @@ class JobQueue:
         """Raise Busy if the queue is full."""
         if self.full:
             # At least 1, because with 0 clients would try again at once.
-            seconds = max(1, math.ceil(self._run_times.run_seconds * (len(self._waiting) + 1)))
+            seconds = max(1, math.ceil(self._run_times.turn_seconds * (len(self._waiting) + 1)))
             raise Busy("The queue is full. Try again later.", retry_after_seconds=seconds)
 
     def add(self, job: Job) -> None:

@@ -269,6 +269,7 @@ class Worker:
             self.info = loaded.info
             self.loads += 1
             self._lost_loads = 0
+            self.run_times.overlaps = self._hands_over
             self._enter(WorkerState.READY, "")
             seconds = round(time.monotonic() - started, 2)
             logs.event(log, f"{self.name} process ready", version=loaded.info.version, seconds=seconds)
@@ -334,8 +335,7 @@ class Worker:
                 return
             job.queue_seconds = time.monotonic() - job.submitted
             self.queue.notify_waiting()
-            hands_over = self._exports is not None and self.info is not None and self.info.hands_over
-            if self._exports is not None and hands_over:
+            if self._exports is not None and self._hands_over:
                 self._exports.prepare()
             memory = gpu.memory()
             used = f"{memory.used_bytes}/{memory.total_bytes} bytes" if memory else "no GPU"
@@ -344,7 +344,9 @@ class Worker:
             if job.started is not None and time.monotonic() >= job.started + deadline:  # an export that came too late
                 self._finish(self._too_late())
                 continue
-            outcome = run(engine, job, self._workdir, deadline, self._waker, self._interruption, hands_over=hands_over)
+            outcome = run(
+                engine, job, self._workdir, deadline, self._waker, self._interruption, hands_over=self._hands_over
+            )
             # State and losses change before the job ends, so that a client sees them in /health after its response.
             if isinstance(outcome, LOSSES):
                 self._lose_run(outcome.detail, job)
@@ -421,6 +423,10 @@ class Worker:
         # Until the first successful load no job is accepted, because the engine may be unable to load.
         self._enter(WorkerState.RESTARTING if self.loads else WorkerState.STARTING, shown)
         logs.event(log, f"{self.name} process lost", logging.ERROR, **fields, reason=reason, in_a_row=self.losses)
+
+    @property
+    def _hands_over(self) -> bool:
+        return self._exports is not None and self.info is not None and self.info.hands_over
 
     def _interruption(self) -> NotReady | None:
         return self._stopping() if self._stopped() else None

@@ -6,6 +6,8 @@ Each test starts both. Most run with `make test-faults`.
 import gc
 import os
 import signal
+import subprocess
+import sys
 import weakref
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from sam3d_bento.serving.worker.state import WorkerState
 from sam3d_bento.submission import Submission
 from tests.support import descriptors, processes
 from tests.support.hanging_disk import HangingDisk
+from tests.support.places import PROJECT
 from tests.support.waiting import PATIENCE, until
 
 RUNNERS = "tests.support.split_runner:"
@@ -273,6 +276,42 @@ def test_stopping_ends_runs_and_exports(start_pair):
         with pytest.raises(NotReady):
             finish(job)
     assert engine.exporting == []
+
+
+@pytest.mark.faults
+def test_neither_process_outlives_a_killed_service(tmp_path):
+    """And with the last of them the kernel frees the shared memory, which has no name."""
+    program = f"""
+import threading
+from pathlib import Path
+from sam3d_bento.serving.worker.worker import Worker
+from sam3d_bento.serving.worker.workdir import WorkDir
+from sam3d_bento.settings import Settings
+from sam3d_bento.submission import Submission
+settings = Settings(work_dir=Path({str(tmp_path)!r}))
+workdir = WorkDir(settings.work_dir)
+workdir.claim()
+exporter = Worker("export", "{RUNNERS}Exporter", settings, workdir, queue_while_loading=True)
+engine = Worker(
+    "engine", "{RUNNERS}SplitRunner", settings, workdir, queue_while_loading=True, exporter=lambda: exporter
+)
+exporter.start()
+engine.start()
+report = engine.submit(Submission(b"nap:0|nap:0"), "x").future.result().report
+first, second = (engine.submit(Submission(photo), "x") for photo in (b"nap:0|hang", b"hang|nap:0"))
+while not (engine.exporting and engine.queue.running is second and second.progress):
+    threading.Event().wait(0.01)
+print(report["pid"], report["engine_pid"], flush=True)
+threading.Event().wait()
+"""
+    service = processes.start([sys.executable, "-c", program], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+    pids = [int(pid) for pid in service.stdout.readline().split()]
+    assert len(pids) == 2
+    assert all(map(processes.alive, pids))
+    assert all(map(shared_memories, (service.pid, *pids)))
+    service.kill()
+    service.communicate()
+    until(lambda: not any(map(processes.alive, pids)))
 
 
 @pytest.mark.faults
