@@ -115,6 +115,20 @@ def test_the_tables_of_floods_and_memory_are_what_was_measured():
     }
 
 
+def test_the_table_of_masks_is_what_was_measured():
+    measured = json.loads((PROJECT / "benchmarks" / "results" / "masks.json").read_text())["models"]
+    described = {name: cells for name, *cells in rows("prompt model")}
+    assert set(described) <= set(measured)
+    for name, cells in described.items():
+        figures = []
+        for kind in ("photos", "composites"):
+            box = measured[name][kind]["box"]
+            figures += [f"{box['mean']:.3f} ({box['worst']:.3f})"]
+            figures += [f"{measured[name][kind][asked]['mean']:.3f}" for asked in ("click", "click_best")]
+        assert cells == [*figures, f"{measured[name]['speed']['next_median_cpu_seconds']:.2f}"]
+    assert all(one["speed"]["encodes"] == 1 for one in measured.values())
+
+
 def test_every_metric_is_described():
     described = {name.strip() for row in rows("metric") for name in row[0].split(",")} - {"process_*"}
     telling = ("telemetry/counts.py", "routes/metrics.py")
