@@ -50,7 +50,17 @@ def test_every_setting_is_described_with_its_default():
 
 def test_every_option_is_described_with_its_default():
     described = {row[0]: row for row in rows("field")}
-    assert set(described) == {"image", "mask", "depth", "pointmap", "response", *Options.model_fields}
+    assert set(described) == {
+        "image",
+        "mask",
+        "depth",
+        "pointmap",
+        "masks",
+        "labels",
+        "objects",
+        "response",
+        *Options.model_fields,
+    }
     for name, field in Options.model_fields.items():
         if field.default is not None:
             shown = f"{field.default:,}" if name == "target_faces" else str(field.default)
