@@ -46,6 +46,17 @@ def test_a_service_that_would_run_has_no_fault(environ, tmp_path):
     json.dumps(report)
 
 
+def test_the_better_mask_model_is_recommended_where_its_file_is_there_and_another_is_used(tmp_path):
+    settings = Settings(mask_dir=tmp_path)
+    assert doctor._advice(settings) == []
+    (tmp_path / "isnet-general-use.onnx").touch()
+    (advice,) = doctor._advice(settings)
+    assert "SAM3D_MASK_MODEL=isnet-general-use" in advice
+    assert doctor._advice(settings.model_copy(update={"mask_model": "isnet-general-use"})) == []
+    report = {"faults": [], "advice": [advice], "unknown_variables": [], "did_you_mean": {}}
+    assert doctor.text(report).splitlines()[1] == f"ADVICE   {advice}"
+
+
 @pytest.mark.slow
 def test_no_secret_is_told(environ, s3, tmp_path):
     (tmp_path / "keys").write_text(f"{MARKER}-key\n")

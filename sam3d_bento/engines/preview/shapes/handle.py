@@ -50,7 +50,7 @@ def build_handle(lathe: Lathe, canvas: Canvas, camera: Camera) -> tuple[PosedMes
     part = replace(canvas, distance=distance)
     square = compute_squared_height(distance)
     drawn, faces = build_closed_surface(square)
-    colours = paint(part, square, drawn)
+    colours = paint(part, drawn, faces)
     rays = camera.unproject(drawn[:, :2] * canvas.cell + np.array(canvas.origin))
     front = lathe.axes[:, 2]
     depth = (lathe.centre @ front) / (rays @ front)[:, None]  # where the ray meets the plane through the axis
