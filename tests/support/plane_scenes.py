@@ -17,9 +17,9 @@ BACKGROUND = 245.0
 
 @dataclass(frozen=True)
 class Standing:
-    """Object on the plane. x: to the right, z: along the floor before the camera, size: its longest side, all in metres.
+    """Object on the plane.
 
-    yaw: in degrees.
+    x: to the right, z: along the floor before the camera, size: its longest side, all in metres. yaw: in degrees.
     """
 
     name: str
