@@ -93,9 +93,9 @@ def refine_pose(
 ) -> Refined | None:
     """Return the refined pose of a mesh; None where mask and depth tell too little.
 
-    vertices (N, 3), faces (F, 3): in the object's frame. start: in glTF's camera frame. mask (H, W), points (H, W, 3) in
-    PyTorch3D's camera frame and in the unit of the pose, NaN where unknown, and camera: of one picture. covered (H, W):
-    pixels in which another object may cover this one; they say nothing about its silhouette.
+    vertices (N, 3), faces (F, 3): in the object's frame. start: in glTF's camera frame. mask (H, W), points (H, W, 3)
+    in PyTorch3D's camera frame and in the unit of the pose, NaN where unknown, and camera: of one picture. covered
+    (H, W): pixels in which another object may cover this one; they say nothing about its silhouette.
     A pose is accepted when the overlap of the silhouettes rises and the residual of the depth does not.
     """
     target = _target(mask, points, camera, np.zeros_like(mask) if covered is None else covered)
@@ -176,7 +176,7 @@ def look(mesh: Float64, faces: Int32, transform: Transform, camera: Camera) -> L
 
 
 def _judge(view: Look, target: _Target) -> tuple[float, float] | None:
-    """Return the overlap of the silhouettes and the median distance to the depth's planes; None with too little depth."""
+    """Return the overlap of the silhouettes, and the median distance to the depth's planes; None with too little."""
     misses = _misses(view, target)[0]
     if len(misses) < MIN_DEPTH_PIXELS:
         return None
@@ -186,7 +186,7 @@ def _judge(view: Look, target: _Target) -> tuple[float, float] | None:
 
 
 def _misses(view: Look, target: _Target) -> tuple[Float64, Float64, Float64]:
-    """Return the distances (N,) of seen points to the depth's planes, as shares of their own; the points, the normals."""
+    """Return how far seen points are from the depth's planes (N,), by their own distance; the points; the normals."""
     both = view.seen & target.mask & np.isfinite(target.points).all(-1) & np.isfinite(target.normals).all(-1)
     points, normals = view.points[both], target.normals[both]
     far = np.maximum(np.linalg.norm(target.points[both], axis=1), 1e-12)

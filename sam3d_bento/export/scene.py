@@ -39,7 +39,8 @@ class ScenePart:
 class _Placed:
     """Object with its mesh in its own frame, and its transform in glTF's camera frame.
 
-    source: of the transform. iou: of its silhouette. network_iou: that of the network's pose, if it was tried to refine.
+    source: of the transform. iou: of its silhouette. network_iou: that of the network's pose, if a better one was
+    looked for.
     """
 
     name: str
@@ -66,14 +67,17 @@ def assemble(
     camera: in pixels of the photo as it was sent. extras: JSON values for `asset.extras`, whose `objects` has an entry
     for each object, by name; those of the parts are completed. share_a_scale: whether the poses of the parts are in one
     unit even if their sizes were not measured; otherwise the distances are guessed (`export.ground_plane`). points
-    (H, W, 3): what the photo's pixels show, in PyTorch3D's camera frame and in the unit of the poses, NaN where unknown;
-    without them no pose is refined. on_step: called between objects, and may raise to end the run.
+    (H, W, 3): what the photo's pixels show, in PyTorch3D's camera frame and in the unit of the poses, NaN where it is
+    not known; without them no pose is refined. on_step: called between objects, and may raise to end the run.
     """
     warnings = list(extras.get("warnings", []))
     placed, is_guessed = _place(parts, camera, share_a_scale=share_a_scale)
     if options.pose == "refined" and points is not None:
-        by_part = {part.name: part.mask for part in parts}
-        placed = [_refined(each, by_part[each.name], points, camera, on_step) for each in placed]
+        count = np.sum([part.mask for part in parts], axis=0)
+        placed = [
+            _refined(each, part.mask, count > part.mask, points, camera, on_step)
+            for each, part in zip(placed, parts, strict=True)
+        ]
     if is_guessed:
         warnings.append(str(WarningCode.PLACEMENT_GUESSED))
     if _is_off_centre(camera):
