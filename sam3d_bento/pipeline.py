@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, BinaryIO
 
 from sam3d_bento import __version__, engines, export
@@ -25,6 +25,7 @@ from sam3d_bento.export.parallel import both
 from sam3d_bento.export.scene import ScenePart, assemble
 from sam3d_bento.export.size import require_scale
 from sam3d_bento.export_input import ExportInput
+from sam3d_bento.finished_objects import FinishedObjects
 from sam3d_bento.object_runs import ObjectRun, run_objects
 from sam3d_bento.options import SEED_MAX, USED_VALUES, Options
 from sam3d_bento.photo import depth, images, mask_report, masks
@@ -38,6 +39,7 @@ from sam3d_bento.photo.prompts.memory import Memory
 from sam3d_bento.photo.prompts.prompter import Prompter
 from sam3d_bento.photo.size.model import SizeModel
 from sam3d_bento.progress import OnProgress
+from sam3d_bento.prompt import Prompt
 from sam3d_bento.reconstruction import Mask, NamedReconstruction, Photo, Reconstruction, View
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import (
@@ -204,25 +206,26 @@ class Pipeline:
         photo, view, found = self._find_objects(submission, scene, clock)
         seed = secrets.randbelow(SEED_MAX + 1) if options.seed is None else options.seed
         seeds = [seed if each.seed is None else each.seed for each in found]
-        runs = [ObjectRun[Asset](each.name, error=each.error) for each in found]
-        # Of any object, for all have been seen through the same one.
-        cameras: list[Camera] = [] if view.camera is None else [view.camera.resized(*photo.original_size)]
+        kept = FinishedObjects(scene.finished)
+        runs = [
+            ObjectRun(each.name, kept.load(index), each.error or scene.lost.get(each.name))
+            for index, each in enumerate(found)
+        ]
 
         def reconstruct(index: int, on_step: OnProgress) -> ExportInput:
             mask = found[index].mask
             assert mask is not None
             depth.require_depth(view, mask.pixels)
             own = options.model_copy(update={"name": found[index].name, "frame": "camera"})
-            kept = on_reconstruction is not None
-            made = self._reconstruct(photo, view, mask, own, seeds[index], on_step, with_splats=kept)
-            if made.reconstruction.camera is not None:
-                cameras.insert(0, made.reconstruction.camera)
-            return made
+            with_splats = on_reconstruction is not None
+            return self._reconstruct(photo, view, mask, own, seeds[index], on_step, with_splats=with_splats)
 
         def export_one(index: int, made: ExportInput, on_step: OnProgress) -> Asset:
             if on_reconstruction is not None:
                 on_reconstruction(NamedReconstruction(found[index].name, made.reconstruction))
-            return export_asset(made, lambda stage, fraction: on_step(fraction))
+            asset = export_asset(made, lambda stage, fraction: on_step(fraction))
+            kept.save(index, asset)
+            return asset
 
         on_progress("reconstruct", 0.0)
         view = self._engine.look(photo, self._with_size(photo, view, submission))
@@ -245,11 +248,13 @@ class Pipeline:
             "seed": seed,
             "options": options.model_dump(exclude=set(USED_VALUES)),
             "mask": mask_report.describe_union(seen),
+            "details": {},
             "warnings": [str(code) for code in WarningCode if code in codes],
             "objects": [_describe_object(photo, *each) for each in zip(found, seeds, runs, strict=True)],
         }
-        width, height = photo.original_size
-        camera = cameras[0] if cameras else Camera.assumed(width, height)
+        # All objects have been seen through the same camera.
+        seen_through = [part.export.extras["camera"] for part in parts if part.export.extras["camera"] is not None]
+        camera = Camera(**seen_through[0]) if seen_through else Camera.assumed(*photo.original_size)
         scene_export = assemble(parts, camera, options, extras, share_a_scale=self._engine.shares_scale)
         on_progress("export", 1.0)
         spent = {stage: sum(run.seconds(stage) for run in runs) for stage in SCENE_STAGES}
@@ -281,6 +286,7 @@ class Pipeline:
             finder = Finder(
                 self._masks.model,
                 partial(self._masks.decode.mask, on_step=on_step),
+                self._masks.prompted(photo, submission.photo),
                 self._settings.max_objects,
                 self._settings.max_pixels,
             )
@@ -403,6 +409,11 @@ class _MaskFinder:
         load = partial(prompt_models.load, self.prompt_model, mask_model, settings)
         self.prompter = Prompter(load, memory)
 
+    def prompted(self, photo: Photo, content: bytes) -> Callable[[Prompt], Mask]:
+        """Return a function from prompts to masks of one photo. Arguments: as of `Prompter.encode`, called once."""
+        encoded = cache(partial(self.prompter.encode, photo, content))
+        return lambda prompt: self.prompter.mask(encoded(), prompt)
+
     def isolate(self, submission: Submission, clock: StageClock) -> tuple[Photo, View, Mask]:
         """Decode the photo and its depth, and find its mask."""
         prompt = submission.options.prompt
@@ -415,6 +426,7 @@ class _MaskFinder:
         with clock.stage("mask"):
             photo = without_hidden_colours(photo)  # for the engine as well: its network sees the whole photo
             if prompt is not None:
+                prompt.require_within(*photo.original_size)  # before the model looks at the photo
                 mask = self.prompter.mask(self.prompter.encode(photo, submission.photo), prompt)
             else:
                 mask = masks.isolate(photo, uploaded, self.model)

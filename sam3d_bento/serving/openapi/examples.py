@@ -69,6 +69,7 @@ REPORT: dict[str, Any] = {
 
 JOB: dict[str, Any] = {
     "id": JOB_ID,
+    "objects": [],
     "state": "done",
     "stage": None,
     "stage_fraction": 0.0,

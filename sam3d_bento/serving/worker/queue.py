@@ -77,6 +77,14 @@ class JobQueue:
             job, self._running = self._running, None
             return job
 
+    def put_back(self) -> Job | None:
+        """Let the running job wait again, before all others; return it, or None if none runs."""
+        with self._lock:
+            job, self._running = self._running, None
+            if job is not None:
+                self._waiting.appendleft(job)
+            return job
+
     def position(self, job: Job) -> int | None:
         """Return the number of jobs that wait before this one, without the running job; None if it does not wait."""
         with self._lock:

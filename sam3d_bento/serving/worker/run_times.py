@@ -56,7 +56,8 @@ class RunTimes:
 
     def fraction_of_objects(self, objects: Sequence[ObjectProgress]) -> float:
         """Return the finished share of the run of a scene, 0..1: the mean of those of its objects."""
-        return sum(map(self.fraction_of_object, objects)) / len(objects)
+        begun = self.fraction("reconstruct", 0.0)  # what comes before is done for all objects at once
+        return sum(max(begun, self.fraction_of_object(each)) for each in objects) / len(objects)
 
     def fraction_of_object(self, each: ObjectProgress) -> float:
         """Return the finished share of an object of a scene, 0..1."""

@@ -311,9 +311,9 @@ class Worker:
         limit = self._settings.deadline_seconds + OVERDUE_SECONDS
         with self._lock:
             job = self.queue.running
-        if job is None or job.started is None:
+        if job is None or job.deadline_from is None:
             return None
-        if (left := job.started + limit - time.monotonic()) > 0:
+        if (left := job.deadline_from + limit - time.monotonic()) > 0:
             return left
         self._lost_runs = MAX_LOSSES_IN_A_ROW
         where = {"request_id": job.label, "job": job.id}
@@ -333,7 +333,8 @@ class Worker:
             job = self._next(engine)
             if job is None:
                 return
-            job.queue_seconds = time.monotonic() - job.submitted
+            if not job.lost:
+                job.queue_seconds = time.monotonic() - job.submitted
             self.queue.notify_waiting()
             if self._exports is not None and self._hands_over:
                 self._exports.prepare()
@@ -350,7 +351,8 @@ class Worker:
             # State and losses change before the job ends, so that a client sees them in /health after its response.
             if isinstance(outcome, LOSSES):
                 self._lose_run(outcome.detail, job)
-                self._finish(outcome)
+                if not job.goes_on or not self._put_back(job):
+                    self._finish(outcome)
                 return
             self._lost_runs = 0
             self._enter(WorkerState.BUSY, "")  # also after `_end_overdue`
@@ -372,13 +374,22 @@ class Worker:
         elif self._exports is not None:
             self._exports.begin(job)
 
+    def _put_back(self, job: Job) -> bool:
+        """Let the running job, a scene, wait for another engine process; return whether one will come."""
+        with self._lock:
+            if self._state.final or self.queue.put_back() is None:
+                return False
+        job.future.add_done_callback(lambda ended: self._workdir.remove_job_directory(job.id))
+        self._changed.set()
+        return True
+
     def _resolve(self, job: Job, outcome: Done | Sam3DError) -> None:
         """Resolve the future of a job that no longer runs."""
         if isinstance(outcome, Sam3DError):
             self._tell(job, outcome)
             job.future.set_exception(outcome)
         else:
-            self.run_times.learn(job.seconds)
+            self.run_times.learn(job.seconds, len(job.objects) or 1)
             self._tell(job, outcome.result)
             job.future.set_result(outcome.result)
 
