@@ -49,14 +49,19 @@ def to_glb(
     on_progress(0.1)
     with ThreadPoolExecutor(1, thread_name_prefix="export") as beside:
         source = beside.submit(choose_source, dense, reconstruction.splats, options.colour_source)
-        vertices, faces = simplify_visible(dense, options.target_faces, part(on_progress, 0.1, 0.4))
-        vertices, faces = repair(vertices, faces)
+        exact = reconstruction.exact
+        if exact is not None and len(exact.faces) <= options.target_faces:
+            vertices, faces, smooth = exact.vertices, exact.faces, exact.normals
+        else:
+            vertices, faces = simplify_visible(dense, options.target_faces, part(on_progress, 0.1, 0.4))
+            vertices, faces = repair(vertices, faces)
+            smooth = vertex_normals(vertices, faces)
         on_progress(0.4)
         unwrapped = unwrap(vertices, faces, options.texture_size)
     on_progress(0.6)
     # Vertices are split along the seams only after the normals are known, so that no seam shows in the shading.
     positions = vertices[unwrapped.vertex_map]
-    normals = vertex_normals(vertices, faces)[unwrapped.vertex_map]
+    normals = smooth[unwrapped.vertex_map]
     texture = bake(
         positions,
         normals,
