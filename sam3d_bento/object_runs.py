@@ -60,7 +60,9 @@ class _Walk(Generic[Made, Finished]):
         self.stopped = threading.Event()
         self._on_progress = on_progress
         self._lock = threading.Lock()
-        self._states = [ObjectProgress(run.name, "failed" if run.error else "waiting") for run in runs]
+        self._states = [
+            ObjectProgress(run.name, "failed" if run.error else "done" if run.result else "waiting") for run in runs
+        ]
         self._began = time.perf_counter()
 
     def tell(self) -> None:
@@ -91,7 +93,7 @@ def run_objects(
     export: Callable[[int, Made, OnProgress], Finished],
     on_progress: OnStageProgress,
 ) -> None:
-    """Run the objects that have no error yet, and set the result or the error of each.
+    """Run the objects that have neither a result nor an error yet, and set the result or the error of each.
 
     reconstruct, export: the two steps of the object with this index; `export` is called in another thread, one object
     at a time. on_progress: called in this thread, with the states of all objects. Raises EngineLost, and whatever
@@ -102,7 +104,7 @@ def run_objects(
     with ThreadPoolExecutor(1, thread_name_prefix="export") as beside:
         try:
             for index, run in enumerate(runs):
-                if run.error is not None:
+                if run.error is not None or run.result is not None:
                     continue
                 made = _attempt(walk, index, "reconstruct", partial(_reconstruct, walk, index, reconstruct))
                 if made is None:

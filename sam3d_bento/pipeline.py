@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, BinaryIO
 
 from sam3d_bento import __version__, engines, export
@@ -21,9 +21,11 @@ from sam3d_bento.arrays import Float32
 from sam3d_bento.camera import Camera
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.export.glb.read import read_extras
+from sam3d_bento.export.parallel import both
 from sam3d_bento.export.scene import ScenePart, assemble
 from sam3d_bento.export.size import require_scale
 from sam3d_bento.export_input import ExportInput
+from sam3d_bento.finished_objects import FinishedObjects
 from sam3d_bento.object_runs import ObjectRun, run_objects
 from sam3d_bento.options import SEED_MAX, USED_VALUES, Options
 from sam3d_bento.photo import depth, images, mask_report, masks
@@ -32,11 +34,12 @@ from sam3d_bento.photo.hidden_colours import without_hidden_colours
 from sam3d_bento.photo.mask_model import MaskModel
 from sam3d_bento.photo.mask_values import read_mask
 from sam3d_bento.photo.objects.find import Finder, FoundObject
-from sam3d_bento.photo.prompts.crops import CropModel
+from sam3d_bento.photo.prompts import models as prompt_models
 from sam3d_bento.photo.prompts.memory import Memory
 from sam3d_bento.photo.prompts.prompter import Prompter
 from sam3d_bento.photo.size.model import SizeModel
 from sam3d_bento.progress import OnProgress
+from sam3d_bento.prompt import Prompt
 from sam3d_bento.reconstruction import Mask, NamedReconstruction, Photo, Reconstruction, View
 from sam3d_bento.settings import Settings
 from sam3d_bento.submission import (
@@ -85,7 +88,13 @@ class Pipeline:
         self._size_model = SizeModel(settings.size_dir)
         facts = {**engine.facts, "estimates_size": self._size_model.is_available}
         self.info = RunnerInfo(
-            engine.name, engine.version, engine.device, images.FORMATS, facts, hands_over=engine.hands_over
+            engine.name,
+            engine.version,
+            engine.device,
+            images.FORMATS,
+            facts,
+            hands_over=engine.hands_over,
+            prompt_model=self._masks.prompt_model,
         )
 
     @classmethod
@@ -104,10 +113,10 @@ class Pipeline:
     ) -> Asset:
         """Turn a photo into a GLB.
 
-        on_reconstruction: called with the reconstruction, including its splats, before the export; in a scene with a
-        `NamedReconstruction` of each object. Raises the errors of the steps, all from the tree in `errors`, and
-        Cancelled from `on_progress`. In a scene, an object's own error is in the report, and is raised only if no
-        object is left.
+        on_reconstruction: called with the reconstruction, including its splats, in a thread beside the export; in a
+        scene with a `NamedReconstruction` of each object, before its export. Raises the errors of the steps, all from
+        the tree in `errors`, and Cancelled from `on_progress`. In a scene, an object's own error is in the report, and
+        is raised only if no object is left.
         """
         check_scene(submission.options, submission.scene, has_mask=submission.mask is not None)
         if submission.scene is not None:
@@ -180,6 +189,7 @@ class Pipeline:
             "engine_facts": self.info.facts,
             "gpu_peak_bytes": self._engine.gpu_peak_bytes,
             "retries": self._engine.retries,
+            "prompt_encodes": self._masks.prompter.take_encodes(),
         }
         return ExportInput(reconstruction, options, extras, figures, {})
 
@@ -196,25 +206,26 @@ class Pipeline:
         photo, view, found = self._find_objects(submission, scene, clock)
         seed = secrets.randbelow(SEED_MAX + 1) if options.seed is None else options.seed
         seeds = [seed if each.seed is None else each.seed for each in found]
-        runs = [ObjectRun[Asset](each.name, error=each.error) for each in found]
-        # Of any object, for all have been seen through the same one.
-        cameras: list[Camera] = [] if view.camera is None else [view.camera.resized(*photo.original_size)]
+        kept = FinishedObjects(scene.finished)
+        runs = [
+            ObjectRun(each.name, kept.load(index), each.error or scene.lost.get(each.name))
+            for index, each in enumerate(found)
+        ]
 
         def reconstruct(index: int, on_step: OnProgress) -> ExportInput:
             mask = found[index].mask
             assert mask is not None
             depth.require_depth(view, mask.pixels)
             own = options.model_copy(update={"name": found[index].name, "frame": "camera"})
-            kept = on_reconstruction is not None
-            made = self._reconstruct(photo, view, mask, own, seeds[index], on_step, with_splats=kept)
-            if made.reconstruction.camera is not None:
-                cameras.insert(0, made.reconstruction.camera)
-            return made
+            with_splats = on_reconstruction is not None
+            return self._reconstruct(photo, view, mask, own, seeds[index], on_step, with_splats=with_splats)
 
         def export_one(index: int, made: ExportInput, on_step: OnProgress) -> Asset:
             if on_reconstruction is not None:
                 on_reconstruction(NamedReconstruction(found[index].name, made.reconstruction))
-            return export_asset(made, lambda stage, fraction: on_step(fraction))
+            asset = export_asset(made, lambda stage, fraction: on_step(fraction))
+            kept.save(index, asset)
+            return asset
 
         on_progress("reconstruct", 0.0)
         view = self._engine.look(photo, self._with_size(photo, view, submission))
@@ -237,11 +248,13 @@ class Pipeline:
             "seed": seed,
             "options": options.model_dump(exclude=set(USED_VALUES)),
             "mask": mask_report.describe_union(seen),
+            "details": {},
             "warnings": [str(code) for code in WarningCode if code in codes],
             "objects": [_describe_object(photo, *each) for each in zip(found, seeds, runs, strict=True)],
         }
-        width, height = photo.original_size
-        camera = cameras[0] if cameras else Camera.assumed(width, height)
+        # All objects have been seen through the same camera.
+        seen_through = [part.export.extras["camera"] for part in parts if part.export.extras["camera"] is not None]
+        camera = Camera(**seen_through[0]) if seen_through else Camera.assumed(*photo.original_size)
         scene_export = assemble(parts, camera, options, extras, share_a_scale=self._engine.shares_scale)
         on_progress("export", 1.0)
         spent = {stage: sum(run.seconds(stage) for run in runs) for stage in SCENE_STAGES}
@@ -250,6 +263,7 @@ class Pipeline:
             "gpu_peak_bytes": max((run.result.report["gpu_peak_bytes"] or 0 for run in runs if run.result), default=0)
             or None,
             "retries": sum(run.result.report["retries"] for run in runs if run.result),
+            "prompt_encodes": sum(run.result.report["prompt_encodes"] for run in runs if run.result),
             "seconds": clock.seconds | {stage: round(seconds, 4) for stage, seconds in spent.items()},
             "bytes": len(scene_export.glb),
             "objects": [
@@ -272,6 +286,7 @@ class Pipeline:
             finder = Finder(
                 self._masks.model,
                 partial(self._masks.decode.mask, on_step=on_step),
+                self._masks.prompted(photo, submission.photo),
                 self._settings.max_objects,
                 self._settings.max_pixels,
             )
@@ -296,13 +311,26 @@ def export_asset(
     on_reconstruction: Callable[[Reconstruction | NamedReconstruction], None] | None = None,
 ) -> Asset:
     """Export one object, the last step of a run. on_reconstruction, errors: as of `Pipeline.run`."""
-    if on_reconstruction is not None:
-        on_reconstruction(made.reconstruction)
     clock = StageClock(on_progress, made.seconds)
     with clock.stage("export") as on_step:
-        exported = export.to_glb(made.reconstruction, made.options, made.extras, on_step)
+        exported = _export_and_keep(made, on_step, on_reconstruction)
     figures = {**made.figures, "seconds": clock.seconds, "bytes": len(exported.glb)}
     return Asset(glb=exported.glb, report={**exported.extras, **figures})
+
+
+def _export_and_keep(
+    made: ExportInput,
+    on_step: OnProgress,
+    on_reconstruction: Callable[[Reconstruction | NamedReconstruction], None] | None,
+) -> export.Export:
+    """Export; call `on_reconstruction` at the same time, because to write the file takes up to a second."""
+    if on_reconstruction is None:
+        return export.to_glb(made.reconstruction, made.options, made.extras, on_step)
+    _, exported = both(
+        lambda: on_reconstruction(made.reconstruction),
+        lambda: export.to_glb(made.reconstruction, made.options, made.extras, on_step),
+    )
+    return exported
 
 
 class Exporter:
@@ -345,7 +373,7 @@ class MaskPreview:
         warnings = [str(code) for code in (*photo.warnings, *mask.warnings)]
         png = masks.to_png(mask, photo.original_size)
         facts = {"mask": mask_report.describe(mask, photo), "warnings": warnings, "seconds": clock.seconds}
-        return MaskImage(png, facts)
+        return MaskImage(png, facts | {"prompt_encodes": self._masks.prompter.take_encodes()})
 
 
 class _Decoder:
@@ -377,7 +405,14 @@ class _MaskFinder:
         self.model = mask_model
         self.decode = _Decoder(settings)
         memory = Memory(settings.prompt_memory_seconds if remember else 0)
-        self._prompter = Prompter(lambda: CropModel(mask_model), memory)
+        self.prompt_model = prompt_models.choose(settings)
+        load = partial(prompt_models.load, self.prompt_model, mask_model, settings)
+        self.prompter = Prompter(load, memory)
+
+    def prompted(self, photo: Photo, content: bytes) -> Callable[[Prompt], Mask]:
+        """Return a function from prompts to masks of one photo. Arguments: as of `Prompter.encode`, called once."""
+        encoded = cache(partial(self.prompter.encode, photo, content))
+        return lambda prompt: self.prompter.mask(encoded(), prompt)
 
     def isolate(self, submission: Submission, clock: StageClock) -> tuple[Photo, View, Mask]:
         """Decode the photo and its depth, and find its mask."""
@@ -391,7 +426,7 @@ class _MaskFinder:
         with clock.stage("mask"):
             photo = without_hidden_colours(photo)  # for the engine as well: its network sees the whole photo
             if prompt is not None:
-                mask = self._prompter.mask(self._prompter.encode(photo, submission.photo), prompt)
+                mask = self.prompter.mask(self.prompter.encode(photo, submission.photo), prompt)
             else:
                 mask = masks.isolate(photo, uploaded, self.model)
             depth.require_depth(view, mask.pixels)

@@ -69,13 +69,20 @@ class Postprocessor:
             if isinstance(order, ThumbnailSubmission):
                 made = render.thumbnail(*(each.in_scene() for each in read_scene(order.glb.read_bytes())))
             elif isinstance(order, ObjectSubmission):
-                made = take_object(order.glb.read_bytes(), order.name)
+                made = _object_of(order.glb.read_bytes(), order.name)
             else:
                 made = _export(order, lambda fraction: on_progress("export", 0.9 * fraction))
         except FileNotFoundError as exc:  # removed meanwhile, because it expired
             raise NotFound("The result has just expired.") from exc
         on_progress("export", 1.0)
         return made
+
+
+def _object_of(glb: bytes, name: str) -> bytes:
+    """Return the file of an object of a scene. Raises NotFound for a name that none has, and for a single result."""
+    if "objects" not in read_extras(glb):
+        raise NotFound("This result is a single object, not a scene.")
+    return take_object(glb, name)
 
 
 @dataclass(frozen=True)

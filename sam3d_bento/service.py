@@ -47,7 +47,7 @@ if bentoml_seams.is_worker_process():
 
 # BentoML counts a request's time from its arrival, queueing included, and a request that it gives up runs on. So its
 # limit lies where only a fault of ours can reach it: the longest wait of a job, its own run, and an hour.
-TRAFFIC_TIMEOUT_SECONDS = int(settings.queue_seconds + settings.deadline_seconds) + 3600
+TRAFFIC_TIMEOUT_SECONDS = int(settings.queue_seconds + settings.longest_run_seconds) + 3600
 
 
 @bentoml.service(

@@ -60,6 +60,9 @@ def _cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "sam3d-bento"
 
 
+# Most objects that `SAM3D_MAX_OBJECTS` allows: each may be a file of a form.
+MOST_OBJECTS = 100
+
 Count = Annotated[int, BeforeValidator(_whole), Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 EngineName = Literal["sam3d", "preview"]  # `engines.ENGINES` describes each of them
@@ -106,6 +109,16 @@ class Settings(BaseModel):
     size_dir: Annotated[
         Folder, Field(description="Folder of the size model's file; without it, no size is estimated")
     ] = Field(default_factory=lambda: (_cache_dir() / "size").expanduser().absolute())
+    prompt_model: Annotated[
+        Literal["auto", "crop", "mobile_sam"],
+        Field(
+            description="Model that understands clicks and boxes; `crop`: the mask model, on crops; `auto`: MobileSAM "
+            "if the weights `prompts` are there"
+        ),
+    ] = "auto"
+    prompt_dir: Annotated[Folder, Field(description="Folder of MobileSAM's files")] = Field(
+        default_factory=lambda: (_cache_dir() / "prompts").expanduser().absolute()
+    )
     prompt_memory_seconds: Annotated[
         float,
         Field(
@@ -179,7 +192,7 @@ class Settings(BaseModel):
     deadline_seconds: Annotated[
         Seconds, Field(description="Longest run; a longer one is stopped. In a scene, it holds for each object")
     ] = 120
-    max_objects: Annotated[Count, Field(description="Objects that a scene may have")] = 16
+    max_objects: Annotated[Count, Field(le=MOST_OBJECTS, description="Objects that a scene may have")] = 16
     load_silence_seconds: Annotated[
         Seconds,
         Field(
@@ -234,9 +247,14 @@ class Settings(BaseModel):
         return (self.queue_limit + 1) * self.deadline_seconds
 
     @property
+    def longest_run_seconds(self) -> float:
+        """How long a run may take: that of the largest scene, each object of which has its own deadline."""
+        return self.max_objects * self.deadline_seconds
+
+    @property
     def queue_seconds(self) -> float:
-        """How long a job may wait: a full queue, and one load that falls silent."""
-        return self.full_queue_seconds + self.load_silence_seconds
+        """How long a job may wait: a full queue of the longest runs, and one load that falls silent."""
+        return (self.queue_limit + 1) * self.longest_run_seconds + self.load_silence_seconds
 
     @property
     def shutdown_limit_seconds(self) -> float:

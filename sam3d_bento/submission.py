@@ -8,12 +8,12 @@ The service process imports this module and never the pipeline, so nothing here 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from sam3d_bento.errors import BadRequest
+from sam3d_bento.errors import BadRequest, Sam3DError
 from sam3d_bento.formats import Format, FormatOptions
 from sam3d_bento.options import Options
 
@@ -51,11 +51,16 @@ class SceneInput:
 
     masks: a mask's file for each object, or for those items of `objects` that name it. labels: a picture's file whose
     values above 0 are an object each. objects: JSON, or `all` for whatever the mask model finds.
+
+    Of a scene whose engine process may be replaced: finished: folder in which finished objects are kept, and those of
+    the earlier process are. lost: the error of each object that cost a process, by its name.
     """
 
     masks: tuple[bytes, ...] = ()
     labels: bytes | None = None
     objects: str | None = None
+    finished: Path | None = None
+    lost: Mapping[str, Sam3DError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -149,6 +154,7 @@ class RunnerInfo:
 
     facts: JSON values, what else a user of /health should know about it.
     hands_over: whether another process exports what this runner reconstructs, while it reconstructs the next photo.
+    prompt_model: the model that answers prompts; None if this runner takes none.
     """
 
     name: str
@@ -157,3 +163,4 @@ class RunnerInfo:
     formats: tuple[str, ...]
     facts: dict[str, Any] = field(default_factory=dict)
     hands_over: bool = False
+    prompt_model: str | None = None

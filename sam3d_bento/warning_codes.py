@@ -12,10 +12,12 @@ class WarningCode(StrEnum):
     FIRST_FRAME_ONLY = "first_frame_only"
     HDR_TONE_MAPPED = "hdr_tone_mapped"
     SEVERAL_OBJECTS = "several_objects"
+    OBJECTS_TOUCH = "objects_touch"
     CUT_BY_FRAME = "cut_by_frame"
     MASK_VALUES_STRETCHED = "mask_values_stretched"
     SHAPE_GUESSED = "shape_guessed"
     QUALITY_IGNORED = "quality_ignored"
+    SEED_IGNORED = "seed_ignored"
     SHAPE_IGNORED = "shape_ignored"
     SPLATS_MISSING = "splats_missing"
     OBJECTS_FAILED = "objects_failed"
@@ -33,6 +35,9 @@ _SENTENCES = {
     WarningCode.SEVERAL_OBJECTS: (
         "Several separate objects were found; only the largest was reconstructed. Send a mask to choose another."
     ),
+    WarningCode.OBJECTS_TOUCH: (
+        "This looks like two objects that touch; they became one model. Send a mask of one of them."
+    ),
     WarningCode.CUT_BY_FRAME: (
         "The object touches the border of the photo; the part outside the photo is missing from the model."
     ),
@@ -41,6 +46,7 @@ _SENTENCES = {
     ),
     WarningCode.SHAPE_GUESSED: "The preview engine fits a shape to the silhouette: thickness and the back are guessed.",
     WarningCode.QUALITY_IGNORED: "The preview engine has only one quality; the option 'quality' was ignored.",
+    WarningCode.SEED_IGNORED: "Nothing in the preview engine is random; the option 'seed' was ignored.",
     WarningCode.SHAPE_IGNORED: "Only the preview engine has shape classes; the option 'shape' was ignored.",
     WarningCode.OBJECTS_FAILED: "Some objects of the scene are missing; their 'problem' in the report says why.",
     WarningCode.PLACEMENT_GUESSED: (

@@ -50,7 +50,17 @@ def test_every_setting_is_described_with_its_default():
 
 def test_every_option_is_described_with_its_default():
     described = {row[0]: row for row in rows("field")}
-    assert set(described) == {"image", "mask", "depth", "pointmap", "response", *Options.model_fields}
+    assert set(described) == {
+        "image",
+        "mask",
+        "depth",
+        "pointmap",
+        "masks",
+        "labels",
+        "objects",
+        "response",
+        *Options.model_fields,
+    }
     for name, field in Options.model_fields.items():
         if field.default is not None:
             shown = f"{field.default:,}" if name == "target_faces" else str(field.default)
@@ -120,6 +130,7 @@ def test_every_metric_is_described():
     telling = ("telemetry/counts.py", "routes/metrics.py")
     source = "".join((PROJECT / "sam3d_bento" / "serving" / name).read_text() for name in telling)
     counters = {"requests", "runs", "engine_loads", "engine_losses", "gpu_out_of_memory", "run_retries"}
+    counters.add("prompt_encodes")
     names = {name.removeprefix("sam3d_") for name in re.findall(r'"(sam3d_[a-z_]+)"', source)}
     assert described == {f"sam3d_{name}_total" if name in counters else f"sam3d_{name}" for name in names}
 

@@ -130,7 +130,8 @@ def test_the_report_has_the_peak_of_this_run_and_the_file_what_does_not_change(p
     length = struct.unpack_from("<I", asset.glb, 12)[0]
     extras = json.loads(asset.glb[20 : 20 + length])["asset"]["extras"]
     assert extras["pose"] == asset.report["pose"]
-    assert set(asset.report) - set(extras) == {"engine_facts", "seconds", "gpu_peak_bytes", "retries", "bytes"}
+    figures = {"engine_facts", "seconds", "gpu_peak_bytes", "retries", "prompt_encodes", "bytes"}
+    assert set(asset.report) - set(extras) == figures
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -268,6 +269,18 @@ def test_several_objects_are_listed_with_boxes_and_a_box_chooses_one(pipeline, m
     assert report["mask"]["candidates"][report["mask"]["candidate"]]["box"] == pytest.approx(small["box"], abs=6)
     assert "several_objects" not in report["warnings"]
     assert report["options"]["box"] == chosen.box
+
+
+def test_the_mask_process_remembers_a_photo_and_the_engine_process_does_not(pipeline, mask_model, two_discs):
+    clicked = Submission(two_discs, options=Options(points="100,120"))
+    preview = MaskPreview(mask_model, Settings())
+    answers = [preview.run(clicked, silent) for _ in range(2)]
+    assert [answer.report["prompt_encodes"] for answer in answers] == [1, 0]
+    assert answers[0].png == answers[1].png
+    forgetful = MaskPreview(mask_model, Settings(prompt_memory_seconds=0))
+    assert [forgetful.run(clicked, silent).report["prompt_encodes"] for _ in range(2)] == [1, 1]
+    assert [pipeline.run(clicked, silent).report["prompt_encodes"] for _ in range(2)] == [1, 1]
+    assert pipeline.info.prompt_model == "crop"
 
 
 def test_a_mask_and_a_prompt_contradict_each_other(pipeline, two_discs):

@@ -30,6 +30,7 @@ class KnowingEngine:
 
     name, version, device, facts, gpu_peak_bytes, retries = "knowing", "knowing/1", "cpu", {}, None, 0
     shares_scale = True
+    hands_over = False
 
     def __init__(self, truth, faults=()):
         self.made, self.faults, self.looks, self.seeds = list(truth.objects.values()), dict(faults), 0, []

@@ -32,7 +32,9 @@ MAX_LISTED = 5
 # Width of the text report's column of names, in characters.
 NAME_COLUMNS = 32
 # Parts of the report that the verdict contains.
-VERDICT = ("faults", "unknown_variables", "did_you_mean")
+VERDICT = ("faults", "advice", "unknown_variables", "did_you_mean")
+# The mask model that finds thin parts best. It sees a photo at 1024 pixels, the default one at 320.
+BEST_MASK_MODEL = "isnet-general-use"
 # Options of the self-test: the smallest mesh and texture, for speed.
 SELF_TEST_OPTIONS = Options(seed=1, target_faces=1000, texture_size=512)
 
@@ -49,7 +51,9 @@ def sample_photo() -> bytes:
 
 
 def examine(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return the whole report as JSON values. Its `faults` are the sentences on what would stop the service.
+    """Return the whole report as JSON values.
+
+    Its `faults` are the sentences on what would stop the service, its `advice` those on what would better its results.
 
     environ: None for the environment of this process. Writes a file or an object to the result store and removes it
     again, to check that the store works.
@@ -65,14 +69,14 @@ def examine(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
     try:
         settings = Settings.from_environ(environ)
     except SettingsError as exc:
-        return report | {"faults": [str(exc)]}
+        return report | {"faults": [str(exc)], "advice": []}
     report["settings"] = _shown(settings)
     report["folders"] = _folders(settings, faults)
     report["api_keys"] = _keys(settings, faults)
     report["weights"] = [_weights(name, settings, faults) for name in (*sets.in_use(settings), *sets.extras())]
     report["engine"] = _engine(settings, faults)
     report["self_test"] = self_test(settings, faults)
-    return report | {"faults": faults}
+    return report | {"faults": faults, "advice": _advice(settings)}
 
 
 def self_test(settings: Settings, faults: list[str]) -> dict[str, Any]:
@@ -112,8 +116,9 @@ def text(report: Mapping[str, Any]) -> str:
 
 
 def verdict(report: Mapping[str, Any]) -> list[str]:
-    """Return a line for each fault, or one that says there is none, and a line for each variable without effect."""
+    """Return a line for each fault, or one that says there is none, and for each advice and ineffective variable."""
     lines = [f"FAULT    {fault}" for fault in report["faults"]] or ["No faults found."]
+    lines += [f"ADVICE   {advice}" for advice in report["advice"]]
     for name in report["unknown_variables"]:
         meant = report["did_you_mean"].get(name)
         lines.append(f"WARNING  {name} is no setting.{f' Did you mean {meant}?' if meant else ''}")
@@ -193,6 +198,13 @@ def _weights(name: str, settings: Settings, faults: list[str]) -> dict[str, Any]
     if wrong and not sets.SETS[name].optional(settings):
         faults.append(f"The weights '{name}' are incomplete. Run `sam3d-bento weights fetch --set {name}`.")
     return found | {"wrong": [fault.sentence for fault in wrong]}
+
+
+def _advice(settings: Settings) -> list[str]:
+    """Return a sentence that recommends the best mask model where its file is there and another one is used."""
+    if settings.mask_model == BEST_MASK_MODEL or not (settings.mask_dir / f"{BEST_MASK_MODEL}.onnx").is_file():
+        return []
+    return [f"{BEST_MASK_MODEL}.onnx is there: set SAM3D_MASK_MODEL={BEST_MASK_MODEL} for masks with all thin parts."]
 
 
 def _engine(settings: Settings, faults: list[str]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class Engine(Protocol):
 
     @property
     def version(self) -> str:
-        """Version, e.g. `preview-silhouette/2`. It changes when equal inputs may give another result."""
+        """Version, e.g. `preview-silhouette/3`. It changes when equal inputs may give another result."""
 
     @property
     def device(self) -> str:
@@ -35,6 +35,7 @@ class Engine(Protocol):
         """JSON values that a user of /health should know about this engine, once it is loaded.
 
         `summary`: a sentence for people on what it does. `guesses`: whether it invents what the photo does not show.
+        `seeded`: whether another seed gives another result.
         """
 
     @property

@@ -18,6 +18,14 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 MAX_THREADS = 4  # more threads would mostly wait for memory, and each holds memory for its own item
 
 
+def both(first: Callable[[], Item], second: Callable[[], Result]) -> tuple[Item, Result]:
+    """Call two functions at the same time; return their results. An error of either is raised here."""
+    with ThreadPoolExecutor(1, thread_name_prefix="export") as pool:
+        beside = pool.submit(first)
+        result = second()
+        return beside.result(), result
+
+
 def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Call a function for each item in threads; yield the results in the order of the items.
 

@@ -19,6 +19,8 @@ from sam3d_bento.export.silhouette import silhouette_iou
 from sam3d_bento.options import USED_VALUES, Options
 from sam3d_bento.warning_codes import WarningCode
 
+# Figures of a scene that are the sums of its objects'.
+SUMMED = ("faces", "vertices", "holes_filled", "holes_kept")
 # Share of a side by which the principal point may miss the middle before it is said.
 OFF_CENTRE_SHARE = 0.005
 
@@ -102,18 +104,23 @@ def _join(placed: Sequence[_Placed], camera: Camera, options: Options, extras: M
         for entry in extras["objects"]
     ]
     corners = np.concatenate([_box(each, ground) for each in placed])
-    sources = {(each.export.extras["scale"]["measured"] or {}).get("source", "unit") for each in placed}
+    sources = [(each.export.extras["scale"]["measured"] or {}).get("source", "unit") for each in placed]
     described = {
         **extras,
         "name": options.result_name,
-        "faces": sum(each.export.extras["faces"] for each in placed),
-        "vertices": sum(each.export.extras["vertices"] for each in placed),
+        **{name: sum(each.export.extras[name] for each in placed) for name in SUMMED},
+        "watertight": all(each.export.extras["watertight"] for each in placed),
+        "colour_source": _common([each.export.extras["colour_source"] for each in placed], "mixed"),
         "texture_size": options.texture_size,
         "frame": options.frame,
         "camera": camera.to_json(),
         "scale": {
-            "source": sources.pop() if len(sources) == 1 else "unit",
+            "source": _common(sources, "unit"),
             "metres": size.rounded(np.ptp(corners, axis=0)),
+            "relative_error": None,
+            "factor": 1.0,
+            "shift": 0.0,
+            "measured": None,
         },
         "objects": objects,
     }
@@ -159,6 +166,11 @@ def _place(parts: Sequence[ScenePart], camera: Camera, *, share_a_scale: bool) -
             ious[index] = iou_of(index, found)
         placed.append(_Placed(part.name, part.export, meshes[index], found, ious[index]))
     return placed, len(known) < len(parts)
+
+
+def _common(values: Sequence[str], otherwise: str) -> str:
+    """Return the only value of a sequence, or `otherwise` if there are several."""
+    return values[0] if len(set(values)) == 1 else otherwise
 
 
 def _describe(placed: _Placed) -> dict[str, Any]:

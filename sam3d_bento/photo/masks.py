@@ -13,10 +13,12 @@ from skimage.morphology import remove_small_holes
 
 from sam3d_bento.arrays import Bool, UInt8
 from sam3d_bento.errors import BadRequest, NoObject
-from sam3d_bento.photo import close_up, mask_values
+from sam3d_bento.photo import close_up, mask_values, weak_parts
 from sam3d_bento.photo.cutout import CutOut, cut_out
 from sam3d_bento.photo.hidden_colours import visible_pixels, without_hidden_colours
 from sam3d_bento.photo.mask_model import MaskModel
+from sam3d_bento.photo.touching import look_like_two
+from sam3d_bento.photo.weak_parts import EIGHT_NEIGHBOURS
 from sam3d_bento.reconstruction import Mask, MaskSource, Photo
 from sam3d_bento.warning_codes import WarningCode
 
@@ -47,14 +49,13 @@ RIVAL_SHARE = 0.1  # of the largest part's area; a smaller part is debris
 NEAR = 0.02  # of the photo's long side; a rival within this distance belongs to the object
 CUT_SHARE = 0.15  # of the object's size (the root of its area), along one side of the frame; a mere touch is shorter
 
-_EIGHT_NEIGHBOURS = np.ones((3, 3), bool)  # pixels that touch at a corner are connected
-
 
 @dataclass(frozen=True)
 class _Find:
     """Find of the network: the object, and other objects that were left out, (H, W) bool each.
 
-    sure: the share 0..1 of the object of which the network is certain. close_up: whether the find comes from a crop.
+    sure: the share 0..1 of the object's likely pixels of which the network is certain. close_up: whether the find comes
+    from a crop.
     """
 
     pixels: Bool
@@ -69,8 +70,9 @@ def isolate(photo: Photo, uploaded: Photo | None, model: MaskModel) -> Mask:
     In this order: `uploaded` when there is one, for an explicit wish goes before what the file happens to hold; the
     photo's alpha when it is a cut-out (the rule is in `cutout`); what `model` finds. The first two are used as they
     are. Of the third, specks and pinholes are removed, and of several objects the largest is kept
-    (`WarningCode.SEVERAL_OBJECTS`). `WarningCode.CUT_BY_FRAME` is given when the object goes on beyond the photo. It is
-    not given for a cut-out whose canvas was trimmed to it.
+    (`WarningCode.SEVERAL_OBJECTS`); two that touch are kept together (`WarningCode.OBJECTS_TOUCH`).
+    `WarningCode.CUT_BY_FRAME` is given when the object goes on beyond the photo. It is not given for a cut-out whose
+    canvas was trimmed to it.
 
     Whatever the way, a pixel of alpha 0 is never object, and `model` never sees the colour under it; only where alpha
     is 0 everywhere it means nothing.
@@ -88,7 +90,10 @@ def isolate(photo: Photo, uploaded: Photo | None, model: MaskModel) -> Mask:
     if cut is not None:
         return _mask(cut.pixels, "alpha", cut)
     find = _found(photo, model)
-    mask = _mask(find.pixels, "rembg", None, *([WarningCode.SEVERAL_OBJECTS] if find.others.any() else []))
+    warnings = [WarningCode.SEVERAL_OBJECTS] if find.others.any() else []
+    if look_like_two(find.pixels):
+        warnings.append(WarningCode.OBJECTS_TOUCH)
+    mask = _mask(find.pixels, "rembg", None, *warnings)
     return replace(mask, others=find.others)
 
 
@@ -105,9 +110,10 @@ def clean(soft: UInt8) -> tuple[Bool, Bool]:
     """
     long_side = max(soft.shape)
     radius = max(1, round(long_side / 1024))
-    padded = np.pad(soft >= THRESHOLD, radius, mode="edge")  # what the frame cuts continues beyond it
+    selected = weak_parts.select(soft)
+    padded = np.pad(selected, radius, mode="edge")  # what the frame cuts continues beyond it
     if not padded.any():
-        return soft >= THRESHOLD, soft >= THRESHOLD
+        return selected, selected
     (window,) = ndimage.find_objects(padded.view(np.uint8))
     opened = ndimage.binary_opening(padded[window], iterations=radius)
     part, rivals = _main_part(opened, NEAR * long_side)
@@ -230,7 +236,8 @@ def _look(rgb: UInt8, model: MaskModel) -> _Find:
     """Return what `model` finds in the picture `rgb` (H, W, 3)."""
     soft = model.soft_mask(rgb)
     pixels, others = clean(soft)
-    sure = float((soft[pixels] >= CERTAIN).mean()) if pixels.any() else 0.0
+    likely = soft[pixels & (soft >= THRESHOLD)]  # weak parts may well be uncertain
+    sure = float((likely >= CERTAIN).mean()) if likely.size else 0.0
     return _Find(pixels, others, sure, close_up=False)
 
 
@@ -249,7 +256,7 @@ def _look_close_up(rgb: UInt8, first: _Find, model: MaskModel) -> _Find | None:
 
 def _main_part(pixels: Bool, near: float) -> tuple[Bool, Bool]:
     """Return the largest connected part with its rivals at most `near` pixels away, and the rivals left out."""
-    labels, _ = ndimage.label(pixels, _EIGHT_NEIGHBOURS)
+    labels, _ = ndimage.label(pixels, EIGHT_NEIGHBOURS)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     largest = sizes.argmax()

@@ -19,7 +19,7 @@ from typing import Any
 from sam3d_bento.errors import Cancelled, Sam3DError
 from sam3d_bento.serving.worker.job import Job
 from sam3d_bento.serving.worker.worker import Worker
-from sam3d_bento.submission import Stage
+from sam3d_bento.submission import ObjectState, Stage
 
 # Events of a job that are kept.
 HISTORY = 64
@@ -42,6 +42,15 @@ ENDS = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectStatus:
+    """Status of an object of a scene. fraction: the finished share of its run, 0..1."""
+
+    name: str
+    state: ObjectState
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
 class JobStatus:
     """Status of a job at one moment. number: of the event, from 1. Other fields: as in the job's JSON (docs/api.md)."""
 
@@ -53,10 +62,12 @@ class JobStatus:
     position: int | None
     estimated_seconds: float | None
     seconds: dict[str, float]
+    objects: tuple[ObjectStatus, ...] = ()
 
     def differs(self, other: JobStatus) -> bool:
         """Return whether the difference from the other status is worth an event."""
         same = (self.state, self.stage, self.position) == (other.state, other.stage, other.position)
+        same = same and [each.state for each in self.objects] == [each.state for each in other.objects]
         return not same or abs(self.fraction - other.fraction) >= STEP
 
 
@@ -154,7 +165,7 @@ class FollowedJob:
     def _observe(self, job: Job) -> JobStatus:
         number = self._history[-1].number if self._history else 0
         run_times, position = self._worker.run_times, self._worker.queue.position(job)
-        if position is not None:
+        if position is not None and not job.objects:  # a scene that goes on with another engine process still runs
             running = self._worker.queue.running
             ahead = run_times.fraction(*running.progress) if running and running.progress else 0.0
             before = position + (running is not None)
@@ -162,10 +173,18 @@ class FollowedJob:
             return JobStatus(number, JobState.QUEUED, None, 0.0, 0.0, position, _rounded(seconds), {})
         stage, stage_fraction = job.progress or (None, 0.0)
         fraction = run_times.fraction(stage, stage_fraction) if stage else 0.0
-        estimate = _rounded(run_times.remaining(fraction))
+        objects: tuple[ObjectStatus, ...] = ()
+        if job.objects:
+            fraction = run_times.fraction_of_objects(job.objects)
+            objects = tuple(
+                ObjectStatus(each.name, each.state, round(run_times.fraction_of_object(each), 4))
+                for each in job.objects
+            )
+        left = run_times.remaining(fraction)
+        estimate = _rounded(None if left is None else left * max(len(objects), 1))
         seconds_so_far = {"queue": round(job.queue_seconds, 4), **job.seconds}
         shown = (round(stage_fraction, 4), round(fraction, 4))
-        return JobStatus(number, JobState.RUNNING, stage, *shown, None, estimate, seconds_so_far)
+        return JobStatus(number, JobState.RUNNING, stage, *shown, None, estimate, seconds_so_far, objects)
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -29,7 +29,7 @@ from sam3d_bento.serving.reconstructor import Reconstructor, log_fields
 from sam3d_bento.serving.uploads import Upload, UploadedSubmission
 from sam3d_bento.serving.worker.job import Job
 from sam3d_bento.serving.worker.worker import Worker
-from sam3d_bento.submission import Submission
+from sam3d_bento.submission import SceneInput, Submission
 
 # What a client may send as its idempotency key.
 IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,200}")
@@ -176,7 +176,9 @@ class Jobs:
 
 def _digest(submission: Submission | UploadedSubmission) -> bytes:
     digest = hashlib.sha256(submission.options.model_dump_json().encode())
-    for file in (submission.photo, submission.mask or b"", submission.depth or b"", submission.pointmap or b""):
+    scene = submission.scene or SceneInput()
+    files = (submission.photo, submission.mask or b"", submission.depth or b"", submission.pointmap or b"")
+    for file in (*files, scene.labels or b"", (scene.objects or "").encode(), *scene.masks):
         digest.update(len(file).to_bytes(8))
         for chunk in file.chunks() if isinstance(file, Upload) else [file]:
             digest.update(chunk)

@@ -6,15 +6,17 @@ import mmap
 import os
 import tempfile
 import weakref
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO
 
 import anyio.to_thread
 
+from sam3d_bento.errors import Sam3DError
 from sam3d_bento.options import Options
 from sam3d_bento.serving.admission import Reservation
-from sam3d_bento.submission import Submission
+from sam3d_bento.submission import SceneInput, Submission
 
 # Size above which an upload is kept in a file, which costs 0.1 ms. A hundred slow uploads of this size take 26 MB.
 IN_MEMORY_BYTES = 256_000
@@ -134,6 +136,27 @@ def _let_go(kept: list[Reservation], files: list[IO[bytes]]) -> None:
 
 
 @dataclass(frozen=True)
+class UploadedScene:
+    """Objects of a scene whose files are kept on disk if they are large. It is pickled as a `SceneInput`."""
+
+    masks: tuple[Upload, ...] = ()
+    labels: Upload | None = None
+    objects: str | None = None
+    finished: Path | None = None
+    lost: Mapping[str, Sam3DError] = field(default_factory=dict)
+
+    @property
+    def fields(self) -> dict[str, object]:
+        """The fields of a form that were sent, by their names."""
+        return {name: value for name, value in vars(self).items() if value}
+
+    def __reduce__(self) -> tuple[object, ...]:
+        labels = None if self.labels is None else self.labels.read()
+        masks = tuple(mask.read() for mask in self.masks)
+        return (SceneInput, (masks, labels, self.objects, self.finished, self.lost))
+
+
+@dataclass(frozen=True)
 class UploadedSubmission:
     """Submission whose files are kept on disk if they are large.
 
@@ -145,9 +168,10 @@ class UploadedSubmission:
     options: Options
     depth: Upload | None = None
     pointmap: Upload | None = None
+    scene: UploadedScene | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
         mask, depth, pointmap = (
             None if file is None else file.read() for file in (self.mask, self.depth, self.pointmap)
         )
-        return (Submission, (self.photo.read(), mask, self.options, depth, pointmap))
+        return (Submission, (self.photo.read(), mask, self.options, depth, pointmap, self.scene))

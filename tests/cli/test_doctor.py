@@ -33,13 +33,28 @@ def test_a_service_that_would_run_has_no_fault(environ, tmp_path):
     assert report["self_test"]["passed"]
     assert report["self_test"]["faces"] == 1000
     assert report["engine"] == {"chosen": "preview"}
-    assert [(one["set"], one["complete"]) for one in report["weights"]] == [("mask", True), ("size", False)]
+    assert [(one["set"], one["complete"]) for one in report["weights"]] == [
+        ("mask", True),
+        ("size", False),
+        ("prompts", False),
+    ]
     assert set(report["settings"]) == {f"SAM3D_{name.upper()}" for name in Settings.model_fields}
     assert report["versions"]["bentoml"]
     assert report["folders"]["SAM3D_OUTPUT_DIR"]["free_bytes"] > 0
     assert list((tmp_path / "outputs").iterdir()) == [], "what it tried there is gone"
     assert doctor.text(report).splitlines()[0] == "No faults found."
     json.dumps(report)
+
+
+def test_the_better_mask_model_is_recommended_where_its_file_is_there_and_another_is_used(tmp_path):
+    settings = Settings(mask_dir=tmp_path)
+    assert doctor._advice(settings) == []
+    (tmp_path / "isnet-general-use.onnx").touch()
+    (advice,) = doctor._advice(settings)
+    assert "SAM3D_MASK_MODEL=isnet-general-use" in advice
+    assert doctor._advice(settings.model_copy(update={"mask_model": "isnet-general-use"})) == []
+    report = {"faults": [], "advice": [advice], "unknown_variables": [], "did_you_mean": {}}
+    assert doctor.text(report).splitlines()[1] == f"ADVICE   {advice}"
 
 
 @pytest.mark.slow

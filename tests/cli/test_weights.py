@@ -79,6 +79,7 @@ def test_all_sets_come_into_one_folder_and_are_verified_there(small, folders, to
         "hf/net.ckpt",
         "mask/mask-isnet-general-use.onnx",
         "mask/mask.onnx",
+        "prompts/prompts.onnx",
         "size/size.onnx",
     ]
     assert f"The set 'sam3d' is complete in {folders / 'app' / 'hf'}." in output
@@ -98,7 +99,7 @@ def test_a_set_comes_to_where_the_service_looks(small, folders, token_file):
 def test_failing_set_does_not_prevent_the_others(small, folders):
     del small.pages["/mask"]
     output = run("fetch", "--set", "all", "--to", folders / "app", status=1)
-    assert found(folders / "app") == ["mask/mask-isnet-general-use.onnx", "size/size.onnx"]
+    assert found(folders / "app") == ["mask/mask-isnet-general-use.onnx", "prompts/prompts.onnx", "size/size.onnx"]
     assert "mask.onnx could not be fetched. 127.0.0.1" in output
     assert "Accept it at huggingface.co/meta/net" in output
 

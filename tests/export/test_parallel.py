@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 
 from sam3d_bento.export import parallel
-from sam3d_bento.export.parallel import in_order
+from sam3d_bento.export.parallel import both, in_order
 
 
 @pytest.fixture(autouse=True)
@@ -57,4 +57,24 @@ def test_closing_the_iterator_leaves_no_thread_behind() -> None:
     results = in_order(lambda item: item, range(1000))
     next(results)
     results.close()
+    assert threading.active_count() == before
+
+
+def test_both_run_at_once_and_each_result_is_in_its_place() -> None:
+    met = threading.Barrier(2, timeout=60)
+
+    def work(name: str) -> str:
+        met.wait()
+        return name
+
+    assert both(lambda: work("first"), lambda: work("second")) == ("first", "second")
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_an_error_of_either_is_raised_and_no_thread_is_left(place: int) -> None:
+    before = threading.active_count()
+    parts = [lambda: 1, lambda: 1]
+    parts[place] = lambda: 1 // 0
+    with pytest.raises(ZeroDivisionError):
+        both(*parts)
     assert threading.active_count() == before

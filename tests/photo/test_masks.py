@@ -107,6 +107,22 @@ def test_of_two_objects_the_larger_is_kept_and_said(mask_model):
     assert not mask.pixels[:, 300:].any()
 
 
+def test_two_that_touch_are_one_model_and_said():
+    soft = soft_of(disc(centre=(256, 140)) | disc(centre=(256, 370)))
+    mask = isolate(photo_of(np.zeros((512, 512))), None, Answers(soft))
+    assert mask.warnings == (WarningCode.OBJECTS_TOUCH,)
+    assert mask.pixels[256, [140, 370]].all()
+    assert isolate(photo_of(np.zeros((512, 512))), photo_of(soft), None).warnings == (), "this mask was wished for"
+
+
+def test_a_weak_limb_belongs_to_the_object_and_does_not_lessen_its_certainty():
+    limb = np.zeros((512, 512), bool)
+    limb[200:310, 256:500] = True
+    soft = np.where(disc(), 255, np.where(limb, 70, 0)).astype(np.uint8)
+    mask = isolate(photo_of(np.zeros((512, 512))), None, Answers(soft))
+    assert mask.pixels[250, 480]
+
+
 def test_an_object_cut_in_half_is_noted(mask_model):
     mask = isolate(drawing(((-150, 130, 200, 400), RED)), None, mask_model)
     assert mask.warnings == (WarningCode.CUT_BY_FRAME,)

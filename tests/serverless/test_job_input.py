@@ -157,3 +157,36 @@ def test_fetching_gets_what_is_not_there_yet(file_host):
     ):
         submission = asyncio.run(job_input.fetch(job_input.read({**fields, "seed": 3}, here, LIMIT), here))
         assert (submission.photo, submission.mask, submission.options.seed) == (*submitted, 3)
+
+
+def test_the_objects_of_a_scene_come_as_files_addresses_and_a_list():
+    given = read(image=PHOTO, masks=[PHOTO, PHOTO], objects=[{"mask": 0}, {"mask": 1}])
+    scene = asyncio.run(job_input.fetch(given, transfers())).scene
+    assert scene.masks == (b"photo", b"photo")
+    assert scene.objects == '[{"mask": 0}, {"mask": 1}]'
+    assert read(image=PHOTO, masks_url=[URL_THERE]).masks == (URL(URL_THERE, encoded=True),)
+    assert asyncio.run(job_input.fetch(read(image=PHOTO, labels=PHOTO), transfers())).scene.labels == b"photo"
+    assert read(image=PHOTO, objects="all").objects == "all"
+    assert asyncio.run(job_input.fetch(read(image=PHOTO), transfers())).scene is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "said"),
+    [
+        ({"masks": PHOTO}, BadRequest, "'masks' must be a list"),
+        ({"masks": [PHOTO] * 101}, BadRequest, "'masks' must be a list"),
+        ({"masks": [PHOTO, 5]}, BadRequest, "'masks[1]'"),
+        ({"masks": [PHOTO], "masks_url": [URL_THERE]}, BadRequest, "Send only one of them"),
+        ({"masks_url": ["https://elsewhere.example/a.png"]}, BadRequest, "'masks[0]_url'"),
+        ({"masks": [base64.b64encode(b"x" * 600).decode()] * 2}, TooLarge, "together larger"),
+        ({"objects": {"mask": 0}}, BadRequest, "'objects' must be a list"),
+        ({"objects": "x" * 2_000_001}, TooLarge, "'objects' takes at most"),
+        ({"masks": [PHOTO], "mask": PHOTO}, BadRequest, "'mask' is that of a single object"),
+        ({"masks": [PHOTO], "height": 1.0}, BadRequest, "'height' is that of a single object"),
+        ({"frame": "ground"}, BadRequest, "'frame' is that of a scene"),
+    ],
+)
+def test_what_is_wrong_with_a_scene_is_said(fields, error, said):
+    with pytest.raises(error) as refused:
+        read(image=PHOTO, **fields)
+    assert said in refused.value.detail

@@ -159,7 +159,7 @@ def test_the_sdks_test_server_turns_photos_into_models(start_process, tls_host):
     assert done["status"] == "COMPLETED"
     assert done["output"]["engine"] == "preview"
     assert done["output"]["seed"] == 1
-    assert done["output"]["warnings"] == ["shape_guessed"]
+    assert done["output"]["warnings"] == ["shape_guessed", "seed_ignored"]
     first = base64.b64decode(done["output"]["glb_base64"])
     check_glb(first)
 

@@ -3,11 +3,13 @@
 import io
 import json
 import os
+import re
 import signal
 import socket
 import struct
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import bentoml
@@ -306,3 +308,40 @@ def test_an_engine_that_is_not_here_is_never_replaced_by_another(start_server, d
     assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
     assert httpx.get(f"{server.url}/livez").status_code == 503
     assert server.process.poll() is None, "no exit loop"
+
+
+def test_a_photo_that_is_pointed_at_again_is_encoded_once_and_hostile_prompts_are_refused(server, coffee):
+    photo = coffee.read_bytes()
+
+    def encodes(client):
+        found = re.search(r'sam3d_prompt_encodes_total\{process="mask"\} (\S+)', client.get("/metrics").text)
+        return 0 if found is None else float(found[1])
+
+    with server.client() as client:
+        ask = partial(client.post, "/api/mask")
+        before = encodes(client)
+        clicked = [ask(files={"image": photo}, data={"box": f"{60 + x},5,500,395"}) for x in range(0, 20, 10)]
+        again = ask(files={"image": photo}, data={"box": "60,5,500,395"})
+        assert encodes(client) - before == 1
+        assert {answer.status_code for answer in (*clicked, again)} == {200}
+        assert again.content == clicked[0].content
+        report = json.loads(again.headers["x-mask-report"])
+        assert (report["source"], report["model"]) == ("prompt", "crop")
+        left, top, right, bottom = report["candidates"][report["candidate"]]["box"]
+        assert 60 <= left < right <= 500
+        assert 5 <= top < bottom <= 395
+        for hostile in (
+            {"points": "nan,1"},
+            {"points": "1,2;" * 10**6},
+            {"points": "9999,1"},
+            {"box": "0,0,9999,9999"},
+            {"points": "1,1,0"},
+            {"box": "5,5,5,9"},
+            {"candidate": "1"},
+            {"points": "5,5", "candidate": "7"},
+        ):
+            refused = ask(files={"image": photo}, data=hostile)
+            assert (refused.status_code, refused.json()["code"]) == (400, "bad_request"), hostile
+        assert ask(files={"image": photo, "mask": photo}, data={"points": "9,9"}).status_code == 400
+        prompts = client.get("/api/options").json()["prompts"]
+    assert prompts == {"model": "crop", "max_points": 64, "max_candidates": 3, "memory_seconds": 300.0}

@@ -36,6 +36,7 @@ NOT_RUN = {
     "docs/operating.md / Traces / 1": "needs a collector; tests/serving/telemetry/test_traces.py has the spans",
     "docs/operating.md / Does it keep its promises here? / 1": "sends 20 photos; test_validate.py sends fewer",
     "docs/sam3d.md / Install and start / 1": GPU,
+    "docs/scenes.md / The list / 1": "an example; tests/photo/objects/test_items.py reads such lists",
     "docs/usage.md / A bare `bentoml serve` / 1": "starts what all tests here have started, and does not end",
     "docs/usage.md / From the command line / 2": "lines for shells; tests/cli/test_session.py asks for completions",
     "docs/usage.md / As a package / 1": "in tests/package/test_wheel.py",

@@ -28,6 +28,12 @@ def client():
                     name: file and file.read().decode("latin-1")
                     for name, file in (("depth", submission.depth), ("pointmap", submission.pointmap))
                 },
+                "scene": submission.scene
+                and {
+                    "masks": [mask.read().decode("latin-1") for mask in submission.scene.masks],
+                    "labels": submission.scene.labels and submission.scene.labels.read().decode("latin-1"),
+                    "objects": submission.scene.objects,
+                },
                 "options": submission.options.model_dump(),
                 "link": upload_form.wants_link(given, request.headers.get("accept", "")),
             }

@@ -283,3 +283,18 @@ def test_an_estimated_size_scales_the_pose_and_leaves_the_shape(engine, shot, ex
     assert sized.measured.metres_per_unit == pytest.approx(float(sized.pose.scale.mean()))
     blind = engine.reconstruct(*shot, OPTIONS, 3, lambda _: None, view=View(pixel_metres=np.full_like(spans, np.nan)))
     assert blind.measured is None
+
+
+@pytest.mark.parametrize(("before", "after"), [(16, 4), (2, 2)])
+def test_torch_leaves_processors_to_the_export(before, after):
+    import torch
+
+    from sam3d_bento.engines.sam3d.engine import leave_processors_free
+
+    own = torch.get_num_threads()
+    try:
+        torch.set_num_threads(before)
+        leave_processors_free()
+        assert torch.get_num_threads() == after
+    finally:
+        torch.set_num_threads(own)

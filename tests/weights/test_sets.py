@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from sam3d_bento.photo.mask_model import MODELS
+from sam3d_bento.photo.prompts.sam import MOBILE_SAM
 from sam3d_bento.settings import Settings
 from sam3d_bento.weights import sets
 from sam3d_bento.weights.part import WeightsError
@@ -60,14 +61,22 @@ def test_only_the_decoder_that_nothing_asks_for_is_optional():
 def test_the_default_mask_model_is_small_and_each_other_set_of_one_names_its_model():
     assert [file.name for file in SETS["mask"].files] == [f"{Settings().mask_model}.onnx"]
     assert sum(file.size for file in SETS["mask"].files) < 5e6
-    for name in SETS.keys() - {"mask", "sam3d", "size"}:
+    for name in SETS.keys() - {"mask", "sam3d", "size", "prompts"}:
         model = name.removeprefix("mask-")
         assert [file.name for file in SETS[name].files] == [f"{model}.onnx"]
         assert model in MODELS
 
 
+def test_mobile_sam_is_an_extra_whose_files_are_members_of_one_archive():
+    assert SETS["prompts"].optional(Settings(engine="sam3d"))
+    files = SETS["prompts"].files
+    assert len({(source.archive, source.size, source.sha256) for file in files for source in file.sources}) == 1
+    assert [file.name for file in files] == list(MOBILE_SAM.files)
+    assert {file.licence for file in files} == {"Apache-2.0"}
+
+
 def test_the_size_model_is_an_extra_that_no_settings_need():
-    assert sets.extras() == ["size"]
+    assert sets.extras() == ["size", "prompts"]
     assert all("size" not in sets.in_use(Settings(engine=engine)) for engine in ("auto", "preview", "sam3d"))
     assert SETS["size"].optional(Settings(engine="sam3d"))
     (file,) = SETS["size"].files
@@ -78,14 +87,20 @@ def test_each_set_lies_where_its_setting_says(monkeypatch):
     monkeypatch.setenv("SAM3D_MASK_DIR", "/masks")
     monkeypatch.setenv("SAM3D_CHECKPOINT_DIR", "/checkpoints")
     monkeypatch.setenv("SAM3D_SIZE_DIR", "/sizes")
+    monkeypatch.setenv("SAM3D_PROMPT_DIR", "/prompts")
     expected = {"mask": Path("/masks"), "mask-isnet-general-use": Path("/masks"), "size": Path("/sizes")}
-    assert places(ALL, None) == expected | {"sam3d": Path("/checkpoints")}
+    assert places(ALL, None) == expected | {"prompts": Path("/prompts"), "sam3d": Path("/checkpoints")}
     assert places("sam3d", None) == {"sam3d": Path("/checkpoints")}
 
 
 def test_below_one_folder_each_set_has_its_place():
     assert places("sam3d", Path("/app")) == {"sam3d": Path("/app/hf")}
-    assert set(places(ALL, Path("/app")).values()) == {Path("/app/hf"), Path("/app/mask"), Path("/app/size")}
+    assert set(places(ALL, Path("/app")).values()) == {
+        Path("/app/hf"),
+        Path("/app/mask"),
+        Path("/app/size"),
+        Path("/app/prompts"),
+    }
 
 
 def test_a_file_is_found_with_its_set():

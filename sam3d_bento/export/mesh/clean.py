@@ -17,6 +17,7 @@ from sam3d_bento.export.mesh.degenerate import without_degenerate
 from sam3d_bento.export.mesh.holes import fill_holes
 from sam3d_bento.export.mesh.surface import Surface, chosen, referenced
 from sam3d_bento.export.mesh.topology import weld
+from sam3d_bento.export.parallel import both
 from sam3d_bento.reconstruction import Reconstruction
 
 NEUTRAL_GREY = 128  # sRGB level of a reconstruction without colours
@@ -55,11 +56,12 @@ def clean(reconstruction: Reconstruction) -> CleanSurface:
     faces = _usable(vertices, faces)
     faces = weld(vertices).take(faces)
     faces, areas = without_degenerate(vertices, faces)
-    single = _single(faces)
+    # A duplicate connects nothing that is not connected without it.
+    single, (count, piece) = both(lambda: _single(faces), lambda: pieces(len(vertices), faces))
     faces, areas = chosen(faces, single), chosen(areas, single)
     if areas.sum() < SMALLEST_AREA:
         raise BadResult("The reconstruction has no surface.")
-    faces = _without_floaters(vertices, faces, areas)
+    faces = _without_floaters(vertices, faces, areas, count, piece)
     used, faces = referenced(len(vertices), faces)
     done = fill_holes(Surface(vertices.take(used, axis=0), faces, colours.take(used, axis=0)))
     whole = done.surface
@@ -105,9 +107,11 @@ def _single(faces: Int32) -> Bool:
     return single
 
 
-def _without_floaters(vertices: Float32, faces: Int32, areas: Floats) -> Int32:
-    """Return the faces of the pieces that are not floaters. The piece with the largest area is always kept."""
-    count, piece_of_vertex = pieces(len(vertices), faces)
+def _without_floaters(vertices: Float32, faces: Int32, areas: Floats, count: int, piece_of_vertex: Indices) -> Int32:
+    """Return the faces of the pieces that are not floaters. The piece with the largest area is always kept.
+
+    count, piece_of_vertex: as of `pieces`.
+    """
     piece = piece_of_vertex.take(faces[:, 0])
     area = np.bincount(piece, areas, minlength=count)
     share = area / area.sum()

@@ -14,6 +14,7 @@ from sam3d_bento.export.grouping import added_up
 from sam3d_bento.export.mesh.components import components
 from sam3d_bento.export.mesh.surface import area_vectors, bounds, unit
 from sam3d_bento.export.mesh.topology import at_border
+from sam3d_bento.export.parallel import both
 
 GRID = 1 << 20  # maximum number of cells along an axis, so that three cell numbers fit into 64 bits
 
@@ -31,10 +32,10 @@ def coarsen(vertices: Float32, faces: Int32, cell: float) -> tuple[Float32, Int3
     where the planes through its vertices, perpendicular to their normals, come closest to meeting. Vertices at a border
     are not merged, and keep their place.
     """
-    cluster = _clusters(vertices, faces, cell)
+    normals, cluster = both(lambda: _normals(vertices, faces), lambda: _clusters(vertices, faces, cell))
     size = np.bincount(cluster).astype(np.float64)
     mean = added_up(cluster, vertices, len(size)) / size[:, None]
-    move = _towards_planes(vertices - mean.take(cluster, axis=0), _normals(vertices, faces), cluster, size)
+    move = _towards_planes(vertices - mean.take(cluster, axis=0), normals, cluster, size)
     move *= np.minimum(1, FARTHEST * cell / np.maximum(np.abs(move).max(axis=1, keepdims=True), 1e-30))
     a, b, c = (cluster.take(faces[:, corner]) for corner in range(3))
     kept = (a != b) & (b != c) & (c != a)

@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sam3d_bento.arrays import Bool, Float32, Floats, Indices, Int32, UInt8
+from sam3d_bento.export.parallel import in_order
 from sam3d_bento.export.rays import Rays
 
 Number = TypeVar("Number", bound=np.generic)
 
 AT_A_TIME = 1 << 15  # faces that are processed at a time, so that intermediate values stay in the processor's cache
+IN_A_THREAD = AT_A_TIME << 4  # faces that a thread processes, so that to start it does not count
 
 
 @dataclass(frozen=True)
@@ -42,15 +44,20 @@ def area_vectors(vertices: Float32, faces: Int32) -> Floats:
     """Return the outward normal (F, 3) of each face, with the face's area as its length."""
     exact = vertices.astype(np.float64)
     vectors = np.empty((len(faces), 3))
-    for first in range(0, len(faces), AT_A_TIME):
-        some, their = faces[first : first + AT_A_TIME], vectors[first : first + AT_A_TIME]
-        start = exact.take(some[:, 0], axis=0)
-        ax, ay, az = (exact.take(some[:, 1], axis=0) - start).T
-        bx, by, bz = (exact.take(some[:, 2], axis=0) - start).T
-        their[:, 0] = ay * bz - az * by  # numpy.cross takes six times as long
-        their[:, 1] = az * bx - ax * bz
-        their[:, 2] = ax * by - ay * bx
-        their /= 2
+
+    def fill(first: int) -> None:
+        for begin in range(first, min(first + IN_A_THREAD, len(faces)), AT_A_TIME):
+            some, their = faces[begin : begin + AT_A_TIME], vectors[begin : begin + AT_A_TIME]
+            start = exact.take(some[:, 0], axis=0)
+            ax, ay, az = (exact.take(some[:, 1], axis=0) - start).T
+            bx, by, bz = (exact.take(some[:, 2], axis=0) - start).T
+            their[:, 0] = ay * bz - az * by  # numpy.cross takes six times as long
+            their[:, 1] = az * bx - ax * bz
+            their[:, 2] = ax * by - ay * bx
+            their /= 2
+
+    for _ in in_order(fill, range(0, len(faces), IN_A_THREAD)):
+        pass
     return vectors
 
 

@@ -19,6 +19,7 @@ from sam3d_bento.photo.mask_model import MaskModel
 from sam3d_bento.photo.objects import polygons, rle
 from sam3d_bento.photo.objects.items import Item, read_items, spelt
 from sam3d_bento.photo.objects.labels import read_labels
+from sam3d_bento.prompt import Prompt
 from sam3d_bento.reconstruction import Mask, Photo
 from sam3d_bento.submission import SceneInput
 
@@ -45,10 +46,14 @@ class FoundObject:
 
 @dataclass(frozen=True)
 class Finder:
-    """What finding objects needs. decode: reads the file of a mask. max_pixels: of a picture."""
+    """What finding objects needs.
+
+    decode: reads the file of a mask. prompted: returns the mask that a prompt means. max_pixels: of a picture.
+    """
 
     model: MaskModel
     decode: DecodeMask
+    prompted: Callable[[Prompt], Mask]
     max_objects: int
     max_pixels: int
 
@@ -70,12 +75,14 @@ class Finder:
                 raise BadRequest("The field 'labels' holds all objects. Send it without 'masks' and 'objects'.")
             limits = {"max_pixels": self.max_pixels, "max_objects": self.max_objects}
             for value, pixels in read_labels(scene.labels, photo.original_size, **limits).items():
-                yield self._uploaded(photo, f"object-{value}", None, f"label {value}", partial(to_file, pixels))
+                yield self._one(
+                    f"object-{value}", None, f"label {value}", partial(self._isolate, photo, to_file(pixels))
+                )
         elif scene.objects is None:
             self._limit(len(scene.masks))
             for index, file in enumerate(scene.masks):
                 name = f"object-{index + 1}"
-                yield self._uploaded(photo, name, None, f"object {index + 1} of 'masks'", partial(bytes, file))
+                yield self._one(name, None, f"object {index + 1} of 'masks'", partial(self._isolate, photo, file))
         elif scene.objects.strip() == ALL:
             if scene.masks:
                 raise BadRequest("With objects=all the mask model finds the objects. Send it without 'masks'.")
@@ -88,22 +95,28 @@ class Finder:
             raise BadRequest(f"The photo has {count} objects; a scene has at most {self.max_objects}.")
 
     def _listed(self, photo: Photo, files: tuple[bytes, ...], items: list[tuple[str, Item]]) -> Iterator[FoundObject]:
-        unused = set(range(len(files))) - {item.mask for _, item in items}
-        if unused:
+        named = {item.mask for _, item in items if item.mask is not None}
+        unused = set(range(len(files))) - named
+        if unused and max(named, default=0) < len(files):  # otherwise one is named that is not there
             raise BadRequest(f"No object of 'objects' names the mask {min(unused)} of 'masks'; the first is 0.")
         for index, (name, item) in enumerate(items):
             label = spelt(index, item.name)
-            yield self._uploaded(photo, name, item.seed, label, partial(_file_of, item, photo, files))
+            yield self._one(name, item.seed, label, partial(self._mask_of, item, photo, files))
 
-    def _uploaded(
-        self, photo: Photo, name: str, seed: int | None, label: str, file: Callable[[], bytes]
-    ) -> FoundObject:
-        """Return the object of an uploaded mask. file: returns the mask's file, and raises as `_file_of`.
+    def _isolate(self, photo: Photo, file: bytes) -> Mask:
+        """Return the mask of its file. Raises as `masks.isolate` and `decode`."""
+        return masks.isolate(photo, self.decode(file), self.model)
 
-        label: what an error calls the object.
-        """
+    def _mask_of(self, item: Item, photo: Photo, files: tuple[bytes, ...]) -> Mask:
+        """Return the mask of an item. Raises BadRequest for one that does not fit to the photo, and NoObject."""
+        if item.rle is None and item.polygons is None and item.mask is None:
+            return self.prompted(item.prompt)
+        return self._isolate(photo, _file_of(item, photo, files))
+
+    def _one(self, name: str, seed: int | None, label: str, find: Callable[[], Mask]) -> FoundObject:
+        """Return the object whose mask `find` returns. label: what an error calls the object."""
         try:
-            return FoundObject(name, seed, masks.isolate(photo, self.decode(file()), self.model))
+            return FoundObject(name, seed, find())
         except NoObject as exc:
             return FoundObject(name, seed, None, exc)
         except Cancelled:
@@ -142,9 +155,8 @@ def _file_of(item: Item, photo: Photo, files: tuple[bytes, ...]) -> bytes:
             rows, columns = item.rle.size
             raise BadRequest(f"its RLE has {rows} rows and {columns} columns, the upright photo {height} and {width}.")
         return to_file(rle.decode(item.rle.counts, item.rle.size))
-    if item.polygons is not None:
-        return to_file(polygons.draw(item.polygons, (height, width)))
-    raise BadRequest("it has a prompt, which is not read here yet. Send a mask.")
+    assert item.polygons is not None
+    return to_file(polygons.draw(item.polygons, (height, width)))
 
 
 def _parts(pixels: Bool) -> Iterator[Bool]:

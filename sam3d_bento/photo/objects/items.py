@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sam3d_bento import names
 from sam3d_bento.errors import BadRequest, shown
 from sam3d_bento.options import SEED_MAX
+from sam3d_bento.prompt import MAX_POINTS, Prompt, box_of, points_of
 
 # The ways to say where an object is; each item has exactly one, but `box` and `points` go together.
 WAYS = ("rle", "polygons", "box", "points", "mask")
 SHAPE = "Send a list of objects, each with one of rle, polygons, box, points, mask, and perhaps a name and a seed."
 
 Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
+PointRow = tuple[Coordinate, Coordinate, Literal[0, 1]]
 Side = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -42,10 +44,19 @@ class Item(BaseModel):
     rle: Rle | None = None
     polygons: Annotated[list[list[Coordinate]], Field(min_length=1)] | None = None
     box: Annotated[list[Coordinate], Field(min_length=4, max_length=4)] | None = None
-    points: Annotated[list[tuple[Coordinate, Coordinate, Literal[0, 1]]], Field(min_length=1, max_length=64)] | None = (
-        None
-    )
+    points: Annotated[list[PointRow], Field(min_length=1, max_length=MAX_POINTS)] | None = None
     mask: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _only_useful_prompts(self) -> Item:
+        if self.box is not None or self.points is not None:
+            self.prompt  # noqa: B018  # raises ValueError for one that says nothing
+        return self
+
+    @property
+    def prompt(self) -> Prompt:
+        """The prompt of `box` and `points`, one of which must be there."""
+        return Prompt(points_of(self.points or ()), None if self.box is None else box_of(self.box))
 
     @property
     def ways(self) -> list[str]:
@@ -88,10 +99,14 @@ def spelt(index: int, name: object) -> str:
     return f"{number} ('{shown(name)}')" if isinstance(name, str) and name else number
 
 
+def _said(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
 def _faults(error: ValidationError) -> str:
     """Return what is wrong with the fields of an item, the first three of them."""
     faults = error.errors(include_context=False, include_input=False, include_url=False)[:3]
     return "; ".join(
-        f"'{shown('.'.join(map(str, fault['loc'])))}': {fault['msg']}" if fault["loc"] else fault["msg"]
+        f"'{shown('.'.join(map(str, fault['loc'])))}': {_said(fault['msg'])}" if fault["loc"] else _said(fault["msg"])
         for fault in faults
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,7 +12,7 @@ from skimage.morphology import remove_small_holes
 from skimage.segmentation import watershed
 
 from sam3d_bento.arrays import Bool, Int32, UInt8
-from sam3d_bento.prompt import MAX_CANDIDATES, Prompt
+from sam3d_bento.prompt import MAX_CANDIDATES, Box, Prompt
 
 THRESHOLD = 128  # of 255; a pixel of a soft answer with at least this value belongs to the object
 HOLE_SHARE = 0.002  # of the object's area; a smaller hole is a flaw of the mask, a larger one may be a handle
@@ -74,6 +75,19 @@ def distinct(answers: list[Answer]) -> list[Answer]:
 def pixel(x: float, y: float, shape: tuple[int, ...]) -> tuple[int, int]:
     """Return row and column of the pixel at a place in an array of this shape (H, W); at its rim, the last one."""
     return min(int(y), shape[0] - 1), min(int(x), shape[1] - 1)
+
+
+def inside_box(box: Box, shape: tuple[int, ...], margin: float = 0.0) -> Bool:
+    """Return which pixels of an array of this shape (H, W) a box touches.
+
+    margin: by how much the box is enlarged on each side, in its long side.
+    """
+    left, top, right, bottom = box
+    wide = margin * max(right - left, bottom - top)
+    inside = np.zeros(shape, bool)
+    rows = slice(max(0, math.floor(top - wide)), math.ceil(bottom + wide))
+    inside[rows, max(0, math.floor(left - wide)) : math.ceil(right + wide)] = True
+    return inside
 
 
 def _iou(first: Bool, second: Bool) -> float:

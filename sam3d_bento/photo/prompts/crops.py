@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from sam3d_bento.arrays import Bool, UInt8
 from sam3d_bento.photo.mask_model import MaskModel
-from sam3d_bento.photo.prompts.answers import THRESHOLD, Answer, pixel
+from sam3d_bento.photo.prompts.answers import THRESHOLD, Answer, inside_box, pixel
 from sam3d_bento.prompt import Box, Prompt
 
 NAME = "crop"
@@ -111,7 +111,7 @@ def _answer(crop: UInt8, window: Window, shape: tuple[int, int], prompt: Prompt)
     soft = np.zeros(shape, np.uint8)
     soft[top:bottom, left:right] = crop
     if prompt.box is not None:
-        soft *= _inside(prompt.box, shape)
+        soft *= inside_box(prompt.box, shape)
     parts, count = ndimage.label(soft >= THRESHOLD, np.ones((3, 3), bool))
     if not count:
         return None
@@ -129,13 +129,6 @@ def _answer(crop: UInt8, window: Window, shape: tuple[int, int], prompt: Prompt)
         return None
     score = reached * _sureness(soft, kept, window, shape)
     return Answer(np.where(kept | (soft < THRESHOLD), soft, THRESHOLD - 1).astype(np.uint8), score)
-
-
-def _inside(box: Box, shape: tuple[int, int]) -> Bool:
-    left, top, right, bottom = _within(box, shape[1], shape[0])
-    inside = np.zeros(shape, bool)
-    inside[top:bottom, left:right] = True
-    return inside
 
 
 def _sureness(soft: UInt8, kept: Bool, window: Window, shape: tuple[int, int]) -> float:

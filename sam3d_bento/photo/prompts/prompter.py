@@ -40,6 +40,7 @@ class Prompter:
     def __init__(self, load: Callable[[], PromptModel], memory: Memory) -> None:
         self._load = load
         self._memory = memory
+        self._encodes = 0
 
     @cached_property
     def model(self) -> PromptModel:
@@ -57,8 +58,14 @@ class Prompter:
         fresh = encoding is None
         if fresh:
             encoding = self.model.encode(photo.rgb)
+            self._encodes += 1
         self._memory.keep(key, encoding)
         return EncodedPhoto(photo, encoding, fresh)
+
+    def take_encodes(self) -> int:
+        """Return how many photos were encoded since the last call."""
+        taken, self._encodes = self._encodes, 0
+        return taken
 
     def mask(self, encoded: EncodedPhoto, prompt: Prompt) -> Mask:
         """Return the mask that the prompt means, in pixels of the photo's `rgb`. A pixel of alpha 0 is never in it.

@@ -9,14 +9,18 @@ JOB_ID = "11c49ddd8df74ec4a3cb354e901afce8"
 REQUEST_ID = "5fe5aaaba5de9247"
 
 SECONDS = {"queue": 0.0004, "decode": 0.0107, "mask": 0.9658, "reconstruct": 1.4478, "export": 2.1504}
-FACTS = {"summary": "Preview engine: a simple shape is fitted to the silhouette; thickness and back are guessed."}
+FACTS = {
+    "summary": "Preview engine: a simple shape is fitted to the silhouette; thickness and back are guessed.",
+    "guesses": True,
+    "seeded": False,
+}
 
 REPORT: dict[str, Any] = {
     "id": ID,
     "url": f"http://127.0.0.1:8000/api/assets/{ID}.glb",
     "request_id": REQUEST_ID,
     "engine": "preview",
-    "engine_version": "preview-silhouette/2",
+    "engine_version": "preview-silhouette/3",
     "engine_facts": FACTS,
     "seed": 7,
     "name": "chair",
@@ -59,11 +63,13 @@ REPORT: dict[str, Any] = {
     "seconds": SECONDS,
     "gpu_peak_bytes": None,
     "retries": 0,
+    "prompt_encodes": 0,
     "bytes": 1696620,
 }
 
 JOB: dict[str, Any] = {
     "id": JOB_ID,
+    "objects": [],
     "state": "done",
     "stage": None,
     "stage_fraction": 0.0,
@@ -87,7 +93,7 @@ HEALTH: dict[str, Any] = {
     "status": "ready",
     "reason": None,
     "engine": "preview",
-    "engine_version": "preview-silhouette/2",
+    "engine_version": "preview-silhouette/3",
     "device": "cpu",
     "engine_facts": FACTS,
     "gpu_memory": None,

@@ -27,6 +27,19 @@ POINTMAP = FILE | {
     "description": "Point of each pixel of the upright photo in metres, instead of `depth`: .npy, or .npz with"
     " `pointmap`, (H, W, 3)."
 }
+MASKS: Schema = {
+    "type": "array",
+    "items": FILE,
+    "description": "A mask of each object of a scene, instead of `mask`. Send the field as often as there are objects.",
+}
+LABELS = FILE | {
+    "description": "Grey PNG of 8 or 16 bits, or one with a palette: each value above 0 is an object of a scene."
+}
+OBJECTS: Schema = {
+    "type": "string",
+    "description": "The objects of a scene as a list in JSON, with or without a file name, or `all` for each that the"
+    " mask model finds.",
+}
 DELIVERY: Schema = {
     "type": "string",
     "enum": ["file", "link"],
@@ -100,7 +113,7 @@ def _photo_form(*, options: bool, delivery: bool = False) -> Schema:
     """
     properties = {"image": PHOTO, "mask": MASK}
     if options:
-        properties |= {"depth": DEPTH, "pointmap": POINTMAP}
+        properties |= {"masks": MASKS, "labels": LABELS, "objects": OBJECTS, "depth": DEPTH, "pointmap": POINTMAP}
     for name, schema in _declared().items():
         if name in (Options.model_fields if options else PROMPT_OPTIONS):
             default = {} if schema.get("default") is None else {"default": schema["default"]}

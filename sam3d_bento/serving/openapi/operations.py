@@ -59,6 +59,13 @@ BODY_ERRORS = (BadRequest, UploadTimeout, TooLarge, UnsupportedMedia)
 RUN_ERRORS = (Busy, Cancelled, BadResult, EngineLost, DeadlineExceeded)
 STORE_ERRORS = (NotFound, StorageUnavailable)
 
+OBJECT_NAME = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "description": "The name of the object, as the report has it.",
+    "schema": {"type": "string"},
+}
 ID = {
     "name": "id",
     "in": "path",
@@ -285,6 +292,17 @@ RESULTS = (
         )
         for name, kind in FILE_TYPES.items()
         if name != "glb"
+    ),
+    Operation(
+        "get",
+        "/api/assets/{id}/objects/{name}.glb",
+        "getObject",
+        "Results",
+        "Fetch the GLB of one object of a scene",
+        "In its own frame, as a run of this object alone gives it.",
+        (ID, OBJECT_NAME),
+        responses={200: response("The file.", {GLB_MEDIA_TYPE: BYTES}, ("Content-Disposition", "Cache-Control"))},
+        errors=(*STORE_ERRORS, *RUN_ERRORS),
     ),
     Operation(
         "post",

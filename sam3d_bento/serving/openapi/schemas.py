@@ -12,11 +12,12 @@ from pydantic import BaseModel, Field, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 
 from sam3d_bento.errors import by_code
+from sam3d_bento.options import Frame
 from sam3d_bento.serving.assets import ASSET_ID
 from sam3d_bento.serving.job_status import JobState
 from sam3d_bento.serving.openapi.examples import EXAMPLES
 from sam3d_bento.serving.worker.state import WorkerState
-from sam3d_bento.submission import Stage
+from sam3d_bento.submission import ObjectState, Stage
 from sam3d_bento.warning_codes import WarningCode
 
 REFERENCE = "#/components/schemas/{model}"
@@ -124,6 +125,33 @@ class CameraFacts(BaseModel):
     source: Literal["given", "exif", "fitted", "depth model", "assumed"]
 
 
+class ObjectProblem(BaseModel):
+    """Why an object of a scene is missing."""
+
+    code: Annotated[str, Field(json_schema_extra={"enum": sorted(by_code())}, description="Stable code, for programs.")]
+    title: str
+    detail: str
+    retryable: bool
+
+
+class SceneObject(BaseModel):
+    """Object of a scene. Figures are null for one that failed."""
+
+    name: Annotated[str, Field(description="Name of its node, its mesh and its material.")]
+    url: Annotated[str | None, Field(json_schema_extra={"format": "uri"}, description="Where its own GLB is.")] = None
+    seed: Count
+    mask: MaskFacts | None
+    faces: Count | None
+    pose: Annotated[Pose | None, Field(description="Where it stands, in the frame of glTF's cameras.")]
+    size: Annotated[list[float] | None, Field(description="Along its own axes, in the unit of the scene.")]
+    silhouette_iou: Annotated[
+        Fraction | None, Field(description="Overlap of its mask and of its silhouette where it stands.")
+    ]
+    warnings: list[WarningCode]
+    problem: ObjectProblem | None
+    times: Annotated[dict[Stage, list[float]], Field(description="Begin and end of its stages, in seconds.")]
+
+
 class Report(BaseModel):
     """Report about a result."""
 
@@ -149,9 +177,12 @@ class Report(BaseModel):
     scale: SizeFacts
     camera: Annotated[CameraFacts | None, Field(description="Null where the engine knows none.")]
     pose: Annotated[Pose | None, Field(description="Absent where the engine knows none.")] = None
+    objects: Annotated[list[SceneObject] | None, Field(description="Of a scene; absent otherwise.")] = None
+    frame: Annotated[Frame | None, Field(description="Of a scene; absent otherwise.")] = None
     seconds: Seconds
     gpu_peak_bytes: Annotated[int | None, Field(description="Most memory that the run had on the GPU.")]
     retries: Count
+    prompt_encodes: Annotated[Count, Field(description="Photos that the prompt model encoded in this run.")]
     bytes: Annotated[Count, Field(description="Size of the GLB.")]
 
 
@@ -161,6 +192,14 @@ class JobLinks(BaseModel):
     self: str
     events: str
     asset: Annotated[str | None, Field(description="The GLB; null while there is none, and when it is gone.")]
+
+
+class JobObject(BaseModel):
+    """How far an object of a scene is."""
+
+    name: str
+    state: ObjectState
+    fraction: Fraction
 
 
 class Job(BaseModel):
@@ -175,6 +214,7 @@ class Job(BaseModel):
     estimated_seconds: Annotated[float | None, Field(description="Seconds until its end, from past runs.")]
     created: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
     seconds: Seconds
+    objects: Annotated[list[JobObject], Field(description="Those of a scene while it runs; empty otherwise.")]
     warnings: list[WarningCode]
     report: Annotated[Report | None, Field(description="The result's, once it is done.")]
     result: Annotated[
@@ -272,6 +312,15 @@ class Limits(BaseModel):
     output_ttl_seconds: float
 
 
+class PromptCapabilities(BaseModel):
+    """What `points` and `box` may ask for."""
+
+    model: Annotated[str | None, Field(description="Model that understands them; null while the engine loads.")]
+    max_points: Count
+    max_candidates: Count
+    memory_seconds: Annotated[float, Field(description="How long a photo that was pointed at is remembered; 0: not.")]
+
+
 class Capabilities(BaseModel):
     """What this service can do."""
 
@@ -279,6 +328,7 @@ class Capabilities(BaseModel):
     options: Annotated[dict[str, dict[str, Any]], Field(description="JSON schemas of the options, by their names.")]
     formats: Annotated[list[str] | None, Field(description="Image formats that are read; null while it loads.")]
     export: ExportCapabilities
+    prompts: PromptCapabilities
     limits: Limits
     warnings: Annotated[dict[str, str], Field(description="Sentences of the warnings, by their codes.")]
 

@@ -25,13 +25,14 @@ from starlette.routing import Route
 from sam3d_bento import formats
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.options import EXPORT_OPTIONS, Options
+from sam3d_bento.prompt import MAX_CANDIDATES, MAX_POINTS
 from sam3d_bento.serving.assets import GLB_MEDIA_TYPE, StoredFile, download_name
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.reconstructor import log_fields
 from sam3d_bento.serving.request_context import backend, note, request_id
 from sam3d_bento.serving.routes import assets, description, jobs, metrics, studio, upload_form
-from sam3d_bento.serving.routes.handlers import asset_url, cancelled_when_gone, on_shortage, problem_responses, result
-from sam3d_bento.submission import SMALLER_DEPTH, STAGES, MaskImage, Submission
+from sam3d_bento.serving.routes.handlers import cancelled_when_gone, on_shortage, problem_responses, result, with_urls
+from sam3d_bento.submission import SMALLER_DEPTH, STAGES, MaskImage, SceneInput, Submission, check_scene
 from sam3d_bento.warning_codes import WarningCode
 
 
@@ -57,9 +58,8 @@ async def _reconstructed(request: Request, *, always_link: bool = False) -> Resp
     del given  # only the job holds the upload, until its run ends
     async with cancelled_when_gone(job, request):
         made = await server.reconstructor.finish(job)
-    report = made.report
-    url = asset_url(request, report["id"])
-    report["url"] = url
+    report = with_urls(request, made.report)
+    url = report["url"]
     seconds = report["seconds"]
     note(request, outcome="done", **log_fields(report))
     headers = {
@@ -81,9 +81,11 @@ async def _reconstructed(request: Request, *, always_link: bool = False) -> Resp
 async def called_directly(server: Backend, **fields: Any) -> Path:
     """Run `Sam3D().inference(image=path, ...)` without HTTP; return the path of the stored GLB.
 
-    It waits until the engine has loaded. image, mask, depth, pointmap: paths or bytes; the rest as in `Options`.
-    Raises a Sam3DError; NotReady when the load fails.
+    It waits until the engine has loaded. image, mask, depth, pointmap, labels: paths or bytes; masks: a list of them;
+    objects: a text or a list of JSON values; the rest as in `Options`. Raises a Sam3DError; NotReady when the load
+    fails.
     """
+    scene = _scene_of_call(fields)
     files = {name: fields.pop(name, None) for name in ("image", "mask", "depth", "pointmap")}
     file_name = Path(files["image"]).name if isinstance(files["image"], (str, Path)) else None
     photo, uploaded, depth, pointmap = (
@@ -93,7 +95,9 @@ async def called_directly(server: Backend, **fields: Any) -> Path:
         raise BadRequest("The argument 'image' is missing. Pass the photo's path or bytes.")
     options = upload_form.checked_options({name: value for name, value in fields.items() if value is not None})
     options = options.named_after(file_name)
-    job = server.reconstructor.submit(Submission(photo, uploaded, options, depth, pointmap), "direct", may_wait=True)
+    check_scene(options, scene, has_mask=uploaded is not None)
+    submission = Submission(photo, uploaded, options, depth, pointmap, scene)
+    job = server.reconstructor.submit(submission, "direct", may_wait=True)
     made = await server.reconstructor.finish(job)
     stored = await server.assets.get(made.report["id"])
     if isinstance(stored, StoredFile):
@@ -102,6 +106,16 @@ async def called_directly(server: Backend, **fields: Any) -> Path:
     path = server.workdir.path / f"{stored.id}.glb"
     await anyio.to_thread.run_sync(path.write_bytes, made.glb)
     return path
+
+
+def _scene_of_call(fields: dict[str, Any]) -> SceneInput | None:
+    """Take the fields of a scene from the arguments of a direct call; return them, or None without any."""
+    masks, labels, objects = (fields.pop(name, None) for name in ("masks", "labels", "objects"))
+    if masks is None and labels is None and objects is None:
+        return None
+    files = [Path(file).read_bytes() if isinstance(file, (str, Path)) else file for file in (*(masks or ()), labels)]
+    text = objects if isinstance(objects, str | None) else json.dumps(objects)
+    return SceneInput(tuple(files[:-1]), files[-1], text)
 
 
 @problem_responses
@@ -149,6 +163,12 @@ async def options(request: Request) -> Response:
                     for name, kind in formats.available().items()
                 },
                 "options": EXPORT_OPTIONS,
+            },
+            "prompts": {
+                "model": info.prompt_model if info else None,
+                "max_points": MAX_POINTS,
+                "max_candidates": MAX_CANDIDATES,
+                "memory_seconds": settings.prompt_memory_seconds,
             },
             "limits": {
                 "max_upload_bytes": settings.max_upload_bytes,

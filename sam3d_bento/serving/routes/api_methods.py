@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from copy import copy
 from io import BytesIO
@@ -30,7 +30,7 @@ from starlette.responses import Response
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.options import PROMPT_OPTIONS, Options
 from sam3d_bento.serving import bentoml_seams
-from sam3d_bento.serving.routes.request_body import FILE_FIELDS
+from sam3d_bento.serving.routes.request_body import FILE_FIELDS, REPEATED_FIELD
 from sam3d_bento.serving.routes.upload_form import Delivery
 
 # The request that BentoML is answering: it hands its API method only the fields, not the request.
@@ -54,8 +54,8 @@ class Form(bentoml_seams.RootModel[bytes]):  # type: ignore[misc]  # bentoml is 
         return self._mime_type
 
     @classmethod
-    def of(cls, files: Mapping[str, tuple[str, bytes]], texts: Mapping[str, str]) -> Form:
-        """Write a form. files: name and content by field."""
+    def of(cls, files: Sequence[tuple[str, tuple[str, bytes]]], texts: Mapping[str, str]) -> Form:
+        """Write a form. files: the field, and the file's name and content."""
         written = httpx.Request("POST", "http://service", files=files, data=texts)
         form = cls(written.read())
         form._mime_type = written.headers["content-type"]
@@ -86,9 +86,9 @@ class PhotoInput(bentoml.IODescriptor):  # type: ignore[misc]
     def from_inputs(cls, *positional: Any, **named: Any) -> Form:
         """Return the form of a call by a typed client. This runs in the caller's process.
 
-        image, mask, depth, pointmap: a path (`Path` or text), bytes, an open binary file or a PIL image. What is None
-        is left out. The options are checked by the service. Raises TypeError for an argument that this method does not
-        have or that is no file, and OSError for a file that cannot be read.
+        image, mask, depth, pointmap, labels: a path (`Path` or text), bytes, an open binary file or a PIL image. masks:
+        a list of these. What is None is left out. The options are checked by the service. Raises TypeError for an
+        argument that this method does not have or that is no file, and OSError for a file that cannot be read.
         """
         fields = list(cls.model_fields)
         if len(positional) > len(fields):
@@ -102,7 +102,13 @@ class PhotoInput(bentoml.IODescriptor):  # type: ignore[misc]
         given = {name: value for name, value in {**by_place, **named}.items() if value is not None}
         if "image" not in given:
             raise TypeError("The argument 'image' is missing: it takes the photo.")
-        files = {name: _named_file(name, given.pop(name)) for name in FILE_FIELDS if name in given}
+        files = [
+            (name, _named_file(name, file))
+            for name in FILE_FIELDS
+            if name in given
+            for value in [given.pop(name)]
+            for file in (value if name == REPEATED_FIELD else [value])
+        ]
         # As BentoML's own client writes them; `upload_form` undoes it.
         return Form.of(files, {name: json.dumps(value) for name, value in given.items()})
 
@@ -116,6 +122,23 @@ _depth_fields: dict[str, Any] = {
         ("depth", "Depth of the upright photo: 16-bit PNG or TIFF in millimetres, .npy or .npz."),
         ("pointmap", "Point of each pixel of the upright photo in metres: .npy or .npz, (H, W, 3)."),
     )
+}
+
+_scene_fields: dict[str, Any] = {
+    "masks": (
+        Annotated[list[Annotated[Path, ContentType("*/*")]], Field(description="A mask of each object of a scene.")],
+        None,
+    ),
+    "labels": (
+        Annotated[
+            Path, ContentType("*/*"), Field(description="Grey PNG of 8 or 16 bits; each value above 0 is an object.")
+        ],
+        None,
+    ),
+    "objects": (
+        Annotated[str, Field(description="The objects of a scene as a list in JSON, or `all` (docs/scenes.md).")],
+        None,
+    ),
 }
 
 # The photo, and the options that say which object of it is meant.
@@ -132,6 +155,7 @@ JobInput = create_model(
     __doc__="A photo, and how to reconstruct the object in it.",
     **_option_fields,
     **_depth_fields,
+    **_scene_fields,
 )
 # The same, and how the answer comes.
 InferenceInput = create_model("InferenceInput", __base__=JobInput, response=(_Response, "file"))

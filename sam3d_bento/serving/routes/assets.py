@@ -22,7 +22,7 @@ from sam3d_bento.serving.request_context import backend, note, request_id
 from sam3d_bento.serving.routes import export_form
 from sam3d_bento.serving.routes.handlers import Handler, problem_responses, result
 from sam3d_bento.serving.routes.stored_file import StoredFileResponse
-from sam3d_bento.submission import ExportSubmission, ThumbnailSubmission
+from sam3d_bento.submission import ExportSubmission, ObjectSubmission, ThumbnailSubmission
 
 
 @problem_responses
@@ -128,7 +128,7 @@ async def _files(asset_id: str, *kinds: Kind) -> AsyncIterator[dict[Kind, Path]]
         yield files
 
 
-async def _run(request: Request, order: ExportSubmission | ThumbnailSubmission) -> bytes:
+async def _run(request: Request, order: ExportSubmission | ThumbnailSubmission | ObjectSubmission) -> bytes:
     """Make a file in the helper process. Raises Busy at once if its queue is full."""
     content: bytes = await result(backend().postprocess_worker.submit(order, request_id(request)), request)
     return content
@@ -167,6 +167,20 @@ async def _answer(request: Request, stored: StoredFile | StoredObject, kind: Kin
     return StoredFileResponse(stored, headers=headers, media_type=MEDIA_TYPES[kind])
 
 
+@problem_responses
+async def scene_object(request: Request) -> Response:
+    """Return the GLB of an object of a scene. It is taken out of the scene's GLB at each request."""
+    name = request.path_params["name"]
+    async with _files(request.path_params["id"], "glb") as files:
+        content = await _run(request, ObjectSubmission(files["glb"], name))
+    disposition = content_disposition("attachment", name, "glb")
+    return Response(
+        content,
+        headers={"Content-Disposition": disposition, "Cache-Control": "no-store"},
+        media_type=MEDIA_TYPES["glb"],
+    )
+
+
 # Largest body of an export, which has a format and a few options. JSON of megabytes would block the loop for seconds.
 MAX_ORDER_BYTES = 64_000
 BODY_LIMITS = {re.compile(r"/api/assets/[^/]*/export/?"): MAX_ORDER_BYTES}
@@ -183,5 +197,6 @@ routes = [
     _file_route("glb", asset, ("GET", "DELETE")),
     _file_route("webp", thumbnail),
     *(_file_route(kind.suffix, in_format(name)) for name, kind in FILE_TYPES.items() if name != "glb"),
+    Route("/api/assets/{id}/objects/{name}.glb", scene_object),
     Route("/api/assets/{id}/export", export, methods=["POST"]),
 ]

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -78,6 +78,19 @@ def asset_url(request: Request, asset_id: str) -> str:
     """Return the absolute link to an asset, below SAM3D_PUBLIC_URL or else the address that the client used."""
     base = backend().settings.public_url or str(request.base_url)
     return f"{base.rstrip('/')}/api/assets/{asset_id}.glb"
+
+
+def with_urls(request: Request, report: dict[str, Any]) -> dict[str, Any]:
+    """Return the report of a stored result with the links to its GLB, and to those of the objects of a scene."""
+    url = asset_url(request, report["id"])
+    linked = {**report, "url": url}
+    if "objects" in report:
+        folder = f"{url.removesuffix('.glb')}/objects"
+        linked["objects"] = [
+            {**each, "url": f"{folder}/{quote(each['name'], safe='')}.glb"} if each["problem"] is None else each
+            for each in report["objects"]
+        ]
+    return linked
 
 
 def link(path: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from typing import Any, Literal
 
 from starlette.requests import Request
@@ -18,7 +19,7 @@ from sam3d_bento.serving.job_status import ENDS, FollowedJob, JobState, JobStatu
 from sam3d_bento.serving.jobs import IDEMPOTENCY_KEY, Claim, Jobs
 from sam3d_bento.serving.request_context import backend, client_id, note, request_id
 from sam3d_bento.serving.routes import upload_form
-from sam3d_bento.serving.routes.handlers import asset_url, link, problem_responses
+from sam3d_bento.serving.routes.handlers import link, problem_responses, with_urls
 
 # Pause between two heartbeats of an event stream. Proxies close a connection that is silent for 30 to 60 seconds.
 HEARTBEAT_SECONDS = 15.0
@@ -117,7 +118,7 @@ async def _written(followed: FollowedJob, moment: JobStatus, request: Request) -
 async def described(followed: FollowedJob, moment: JobStatus, request: Request) -> dict[str, Any]:
     """Return the job as JSON values, with its status at that moment. `result` is the current state of the result."""
     done = moment.state is JobState.DONE
-    report = {**followed.report, "url": asset_url(request, followed.report["id"])} if done and followed.report else None
+    report = with_urls(request, followed.report) if done and followed.report else None
     error = followed.error if moment.state in ENDS else None
     path = f"/api/jobs/{followed.id}"
     result = await _result_state(report["id"]) if report else None
@@ -131,6 +132,7 @@ async def described(followed: FollowedJob, moment: JobStatus, request: Request) 
         "estimated_seconds": moment.estimated_seconds,
         "created": followed.created.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "seconds": moment.seconds,
+        "objects": [asdict(each) for each in moment.objects],
         "warnings": report["warnings"] if report else [],
         "report": report,
         "result": result,

@@ -11,20 +11,28 @@ from python_multipart.exceptions import FormParserError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from sam3d_bento.errors import BadRequest, UnsupportedMedia, shown
+from sam3d_bento.errors import BadRequest, TooLarge, UnsupportedMedia, shown
 from sam3d_bento.options import Options
 from sam3d_bento.serving.request_context import reservation
 from sam3d_bento.serving.routes import multipart
 from sam3d_bento.serving.uploads import Upload
+from sam3d_bento.settings import MOST_OBJECTS
 
-# Three files and some twenty options; more is no form of ours. An option's text is short.
-MAX_PARTS = 36
+# Four files and some thirty options; more is no form of ours. An option's text is short.
+MAX_PARTS = 44
 MAX_TEXT_BYTES = 4096
+# Of the list of a scene's objects: run lengths of sixteen masks with frayed outlines.
+MAX_OBJECTS_BYTES = 2_000_000
 
 PHOTO_FIELDS = ("image", "file")
 DEPTH_FIELDS = ("depth", "pointmap")
-FILE_FIELDS = (*PHOTO_FIELDS, "mask", *DEPTH_FIELDS)
-TEXT_FIELDS = frozenset({*Options.model_fields, "response", "format"})
+SCENE_FIELDS = ("masks", "labels")
+FILE_FIELDS = (*PHOTO_FIELDS, "mask", *DEPTH_FIELDS, *SCENE_FIELDS)
+# The only field that may be sent several times, at most as often as a scene may have objects.
+REPEATED_FIELD = "masks"
+# A text that may come as a file, as clients write JSON.
+OBJECTS_FIELD = "objects"
+TEXT_FIELDS = frozenset({*Options.model_fields, "response", "format", OBJECTS_FIELD})
 # Not an option: it names the charset of the form's texts (RFC 7578, section 4.6).
 CHARSET_FIELD = "_charset_"
 MAX_CHARSET_BYTES = 40  # of a charset's name: RFC 2978, section 2.3
@@ -99,7 +107,11 @@ async def read_urlencoded(request: Request) -> list[tuple[str, str]]:
         raise BadRequest("The form cannot be read.") from exc
 
 
-async def read_form(request: Request, hint: str = FILES_BELONG) -> tuple[dict[str, Upload], list[tuple[str, str]]]:
+# Files of a form by their fields, of which all but REPEATED_FIELD have one.
+Files = dict[str, list[Upload]]
+
+
+async def read_form(request: Request, hint: str = FILES_BELONG) -> tuple[Files, list[tuple[str, str]]]:
     """Read a multipart form: its files by field, and its texts.
 
     Other multipart types, such as OkHttp's multipart/mixed, are read as long as all parts have names. hint: what the
@@ -111,16 +123,19 @@ async def read_form(request: Request, hint: str = FILES_BELONG) -> tuple[dict[st
     else:
         files, texts = _split(body, request.headers["content-type"], hint)
     body.close()
-    return {name: _kept(file, request) for name, file in files.items()}, texts
+    return {name: [_kept(file, request) for file in sent] for name, sent in files.items()}, texts
 
 
-def _split(body: Upload, content_type: str, hint: str) -> tuple[dict[str, Upload], list[tuple[str, str]]]:
+def _split(body: Upload, content_type: str, hint: str) -> tuple[Files, list[tuple[str, str]]]:
     """Return the files by field, and the texts, of a form. Arguments and errors as of `read_form`."""
-    parts = multipart.parse(body.view(), content_type, MAX_PARTS)
+    parts = multipart.parse(body.view(), content_type, MAX_PARTS + MOST_OBJECTS)
+    count = sum(part.name != REPEATED_FIELD for part in parts)
+    if count > MAX_PARTS:
+        raise BadRequest(f"The form has {count} parts beside '{REPEATED_FIELD}'; it may have {MAX_PARTS}.")
     named = next((bytes(part.content[:MAX_CHARSET_BYTES]) for part in parts if part.name == CHARSET_FIELD), b"")
     charset = multipart.decoded(named, "ascii") or multipart.form_charset(content_type)
     form_type = content_type.partition(";")[0].strip().lower()
-    files: dict[str, Upload] = {}
+    files: Files = {}
     texts: list[tuple[str, str]] = []
     for part in parts:
         if not part.name and form_type != "multipart/form-data":
@@ -128,18 +143,28 @@ def _split(body: Upload, content_type: str, hint: str) -> tuple[dict[str, Upload
         if not part.name:
             raise BadRequest("The form cannot be read: a part's Content-Disposition has no name.")
         if part.name in FILE_FIELDS:
-            file = _file(part)
-            if file is not None and part.name in files:
-                raise BadRequest(f"The field '{part.name}' was sent twice. It takes one file.")
-            if file is not None:
-                files[part.name] = Upload(file.content, file.filename)
+            for file in _files(part):
+                if part.name in files and part.name != REPEATED_FIELD:
+                    raise BadRequest(f"The field '{part.name}' was sent twice. It takes one file.")
+                files.setdefault(part.name, []).append(Upload(file.content, file.filename))
+        elif part.name == OBJECTS_FIELD:
+            texts.append((part.name, _objects(part, charset)))
         elif part.name != CHARSET_FIELD:
             texts.append((part.name, _text(part, charset, hint)))
     return files, texts
 
 
-def _file(part: multipart.Part) -> multipart.Part | None:
-    """Return the part with the file of one of FILE_FIELDS; None where a form leaves the field out.
+def _objects(part: multipart.Part, charset: str) -> str:
+    """Return the text of OBJECTS_FIELD, with or without a file name. Raises BadRequest and TooLarge."""
+    if len(part.content) > MAX_OBJECTS_BYTES:
+        raise TooLarge(f"The field '{OBJECTS_FIELD}' takes at most {MAX_OBJECTS_BYTES:,} bytes. Send masks in 'masks'.")
+    if part.binary:
+        raise BadRequest(f"The field '{OBJECTS_FIELD}' takes JSON, not a picture. Send masks in 'masks'.")
+    return part.text(charset)
+
+
+def _files(part: multipart.Part) -> list[multipart.Part]:
+    """Return the parts with the files of one of FILE_FIELDS; none where a form leaves the field out.
 
     Many HTTP libraries write no filename (RFC 7578, section 4.2, only says SHOULD) and no Content-Type, or text/plain.
     So a part is a file when it has a filename, an image type, or a byte that no text has. What is left is a text: an
@@ -147,13 +172,13 @@ def _file(part: multipart.Part) -> multipart.Part | None:
     """
     if part.filename is None and part.nested:  # several files in one field, as RFC 2388 had it; curl still can
         inner = multipart.parse(part.content, part.content_type, MAX_PARTS)
-        if len(inner) != 1:
+        if len(inner) != 1 and part.name != REPEATED_FIELD:
             raise BadRequest(f"The field '{part.name}' holds {len(inner)} parts. It takes one file.")
-        return inner[0]
+        return inner
     if not part.content and not part.filename:  # a browser sends this for a file that was not chosen
-        return None
+        return []
     if part.filename is not None or part.media_type.startswith("image/") or part.binary:
-        return part
+        return [part]
     raise BadRequest(not_a_file(part.name, multipart.decoded(bytes(part.content[:MAX_TEXT_BYTES]), "utf-8")))
 
 

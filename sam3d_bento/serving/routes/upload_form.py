@@ -17,8 +17,16 @@ from starlette.requests import ClientDisconnect, Request
 from sam3d_bento.errors import BadRequest, Cancelled, shown
 from sam3d_bento.options import PROMPT_OPTIONS, Options, checked, from_texts
 from sam3d_bento.serving.routes import request_body
-from sam3d_bento.serving.routes.request_body import DEPTH_FIELDS, FILE_FIELDS, PHOTO_FIELDS, not_a_file
-from sam3d_bento.serving.uploads import Upload, UploadedSubmission
+from sam3d_bento.serving.routes.request_body import (
+    DEPTH_FIELDS,
+    FILE_FIELDS,
+    OBJECTS_FIELD,
+    PHOTO_FIELDS,
+    REPEATED_FIELD,
+    not_a_file,
+)
+from sam3d_bento.serving.uploads import Upload, UploadedScene, UploadedSubmission
+from sam3d_bento.submission import check_scene
 
 Delivery = Literal["file", "link"]
 
@@ -45,16 +53,26 @@ async def read(request: Request, *, options: bool = True, delivery: bool = True)
         if request_body.media_type(request).startswith("multipart/"):
             files, texts = await request_body.read_form(request)
         else:
-            files, texts = {"image": await request_body.read_raw(request)}, []
+            files, texts = {"image": [await request_body.read_raw(request)]}, []
     except ClientDisconnect:
         raise Cancelled("The client disconnected during the upload.") from None
     fields = _unique([*texts, *request.query_params.multi_items()])
     asked = fields.pop("response", None) if options and delivery else None
     if asked not in (None, "file", "link"):
         raise BadRequest("The field 'response' must be 'file' or 'link'.")
-    photo, depth = _photo(files), {name: files[name] for name in DEPTH_FIELDS if name in files}
-    chosen = options_of(fields) if options else _mask_options(fields, depth)
-    submission = UploadedSubmission(photo, files.get("mask"), chosen.named_after(_file_name(photo)), **depth)
+    masks = tuple(files.pop(REPEATED_FIELD, ()))
+    single = {name: file for name, (file,) in files.items()}
+    photo, depth = _photo(single), {name: single[name] for name in DEPTH_FIELDS if name in single}
+    objects = fields.pop(OBJECTS_FIELD, "") or None if options else None
+    scene = None
+    if masks or "labels" in single or objects is not None:
+        scene = UploadedScene(masks, single.get("labels"), objects)
+    beside = {**depth, **({} if scene is None else {next(iter(scene.fields)): scene})}
+    chosen = options_of(fields) if options else _mask_options(fields, beside)
+    check_scene(chosen, scene, has_mask="mask" in single)
+    submission = UploadedSubmission(
+        photo, single.get("mask"), chosen.named_after(_file_name(photo)), **depth, scene=scene
+    )
     return Input(submission, asked)  # type: ignore[arg-type]
 
 
@@ -149,7 +167,7 @@ def checked_options(values: dict[str, Any]) -> Options:
 def _refuse_unknown(fields: Iterable[str]) -> None:
     unknown = next((name for name in fields if name not in Options.model_fields), None)
     if unknown is not None:
-        known = ", ".join([*FILE_FIELDS, *Options.model_fields, "response"])
+        known = ", ".join([*FILE_FIELDS, OBJECTS_FIELD, *Options.model_fields, "response"])
         raise BadRequest(f"There is no field '{shown(unknown)}'. The fields are: {known}.")
 
 

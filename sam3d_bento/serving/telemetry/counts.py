@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from sam3d_bento.errors import GpuOutOfMemory, Sam3DError
 from sam3d_bento.serving.telemetry.instruments import SECONDS, Counter, Histogram
 from sam3d_bento.serving.worker.job import Job
-from sam3d_bento.submission import Asset
+from sam3d_bento.submission import Asset, MaskImage
 
 # Outcome of a request or a run without an error.
 DONE = "done"
@@ -62,6 +62,12 @@ class Telemetry:
             "Runs that were made a second time, in a leaner memory profile, and succeeded.",
             registry=self.registry,
         )
+        self._prompt_encodes = Counter(
+            "sam3d_prompt_encodes",
+            "Photos that a prompt model has encoded. A photo that is pointed at again within minutes is not.",
+            ("process",),
+            registry=self.registry,
+        )
         for result in ("recovered", "failed"):
             self._out_of_memory.labels(result)  # create both series at the start: a rate needs a value to rise from
 
@@ -79,6 +85,8 @@ class Telemetry:
         self._runs.labels(process, outcome.code if isinstance(outcome, Sam3DError) else DONE).inc()
         for stage, seconds in {"queue": job.queue_seconds, **job.seconds}.items():
             self._stage_seconds.labels(process, stage).observe(seconds)
+        if isinstance(outcome, Asset | MaskImage) and (encodes := outcome.report.get("prompt_encodes")):
+            self._prompt_encodes.labels(process).inc(encodes)
         if isinstance(outcome, GpuOutOfMemory):
             self._out_of_memory.labels("failed").inc()
         elif isinstance(outcome, Asset):

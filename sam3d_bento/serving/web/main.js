@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { announce, byId } from "./dom.js";
 import { acceptHeic, listenForPhotos } from "./intake.js";
+import { Depth } from "./depth.js";
 import { Job } from "./job.js";
 import { Display } from "./display.js";
 import { chosenOptions, leaveToService, showFormatOptions, showOptions } from "./options_form.js";
@@ -18,6 +19,7 @@ let catalogue = null; // response of /api/options
 let usable = false; // whether there is a photo with a mask
 let job = null; // the running job
 let shownId = null; // id of the displayed result
+let seeded = false; // whether another seed gives the displayed result's engine another result
 
 const display = new Display();
 const photo = new Photo(
@@ -27,6 +29,8 @@ const photo = new Photo(
   },
   () => catalogue,
 );
+
+const depth = new Depth(() => catalogue);
 
 function refresh() {
   byId("make").disabled = !usable || job !== null;
@@ -51,7 +55,7 @@ async function loadCatalogue() {
 }
 
 function offerDownloads() {
-  showDownloads(shownId, catalogue?.export?.formats ?? {});
+  showDownloads(shownId, catalogue?.export?.formats ?? {}, seeded);
   byId("again").addEventListener("click", () => {
     leaveToService("seed");
     begin();
@@ -97,7 +101,7 @@ async function begin() {
   showPause("Sending the photo…");
   takeFocus(byId("cancel"));
   byId("stage").scrollIntoView({ block: "nearest" });
-  job.submit(photo.file, await photo.mask(), chosenOptions());
+  job.submit(photo.file, await photo.mask(), { ...chosenOptions(), ...depth.chosen() });
 }
 
 /** Move the focus off an element that was hidden or disabled, but never away from an element that is in use. */
@@ -111,6 +115,7 @@ function takeFocus(element) {
 async function open(report) {
   const { id } = report;
   shownId = id;
+  seeded = report.engine_facts?.seeded ?? true;
   offerDownloads();
   showFacts(report);
   showWarnings(report.warnings, catalogue?.warnings ?? {});
@@ -130,7 +135,15 @@ async function open(report) {
 
 // --- start of the page -----------------------------------------------------------------------------------------------
 
-listenForPhotos((file) => photo.take(file));
+listenForPhotos((file) => {
+  if (depth.isDepth(file)) {
+    depth.take(file);
+    return;
+  }
+  if (photo.file) depth.clear(); // it is the former photo's
+  photo.take(file);
+});
+byId("other-photo").addEventListener("click", () => depth.clear());
 byId("order").addEventListener("submit", (event) => {
   event.preventDefault();
   begin();

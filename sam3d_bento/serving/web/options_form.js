@@ -4,9 +4,9 @@
 import { byId, make } from "./dom.js";
 import { count, label } from "./format.js";
 
-// Not offered among the options: the page itself decides how the result is delivered, and asks for the height beside
-// the photo. A candidate goes with a point or a box, which the page cannot take yet.
-const ELSEWHERE = ["response", "height", "candidate"];
+// Not offered among the options: the page itself decides how the result is delivered, asks for the height beside the
+// photo, and sends no point map. A candidate goes with a point or a box, which the page cannot take yet.
+const ELSEWHERE = ["response", "height", "pointmap_frame", "candidate"];
 const CENTIMETRES_PER_METRE = 100;
 
 export function showOptions(schemas) {

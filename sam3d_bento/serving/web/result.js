@@ -35,8 +35,8 @@ export function showWarnings(codes, sentences) {
   byId("warnings").replaceChildren(...codes.map((code) => make("li", { textContent: sentences[code] ?? code })));
 }
 
-/** Show the download buttons, disabled if id is null. formats: as in /api/options. */
-export function showDownloads(id, formats) {
+/** Show the download buttons, disabled if id is null. formats: as in /api/options. seeded: whether a new seed helps. */
+export function showDownloads(id, formats, seeded) {
   const glb = make("a", { className: "button primary", id: "download", textContent: "Download GLB" });
   if (id) Object.assign(glb, { href: api.assetUrl(id), download: "" }); // the service names it
   else {
@@ -54,7 +54,7 @@ export function showDownloads(id, formats) {
     button.addEventListener("click", () => save(id, { format: name, ...chosenHeight(), ...chosenFormatOptions(options) }, button));
     return button;
   });
-  const again = make("button", { type: "button", id: "again", disabled: true, textContent: "Again with a new seed" });
+  const again = make("button", { type: "button", id: "again", hidden: !seeded, disabled: true, textContent: "Again with a new seed" });
   byId("downloads").replaceChildren(glb, ...buttons, again);
   showStatus("");
 }

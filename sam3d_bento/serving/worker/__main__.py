@@ -46,7 +46,7 @@ from sam3d_bento.serving.worker.messages import (
     SplitRunner,
     Start,
 )
-from sam3d_bento.submission import Stage
+from sam3d_bento.submission import ObjectProgress, Stage
 
 # Idle time after which freed memory is returned to the system. A run that begins earlier can reuse the memory.
 IDLE_SECONDS = 5.0
@@ -181,13 +181,13 @@ def _opened(memory: int | None) -> AbstractContextManager[BinaryIO | None]:
 def _run(runner: Runner, task: RunJob, pipe: Pipe) -> Done | HandedOver | Failed:
     stages = _StageLog()
 
-    def on_progress(stage: Stage, fraction: float) -> None:
+    def on_progress(stage: Stage, fraction: float, objects: tuple[ObjectProgress, ...] = ()) -> None:
         stages.update(stage)
         while pipe.poll():  # `receive` raises if the service is gone
             message = pipe.receive()
             if isinstance(message, Cancel) and message.job_id == task.job_id:
                 raise Cancelled("The job was cancelled.")
-        pipe.send(Progress(task.job_id, stage, fraction))
+        pipe.send(Progress(task.job_id, stage, fraction, objects))
 
     def save(reconstruction: Saveable) -> None:
         try:

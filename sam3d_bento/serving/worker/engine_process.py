@@ -167,16 +167,17 @@ def converse(
 ) -> Done | HandedOver | Sam3DError:
     """Send the task, record the job's progress, forward its cancellation, and return the outcome.
 
-    deadline_seconds: limit of the whole run, from `job.started`, or from now if that is None. waker: must be woken when
-    `job` is cancelled or `interruption` changes. interruption: returns the error with which to stop waiting now, or
-    None. After DeadlineExceeded, EngineLost or an interruption, the engine process may still be running the task.
+    deadline_seconds: limit of the whole run, or of each object of a scene, from `job.deadline_from`, or from now if
+    that is None. waker: must be woken when `job` is cancelled or `interruption` changes. interruption: returns the
+    error with which to stop waiting now, or None. After DeadlineExceeded, EngineLost or an interruption, the engine
+    process may still be running the task.
     """
     cancel_sent = False
-    deadline = (time.monotonic() if job.started is None else job.started) + deadline_seconds
+    begun = time.monotonic()
     try:
         _send(pipe, task, deadline_seconds, () if task.memory is None else (task.memory,))
         while True:
-            left = deadline - time.monotonic()
+            left = (job.deadline_from or begun) + deadline_seconds - time.monotonic()
             if left <= 0:
                 return DeadlineExceeded(f"The run was stopped after {deadline_seconds:g} seconds.")
             waker.wait(pipe, left)
@@ -192,7 +193,7 @@ def converse(
             if not isinstance(message, Progress | Failed | ends) or message.job_id != job.id:
                 return EngineLost("The engine answered for another job and was restarted. Try again.")
             if isinstance(message, Progress):
-                job.advance(message.stage, message.fraction)
+                job.advance(message.stage, message.fraction, message.objects)
             elif isinstance(message, Failed):
                 return message.error
             else:

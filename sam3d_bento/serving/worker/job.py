@@ -15,8 +15,9 @@ from typing import Any
 
 from opentelemetry.context import get_current
 
+from sam3d_bento.errors import Sam3DError
 from sam3d_bento.serving.worker.shared_memory import SharedMemory
-from sam3d_bento.submission import Stage
+from sam3d_bento.submission import ObjectProgress, Stage
 
 
 def ignore(job: Job) -> None:
@@ -35,6 +36,9 @@ class Job:
     keep_reconstruction: whether the run saves the reconstruction. `reconstruction` is then a file in the work
     directory, which is removed with the job unless the file was moved away.
     on_change: called from the worker's thread when the job's place in the queue or its progress changes.
+    objects: how far the objects of a scene are; empty before they are known, and for a single object.
+    lost: the object of a scene that has cost an engine process, with the error. goes_on: whether the job runs again for
+    the other objects.
     progress: current stage and its finished share, 0..1; None while the job waits.
     seconds: time spent in each stage so far. began: start of each stage (monotonic clock).
     context: OpenTelemetry context of the submission.
@@ -56,6 +60,10 @@ class Job:
         self.submission: Any = submission
         self.memory = memory
         self.started = started
+        self.objects: tuple[ObjectProgress, ...] = ()
+        self._object_began: float | None = None
+        self.lost: dict[str, Sam3DError] = {}
+        self.goes_on = False
         self.export: Job | None = None
         self.keep_reconstruction = keep_reconstruction
         self.reconstruction: Path | None = None
@@ -82,12 +90,38 @@ class Job:
         if self.cancelled.is_set():
             cancel(self)
 
-    def advance(self, stage: Stage, fraction: float) -> None:
-        """Record the progress of the run. fraction: finished share of the stage, 0..1."""
+    @property
+    def deadline_from(self) -> float | None:
+        """When the deadline began that holds now (monotonic clock): with the run, or with the last object of a scene.
+
+        None while the job waits.
+        """
+        return self.started if self._object_began is None else self._object_began
+
+    def advance(self, stage: Stage, fraction: float, objects: tuple[ObjectProgress, ...] = ()) -> None:
+        """Record the progress of the run. fraction: finished share of the stage, 0..1. objects: of a scene."""
         now = time.monotonic()
+        if objects:
+            begun = sum(each.state != "waiting" for each in objects)
+            if begun > sum(each.state != "waiting" for each in self.objects):
+                self._object_began = now
+            self.objects = objects
         self.seconds[stage] = round(now - self.began.setdefault(stage, now), 4)
         self.progress = (stage, fraction)
         self.changed()
+
+    def go_on_without_lost_object(self, loss: Sam3DError) -> None:
+        """Record which object of a scene an engine process was lost with, and let the others run again, once.
+
+        That is the object that the network was at, or else the one that was exported.
+        """
+        running = [each for each in self.objects if each.state == "running"]
+        suspects = [each.name for each in running if each.stage == "reconstruct"] or [each.name for each in running]
+        others = any(each.state != "failed" and each.name not in suspects[-1:] for each in self.objects)
+        if suspects and others and not self.lost and not self.cancelled.is_set():
+            self.lost[suspects[-1]] = loss
+            self.goes_on = True
+            self.started = self._object_began = None
 
     def changed(self) -> None:
         """Call `on_change`."""

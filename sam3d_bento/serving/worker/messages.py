@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, Protocol
 
 from sam3d_bento.errors import Sam3DError
 from sam3d_bento.settings import Settings
-from sam3d_bento.submission import OnStageProgress, RunnerInfo, Stage
+from sam3d_bento.submission import ObjectProgress, OnStageProgress, RunnerInfo, Stage
 
 # File name of a saved reconstruction in the job's directory.
 RECONSTRUCTION_NAME = "reconstruction.npz"
@@ -128,11 +128,12 @@ class Cancel:
 
 @dataclass(frozen=True)
 class Progress:
-    """Progress of a job. fraction: finished share of the stage, 0..1."""
+    """Progress of a job. fraction: finished share of the stage, 0..1. objects: of a scene."""
 
     job_id: str
     stage: Stage
     fraction: float
+    objects: tuple[ObjectProgress, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class JobQueue:
         """Raise Busy if the queue is full."""
         if self.full:
             # At least 1, because with 0 clients would try again at once.
-            seconds = max(1, math.ceil(self._run_times.run_seconds * (len(self._waiting) + 1)))
+            seconds = max(1, math.ceil(self._run_times.turn_seconds * (len(self._waiting) + 1)))
             raise Busy("The queue is full. Try again later.", retry_after_seconds=seconds)
 
     def add(self, job: Job) -> None:
@@ -75,6 +75,14 @@ class JobQueue:
         """Return the running job, which then no longer runs; None if none runs. The caller resolves its future."""
         with self._lock:
             job, self._running = self._running, None
+            return job
+
+    def put_back(self) -> Job | None:
+        """Let the running job wait again, before all others; return it, or None if none runs."""
+        with self._lock:
+            job, self._running = self._running, None
+            if job is not None:
+                self._waiting.appendleft(job)
             return job
 
     def position(self, job: Job) -> int | None:

@@ -6,7 +6,9 @@ import logging
 import stat
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sam3d_bento.errors import DeadlineExceeded, EngineLost, Sam3DError, StorageFull
 from sam3d_bento.serving import shortage
@@ -18,6 +20,9 @@ from sam3d_bento.serving.worker.workdir import WorkDir
 
 # Outcomes after which the process must be replaced: it hangs, is dead, or has reported that it is unusable.
 LOSSES = (DeadlineExceeded, EngineLost)
+
+# Folder in a job's directory for the finished objects of a scene.
+FINISHED_NAME = "objects"
 
 log = logging.getLogger("sam3d_bento.run")
 
@@ -36,21 +41,25 @@ def run(
 
     hands_over: whether another process exports. `job.memory` is then its input, if the outcome is HandedOver.
 
-    Afterwards the job's directory and submission are removed, and `job.reconstruction` is set if the reconstruction was
+    Afterwards the job's directory and submission are removed, unless `job.goes_on`: another run then finds the finished
+    objects of its scene there. Otherwise `job.reconstruction` is set if the reconstruction was
     to be kept and could be saved. After one of LOSSES the process has been killed. If the directory cannot be created,
     the outcome is StorageFull, and nothing is sent to the process.
     """
     outcome: Done | HandedOver | Sam3DError | None = None
+    job.goes_on = False
     try:
         if hands_over:
             job.memory = SharedMemory()
         assert job.submission is not None or job.memory is not None
         memory = None if job.memory is None else job.memory.descriptor
-        with workdir.job_directory(job.id) as directory:
-            task = RunJob(job.id, job.submission, directory, job.keep_reconstruction, job.label, memory)
+        with workdir.job_directory(job.id, stays=lambda: job.goes_on) as directory:
+            submission = _with_finished_objects(job, directory)
+            task = RunJob(job.id, submission, directory, job.keep_reconstruction, job.label, memory)
             outcome = converse(engine.pipe, task, job, deadline_seconds, waker, interruption)
             if isinstance(outcome, LOSSES):
                 engine.kill()  # the process may still write to the directory, which is removed next
+                job.go_on_without_lost_object(outcome)
             elif isinstance(outcome, Done):
                 _hand_over(directory / RECONSTRUCTION_NAME, job, workdir)
             return outcome
@@ -59,10 +68,19 @@ def run(
         outcome = StorageFull(f"The server cannot store the job's files ({exc.strerror}).")
         return outcome
     finally:
-        job.submission = None  # frees the upload
+        if not job.goes_on:
+            job.submission = None  # frees the upload
         if job.memory is not None and not isinstance(outcome, HandedOver):
             job.memory.close()
             job.memory = None
+
+
+def _with_finished_objects(job: Job, directory: Path) -> Any:
+    """Return the job's submission; of a scene with the folder for finished objects, and with those that were lost."""
+    scene = getattr(job.submission, "scene", None)
+    if scene is None:
+        return job.submission
+    return replace(job.submission, scene=replace(scene, finished=directory / FINISHED_NAME, lost=job.lost))
 
 
 def _hand_over(saved: Path, job: Job, workdir: WorkDir) -> None:

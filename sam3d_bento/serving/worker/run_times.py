@@ -15,16 +15,26 @@ FIRST_GUESS_SECONDS = 10.0
 
 
 class RunTimes:
-    """Running means of the seconds of each stage. One thread writes, any thread may read."""
+    """Running means of the seconds of each stage. One thread writes, any thread may read.
+
+    overlaps: whether each run is exported beside the next one.
+    """
 
     def __init__(self) -> None:
         self._seconds = {stage: share * FIRST_GUESS_SECONDS for stage, share in FIRST_SHARES.items()}
         self.known = False
+        self.overlaps = False
 
     @property
     def run_seconds(self) -> float:
         """Mean duration of a run; a guess until `known` is true."""
         return sum(self._seconds.values())
+
+    @property
+    def turn_seconds(self) -> float:
+        """Mean time from the end of one run to the end of the next, if one always waits."""
+        export = self._seconds["export"]
+        return max(export, self.run_seconds - export) if self.overlaps else self.run_seconds
 
     def learn(self, seconds: Mapping[str, float], objects: int = 1) -> None:
         """Add the stages of a successful run to the means. A missing stage counts as 0 seconds.
@@ -46,7 +56,8 @@ class RunTimes:
 
     def fraction_of_objects(self, objects: Sequence[ObjectProgress]) -> float:
         """Return the finished share of the run of a scene, 0..1: the mean of those of its objects."""
-        return sum(map(self.fraction_of_object, objects)) / len(objects)
+        begun = self.fraction("reconstruct", 0.0)  # what comes before is done for all objects at once
+        return sum(max(begun, self.fraction_of_object(each)) for each in objects) / len(objects)
 
     def fraction_of_object(self, each: ObjectProgress) -> float:
         """Return the finished share of an object of a scene, 0..1."""
@@ -61,4 +72,4 @@ class RunTimes:
         """
         if not self.known:
             return None
-        return self.run_seconds * (1 - fraction + max(runs_before - fraction_before, 0.0))
+        return self.run_seconds * (1 - fraction) + self.turn_seconds * max(runs_before - fraction_before, 0.0)

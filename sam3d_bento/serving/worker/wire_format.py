@@ -14,12 +14,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Annotated, Any, Literal, NoReturn, NotRequired
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # typing's, before Python 3.12, is refused by pydantic
 
-from sam3d_bento import errors
+from sam3d_bento import errors, names
 from sam3d_bento.errors import Internal, Sam3DError
 from sam3d_bento.serving.worker.messages import (
     Alive,
@@ -31,7 +32,7 @@ from sam3d_bento.serving.worker.messages import (
     Progress,
     Ready,
 )
-from sam3d_bento.submission import STAGES, Asset, MaskImage, RunnerInfo, Stage
+from sam3d_bento.submission import STAGES, Asset, MaskImage, ObjectProgress, ObjectState, RunnerInfo, Stage
 
 # Longest head. A report with options, warnings and figures of the run has some kilobytes.
 MAX_HEAD_BYTES = 1_000_000
@@ -68,6 +69,7 @@ class _Info(_Closed):
     formats: list[Token]
     facts: dict[str, Any]
     hands_over: bool
+    prompt_model: Token | None
 
 
 class _Error(_Closed):
@@ -109,11 +111,19 @@ class _LoadFailed(_Closed):
     error: _Error
 
 
+class _Object(_Closed):
+    name: Annotated[str, Field(min_length=1, max_length=names.MAX_CHARACTERS)]
+    state: ObjectState
+    stage: Stage
+    stage_fraction: Share
+
+
 class _Progress(_Closed):
     type: Literal["progress"]
     job: Token
     stage: Stage
     fraction: Share
+    objects: NotRequired[list[_Object]]
 
 
 class _Failed(_Closed):
@@ -167,13 +177,13 @@ def _document(message: EngineMessage) -> tuple[dict[str, Any], bytes]:
             return {"type": "alive"}, b""
         case Ready(info):
             facts = {"name": info.name, "version": info.version, "device": info.device, "facts": info.facts}
-            more = {"formats": list(info.formats), "hands_over": info.hands_over}
+            more = {"formats": list(info.formats), "hands_over": info.hands_over, "prompt_model": info.prompt_model}
             return {"type": "ready", "info": {**facts, **more}}, b""
         case LoadFailed(error):
             return {"type": "load_failed", "error": _error_document(error)}, b""
-        case Progress(job_id, stage, fraction):
-            share = min(max(float(fraction), 0.0), 1.0)
-            return {"type": "progress", "job": job_id, "stage": stage, "fraction": share}, b""
+        case Progress(job_id, stage, fraction, objects):
+            of_scene = {"objects": [_object_document(each) for each in objects]} if objects else {}
+            return {"type": "progress", "job": job_id, "stage": stage, "fraction": _share(fraction), **of_scene}, b""
         case Failed(job_id, error):
             return {"type": "failed", "job": job_id, "error": _error_document(error)}, b""
         case HandedOver(job_id):
@@ -185,6 +195,14 @@ def _document(message: EngineMessage) -> tuple[dict[str, Any], bytes]:
         case Done(job_id, bytes(file)):
             return {"type": "file", "job": job_id}, file
     raise TypeError(f"{type(message).__name__} is not a message of an engine process")
+
+
+def _share(fraction: float) -> float:
+    return min(max(float(fraction), 0.0), 1.0)
+
+
+def _object_document(each: ObjectProgress) -> dict[str, Any]:
+    return {**asdict(each), "stage_fraction": _share(each.stage_fraction)}
 
 
 def _error_document(error: Sam3DError) -> dict[str, Any]:
@@ -231,7 +249,12 @@ MAKERS: dict[str, Callable[[Any, memoryview], EngineMessage]] = {
     "alive": lambda head, _: Alive(),
     "ready": lambda head, _: Ready(RunnerInfo(**{**head["info"], "formats": tuple(head["info"]["formats"])})),
     "load_failed": lambda head, _: LoadFailed(_error(head["error"])),
-    "progress": lambda head, _: Progress(head["job"], head["stage"], head["fraction"]),
+    "progress": lambda head, _: Progress(
+        head["job"],
+        head["stage"],
+        head["fraction"],
+        tuple(ObjectProgress(**each) for each in head.get("objects", ())),
+    ),
     "failed": lambda head, _: Failed(head["job"], _error(head["error"])),
     "handed_over": lambda head, _: HandedOver(head["job"]),
     "asset": _asset,

@@ -19,7 +19,7 @@ import secrets
 import shutil
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,16 +76,24 @@ class WorkDir:
                 raise FileExistsError(errno.EEXIST, "the name of this process's folder is taken by something else")
 
     @contextmanager
-    def job_directory(self, job_id: str) -> Iterator[Path]:
-        """Create a folder with mode 0700, and remove it with its content after the block. Raises like `claim`."""
+    def job_directory(self, job_id: str, stays: Callable[[], bool] = lambda: False) -> Iterator[Path]:
+        """Create a folder with mode 0700, and remove it with its content after the block. Raises like `claim`.
+
+        stays: asked after the block whether the folder is kept, for another block with this id.
+        """
         with self._making:
             self._make_again()
         path = self.path / job_id
-        path.mkdir(mode=0o700)
+        path.mkdir(mode=0o700, exist_ok=True)
         try:
             yield path
         finally:
-            self._remove(path)
+            if not stays():
+                self._remove(path)
+
+    def remove_job_directory(self, job_id: str) -> None:
+        """Remove a folder that was kept, if it is still there."""
+        self._remove(self.path / job_id)
 
     def _remove(self, path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)

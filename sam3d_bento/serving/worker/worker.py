@@ -269,6 +269,7 @@ class Worker:
             self.info = loaded.info
             self.loads += 1
             self._lost_loads = 0
+            self.run_times.overlaps = self._hands_over
             self._enter(WorkerState.READY, "")
             seconds = round(time.monotonic() - started, 2)
             logs.event(log, f"{self.name} process ready", version=loaded.info.version, seconds=seconds)
@@ -310,9 +311,9 @@ class Worker:
         limit = self._settings.deadline_seconds + OVERDUE_SECONDS
         with self._lock:
             job = self.queue.running
-        if job is None or job.started is None:
+        if job is None or job.deadline_from is None:
             return None
-        if (left := job.started + limit - time.monotonic()) > 0:
+        if (left := job.deadline_from + limit - time.monotonic()) > 0:
             return left
         self._lost_runs = MAX_LOSSES_IN_A_ROW
         where = {"request_id": job.label, "job": job.id}
@@ -332,10 +333,10 @@ class Worker:
             job = self._next(engine)
             if job is None:
                 return
-            job.queue_seconds = time.monotonic() - job.submitted
+            if not job.lost:
+                job.queue_seconds = time.monotonic() - job.submitted
             self.queue.notify_waiting()
-            hands_over = self._exports is not None and self.info is not None and self.info.hands_over
-            if self._exports is not None and hands_over:
+            if self._exports is not None and self._hands_over:
                 self._exports.prepare()
             memory = gpu.memory()
             used = f"{memory.used_bytes}/{memory.total_bytes} bytes" if memory else "no GPU"
@@ -344,11 +345,14 @@ class Worker:
             if job.started is not None and time.monotonic() >= job.started + deadline:  # an export that came too late
                 self._finish(self._too_late())
                 continue
-            outcome = run(engine, job, self._workdir, deadline, self._waker, self._interruption, hands_over=hands_over)
+            outcome = run(
+                engine, job, self._workdir, deadline, self._waker, self._interruption, hands_over=self._hands_over
+            )
             # State and losses change before the job ends, so that a client sees them in /health after its response.
             if isinstance(outcome, LOSSES):
                 self._lose_run(outcome.detail, job)
-                self._finish(outcome)
+                if not job.goes_on or not self._put_back(job):
+                    self._finish(outcome)
                 return
             self._lost_runs = 0
             self._enter(WorkerState.BUSY, "")  # also after `_end_overdue`
@@ -370,13 +374,22 @@ class Worker:
         elif self._exports is not None:
             self._exports.begin(job)
 
+    def _put_back(self, job: Job) -> bool:
+        """Let the running job, a scene, wait for another engine process; return whether one will come."""
+        with self._lock:
+            if self._state.final or self.queue.put_back() is None:
+                return False
+        job.future.add_done_callback(lambda ended: self._workdir.remove_job_directory(job.id))
+        self._changed.set()
+        return True
+
     def _resolve(self, job: Job, outcome: Done | Sam3DError) -> None:
         """Resolve the future of a job that no longer runs."""
         if isinstance(outcome, Sam3DError):
             self._tell(job, outcome)
             job.future.set_exception(outcome)
         else:
-            self.run_times.learn(job.seconds)
+            self.run_times.learn(job.seconds, len(job.objects) or 1)
             self._tell(job, outcome.result)
             job.future.set_result(outcome.result)
 
@@ -421,6 +434,10 @@ class Worker:
         # Until the first successful load no job is accepted, because the engine may be unable to load.
         self._enter(WorkerState.RESTARTING if self.loads else WorkerState.STARTING, shown)
         logs.event(log, f"{self.name} process lost", logging.ERROR, **fields, reason=reason, in_a_row=self.losses)
+
+    @property
+    def _hands_over(self) -> bool:
+        return self._exports is not None and self.info is not None and self.info.hands_over
 
     def _interruption(self) -> NotReady | None:
         return self._stopping() if self._stopped() else None

@@ -163,6 +163,13 @@ def test_quality_is_reported_as_ignored(photographed: Photographed, disc: Disc, 
     assert result.warnings == (WarningCode.SHAPE_GUESSED, WarningCode.QUALITY_IGNORED)
 
 
+def test_a_given_seed_is_reported_as_ignored(photographed: Photographed, disc: Disc) -> None:
+    engine = PreviewEngine()
+    result = engine.reconstruct(*photographed(disc(64, 20)), Options(seed=7), 7, silent)
+    assert result.warnings == (WarningCode.SHAPE_GUESSED, WarningCode.SEED_IGNORED)
+    assert engine.facts["seeded"] is False
+
+
 def test_an_empty_mask_raises_no_object(reconstruct: Reconstruct) -> None:
     with pytest.raises(NoObject):
         reconstruct(np.zeros((30, 30), bool))

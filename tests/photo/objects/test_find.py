@@ -6,6 +6,7 @@ import pytest
 from sam3d_bento.errors import Cancelled, NoObject, RequestError
 from sam3d_bento.photo.images import decode
 from sam3d_bento.photo.mask_values import read_mask
+from sam3d_bento.photo.masks import as_mask
 from sam3d_bento.photo.objects.find import Finder
 from sam3d_bento.submission import SceneInput
 from tests.support.scene_files import coco_counts, png
@@ -25,8 +26,20 @@ def square(top, left, side=20):
 CUP, BOX = square(5, 5), square(50, 60, 25)
 
 
+def understood(prompt):
+    """The mask of the box, or that of the cup for points within it."""
+    if prompt.box is None and not CUP[int(prompt.points[0].y), int(prompt.points[0].x)]:
+        raise NoObject("No object was found where the prompt points.")
+    pixels = CUP
+    if prompt.box is not None:
+        left, top, right, bottom = map(int, prompt.box)
+        pixels = np.zeros(SIZE, bool)
+        pixels[top:bottom, left:right] = True
+    return as_mask(PHOTO, pixels, "prompt")
+
+
 def find(photo=PHOTO, max_objects=16, model=None, **scene):
-    finder = Finder(model, lambda data: read_mask(data, max_pixels=10**6), max_objects, 10**6)
+    finder = Finder(model, lambda data: read_mask(data, max_pixels=10**6), understood, max_objects, 10**6)
     return finder.find(photo, SceneInput(**scene))
 
 
@@ -68,6 +81,13 @@ def test_all_is_each_part_of_a_cut_out_largest_first():
     assert np.array_equal(found[0].mask.pixels, BOX)
     assert np.array_equal(found[1].mask.pixels, CUP)
     assert found[0].mask.source == "alpha"
+
+
+def test_an_item_may_point_at_its_object():
+    found = listed({"points": [[10, 10, 1]]}, {"box": [60, 50, 85, 75]}, {"points": [[90, 10, 1]]})
+    assert np.array_equal(found[0].mask.pixels, CUP)
+    assert np.array_equal(found[1].mask.pixels, BOX)
+    assert (found[1].mask.source, found[2].mask, found[2].error.code) == ("prompt", None, "no_object")
 
 
 class TwoThings:
@@ -122,4 +142,4 @@ def test_a_cancelled_run_is_no_fault_of_an_object():
         raise Cancelled("The job was cancelled.")
 
     with pytest.raises(Cancelled, match=r"^The job was cancelled.$"):
-        Finder(None, cancelled, 16, 10**6).find(PHOTO, SceneInput(masks=(png(CUP),)))
+        Finder(None, cancelled, understood, 16, 10**6).find(PHOTO, SceneInput(masks=(png(CUP),)))

@@ -17,7 +17,7 @@ from sam3d_bento.serving.middleware.authentication import is_open
 from sam3d_bento.serving.middleware.security_headers import EXPOSED_HEADERS
 from sam3d_bento.serving.openapi import document
 from sam3d_bento.serving.routes.api import UPLOAD_ADVICE
-from sam3d_bento.serving.routes.request_body import FILE_FIELDS, TEXT_FIELDS
+from sam3d_bento.serving.routes.request_body import FILE_FIELDS, OBJECTS_FIELD, TEXT_FIELDS
 from tests.serving.conftest import application
 
 # Pages for people, and BentoML's page and its files, which ours replace.
@@ -124,7 +124,7 @@ def test_forms_and_queries_have_the_options_as_they_are_declared(described):
     declared = Options.model_json_schema()["properties"]
     for path, others in (("/api/inference", {"response"}), ("/api/jobs", set())):
         fields = form(described, path)["properties"]
-        assert set(fields) == {*FILE_FIELDS, *others, *Options.model_fields} - {"file"}
+        assert set(fields) == {*FILE_FIELDS, OBJECTS_FIELD, *others, *Options.model_fields} - {"file"}
         query = {
             parameter["name"]: parameter
             for parameter in described["paths"][path]["post"]["parameters"]

@@ -41,10 +41,13 @@ KINDS = {
 }
 
 
+FILES = ("image", "mask", "depth", "pointmap", "masks", "labels", "objects")
+
+
 def test_the_schema_describes_the_options_as_they_are_checked():
     described, checked = InferenceInput.model_fields, Options.model_fields
-    assert set(described) == {"image", "mask", "depth", "pointmap", "response", *checked}
-    assert set(JobInput.model_fields) == {"image", "mask", "depth", "pointmap", *checked}
+    assert set(described) == {*FILES, "response", *checked}
+    assert set(JobInput.model_fields) == {*FILES, *checked}
     for name, field in checked.items():
         assert described[name].default == field.default
         assert described[name].annotation == field.annotation

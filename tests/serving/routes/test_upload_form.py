@@ -170,3 +170,53 @@ def test_json_must_be_strictly_preferred(http, accept, link):
 def test_the_field_decides_over_the_header(http):
     answer = http.post("/", files={"image": PNG}, data={"response": "file"}, headers={"accept": "application/json"})
     assert answer.json()["link"] is False
+
+
+def test_a_scene_by_masks_labels_or_a_list(http):
+    two = [("image", PNG), ("masks", ("a.png", b"one")), ("masks", ("b.png", b"two"))]
+    assert http.post("/", files=two).json()["scene"] == {"masks": ["one", "two"], "labels": None, "objects": None}
+    labels = {"image": PNG, "labels": ("l.png", b"values")}
+    assert http.post("/", files=labels).json()["scene"] == {"masks": [], "labels": "values", "objects": None}
+    as_text = http.post("/", files={"image": PNG}, data={"objects": '[{"mask": 0}]'}).json()["scene"]
+    as_file = http.post("/", files={"image": PNG, "objects": ("o.json", b'[{"mask": 0}]', "application/json")})
+    unnamed = http.post("/", files={"image": PNG, "objects": (None, b'[{"mask": 0}]', "application/json")})
+    assert as_text == as_file.json()["scene"] == unnamed.json()["scene"]
+    assert as_text == {"masks": [], "labels": None, "objects": '[{"mask": 0}]'}
+
+
+def test_all_objects_of_a_raw_body(http):
+    answer = http.post("/?objects=all", content=b"photo", headers={"content-type": "image/png"})
+    assert answer.json()["scene"]["objects"] == "all"
+
+
+def test_no_scene_where_its_fields_are_left_blank(http):
+    answer = http.post("/", files={"image": PNG, "labels": ("", b"")}, data={"objects": "", "masks": ""})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["scene"] is None
+
+
+@pytest.mark.parametrize(
+    ("files", "data", "status", "message"),
+    [
+        ([("masks", ("a", b"m")), ("mask", ("b", b"m"))], {}, 400, "'mask' is that of a single object"),
+        ([("masks", ("a", b"m"))], {"height": "1"}, 400, "'height' is that of a single object"),
+        ([], {"frame": "ground"}, 400, "'frame' is that of a scene"),
+        ([("labels", ("a", b"m")), ("labels", ("b", b"m"))], {}, 400, "'labels' was sent twice"),
+        ([("objects", ("a", b"\x89PNG\r\n\x1a\n\0"))], {}, 400, "takes JSON, not a picture"),
+        ([("objects", ("a", b" " * 2_000_001))], {}, 413, "at most 2,000,000 bytes"),
+        ([], {"objects": "all", "masks": "https://example.com/a.png"}, 400, "Addresses are not fetched"),
+        ([("masks", ("a", b"m"))] * 145, {}, 400, "parts"),
+        ([("depths", ("a", b"m"))], {}, 400, "'depths'"),
+    ],
+)
+def test_what_is_wrong_with_a_scene_is_said(http, files, data, status, message):
+    answer = http.post("/", files=[("image", PNG), *files], data=data)
+    assert answer.status_code == status, answer.text
+    assert message in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("field", ["masks", "labels", "objects"])
+def test_a_mask_preview_takes_no_scene(http, field):
+    answer = http.post("/api/mask", files={"image": PNG, field: ("a", b"all")})
+    assert answer.status_code == 400
+    assert f"'{field}'" in answer.json()["detail"]

@@ -28,6 +28,16 @@ def test_waiting_job_waits_for_earlier_jobs(run_times):
     assert run_times.remaining(0.0, runs_before=2, fraction_before=0.5) == pytest.approx(25.0)
 
 
+@pytest.mark.parametrize(("export", "turn"), [(2.0, 8.0), (8.0, 8.0), (9.0, 9.0)])
+def test_a_job_waits_for_the_longer_part_of_runs_that_overlap(export, turn):
+    run_times = RunTimes()
+    run_times.learn(RUN | {"export": export})
+    run_times.overlaps = True
+    assert run_times.turn_seconds == turn
+    assert run_times.remaining(0.0, runs_before=2) == pytest.approx(2 * turn + 8.0 + export)
+    assert run_times.remaining(0.5) == pytest.approx((8.0 + export) / 2), "its own parts follow each other"
+
+
 def test_a_new_run_moves_the_mean_by_a_part(run_times):
     run_times.learn({stage: 2 * seconds for stage, seconds in RUN.items()})
     assert run_times.run_seconds == pytest.approx(13.0)

@@ -39,7 +39,7 @@ def again(message):
     [
         Alive(),
         Ready(RunnerInfo("fake", "fake/1", "cpu", ("JPEG", "PNG"), {"attention": "none"})),
-        Ready(RunnerInfo("fake", "fake/1", "cuda:0", ("JPEG",), hands_over=True)),
+        Ready(RunnerInfo("fake", "fake/1", "cuda:0", ("JPEG",), hands_over=True, prompt_model="crop")),
         Progress("j", "mask", 0.5),
         HandedOver("j"),
         Done("j", Asset(b"glTF", REPORT)),

@@ -313,7 +313,7 @@ def test_a_process_that_cannot_be_started_is_a_loss(start_worker, quick_pauses):
 
 
 def test_a_job_that_waits_too_long_ends_while_another_runs_on(start_worker):
-    worker = ready(start_worker(queue_limit=1, deadline_seconds=10, load_silence_seconds=20))
+    worker = ready(start_worker(queue_limit=1, deadline_seconds=10, load_silence_seconds=20, max_objects=1))
     running = submit(worker, "nap:60")
     until(lambda: worker.queue.running)
     waiting = submit(worker, "nap:0")
@@ -350,7 +350,12 @@ def test_a_run_ends_and_livez_asks_for_a_restart_when_the_work_folder_hangs(star
 def test_a_job_that_waits_for_a_load_ends_too(start_worker):
     loader = "tests.support.fake_runner:loads_late"
     worker = start_worker(
-        loader, queue_while_loading=True, queue_limit=1, deadline_seconds=0.25, load_silence_seconds=1.5
+        loader,
+        queue_while_loading=True,
+        queue_limit=1,
+        deadline_seconds=0.25,
+        load_silence_seconds=1.5,
+        max_objects=1,
     )
     with pytest.raises(NotReady, match="waited for 2 seconds"):
         finish(submit(worker, "nap:0"))

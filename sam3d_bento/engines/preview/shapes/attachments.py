@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from sam3d_bento.arrays import Bool, Float32
 from sam3d_bento.engines.preview.camera import Camera
-from sam3d_bento.engines.preview.canvas import MIN_RADIUS_CELLS, Canvas
+from sam3d_bento.engines.preview.canvas import MIN_RADIUS_CELLS, PADDING_CELLS, Canvas
 from sam3d_bento.engines.preview.height import compute_squared_height
 from sam3d_bento.engines.preview.painting.colour import paint
 from sam3d_bento.engines.preview.shapes.lathe import Lathe
@@ -60,7 +60,7 @@ def find_attachments(canvas: Canvas) -> Parts | None:
         rooted = inside & (ndimage.distance_transform_edt(~piece) < ROOT_SHARE * widest)
         distance = np.minimum(canvas.distance, _measure_distance(rooted))
         if distance.max() >= MIN_RADIUS_CELLS:  # else it is too thin for the grid
-            cut.append(replace(canvas, distance=distance))
+            cut.append(_crop(canvas, distance))
     return Parts(replace(canvas, distance=body), tuple(cut))
 
 
@@ -68,13 +68,22 @@ def build_attachment(canvas: Canvas, lathe: Lathe, camera: Camera) -> PosedMesh:
     """Build an attachment of a body as a closed mesh."""
     square = compute_squared_height(canvas.distance)
     drawn, faces = build_closed_surface(square)
-    colours = paint(canvas, square, drawn)
+    colours = paint(canvas, drawn, faces)
     rays = camera.unproject(drawn[:, :2] * canvas.cell + np.array(canvas.origin))
     front = lathe.axes[:, 2]
     depth = (lathe.centre @ front) / (rays @ front)[:, None]  # where the ray meets the plane through the axis
     # It is thick along the line of sight, so that all of it is seen where the photo shows it.
     cell = canvas.cell / camera.focal_length
     return PosedMesh(rays * depth * (1 - drawn[:, 2:] * cell), faces, colours, lathe.axes, camera)
+
+
+def _crop(canvas: Canvas, distance: Float32) -> Canvas:
+    """Crop the canvas to what lies within the zero level of a distance (R, C), which it gets instead of its own."""
+    rows, columns = (np.flatnonzero((distance > 0).any(axis)) for axis in (1, 0))
+    top, left = int(rows[0]) - PADDING_CELLS, int(columns[0]) - PADDING_CELLS
+    window = (slice(top, int(rows[-1]) + PADDING_CELLS + 1), slice(left, int(columns[-1]) + PADDING_CELLS + 1))
+    origin = (canvas.origin[0] + left * canvas.cell, canvas.origin[1] + top * canvas.cell)
+    return Canvas(canvas.rgb[window], distance[window], canvas.cell, origin)
 
 
 def _measure_distance(region: Bool) -> Float32:

@@ -32,7 +32,7 @@ def build_puff(canvas: Canvas, camera: Camera) -> PosedMesh:
     """
     square = compute_squared_height(canvas.distance)
     drawn, faces = build_closed_surface(square)
-    colours = paint(canvas, square, drawn)
+    colours = paint(canvas, drawn, faces)
     low, high = drawn[:, :2].min(0), drawn[:, :2].max(0)
     width, height = (float(side) for side in high - low)
     slope = USUAL_SLOPE * _ramp(height / width)
