@@ -55,8 +55,12 @@ def test_the_body_of_a_vessel_is_found_beside_what_sticks_out_of_it(
 def test_an_attachment_reaches_into_the_body(cut: Callable[[Bool], Canvas], seen_circles: Circles) -> None:
     parts = find_attachments(cut(seen_circles(CAN, 20) | ring(250, 325, 39)))
     assert parts is not None
-    both = (parts.body.distance > 0) & (parts.attachments[0].distance > 0)
-    assert np.count_nonzero(both) > 0.05 * np.count_nonzero(parts.attachments[0].distance > 0)
+    (handle,) = parts.attachments
+    left, top = np.rint((np.array(handle.origin) - parts.body.origin) / handle.cell).astype(int)
+    rows, columns = handle.distance.shape
+    body = parts.body.distance[top : top + rows, left : left + columns]
+    both = (body > 0) & (handle.distance > 0)
+    assert np.count_nonzero(both) > 0.05 * np.count_nonzero(handle.distance > 0)
 
 
 def test_corners_and_ragged_edges_are_no_attachments(
