@@ -426,6 +426,7 @@ class _MaskFinder:
         with clock.stage("mask"):
             photo = without_hidden_colours(photo)  # for the engine as well: its network sees the whole photo
             if prompt is not None:
+                prompt.require_within(*photo.original_size)  # before the model looks at the photo
                 mask = self.prompter.mask(self.prompter.encode(photo, submission.photo), prompt)
             else:
                 mask = masks.isolate(photo, uploaded, self.model)

@@ -33,7 +33,8 @@ _SENTENCES = {
     WarningCode.FIRST_FRAME_ONLY: "The image is animated or has several pages; only the first was used.",
     WarningCode.HDR_TONE_MAPPED: "The image is HDR (PQ or HLG); values brighter than white were compressed.",
     WarningCode.SEVERAL_OBJECTS: (
-        "Several separate objects were found; only the largest was reconstructed. Send a mask to choose another."
+        "Several separate objects were found; only the largest was reconstructed. Point at another one, or send its "
+        "mask."
     ),
     WarningCode.OBJECTS_TOUCH: (
         "This looks like two objects that touch; they became one model. Send a mask of one of them."

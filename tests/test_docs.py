@@ -9,7 +9,7 @@ from pydantic_core import PydanticUndefined
 
 from sam3d_bento import errors
 from sam3d_bento.formats import FILE_TYPES, FormatOptions
-from sam3d_bento.options import Options
+from sam3d_bento.options import PRESETS, Options
 from sam3d_bento.settings import PREFIX, Settings
 from sam3d_bento.warning_codes import WarningCode
 from tests.support.places import PROJECT
@@ -65,6 +65,13 @@ def test_every_option_is_described_with_its_default():
         if field.default is not None:
             shown = f"{field.default:,}" if name == "target_faces" else str(field.default)
             assert described[name][2] == (shown.lower() if isinstance(field.default, bool) else shown)
+
+
+def test_every_preset_is_described_with_its_options():
+    described = {name: dict(option.split("=") for option in options.split()) for name, options, _ in rows("preset")}
+    assert described == {
+        name: {option: str(value) for option, value in options.items()} for name, options in PRESETS.items()
+    }
 
 
 def test_every_format_is_described():
@@ -123,6 +130,20 @@ def test_the_tables_of_floods_and_memory_are_what_was_measured():
         ]
         for name, one in loads.items()
     }
+
+
+def test_the_table_of_masks_is_what_was_measured():
+    measured = json.loads((PROJECT / "benchmarks" / "results" / "masks.json").read_text())["models"]
+    described = {name: cells for name, *cells in rows("prompt model")}
+    assert set(described) <= set(measured)
+    for name, cells in described.items():
+        figures = []
+        for kind in ("photos", "composites"):
+            box = measured[name][kind]["box"]
+            figures += [f"{box['mean']:.3f} ({box['worst']:.3f})"]
+            figures += [f"{measured[name][kind][asked]['mean']:.3f}" for asked in ("click", "click_best")]
+        assert cells == [*figures, f"{measured[name]['speed']['next_median_cpu_seconds']:.2f}"]
+    assert all(one["speed"]["encodes"] == 1 for one in measured.values())
 
 
 def test_every_metric_is_described():

@@ -1,3 +1,6 @@
+from math import isfinite
+from random import Random
+
 import pytest
 
 from sam3d_bento.errors import BadRequest
@@ -74,3 +77,19 @@ def test_the_rim_of_the_photo_belongs_to_it():
 def test_a_prompt_is_scaled_with_its_photo():
     scaled = Prompt((Point(10, 20),), (0, 0, 40, 80), 1).resized(0.5, 0.25)
     assert scaled == Prompt((Point(5, 5),), (0, 0, 20, 20), 1)
+
+
+def test_any_text_is_a_prompt_or_a_refusal():
+    random = Random(1)
+    read = 0
+    for _ in range(3000):
+        text = "".join(random.choices("0123456789.,,,;-+naife ", k=random.randrange(1, 12)))
+        field = random.choice(["points", "box"])
+        try:
+            prompt = checked({field: text}).prompt
+        except BadRequest:
+            continue
+        read += 1
+        numbers = [number for point in prompt.points for number in (point.x, point.y)] + list(prompt.box or ())
+        assert all(map(isfinite, numbers))
+    assert read > 0, "the texts are too random to be read"

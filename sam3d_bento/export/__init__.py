@@ -18,6 +18,7 @@ from sam3d_bento.export.mesh.surface import vertex_normals
 from sam3d_bento.export.mesh.topology import is_watertight
 from sam3d_bento.export.texture.bake import bake
 from sam3d_bento.export.texture.colour_source import choose_source
+from sam3d_bento.export.texture.detail import measure_detail
 from sam3d_bento.export.uv.unwrap import unwrap
 from sam3d_bento.options import Options
 from sam3d_bento.progress import OnProgress, part, silent
@@ -51,17 +52,17 @@ def to_glb(
         source = beside.submit(choose_source, dense, reconstruction.splats, options.colour_source)
         exact = reconstruction.exact
         if exact is not None and len(exact.faces) <= options.target_faces:
-            vertices, faces, smooth = exact.vertices, exact.faces, exact.normals
+            vertices, faces, normals = exact.vertices, exact.faces, exact.normals
         else:
             vertices, faces = simplify_visible(dense, options.target_faces, part(on_progress, 0.1, 0.4))
             vertices, faces = repair(vertices, faces)
-            smooth = vertex_normals(vertices, faces)
+            normals = vertex_normals(vertices, faces)
         on_progress(0.4)
-        unwrapped = unwrap(vertices, faces, options.texture_size)
+        detail = measure_detail(vertices, normals, faces, source.result().colours, options.texture_size)
+        unwrapped = unwrap(vertices, faces, options.texture_size, detail)
     on_progress(0.6)
     # Vertices are split along the seams only after the normals are known, so that no seam shows in the shading.
-    positions = vertices[unwrapped.vertex_map]
-    normals = smooth[unwrapped.vertex_map]
+    positions, normals = vertices[unwrapped.vertex_map], normals[unwrapped.vertex_map]
     texture = bake(
         positions,
         normals,

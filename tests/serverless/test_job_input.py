@@ -7,6 +7,7 @@ from yarl import URL
 
 from sam3d_bento.errors import BadRequest, TooLarge
 from sam3d_bento.options import Options
+from sam3d_bento.prompt import Point, Prompt
 from sam3d_bento.serverless import job_input
 from sam3d_bento.serverless.hosts import AllowedHosts
 from sam3d_bento.serverless.transfers import Transfers
@@ -57,6 +58,11 @@ def test_an_address_elsewhere_is_refused_by_its_field(field):
     assert "s3cr3t" not in refusal.value.detail
 
 
+def test_a_prompt_is_an_option_as_over_http():
+    prompt = read(image=PHOTO, points="3,4;5,6,0", box="0,0,9,9", candidate=1).options.prompt
+    assert prompt == Prompt((Point(3, 4), Point(5, 6, inside=False)), (0, 0, 9, 9), 1)
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
@@ -88,6 +94,9 @@ def test_an_address_elsewhere_is_refused_by_its_field(field):
         ({"image": PHOTO, "texture_size": 1000}, "'texture_size'"),
         ({"image": PHOTO, "target_faces": 40000.5}, "'target_faces'"),
         ({"image": PHOTO, "quality": "best"}, "'quality'"),
+        ({"image": PHOTO, "points": [[1, 2, 1]]}, "'points'"),
+        ({"image": PHOTO, "points": "1,nan"}, "'points': send x,y,1"),
+        ({"image": PHOTO, "box": "0,0,5"}, "'box': send x0,y0,x1,y1"),
     ],
 )
 def test_a_wrong_field_is_named(fields, said):

@@ -17,6 +17,7 @@ from sam3d_bento.prompt import MAX_CANDIDATES, Box, Prompt
 THRESHOLD = 128  # of 255; a pixel of a soft answer with at least this value belongs to the object
 HOLE_SHARE = 0.002  # of the object's area; a smaller hole is a flaw of the mask, a larger one may be a handle
 SPECK_SHARE = 0.02  # of the largest part's area; a smaller part without a point on it is a flaw of the mask
+RIVAL_SHARE = 0.1  # of the largest part's area; a smaller part in a box is debris
 SAME_IOU = 0.9  # of two answers that a person would hardly tell apart
 MIN_PIXELS = 64  # as for an uploaded mask: with fewer nothing can be done
 
@@ -77,16 +78,30 @@ def pixel(x: float, y: float, shape: tuple[int, ...]) -> tuple[int, int]:
     return min(int(y), shape[0] - 1), min(int(x), shape[1] - 1)
 
 
-def inside_box(box: Box, shape: tuple[int, ...], margin: float = 0.0) -> Bool:
-    """Return which pixels of an array of this shape (H, W) a box touches.
+def select(soft: UInt8, prompt: Prompt) -> UInt8 | None:
+    """Return the soft mask (H, W) without the connected parts that the prompt does not point at; None if none is left.
 
-    margin: by how much the box is enlarged on each side, in its long side.
+    These are the parts without a point of the object on them; or, without such points, debris. What lies beyond the
+    box is left out before.
     """
+    if prompt.box is not None:
+        soft = soft * inside_box(prompt.box, soft.shape)
+    parts, count = ndimage.label(soft >= THRESHOLD, _EIGHT_NEIGHBOURS)
+    points = [pixel(point.x, point.y, soft.shape) for point in prompt.points if point.inside]
+    if points:
+        kept = np.isin(parts, [parts[place] for place in points if parts[place]])
+    else:
+        sizes = np.bincount(parts.ravel(), minlength=count + 1)
+        sizes[0] = 0
+        kept = (sizes >= max(1, RIVAL_SHARE * sizes.max()))[parts]
+    return np.where(kept | (soft < THRESHOLD), soft, THRESHOLD - 1).astype(np.uint8) if kept.any() else None
+
+
+def inside_box(box: Box, shape: tuple[int, ...]) -> Bool:
+    """Return which pixels of an array of this shape (H, W) a box touches."""
     left, top, right, bottom = box
-    wide = margin * max(right - left, bottom - top)
     inside = np.zeros(shape, bool)
-    rows = slice(max(0, math.floor(top - wide)), math.ceil(bottom + wide))
-    inside[rows, max(0, math.floor(left - wide)) : math.ceil(right + wide)] = True
+    inside[math.floor(top) : math.ceil(bottom), math.floor(left) : math.ceil(right)] = True
     return inside
 
 

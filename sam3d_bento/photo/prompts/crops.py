@@ -10,11 +10,10 @@ import math
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
 from sam3d_bento.arrays import Bool, UInt8
 from sam3d_bento.photo.mask_model import MaskModel
-from sam3d_bento.photo.prompts.answers import THRESHOLD, Answer, inside_box, pixel
+from sam3d_bento.photo.prompts.answers import THRESHOLD, Answer, pixel, select
 from sam3d_bento.prompt import Box, Prompt
 
 NAME = "crop"
@@ -28,7 +27,6 @@ CLICK_SIDES = (1.0, 0.7, 0.5, 0.35, 0.22)
 MIN_SPAN_SHARE = 1.6
 MIN_SIDE_PIXELS = 16  # of a crop; in a smaller one there is nothing to see
 
-RIVAL_SHARE = 0.1  # of the largest part's area; a smaller part in a box is debris
 CERTAIN = 230  # of 255; from here on the mask model is sure of a pixel
 LONGEST_SIDE = 1024  # pixels of the picture that the mask model is given; it reduces it further
 MAX_KEPT_CROPS = 16  # of one photo, 1 MB each at most and usually a tenth
@@ -110,25 +108,13 @@ def _answer(crop: UInt8, window: Window, shape: tuple[int, int], prompt: Prompt)
     left, top, right, bottom = window
     soft = np.zeros(shape, np.uint8)
     soft[top:bottom, left:right] = crop
-    if prompt.box is not None:
-        soft *= inside_box(prompt.box, shape)
-    parts, count = ndimage.label(soft >= THRESHOLD, np.ones((3, 3), bool))
-    if not count:
+    selected = select(soft, prompt)
+    if selected is None:
         return None
+    kept = selected >= THRESHOLD
     points = [pixel(point.x, point.y, shape) for point in prompt.points if point.inside]
-    if points:
-        hit = [int(parts[place]) for place in points]
-        reached = sum(part > 0 for part in hit) / len(hit)
-        kept = np.isin(parts, [part for part in hit if part])
-    else:
-        sizes = np.bincount(parts.ravel())
-        sizes[0] = 0
-        reached = 1.0
-        kept = (sizes >= RIVAL_SHARE * sizes.max())[parts]
-    if not kept.any():
-        return None
-    score = reached * _sureness(soft, kept, window, shape)
-    return Answer(np.where(kept | (soft < THRESHOLD), soft, THRESHOLD - 1).astype(np.uint8), score)
+    reached = sum(bool(kept[place]) for place in points) / len(points) if points else 1.0
+    return Answer(selected, reached * _sureness(selected, kept, window, shape))
 
 
 def _sureness(soft: UInt8, kept: Bool, window: Window, shape: tuple[int, int]) -> float:

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from sam3d_bento.arrays import Bool
 from sam3d_bento.errors import BadRequest, NoObject
 from sam3d_bento.photo import masks
+from sam3d_bento.photo.cutout import cut_out
 from sam3d_bento.photo.hidden_colours import visible_pixels
-from sam3d_bento.photo.prompts.answers import THRESHOLD, Answer, PromptModel, cleaned, distinct
+from sam3d_bento.photo.prompts.answers import THRESHOLD, Answer, PromptModel, cleaned, distinct, select
 from sam3d_bento.photo.prompts.memory import Memory
 from sam3d_bento.prompt import Prompt
 from sam3d_bento.reconstruction import Candidate, Mask, Photo, PromptedChoice
@@ -80,11 +82,29 @@ class Prompter:
         placed = prompt.resized(width / original_width, height / original_height)
         visible = visible_pixels(photo)
         answers = self.model.answers(photo.rgb, encoded.encoding, placed)
-        usable = [clean for one in answers if (clean := cleaned(one, placed, visible)) and _leaves_something(clean)]
-        found = distinct(usable)
+        found = _usable(answers, placed, visible) or _usable(_of_alpha(photo, placed), placed, visible)
         if not found:
             raise NoObject("No object was found where the prompt points. Point at its middle, or draw a box around it.")
         return _chosen(photo, found, prompt, self.model.name)
+
+
+def _usable(answers: list[Answer], prompt: Prompt, visible: Bool | None) -> list[Answer]:
+    """Return the candidates among the answers, cleaned, the smallest first."""
+    clean = [cleaned(answer, prompt, visible) for answer in answers]
+    return distinct([answer for answer in clean if answer is not None and _leaves_something(answer)])
+
+
+def _of_alpha(photo: Photo, prompt: Prompt) -> list[Answer]:
+    """Return what the photo's alpha cuts out and the prompt points at; nothing where it cuts out nothing.
+
+    A model sees no outline in a cut-out, for what lay around the object is gone.
+    """
+    cut = cut_out(photo.alpha)
+    if cut is None:
+        return []
+    soft = np.where(cut.pixels, 255, 0).astype(np.uint8)
+    answer = select(soft, prompt)
+    return [] if answer is None else [Answer(answer, 1.0)]
 
 
 def _chosen(photo: Photo, found: list[Answer], prompt: Prompt, model: str) -> Mask:

@@ -25,9 +25,6 @@ INSIDE, OUTSIDE, TOP_LEFT, BOTTOM_RIGHT, PADDING = 1, 0, 2, 3, -1
 # With more points than this, the prompt is clear, and the first of the masks is meant for it; with fewer, the others
 # are. From the authors' export (`select_masks`), where the padding point counts.
 MANY_POINTS = 2.5
-# How far an object may reach beyond its box, in the box's long side: as far as a hand trembles. What the decoder finds
-# farther off is not meant.
-BOX_MARGIN = 0.02
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,7 @@ class Sam:
         found = [_answer(frame.back(masks[0, index], SIDE), float(scores[0, index])) for index in order]
         if prompt.box is None:
             return found
-        inside = inside_box(prompt.box, rgb.shape[:2], BOX_MARGIN)
+        inside = inside_box(prompt.box, rgb.shape[:2])  # what the decoder finds beyond it is not meant
         return [Answer(answer.soft * inside, answer.score) for answer in found]
 
     def _frame(self, rgb: UInt8) -> Frame:

@@ -94,6 +94,10 @@ def test_a_saved_reconstruction_is_exported_again_without_the_photo(run, photo, 
     assert 1000 < len(again.faces) <= 2000
     assert again.visual.material.baseColorTexture.size == (512, 512)
     assert "again.glb" in output
+    run("export", scan, "-o", tmp_path / "robot.glb", "--preset", "robot", "--target-faces", "1000")
+    robot = trimesh.load_mesh(tmp_path / "robot.glb")
+    assert (len(robot.faces) <= 1000, robot.visual.material.baseColorTexture.size) == (True, (512, 512))
+    assert robot.bounds[0, 1] == 0
 
 
 def test_a_mask_is_written_in_the_photos_size(run, photo, tmp_path):
@@ -102,9 +106,21 @@ def test_a_mask_is_written_in_the_photos_size(run, photo, tmp_path):
     assert "alpha" in output
 
 
+def test_points_and_a_box_choose_the_object_of_a_mask(run, photo, tmp_path):
+    output = run(
+        "mask", photo, "-o", tmp_path / "mask.png", "--box", "10,10,70,70", "--point", "40,40", "--point", "1,1,0"
+    )
+    assert "from prompt" in output
+    assert "candidate 0: covers" in output
+    assert Image.open(tmp_path / "mask.png").getpixel((40, 40)) == 255
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--point", "1,nan"], "--point: send x,y,1"),
+        (["--box", "1,2,3"], "--box: send x0,y0,x1,y1"),
+        (["--candidate", "1"], "--candidate: it goes with"),
         (["--target-faces", "999"], "--target-faces"),
         (["--texture-size", "1000"], "--texture-size"),
         (["--seed", "-1"], "--seed"),
@@ -284,7 +300,7 @@ def test_a_format_may_be_named(run, scan, tmp_path):
         ("x.usdz", ["--longest-side", "1", "--height", "1"], "--longest-side: send either 'height' or 'longest_side'"),
         ("x.stl", ["--longest-side", "0"], "--longest-side"),
         ("x.stl", ["--height", "nan"], "--height"),
-        ("x.model", [], "none of .glb, .obj.zip, .stl, .ply, .splats.ply, .usdz, .obj"),
+        ("x.model", [], "none of .glb, .obj.zip, .stl,"),
         ("x", [], "or --format"),
     ],
 )

@@ -1,13 +1,18 @@
 import hashlib
+import io
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 
 from sam3d_bento.errors import NotReady
+from sam3d_bento.options import Options
 from sam3d_bento.photo.prompts import models
+from sam3d_bento.pipeline import MaskPreview
 from sam3d_bento.settings import Settings
+from sam3d_bento.submission import Submission
 from sam3d_bento.weights.sets import SETS
-from tests.support.prompt_networks import write_mobile_sam
+from tests.support.prompt_networks import DISC_RADIUS, write_mobile_sam
 
 
 @pytest.fixture
@@ -33,6 +38,21 @@ def test_mobile_sam_is_used_where_its_weights_are(installed, tmp_path_factory):
     assert models.choose(settings(tmp_path_factory.mktemp("empty"))) == "crop"
     assert models.load("mobile_sam", None, settings(installed)).name == "mobile_sam"
     assert models.load("crop", None, settings(installed)).name == "crop"
+
+
+def test_the_mask_process_uses_mobile_sam_where_it_is(installed):
+    """The graphs that stand in for its files answer a click with a disc around it."""
+    file = io.BytesIO()
+    Image.new("RGB", (300, 200), (90, 90, 90)).save(file, "PNG")
+    preview = MaskPreview(None, settings(installed))
+    submission = Submission(file.getvalue(), options=Options(points="100,120"))
+    first, second = (preview.run(submission, lambda stage, fraction: None) for _ in range(2))
+    assert first.report["mask"]["model"] == "mobile_sam"
+    assert [answer.report["prompt_encodes"] for answer in (first, second)] == [1, 0]
+    assert first.png == second.png
+    candidate = first.report["mask"]["candidates"][first.report["mask"]["candidate"]]
+    radius = DISC_RADIUS * 200 / 684
+    assert candidate["box"] == pytest.approx([100 - radius, 120 - radius, 100 + radius, 120 + radius], abs=1)
 
 
 @pytest.mark.parametrize("model", ["auto", "mobile_sam"])

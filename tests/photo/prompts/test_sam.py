@@ -78,10 +78,9 @@ def test_a_box_is_given_by_its_corners_as_the_encoder_sees_them(mobile_sam, widt
     _, second, third = ask(mobile_sam, rgb, around)
     turned = scale_of(width, height) != min(1024 / width, 684 / height)
     corners = [(right, top), (left, bottom)] if turned else [(left, top), (right, bottom)]
-    margin = 0.02 * max(right - left, bottom - top)
     rows, columns = np.mgrid[:height, :width] + 0.5
-    inside = (columns > left - margin - 1) & (columns < right + margin + 1)
-    inside &= (rows > top - margin - 1) & (rows < bottom + margin + 1)
+    inside = (columns > left - 1) & (columns < right + 1)
+    inside &= (rows > top - 1) & (rows < bottom + 1)
     for answer, (x, y) in zip((second, third), corners, strict=True):
         assert not ((answer.soft >= 128) & ~inside).any(), "what is beyond the box is not meant"
         expected = disc(width, height, x, y) & inside
