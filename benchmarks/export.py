@@ -35,7 +35,8 @@ from scipy.spatial import KDTree
 
 from sam3d_bento.export.glb.unpack import unpack_glb
 from sam3d_bento.export.mesh.clean import clean
-from sam3d_bento.export.mesh.surface import Surface, face_areas, lengths
+from sam3d_bento.export.mesh.surface import Surface, face_areas, lengths, unit, vertex_normals
+from sam3d_bento.export.mesh.topology import weld
 from sam3d_bento.reconstruction import Reconstruction
 
 FOLDER = Path(__file__).parent
@@ -176,6 +177,7 @@ class TexturedMesh:
         if self.uv is not None:
             figures["texel_use"] = round(float(face_areas(np.pad(self.uv, ((0, 0), (0, 1))), self.faces).sum()), 3)
             figures["charts"] = charts(self.faces, self.uv)
+        figures["open_edges"] = open_edges(weld(np.asarray(self.vertices, np.float32)).take(self.faces))
         if self.file.suffix == ".glb":
             figures["validator"] = validated(unpack_glb(self.file.read_bytes()))
         return figures
@@ -188,6 +190,13 @@ def charts(faces: Any, uv: Any) -> int:
     links = np.concatenate([joined[:, :2], joined[:, 1:]])
     graph = coo_array((np.ones(len(links), bool), (links[:, 0], links[:, 1])), shape=(corner.max() + 1,) * 2)
     return int(connected_components(graph, directed=False)[0])
+
+
+def open_edges(faces: Any) -> int:
+    """Count the edges of a mesh (F, 3) that one face alone has."""
+    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+    _, uses = np.unique(edges, axis=0, return_counts=True)
+    return int(np.count_nonzero(uses == 1))
 
 
 def validated(glb: bytes) -> dict[str, int]:
@@ -211,26 +220,48 @@ def dense_pictures(dense: Surface, case: Case) -> Pictures:
 
 def compared(model: TexturedMesh, pictures: Pictures, truth: Pictures, dense: Surface) -> dict[str, float]:
     full, inside = psnr(pictures, truth)
-    ours, theirs = (scattered(*mesh) for mesh in ((model.vertices, model.faces), (dense.vertices, dense.faces)))
-    there, _ = KDTree(theirs).query(ours)
-    back, _ = KDTree(ours).query(theirs)
+    meshes = ((model.vertices, model.faces), (dense.vertices, dense.faces))
+    (ours, normals), (theirs, true_normals) = (scattered(*mesh) for mesh in meshes)
+    _, close = KDTree(theirs).query(ours)
+    _, nearest = KDTree(ours).query(theirs)
+    there, back = (off(ours, theirs[close], true_normals[close]), off(theirs, ours[nearest], normals[nearest]))
+    turned = np.degrees(np.arccos(np.einsum("ij,ij->i", normals[nearest], true_normals).clip(-1, 1)))
     return {
         "psnr_full": round(full, 2),
         "psnr_inside": round(inside, 2),
         "silhouette_iou": round(overlap(pictures, truth), 4),
         "chamfer": round(float(there.mean() + back.mean()) / 2, 6),
+        "hausdorff_99": round(float(max(np.quantile(there, 0.99), np.quantile(back, 0.99))), 6),
+        "normal_error_degrees": round(float(turned.mean()), 2),
     }
 
 
-def scattered(vertices: Any, faces: Any) -> Any:
-    """Return random points, evenly distributed over the surface."""
+def off(points: Any, feet: Any, normals: Any) -> Any:
+    """Return the distances (N,) of points (N, 3) from a surface of which the nearest samples, `feet`, are known.
+
+    That is the distance from the plane of the sample, and more where the nearest sample is farther away along it than
+    samples are apart.
+    """
+    along = np.einsum("ij,ij->i", points - feet, normals)
+    across = lengths(points - feet - along[:, None] * normals)
+    return np.hypot(along, np.maximum(across - 3 * np.median(across), 0))
+
+
+def scattered(vertices: Any, faces: Any) -> tuple[Any, Any]:
+    """Return random points, evenly distributed over the surface, and its smooth normals there, of length 1.
+
+    The normals of all meshes are computed alike, whatever a file has: vertices at one place share theirs.
+    """
     random = np.random.default_rng(0)
     places = np.asarray(vertices, float)
+    joined = weld(np.asarray(vertices, np.float32)).take(faces).astype(np.int32)
+    smooth = vertex_normals(np.asarray(vertices, np.float32), joined)
     a, b, c = (places[faces[:, corner]] for corner in range(3))
     areas = lengths(np.cross(b - a, c - a))
     face = random.choice(len(faces), CHAMFER_POINTS, p=areas / areas.sum())
     weights = random.dirichlet([1, 1, 1], CHAMFER_POINTS)
-    return a[face] * weights[:, :1] + b[face] * weights[:, 1:2] + c[face] * weights[:, 2:]
+    points = a[face] * weights[:, :1] + b[face] * weights[:, 1:2] + c[face] * weights[:, 2:]
+    return points, unit(np.einsum("nk,nkj->nj", weights, smooth[joined[face]]))
 
 
 def side_by_side(truth: Pictures, ours: Pictures) -> Image.Image:
@@ -251,16 +282,18 @@ def print_case(name: str, figures: dict[str, Any]) -> None:
     print(f"\n{name}: {figures['faces']:,} faces, {figures['splats']:,} splats")
     print(
         "| way | s | times ours | CPU s | MB peak | PSNR inside / full |"
-        " Chamfer e-4 | texels used | charts | file MB | validator |"
+        " Chamfer / 99 % Hausdorff e-4 | normals | open edges | texels used | charts | file MB | validator |"
     )
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|---|")
     for path, one in figures["paths"].items():
         counts = "/".join(str(count) for count in one["validator"].values()) if "validator" in one else ""
         use, parts = one.get("texel_use", ""), one.get("charts", "")
         print(
             f"| {path} | {one['seconds']:.2f} | {one['times_ours']} | {one['cpu_seconds']:.2f} |"
             f" {one['peak_rss_bytes'] / 1e6:.0f} |"
-            f" {one['psnr_inside']:.1f} / {one['psnr_full']:.1f} | {1e4 * one['chamfer']:.1f} | {use} | {parts} |"
+            f" {one['psnr_inside']:.1f} / {one['psnr_full']:.1f} |"
+            f" {1e4 * one['chamfer']:.2f} / {1e4 * one['hausdorff_99']:.1f} |"
+            f" {one['normal_error_degrees']:.2f} | {one['open_edges']} | {use} | {parts} |"
             f" {one['bytes'] / 1e6:.2f} | {counts} |",
             flush=True,
         )

@@ -58,7 +58,7 @@ def ours(**choices: Any) -> Callable[[Reconstruction, Path], dict[str, Any]]:
             for name, original in originals.items():
                 setattr(export, name, original)
         output.write_bytes(result.glb)
-        return {**clock.figures(), "colour_source": result.extras["colour_source"]}
+        return clock.figures() | {key: result.extras[key] for key in ("colour_source", "holes_filled", "holes_kept")}
 
     return run
 
@@ -91,7 +91,7 @@ class Clock:
         }
 
 
-def plain_xatlas(vertices: Any, faces: Any, texture_size: int) -> UnwrappedMesh:
+def plain_xatlas(vertices: Any, faces: Any, texture_size: int, detail: Any) -> UnwrappedMesh:
     """xatlas with its defaults on the whole mesh; two texels of padding, as the atlas needs for any use."""
     atlas = xatlas.Atlas()
     atlas.add_mesh(vertices, faces.astype(np.uint32))
@@ -105,12 +105,16 @@ def plain_xatlas(vertices: Any, faces: Any, texture_size: int) -> UnwrappedMesh:
 
 def default_quadric(dense: Surface, target_faces: int, on_progress: Any) -> Any:
     """fast_simplification with its defaults, which are trimesh's as well."""
+    if len(dense.faces) <= target_faces:
+        return dense.vertices, dense.faces
     points, faces = fast_simplification.simplify(dense.vertices, dense.faces, target_count=target_faces)
     return points.astype(np.float32), faces.astype(np.int32)
 
 
 def single_collapse(dense: Surface, target_faces: int, on_progress: Any = silent) -> Any:
     """Simplify by meshoptimizer alone, in one step, with normals and colours as attributes."""
+    if len(dense.faces) <= target_faces:
+        return dense.vertices, dense.faces
     attributes = np.concatenate([dense.colours / 255, vertex_normals(dense.vertices, dense.faces)], axis=1)
     vertices, faces, _ = collapse_edges(
         dense.vertices, dense.faces, attributes.astype(np.float32), PEER_WEIGHT, target_faces
@@ -123,6 +127,8 @@ def peer(name: str) -> Callable[..., Any]:
     """A simplifier of benchmarks/export_simplifiers.py, run by the Python that BENCH_PYTHON names."""
 
     def run(dense: Surface, target_faces: int, on_progress: Any = silent) -> Any:
+        if len(dense.faces) <= target_faces:
+            return dense.vertices, dense.faces
         with tempfile.TemporaryDirectory() as folder:
             given, result = Path(folder, "given.npz"), Path(folder, "result.npz")
             np.savez(given, vertices=dense.vertices, faces=dense.faces)

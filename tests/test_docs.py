@@ -9,7 +9,7 @@ from pydantic_core import PydanticUndefined
 
 from sam3d_bento import errors
 from sam3d_bento.formats import FILE_TYPES, FormatOptions
-from sam3d_bento.options import Options
+from sam3d_bento.options import PRESETS, Options
 from sam3d_bento.settings import PREFIX, Settings
 from sam3d_bento.warning_codes import WarningCode
 from tests.support.places import PROJECT
@@ -65,6 +65,13 @@ def test_every_option_is_described_with_its_default():
         if field.default is not None:
             shown = f"{field.default:,}" if name == "target_faces" else str(field.default)
             assert described[name][2] == (shown.lower() if isinstance(field.default, bool) else shown)
+
+
+def test_every_preset_is_described_with_its_options():
+    described = {name: dict(option.split("=") for option in options.split()) for name, options, _ in rows("preset")}
+    assert described == {
+        name: {option: str(value) for option, value in options.items()} for name, options in PRESETS.items()
+    }
 
 
 def test_every_format_is_described():

@@ -18,6 +18,7 @@ from sam3d_bento.export.mesh.surface import vertex_normals
 from sam3d_bento.export.mesh.topology import is_watertight
 from sam3d_bento.export.texture.bake import bake
 from sam3d_bento.export.texture.colour_source import choose_source
+from sam3d_bento.export.texture.detail import measure_detail
 from sam3d_bento.export.uv.unwrap import unwrap
 from sam3d_bento.options import Options
 from sam3d_bento.progress import OnProgress, part, silent
@@ -52,11 +53,12 @@ def to_glb(
         vertices, faces = simplify_visible(dense, options.target_faces, part(on_progress, 0.1, 0.4))
         vertices, faces = repair(vertices, faces)
         on_progress(0.4)
-        unwrapped = unwrap(vertices, faces, options.texture_size)
+        normals = vertex_normals(vertices, faces)
+        detail = measure_detail(vertices, normals, faces, source.result().colours, options.texture_size)
+        unwrapped = unwrap(vertices, faces, options.texture_size, detail)
     on_progress(0.6)
     # Vertices are split along the seams only after the normals are known, so that no seam shows in the shading.
-    positions = vertices[unwrapped.vertex_map]
-    normals = vertex_normals(vertices, faces)[unwrapped.vertex_map]
+    positions, normals = vertices[unwrapped.vertex_map], normals[unwrapped.vertex_map]
     texture = bake(
         positions,
         normals,
@@ -98,6 +100,7 @@ def to_glb(
         name=options.result_name,
         texture_format=options.texture_format,
         compress=options.compress,
+        double_sided=options.double_sided,
     )
     on_progress(0.95)
     check(glb)

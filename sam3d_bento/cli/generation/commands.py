@@ -85,13 +85,14 @@ def _flag(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     # The spelling of each side of the ocean.
     spellings = dict.fromkeys((f"--{name.replace('_', '-')}", f"--{name.replace('_', '-').replace('colour', 'color')}"))
     listed = choices(name)
-    how: dict[str, Any] = {"help": field.description, "show_default": True}
+    # The flag itself has no default: what was not given is left to the preset, if there is one.
+    default = "" if field.default is None else f"  [default: {str(field.default).lower()}]"
+    how: dict[str, Any] = {"help": f"{field.description}{default}"}
     if listed and True in listed:
         words = click.Choice([str(choice).lower() for choice in listed])
-        return click.option(name, *spellings, cls=Switch, type=words, default=str(field.default).lower(), **how)
+        return click.option(name, *spellings, cls=Switch, type=words, **how)
     kind = click.Choice([str(choice) for choice in listed]) if listed else _type(field.annotation)
-    default = None if field.default is None else str(field.default)
-    return click.option(name, *spellings, type=kind, default=default, **how)
+    return click.option(name, *spellings, type=kind, **how)
 
 
 def _type(annotation: Any) -> type[int] | type[float] | type[str]:
@@ -102,9 +103,10 @@ def _type(annotation: Any) -> type[int] | type[float] | type[str]:
 
 def _options(**values: Any) -> Options:
     """Return the checked options. Raises click.UsageError for a value out of range."""
-    texts = {name: value for name, value in values.items() if isinstance(value, str)}
+    given = {name: value for name, value in values.items() if value is not None}
+    texts = {name: value for name, value in given.items() if isinstance(value, str)}
     try:
-        return Options.model_validate(values | from_texts(texts))
+        return Options.model_validate(given | from_texts(texts))
     except ValidationError as exc:
         raise click.UsageError(faults(exc, spelt=_spelt)) from exc
 

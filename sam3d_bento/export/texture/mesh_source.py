@@ -34,6 +34,9 @@ NEIGHBOUR_DIRECTIONS = unit(
     np.array([step for step in itertools.product((-1, 0, 1), repeat=3) if any(step)], dtype=np.float32)
 )
 
+# Those of them (14, 3) along the axes and the space diagonals: enough for points very close to the surface.
+FEW_DIRECTIONS = NEIGHBOUR_DIRECTIONS[np.count_nonzero(NEIGHBOUR_DIRECTIONS, axis=1) != 2]
+
 
 class MeshSource:
     """Colours of a dense surface at points close to it."""
@@ -60,7 +63,7 @@ class MeshSource:
         Returns its colour (N, 3) sRGB 0..255, its unit normal (N, 3) and its distance (N,). The distance is REACH
         times the extent where no surface is nearer.
         """
-        hits = self._hit_nearest(points, NEIGHBOUR_DIRECTIONS)
+        hits = self._hit_nearest(points, FEW_DIRECTIONS)
         normals = unit(area_vectors(self._surface.vertices, self._surface.faces[hits.face]))
         return self._interpolate(hits), normals, hits.distance
 

@@ -43,6 +43,7 @@ FARTHEST = 1e6  # scene units from the origin: what lies beyond colours nothing,
 # A splat fainter than this share of the median opacity, or larger than so many median sizes, is not part of a surface.
 LEAST_OPACITY_SHARE = 0.1
 LARGEST_SIZE = 8.0
+MEDIAN_SAMPLE = 20_000  # splats, about, that medians are taken of; their limits are far coarser than the error
 
 # sRGB levels, the largest of three channels, within which two colours agree; twice the deviation of noisy splats. A
 # splat far from the colour expected at a point counts only if others agree with it, of this share of their weight.
@@ -77,7 +78,8 @@ class SplatSource:
             usable = reduce(np.logical_and, (extent > 0 for extent in splats.scale.T), usable & (splats.opacity > 0))
             usable = reduce(np.logical_and, (np.abs(places) <= FARTHEST for places in splats.positions.T), usable)
             usable &= np.einsum("ij,ij->i", splats.rotation, splats.rotation) > 0
-        chosen = _without_clouds(_thinned(_some(splats, np.flatnonzero(usable))))
+        some = splats if usable.all() else _some(splats, np.flatnonzero(usable))
+        chosen = _without_clouds(_thinned(some))
         self._splats = replace(chosen, opacity=chosen.opacity.clip(0, 1))
         self.positions, self.given = self._splats.positions, self._splats.colours
         if len(self):
@@ -204,9 +206,10 @@ def _without_clouds(splats: Splats) -> Splats:
     """Return the splats without those that are far fainter or larger than most."""
     if not len(splats.positions):
         return splats
-    size = splats.scale.max(axis=1)
-    solid = splats.opacity >= LEAST_OPACITY_SHARE * np.median(splats.opacity)
-    solid &= size <= LARGEST_SIZE * np.median(size)
+    size = reduce(np.maximum, splats.scale.T)
+    sample = slice(None, None, 1 + len(size) // MEDIAN_SAMPLE)
+    solid = splats.opacity >= LEAST_OPACITY_SHARE * np.median(splats.opacity[sample])
+    solid &= size <= LARGEST_SIZE * np.median(size[sample])
     return splats if solid.all() else _some(splats, np.flatnonzero(solid))
 
 

@@ -13,7 +13,7 @@ from sam3d_bento.export.uv.clusters import merge
 
 # Least cosine between a face and the mean normal of its chart. Projection shortens a face by its cosine in one
 # direction.
-MIN_COSINE = 0.5
+MIN_COSINE = 0.4
 
 # The same bound while charts grow. It is stricter, which leaves room to straighten the borders afterwards.
 GROWING_MIN_COSINE = 0.6

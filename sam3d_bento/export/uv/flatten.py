@@ -36,6 +36,16 @@ class FlatCharts:
     extents: Floats
     outline: Outline
 
+    def scale(self, factors: Floats, labels: Indices) -> FlatCharts:
+        """Scale each chart in its plane by its factor (C,), and leave the heights; return new charts.
+
+        labels (F,) int: the chart of each face.
+        """
+        edges = factors.take(self.outline.chart)[:, None]
+        outline = Outline(self.outline.chart, self.outline.start * edges, self.outline.end * edges)
+        corners = self.corners * factors.take(labels)[:, None, None]
+        return FlatCharts(corners, self.heights, self.extents * factors[:, None], outline)
+
 
 def flatten(vertices: Float32, faces: Int32, labels: Indices, edges: Adjacency) -> FlatCharts:
     """Project each chart onto a plane and turn it so that its box is smallest.

@@ -33,8 +33,8 @@ FIRST_FILL = 0.76  # share of the page's cells that the charts take at the first
 # Scales that are tried before the best one so far is taken: CHARTS_PER_TRY_BUDGET / charts, within these limits. Few
 # charts are tried more often, so that any number of them takes about equal time.
 MIN_TRIES = 2
-MAX_TRIES = 4
-CHARTS_PER_TRY_BUDGET = 600  # charts times tries
+MAX_TRIES = 3
+CHARTS_PER_TRY_BUDGET = 300  # charts times tries
 
 SAMPLE_ABOVE = 200  # charts; above this number, the scale is estimated from a sample of them
 SAMPLE_SIZE = 250  # charts, about
@@ -42,6 +42,8 @@ SAMPLE_SIZE = 250  # charts, about
 # Factor on the scale that would just fill the page if the charts packed as before. It applies from the last try on
 # while nothing has fitted, so that the next scale very likely does.
 SAFETY_FACTOR = 0.995
+
+LEAST_GAIN = 1.008  # factor on the best scale so far from which another try is worth its time
 
 MIN_SCALE = 0.05  # of the first scale; where no scale above it fits, none does
 
@@ -107,14 +109,19 @@ def pack(flat: FlatCharts, cells: int, known_scale: float | None = None) -> Pack
     smallest = MIN_SCALE * scale
     best: Packing | None = None
     while scale > smallest:
-        packing, height = _place_charts(flat, scale, cells, by_cells=bool(tries % 2))
+        packing, height = _place_charts(flat, scale, cells)
         if height <= cells and (best is None or scale > best.scale):
             best = packing
         tries -= 1
         if tries <= 0 and best is not None:
             break
-        factor = SAFETY_FACTOR if tries <= 1 and best is None else 1.0
-        scale = min(scale * factor * float(np.sqrt(cells / height)), largest)
+        filling = scale * float(np.sqrt(cells / height))
+        if best is None:
+            scale = min(filling * (SAFETY_FACTOR if tries <= 1 else 1.0), largest)
+        elif best.scale < largest:
+            scale = min(max(filling, best.scale * LEAST_GAIN), largest)
+        else:
+            break
     return best
 
 
@@ -220,17 +227,24 @@ class _CellRuns:
         return cls(*(values.take(ordered) for values in (*places, length)))
 
 
-def _place_charts(flat: FlatCharts, scale: float, cells: int, *, by_cells: bool) -> tuple[Packing, int]:
+def _place_charts(flat: FlatCharts, scale: float, cells: int) -> tuple[Packing, int]:
     """Place all charts on a page of `cells` columns at this scale; return also the number of rows that they need.
 
-    by_cells: whether the order is by the charts' cells; otherwise by the longer side of their boxes. The largest come
-    first.
+    The largest come first: those of most cells or, where that takes fewer rows, those of the longest boxes. Of more
+    than SAMPLE_ABOVE charts, only the first order is tried.
     """
     boxes = _ChartBoxes(flat, scale)
+    longer = np.maximum(boxes.columns, boxes.rows)
+    orders = [boxes.sort_by_cells(), np.lexsort((-boxes.cells, -longer))]
+    some = orders if len(longer) <= SAMPLE_ABOVE else orders[:1]
+    return min((_place_in_order(boxes, order, scale, cells) for order in some), key=lambda placed: placed[1])
+
+
+def _place_in_order(boxes: _ChartBoxes, order: Indices, scale: float, cells: int) -> tuple[Packing, int]:
+    """Place the charts in this order (C,), as `_place_charts` does."""
     turns = np.zeros(len(boxes.cells), dtype=np.intp)
     places = np.zeros((len(boxes.cells), 2), dtype=np.intp)
     longer = np.maximum(boxes.columns, boxes.rows)
-    order = boxes.sort_by_cells() if by_cells else np.lexsort((-boxes.cells, -longer))
     page = Page(cells)
     largest, rest = order[:SHELF_PACK_AFTER], order[SHELF_PACK_AFTER:]
     added = [page.add(orientations) for orientations in boxes.list_orientations(cells, largest)]

@@ -12,6 +12,7 @@ from sam3d_bento.export.mesh.surface import face_areas
 from sam3d_bento.export.uv.adjacency import Adjacency, build_adjacency
 from sam3d_bento.export.uv.charts import group_into_charts, split_charts
 from sam3d_bento.export.uv.cuts import find_overlaps, find_overlong
+from sam3d_bento.export.uv.density import choose_factors
 from sam3d_bento.export.uv.flatten import FlatCharts, flatten, merge_layouts
 from sam3d_bento.export.uv.layout import UnwrappedMesh, find_fault
 from sam3d_bento.export.uv.pack import pack
@@ -27,8 +28,10 @@ log = logging.getLogger("sam3d_bento.export")
 CELL_TEXELS = 4
 MAX_PAGE_CELLS = 256
 
-# Least number of cells of the page for each chart. With fewer, gutters would be most of the page. Then cells are
-# halved, and charts are kept apart at a lower mip level only.
+# Numbers of cells of the page for each chart. With fewer than FEW, gutters would take more than a third of the page:
+# cells are halved once, which keeps charts apart up to mip level 1 only. With fewer than MIN, they would be most of the
+# page: cells are halved until there are more.
+FEW_CELLS_PER_CHART = 200
 MIN_CELLS_PER_CHART = 10
 
 EXPECTED_USE = 0.55  # share of the texels that charts are expected to cover, for the scale at which overlaps are sought
@@ -41,14 +44,15 @@ MAX_PACKINGS = 4  # packings, each after cutting off the overlaps that the last 
 OVERLAP_OVERSAMPLING = 3
 
 
-def unwrap(vertices: Float32, faces: Int32, texture_size: int) -> UnwrappedMesh:
+def unwrap(vertices: Float32, faces: Int32, texture_size: int, detail: Floats | None = None) -> UnwrappedMesh:
     """Compute texture coordinates for a mesh: cut it into charts of similar normals, and project each onto a plane.
 
     vertices (V, 3) float32, faces (F, 3) int32, without degenerate faces; texture_size in texels sets how wide the
-    gutters between charts are. Equal meshes are unwrapped equally. If the layout fails its check, xatlas makes another
-    one. Raises BadResult when that fails as well.
+    gutters between charts are. detail (F,): squared error of the colours between texels, NaN where it is not known;
+    charts with more of it get more texels. Equal meshes are unwrapped equally. If the layout fails its check, xatlas
+    makes another one, of even density. Raises BadResult when that fails as well.
     """
-    unwrapped = _lay_out(vertices, faces, texture_size)
+    unwrapped = _lay_out(vertices, faces, texture_size, detail)
     reason = "no room" if unwrapped is None else find_fault(unwrapped, texture_size)
     if unwrapped is not None and reason is None:
         return unwrapped
@@ -56,15 +60,18 @@ def unwrap(vertices: Float32, faces: Int32, texture_size: int) -> UnwrappedMesh:
     return unwrap_by_xatlas(vertices, faces, texture_size)
 
 
-def _lay_out(vertices: Float32, faces: Int32, texture_size: int) -> UnwrappedMesh | None:
+def _lay_out(vertices: Float32, faces: Int32, texture_size: int, detail: Floats | None) -> UnwrappedMesh | None:
     """Lay the mesh out, unchecked; return None when the charts find no room or still overlap."""
     edges = build_adjacency(vertices, faces)
     labels = group_into_charts(vertices, faces, edges)
-    area = float(face_areas(vertices, faces).sum())
+    areas = face_areas(vertices, faces)
+    area = float(areas.sum())
     scale = texture_size * (EXPECTED_USE / area) ** 0.5  # texels per scene unit
     known_scale: float | None = None
     for _ in range(MAX_PACKINGS):
         labels, flat = _cut_overlaps(vertices, faces, labels, edges, scale, area)
+        if detail is not None:
+            flat = flat.scale(choose_factors(detail, areas, labels, flat.extents), labels)
         cell = _choose_cell(texture_size, len(flat.extents))
         packing = pack(flat, int(texture_size / cell), known_scale and known_scale / cell)
         if packing is None:
@@ -116,6 +123,8 @@ def _find_faces_to_cut(flat: FlatCharts, labels: Indices, scale: float, area: fl
 def _choose_cell(texture_size: int, count: int) -> float:
     """Choose the edge of a cell in texels, for so many charts."""
     cell = float(CELL_TEXELS * max(1, -(-texture_size // (CELL_TEXELS * MAX_PAGE_CELLS))))
+    if (texture_size / cell) ** 2 < count * FEW_CELLS_PER_CHART:
+        cell /= 2
     while (texture_size / cell) ** 2 < count * MIN_CELLS_PER_CHART:
         cell /= 2
     return cell

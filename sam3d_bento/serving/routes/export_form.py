@@ -53,7 +53,7 @@ async def read(request: Request) -> ExportInput:
     chosen = format_options(wanted, of_format, strict=is_json)
     options = checked(fields, strict=True) if is_json else upload_form.options_of(fields)
     require(wanted)
-    return ExportInput(wanted, options.model_dump(include=set(fields), exclude_none=True), chosen)
+    return ExportInput(wanted, options.model_dump(exclude_unset=True, exclude_none=True), chosen)
 
 
 async def _read_object(request: Request) -> dict[str, Any]:

@@ -56,6 +56,16 @@ def test_extents_are_tight_and_boxes_begin_at_the_origin() -> None:
     np.testing.assert_allclose(high, laid.extents)
 
 
+def test_scaled_charts_keep_their_shape() -> None:
+    laid, labels = flat(BLOB)
+    factors = np.linspace(0.5, 2, len(laid.extents))
+    scaled = laid.scale(factors, labels)
+    np.testing.assert_allclose(signed_areas(scaled.corners), signed_areas(laid.corners) * factors[labels] ** 2)
+    np.testing.assert_allclose(scaled.extents, laid.extents * factors[:, None])
+    np.testing.assert_allclose(scaled.outline.start, laid.outline.start * factors[laid.outline.chart][:, None])
+    np.testing.assert_array_equal(scaled.heights, laid.heights)
+
+
 def test_an_oblong_chart_is_turned_to_fill_its_box() -> None:
     turn = np.array([[np.cos(0.6), -np.sin(0.6)], [np.sin(0.6), np.cos(0.6)]])
     oblong = np.array([[0, 0], [1, 0], [1, 0.1], [0, 0.1]]) @ turn.T

@@ -181,6 +181,16 @@ def test_xatlas_takes_over_when_no_layout_is_found(
     np.testing.assert_array_equal(canonical(result.vertex_map[result.faces]), canonical(faces))
 
 
+def test_a_side_with_detail_gets_more_texels(mesh: Mesh) -> None:
+    vertices, faces = mesh
+    right = vertices[faces][:, :, 0].mean(axis=1) > 0
+    result = unwrap(vertices, faces, SIZE, np.where(right, 160.0, 1.0))
+    assert find_fault(result, SIZE) is None
+    density = np.abs(signed_areas(result)) / face_areas(vertices[result.vertex_map], result.faces)
+    side = vertices[result.vertex_map][result.faces][:, :, 0].mean(axis=1)
+    assert np.median(density[side > 0.1]) > 2 * np.median(density[side < -0.1])
+
+
 def test_equal_meshes_are_unwrapped_equally(mesh: Mesh, unwrapped: UnwrappedMesh) -> None:
     again = unwrap(*mesh, SIZE)
     np.testing.assert_array_equal(again.uv, unwrapped.uv)
