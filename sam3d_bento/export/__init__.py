@@ -104,6 +104,7 @@ def to_glb(
         name=options.result_name,
         texture_format=options.texture_format,
         compress=options.compress,
+        double_sided=options.double_sided,
     )
     on_progress(0.95)
     check(glb)
