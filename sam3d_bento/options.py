@@ -240,6 +240,9 @@ class Options(BaseModel):
         AfterValidator(lambda text: None if text is None else names.cleaned(text)),
     ] = None
 
+    double_sided: Annotated[
+        bool, Field(description="`true`: viewers of the GLB show the faces from behind too, as in openings.")
+    ] = False
     # Excluded from what is recorded: the options for which it stands are.
     preset: Annotated[
         PresetName | None,

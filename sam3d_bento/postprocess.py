@@ -45,7 +45,7 @@ NOT_KEPT = (
 NO_SPLATS = "This result has no gaussians: its engine gives none."
 
 # Options that decide how a GLB is written, not what mesh is in it.
-ENCODING_OPTIONS = frozenset({"texture_format", "compress", "name"})
+ENCODING_OPTIONS = frozenset({"texture_format", "compress", "double_sided", "name"})
 # Options of a GLB that can be read back exactly as it was before it was written.
 LOSSLESS = {"texture_format": "png", "compress": False}
 
@@ -235,7 +235,7 @@ def _changes(wanted: Format, changes: dict[str, Any]) -> dict[str, Any]:
     """Return the changes that have an effect in the format: only a GLB can be compressed or have a WebP texture."""
     if wanted == "glb":
         return changes
-    kept = {name: value for name, value in changes.items() if name != "compress"}
+    kept = {name: value for name, value in changes.items() if name not in ("compress", "double_sided")}
     return kept | ({"texture_format": "png"} if kept.get("texture_format") == "webp" else {})
 
 
@@ -277,6 +277,7 @@ def _exported_anew(
             name=wanted.result_name,
             texture_format=wanted.texture_format,
             compress=wanted.compress,
+            double_sided=wanted.double_sided,
         )
         check(glb)
         return glb

@@ -67,6 +67,16 @@ def test_another_name_changes_the_name_and_nothing_else(tmp_path, compress):
     assert container.split(renamed)[1] == container.split((tmp_path / "result.glb").read_bytes())[1]
 
 
+def test_double_sided_is_what_a_run_would_have_given_and_concerns_the_glb_alone(tmp_path):
+    (tmp_path / "result.glb").write_bytes(finished.glb())
+    order = ExportSubmission(tmp_path / "result.glb", None, "glb", {"double_sided": True})
+    assert run(order) == finished.glb(options=finished.OPTIONS.model_copy(update={"double_sided": True}))
+    plain, marked = (
+        run(dataclasses.replace(order, format="obj", changes=changes)) for changes in ({}, {"double_sided": True})
+    )
+    assert plain == marked
+
+
 def test_a_model_keeps_its_name_in_other_sizes_and_formats(tmp_path):
     dense = finished.reconstruction()
     (tmp_path / "result.glb").write_bytes(finished.glb(dense, finished.OPTIONS.model_copy(update={"name": "chair"})))
