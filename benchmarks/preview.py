@@ -58,6 +58,7 @@ View = tuple[float, float, float, float]  # azimuth, elevation, shifts of the ca
 
 RESULTS = Path(__file__).parent / "results"
 SHEET = Path(__file__).parents[1] / "docs" / "preview.png"
+SHEET_SETS = ("named", "drawn")
 SHEET_COLOURS = 128  # keeps the picture small
 PROCESSES = 2
 PHOTO = 400  # pixels
@@ -155,7 +156,8 @@ def main() -> None:
             for shown, figures in pool.map(
                 judge_numbered, [(name, index, arguments.views, arguments.drawn_seed) for index in range(len(cases))]
             ):
-                sheet.append(shown)
+                if name in SHEET_SETS:
+                    sheet.append(shown)
                 rows.extend(figures)
                 print(".", end="", flush=True)
         result[name] = {"summary": summary(rows), "shots": rows}
@@ -163,6 +165,8 @@ def main() -> None:
     print(json.dumps(result["speed"]))
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "preview.json").write_text(json.dumps(result, indent=1) + "\n")
+    if not sheet:
+        return
     half = (len(sheet) + 1) // 2
     sheet += [np.full_like(sheet[0], 255)] * (2 * half - len(sheet))
     picture = np.concatenate([np.concatenate(sheet[:half]), np.concatenate(sheet[half:])], 1)
