@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sam3d_bento.arrays import Float32
 from sam3d_bento.engines.sam3d import faults, upstream
 from sam3d_bento.engines.sam3d.inference import NO_GPU, STANDARD, Inference, Steps
 from sam3d_bento.engines.sam3d.loading import checkpoints
