@@ -107,7 +107,7 @@ def refine_pose(
     best, damping = start, FIRST_DAMPING
     cost, hessian, gradient = _linearize(best, start, view, target)
     for _ in range(MAX_STEPS):
-        step = np.linalg.solve(hessian + damping * np.diag(np.diag(hessian)), -gradient)
+        step: Float64 = np.linalg.solve(hessian + damping * np.diag(np.diag(hessian)), -gradient).astype(np.float64)
         moved = _moved(best, step)
         view = look(mesh, faces, moved, target.camera)
         if not view.seen.any():
@@ -154,7 +154,8 @@ def _rim(pixels: Bool) -> Float64:
     rim = pixels & ~ndimage.binary_erosion(pixels, border_value=1)
     row, column = np.nonzero(rim)
     inner = (row > 0) & (column > 0) & (row < pixels.shape[0] - 1) & (column < pixels.shape[1] - 1)
-    return np.stack([column, row], 1)[inner] + 0.5
+    centres: Float64 = np.stack([column, row], 1)[inner] + 0.5
+    return centres
 
 
 def look(mesh: Float64, faces: Int32, transform: Transform, camera: Camera) -> Look:
