@@ -9,7 +9,16 @@ from math import isfinite, nan
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from sam3d_bento import names
 from sam3d_bento.errors import BadRequest
@@ -33,6 +42,19 @@ Origin = Literal["centre", "bottom"]
 Frame = Literal["camera", "ground"]
 Shape = Literal["auto", "puff", "lathe", "box"]
 Compression = bool | Literal["quantize"]
+PresetName = Literal["web", "game", "print", "robot"]
+
+# Options for a purpose. Whatever is given besides replaces a preset's value. All can be changed by an export.
+PRESETS: dict[PresetName, dict[str, Any]] = {
+    # A page loads it in a second, and every viewer that shops use shows it: no decoder is needed.
+    "web": {"target_faces": 20_000, "texture_format": "webp", "compress": "quantize", "origin": "bottom"},
+    # Engines compress textures themselves and place objects by the point on which they stand.
+    "game": {"target_faces": 5_000, "texture_size": 2048, "origin": "bottom"},
+    # A slicer does not care how many faces there are, and a print shows the flat ones of a coarse mesh.
+    "print": {"target_faces": 200_000, "origin": "bottom"},
+    # Simulators read PNG alone, and draw many objects at a time.
+    "robot": {"target_faces": 10_000, "texture_size": 512, "origin": "bottom"},
+}
 
 
 class Options(BaseModel):
@@ -98,7 +120,7 @@ class Options(BaseModel):
         Origin | None,
         Field(
             description="Point at height 0; `bottom`: the lowest point, so that the model stands on the floor. If "
-            "absent: `bottom` in USDZ, otherwise `centre`."
+            "absent: `bottom` in USDZ, URDF, MJCF and 3MF, otherwise `centre`."
         ),
     ] = None
 
@@ -218,6 +240,28 @@ class Options(BaseModel):
         AfterValidator(lambda text: None if text is None else names.cleaned(text)),
     ] = None
 
+    double_sided: Annotated[
+        bool, Field(description="`true`: viewers of the GLB show the faces from behind too, as in openings.")
+    ] = False
+    # Excluded from what is recorded: the options for which it stands are.
+    preset: Annotated[
+        PresetName | None,
+        Field(
+            exclude=True,
+            description="Options for a purpose; those that are given as well replace the preset's. `web`: small, no "
+            "decoder; `game`: few faces; `print`: many faces; `robot`: few faces, small texture.",
+        ),
+    ] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_preset(cls, values: Any) -> Any:
+        """Replace a preset by its options, except those that are given."""
+        preset = values.get("preset") if isinstance(values, dict) else None
+        if not isinstance(preset, str) or preset not in PRESETS:
+            return values
+        return {**PRESETS[preset], **{name: value for name, value in values.items() if name != "preset"}}
+
     @property
     def result_name(self) -> str:
         """Return what the result is called: the name, or UNNAMED where there is none."""
@@ -285,10 +329,10 @@ def faults(error: ValidationError, spelt: Callable[[str], str] = lambda name: f"
 
 def choices(name: str) -> tuple[Any, ...] | None:
     """Return the values that the option accepts, or None where they are a range."""
-    return _listed(Options.model_fields[name].annotation)
+    return listed_values(Options.model_fields[name].annotation)
 
 
-def _listed(annotation: Any) -> tuple[Any, ...] | None:
+def listed_values(annotation: Any) -> tuple[Any, ...] | None:
     """Return the values of a type that lists them: Literal, bool, or a union of these; None for any other type.
 
     None, for an absent value, is not one of them.
@@ -300,7 +344,7 @@ def _listed(annotation: Any) -> tuple[Any, ...] | None:
     if get_origin(annotation) is Literal:
         return get_args(annotation)
     if get_origin(annotation) in (Union, UnionType):
-        parts = [_listed(part) for part in get_args(annotation)]
+        parts = [listed_values(part) for part in get_args(annotation)]
         return None if None in parts else tuple(value for part in parts if part for value in part)
     return None
 

@@ -268,13 +268,17 @@ def test_a_download_has_the_options_of_its_format(visit, drawing):
     page.select_option("#option-up", "y")
     page.fill("#tall", "25")
     sizes = {}
-    for name in ("STL", "PLY", "USDZ"):
+    page.select_option("#option-collision", "hull")
+    for name in ("STL", "PLY", "USDZ", "URDF", "3MF", "Download GLB"):
         with page.expect_download() as download:
-            page.get_by_role("button", name=name, exact=True).click()
+            page.get_by_role("link" if name == "Download GLB" else "button", name=name, exact=True).click()
         sizes[name] = download.value.path().stat().st_size
         if name == "STL":
             stl = trimesh.load_mesh(download.value.path(), file_type="stl")
             assert stl.extents[1] == pytest.approx(250, rel=1e-4)
+        if name == "Download GLB":
+            nodes = trimesh.load_scene(download.value.path(), file_type="glb").graph.nodes_geometry
+            assert any(node.startswith("UCX_") for node in nodes)
     assert min(sizes.values()) > 0
 
 
@@ -466,3 +470,21 @@ def test_depth_that_is_too_large_is_not_sent_and_the_page_says_what_to_do(visit,
     page.set_input_files("#depth-file", {"name": "can.npy", "mimeType": "", "buffer": bytes(20_000_001)})
     expect(page.locator("#depth-status")).to_contain_text("Send float16 in a compressed .npz")
     assert page.is_hidden("#depth-remove")
+
+
+def test_a_preset_fills_in_options_that_can_still_be_changed(visit, server, drawing):
+    studio = visit()
+    page = studio.page
+    studio.choose(drawing(((150, 150, 360, 360), RED)))
+    page.select_option("#option-preset", "robot")
+    assert page.input_value("#option-texture_size") == "512"
+    assert page.input_value("#option-target_faces") == "10000"
+    page.select_option("#option-preset", "game")
+    page.fill("#option-target_faces", "1000")
+    page.select_option("#option-texture_size", "1024")  # which is the default without a preset
+    job = studio.make()
+    studio.wait_for_model()
+    used = httpx.get(f"{server.url}/api/jobs/{job}").json()["report"]["options"]
+    assert (used["target_faces"], used["texture_size"], used["origin"]) == (1000, 1024, "bottom")
+    page.select_option("#option-preset", "")
+    assert page.input_value("#option-target_faces") == "40000"

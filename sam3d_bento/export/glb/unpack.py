@@ -18,4 +18,6 @@ def unpack_glb(glb: bytes) -> bytes:
         return glb
     mesh = read_glb(glb)
     plain = geometry.plain(mesh.positions, mesh.normals, mesh.uv, mesh.faces)
-    return assemble(plain, mesh.texture, mesh.texture_type, document.get("asset", {}).get("extras", {}), mesh.name)
+    extras, (material,) = document.get("asset", {}).get("extras", {}), document["materials"]
+    double_sided = bool(material.get("doubleSided", False))
+    return assemble(plain, mesh.texture, mesh.texture_type, extras, mesh.name, double_sided)

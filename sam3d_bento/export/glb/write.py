@@ -29,6 +29,7 @@ def write_glb(
     name: str = UNNAMED,
     texture_format: str = "png",
     compress: Compression = False,
+    double_sided: bool = False,
 ) -> bytes:
     """Return a GLB of one node and one mesh, with one opaque, non-metallic material whose base colour is a texture.
 
@@ -38,7 +39,7 @@ def write_glb(
     name: of the node, the mesh and the material. texture_format: png, jpeg, or webp, which readers without
     EXT_texture_webp refuse. compress: True for quantized and packed geometry, which readers without
     EXT_meshopt_compression refuse; "quantize" for geometry that is only quantized, which readers without
-    KHR_mesh_quantization refuse.
+    KHR_mesh_quantization refuse. double_sided: whether viewers show the faces from behind too.
     """
     # Bytes that count against the budget of a WebP texture, because a packed file is meant to be small.
     beside = 0
@@ -50,11 +51,18 @@ def write_glb(
     else:
         mesh = geometry.plain(positions, normals, uv, faces)
     picture, media_type = image.encode(texture, texture_format, beside)
-    return assemble(mesh, picture, media_type, extras, name)
+    return assemble(mesh, picture, media_type, extras, name, double_sided)
 
 
-def assemble(mesh: Geometry, picture: bytes, media_type: str, extras: Mapping[str, Any], name: str = UNNAMED) -> bytes:
-    """Return the GLB of a geometry and an image file. media_type: of the image; extras, name: as in `write_glb`."""
+def assemble(
+    mesh: Geometry,
+    picture: bytes,
+    media_type: str,
+    extras: Mapping[str, Any],
+    name: str = UNNAMED,
+    double_sided: bool = False,
+) -> bytes:
+    """Return the GLB of a geometry and an image file. media_type: of the image; the rest: as in `write_glb`."""
     views = [*mesh.views, mesh.append(picture)]
     required = list(mesh.extensions)
 
@@ -91,6 +99,7 @@ def assemble(mesh: Geometry, picture: bytes, media_type: str, extras: Mapping[st
                     "metallicFactor": 0,  # the default of 1 is black without an environment
                     "roughnessFactor": 1,
                 },
+                **({"doubleSided": True} if double_sided else {}),
             }
         ],
         "textures": [sampled],

@@ -18,6 +18,7 @@ THRESHOLD = 128  # of 255; a pixel of a soft answer with at least this value bel
 HOLE_SHARE = 0.002  # of the object's area; a smaller hole is a flaw of the mask, a larger one may be a handle
 SPECK_SHARE = 0.02  # of the largest part's area; a smaller part without a point on it is a flaw of the mask
 RIVAL_SHARE = 0.1  # of the largest part's area; a smaller part in a box is debris
+CUT_WORTH = 0.5  # of the score of an answer that a point beside the object had to be cut off: it meant too much
 SAME_IOU = 0.9  # of two answers that a person would hardly tell apart
 MIN_PIXELS = 64  # as for an uploaded mask: with fewer nothing can be done
 
@@ -53,14 +54,17 @@ def cleaned(answer: Answer, prompt: Prompt, visible: Bool | None) -> Answer | No
     pixels = answer.soft >= THRESHOLD
     if visible is not None:
         pixels &= visible
-    pixels = _without_excluded(pixels, answer.soft, prompt)
-    pixels = _without_flaws(pixels, prompt)
+    uncut = pixels
+    pixels = _without_flaws(_without_excluded(pixels, prompt), prompt)
+    score = answer.score
+    if any(uncut[pixel(point.x, point.y, pixels.shape)] for point in prompt.points if not point.inside):
+        score *= CUT_WORTH
     if visible is not None:
         pixels &= visible
     if np.count_nonzero(pixels) < MIN_PIXELS:
         return None
     soft = np.where(pixels, np.maximum(answer.soft, THRESHOLD), np.minimum(answer.soft, THRESHOLD - 1))
-    return Answer(soft.astype(np.uint8), answer.score)
+    return Answer(soft.astype(np.uint8), score)
 
 
 def distinct(answers: list[Answer]) -> list[Answer]:
@@ -110,11 +114,11 @@ def _iou(first: Bool, second: Bool) -> float:
     return int(np.count_nonzero(first & second)) / union if union else 1.0
 
 
-def _without_excluded(pixels: Bool, soft: UInt8, prompt: Prompt) -> Bool:
+def _without_excluded(pixels: Bool, prompt: Prompt) -> Bool:
     """Return the pixels without the regions of the points beside the object.
 
-    Where such a point lies on the object, the object is divided along the valley of `soft` between it and the points of
-    the object; without such points, the pixel farthest from the outline stands for them.
+    Where such a point lies on the object, the object is divided where it is narrow between it and the points of the
+    object; without such points, the pixel farthest from the outline stands for them.
     """
     excluded = [pixel(point.x, point.y, pixels.shape) for point in prompt.points if not point.inside]
     excluded = [place for place in excluded if pixels[place]]

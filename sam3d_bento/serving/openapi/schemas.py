@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 
 from sam3d_bento.errors import by_code
-from sam3d_bento.options import Frame
+from sam3d_bento.options import Frame, PresetName
 from sam3d_bento.serving.assets import ASSET_ID
 from sam3d_bento.serving.job_status import JobState
 from sam3d_bento.serving.openapi.examples import EXAMPLES
@@ -326,6 +326,7 @@ class Capabilities(BaseModel):
 
     engine: Annotated[Engine | None, Field(description="Null while the engine loads.")]
     options: Annotated[dict[str, dict[str, Any]], Field(description="JSON schemas of the options, by their names.")]
+    presets: Annotated[dict[PresetName, dict[str, Any]], Field(description="Options that each preset stands for.")]
     formats: Annotated[list[str] | None, Field(description="Image formats that are read; null while it loads.")]
     export: ExportCapabilities
     prompts: PromptCapabilities

@@ -24,7 +24,7 @@ from starlette.routing import Route
 
 from sam3d_bento import formats
 from sam3d_bento.errors import BadRequest
-from sam3d_bento.options import EXPORT_OPTIONS, Options
+from sam3d_bento.options import EXPORT_OPTIONS, PRESETS, Options
 from sam3d_bento.prompt import MAX_CANDIDATES, MAX_POINTS
 from sam3d_bento.serving.assets import GLB_MEDIA_TYPE, StoredFile, download_name
 from sam3d_bento.serving.backend import Backend
@@ -151,6 +151,7 @@ async def options(request: Request) -> Response:
         {
             "engine": engine,
             "options": fields | {"response": {"enum": ["file", "link"], "default": "file", "type": "string"}},
+            "presets": PRESETS,
             "formats": info.formats if info else None,
             "export": {
                 "formats": {

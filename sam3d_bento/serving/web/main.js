@@ -44,7 +44,7 @@ async function loadCatalogue() {
     return; // the status line says that the service does not answer; this is called again when it does
   }
   if (!byId("options").childElementCount) {
-    showOptions(catalogue.options);
+    showOptions(catalogue.options, catalogue.presets);
     showFormatOptions(catalogue.export.formats);
   }
   byId("photo-limits").textContent = `JPEG, PNG, WebP and others, up to ${megabytes(catalogue.limits.max_upload_bytes)}`;

@@ -9,13 +9,29 @@ import { count, label } from "./format.js";
 const ELSEWHERE = ["response", "height", "pointmap_frame", "candidate"];
 const CENTIMETRES_PER_METRE = 100;
 
-export function showOptions(schemas) {
-  const names = Object.keys(schemas).filter((name) => !ELSEWHERE.includes(name));
-  byId("options").replaceChildren(...names.map((name) => field(name, schemas[name])).filter(Boolean));
+/** presets: the options that each value of the option `preset` stands for, as in /api/options. */
+export function showOptions(schemas, presets) {
+  const others = Object.keys(schemas).filter((name) => ![...ELSEWHERE, "preset"].includes(name));
+  byId("options").replaceChildren(...["preset", ...others].map((name) => field(name, schemas[name])).filter(Boolean));
+  const preset = optionControl("preset");
+  preset.addEventListener("change", () => showPreset(presets, presets[preset.value] ?? {}));
 }
 
-/** Return the options that differ from their defaults. */
-export const chosenOptions = () => chosenIn("options");
+/** Show the values of a preset, and the defaults of what other presets change. Each can be changed afterwards. */
+function showPreset(presets, values) {
+  for (const name of new Set(Object.values(presets).flatMap(Object.keys))) {
+    const control = optionControl(name);
+    if (control) control.value = String(values[name] ?? control.dataset.default);
+  }
+}
+
+const optionControl = (name) => byId("options").querySelector(`[name="${name}"]`);
+
+/** Return the options that differ from their defaults. The preset is not among them: its values are in the form. */
+export function chosenOptions() {
+  const { preset, ...chosen } = chosenIn("options");
+  return chosen;
+}
 
 /** Show each option of the formats once, with the formats that use it. formats: as in /api/options. */
 export function showFormatOptions(formats) {
@@ -52,7 +68,7 @@ function chosenIn(id) {
 
 /** Clear one option, so that the service chooses its value. */
 export function leaveToService(name) {
-  const control = byId("options").querySelector(`[name="${name}"]`);
+  const control = optionControl(name);
   if (control) control.value = "";
 }
 

