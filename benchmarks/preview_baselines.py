@@ -64,6 +64,6 @@ def poisson(canvas: Canvas, camera: Camera) -> Baseline:
 def _mesh(square: Array, canvas: Canvas, camera: Camera) -> Baseline:
     field = square.astype(np.float32)
     drawn, faces = build_closed_surface(field)
-    colours = paint(canvas, field, drawn)
+    colours = paint(canvas, drawn, faces)
     drawn[:, 2] /= DEPTH_BY_WIDTH
     return Baseline(undo_perspective(drawn, canvas, camera), faces, colours)

@@ -120,7 +120,7 @@ class Options(BaseModel):
         Origin | None,
         Field(
             description="Point at height 0; `bottom`: the lowest point, so that the model stands on the floor. If "
-            "absent: `bottom` in USDZ, otherwise `centre`."
+            "absent: `bottom` in USDZ, URDF, MJCF and 3MF, otherwise `centre`."
         ),
     ] = None
 
@@ -329,10 +329,10 @@ def faults(error: ValidationError, spelt: Callable[[str], str] = lambda name: f"
 
 def choices(name: str) -> tuple[Any, ...] | None:
     """Return the values that the option accepts, or None where they are a range."""
-    return _listed(Options.model_fields[name].annotation)
+    return listed_values(Options.model_fields[name].annotation)
 
 
-def _listed(annotation: Any) -> tuple[Any, ...] | None:
+def listed_values(annotation: Any) -> tuple[Any, ...] | None:
     """Return the values of a type that lists them: Literal, bool, or a union of these; None for any other type.
 
     None, for an absent value, is not one of them.
@@ -344,7 +344,7 @@ def _listed(annotation: Any) -> tuple[Any, ...] | None:
     if get_origin(annotation) is Literal:
         return get_args(annotation)
     if get_origin(annotation) in (Union, UnionType):
-        parts = [_listed(part) for part in get_args(annotation)]
+        parts = [listed_values(part) for part in get_args(annotation)]
         return None if None in parts else tuple(value for part in parts if part for value in part)
     return None
 

@@ -145,6 +145,19 @@ class MeasuredScale:
 
 
 @dataclass(frozen=True)
+class ExactSurface:
+    """Surface that the engine knows by a formula, in few faces; it takes the place of a simplified mesh.
+
+    vertices (V, 3) float32, split where the surface has an edge; those at one place are exactly equal. faces (F, 3)
+    int32, counter-clockwise from outside. normals (V, 3) float32, of the formula, of length 1.
+    """
+
+    vertices: Float32
+    faces: Int32
+    normals: Float32
+
+
+@dataclass(frozen=True)
 class Reconstruction:
     """Dense coloured mesh: y up, right-handed, inside the unit cube centred at the origin.
 
@@ -162,17 +175,18 @@ class Reconstruction:
     details: dict[str, Any] = field(default_factory=dict)  # JSON values: how the engine found this shape
     measured: MeasuredScale | None = None
     camera: Camera | None = None  # an engine gives that of `Photo.rgb`, the pipeline that of the upright photo
+    exact: ExactSurface | None = None  # the same surface, at the same place
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the fields as named arrays: vertices, faces, colours, splat_*, pose_*, measured_*, camera_*.
+        """Return the fields as named arrays: vertices, faces, colours, splat_*, pose_*, measured_*, camera_*, exact_*.
 
         Warnings and details are not among them.
         """
         arrays: dict[str, npt.NDArray[Any]] = {"vertices": self.vertices, "faces": self.faces}
         if self.colours is not None:
             arrays["colours"] = self.colours
-        parts = {"splat": self.splats, "pose": self.pose, "measured": self.measured, "camera": self.camera}
-        for prefix, part in parts.items():
+        parts = {"splat": self.splats, "pose": self.pose, "measured": self.measured}
+        for prefix, part in [*parts.items(), ("camera", self.camera), ("exact", self.exact)]:
             if part is not None:
                 values = {f"{prefix}_{f.name}": getattr(part, f.name) for f in fields(part)}
                 arrays |= {name: np.asarray(value) for name, value in values.items() if value is not None}
@@ -236,7 +250,16 @@ class Reconstruction:
                 scale=_array(arrays, "pose_scale", np.float32, (3,)),
                 frame=str(arrays.get("pose_frame", "")),
             )
-        return cls(vertices, faces, colours, splats, pose, measured=_measured(arrays), camera=_camera(arrays))
+        return cls(
+            vertices,
+            faces,
+            colours,
+            splats,
+            pose,
+            measured=_measured(arrays),
+            camera=_camera(arrays),
+            exact=_exact(arrays),
+        )
 
 
 @dataclass(frozen=True)
@@ -262,6 +285,20 @@ class NamedReconstruction:
         except (OSError, KeyError, zipfile.BadZipFile) as exc:
             raise BadRequest(f"{path.name} has no reconstruction of this object.") from exc
         return Reconstruction.read(io.BytesIO(content), path.name)
+
+
+def _exact(arrays: dict[str, npt.NDArray[Any]]) -> ExactSurface | None:
+    """Return the exact surface in named arrays, or None without one. Raises BadRequest for one that is none."""
+    if "exact_vertices" not in arrays:
+        return None
+    vertices = _array(arrays, "exact_vertices", np.float32, (-1, 3))
+    faces = _array(arrays, "exact_faces", np.int32, (-1, 3))
+    normals = _array(arrays, "exact_normals", np.float32, (len(vertices), 3))
+    if not len(faces) or faces.min() < 0 or faces.max() >= len(vertices):
+        raise BadRequest("'exact_faces' is empty, or names vertices that do not exist.")
+    if not (np.isfinite(vertices).all() and np.isfinite(normals).all()):
+        raise BadRequest("'exact_vertices' and 'exact_normals' must be finite.")
+    return ExactSurface(vertices, faces, normals)
 
 
 def _measured(arrays: dict[str, npt.NDArray[Any]]) -> MeasuredScale | None:

@@ -5,13 +5,19 @@ import pytest
 
 from sam3d_bento.camera import Camera
 from sam3d_bento.errors import BadRequest
-from sam3d_bento.reconstruction import MeasuredScale, Pose, Reconstruction, Splats
+from sam3d_bento.reconstruction import ExactSurface, MeasuredScale, Pose, Reconstruction, Splats
 
 FLOAT, INT, BYTE = np.float32, np.int32, np.uint8
 CAMERA = {
     **{f"camera_{name}": np.float64(500) for name in ("fx", "fy", "cx", "cy")},
     **{f"camera_{name}": np.int64(1000) for name in ("width", "height")},
     "camera_source": np.str_("given"),
+}
+
+EXACT = {
+    "exact_vertices": np.eye(3, dtype=FLOAT),
+    "exact_faces": np.array([[0, 1, 2]], INT),
+    "exact_normals": np.eye(3, dtype=FLOAT),
 }
 
 
@@ -58,6 +64,14 @@ def test_it_is_saved_under_exactly_the_name_given(triangle, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["scan"]
 
 
+def test_an_exact_surface_is_kept(tmp_path):
+    exact = ExactSurface(np.eye(3, dtype=FLOAT), np.array([[0, 1, 2]], INT), np.ones((3, 3), FLOAT))
+    Reconstruction(np.eye(3, dtype=FLOAT), np.array([[0, 1, 2]], INT), exact=exact).save(tmp_path / "s.npz")
+    again = Reconstruction.load(tmp_path / "s.npz").exact
+    for name in ("vertices", "faces", "normals"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(exact, name))
+
+
 def test_colours_splats_pose_and_camera_may_be_absent(tmp_path):
     Reconstruction(np.eye(3, dtype=FLOAT), np.array([[0, 1, 2]], INT)).save(tmp_path / "s.npz")
     again = Reconstruction.load(tmp_path / "s.npz")
@@ -83,6 +97,10 @@ def test_a_file_that_is_no_reconstruction_is_refused(tmp_path, content):
         ({"colours": np.zeros((3, 3), FLOAT)}, "dtype"),
         ({"splat_positions": np.zeros((1, 3), FLOAT)}, "splat_colours"),
         ({"camera_fx": np.float64(500)}, "camera_fy"),
+        ({"exact_vertices": np.eye(3, dtype=FLOAT)}, "exact_faces"),
+        ({**EXACT, "exact_faces": np.array([[0, 1, 3]], INT)}, "do not exist"),
+        ({**EXACT, "exact_normals": np.full((3, 3), np.nan, FLOAT)}, "finite"),
+        ({**EXACT, "exact_normals": np.eye(2, 3, dtype=FLOAT)}, "shape"),
         ({**CAMERA, "camera_fx": np.float64(np.nan)}, "camera"),
         ({**CAMERA, "camera_width": np.int64(0)}, "camera"),
         ({**CAMERA, "camera_source": np.str_("a guess")}, "camera"),

@@ -50,10 +50,14 @@ def to_glb(
     on_progress(0.1)
     with ThreadPoolExecutor(1, thread_name_prefix="export") as beside:
         source = beside.submit(choose_source, dense, reconstruction.splats, options.colour_source)
-        vertices, faces = simplify_visible(dense, options.target_faces, part(on_progress, 0.1, 0.4))
-        vertices, faces = repair(vertices, faces)
+        exact = reconstruction.exact
+        if exact is not None and len(exact.faces) <= options.target_faces:
+            vertices, faces, normals = exact.vertices, exact.faces, exact.normals
+        else:
+            vertices, faces = simplify_visible(dense, options.target_faces, part(on_progress, 0.1, 0.4))
+            vertices, faces = repair(vertices, faces)
+            normals = vertex_normals(vertices, faces)
         on_progress(0.4)
-        normals = vertex_normals(vertices, faces)
         detail = measure_detail(vertices, normals, faces, source.result().colours, options.texture_size)
         unwrapped = unwrap(vertices, faces, options.texture_size, detail)
     on_progress(0.6)

@@ -18,7 +18,16 @@ from sam3d_bento.engines.preview.shapes.posed_mesh import PosedMesh
 from sam3d_bento.engines.preview.true_scale import measure_scale
 from sam3d_bento.options import Options
 from sam3d_bento.progress import OnProgress, part, silent
-from sam3d_bento.reconstruction import UNKNOWN_VIEW, Mask, MeasuredScale, Photo, Pose, Reconstruction, View
+from sam3d_bento.reconstruction import (
+    UNKNOWN_VIEW,
+    ExactSurface,
+    Mask,
+    MeasuredScale,
+    Photo,
+    Pose,
+    Reconstruction,
+    View,
+)
 from sam3d_bento.warning_codes import WarningCode
 
 
@@ -85,16 +94,18 @@ class PreviewEngine:
             photo = replace(photo, focal_length=(view.camera.fx + view.camera.fy) / 2)
         source: CameraSource
         source = "assumed" if photo.focal_length is None else "exif" if view.camera is None else view.camera.source
-        canvas = cut_out(photo, mask)
+        canvas, camera = cut_out(photo, mask), Camera.from_photo(photo)
         on_progress(0.1)
         mesh, details = shapes.fit_shape(
             canvas,
-            Camera.from_photo(photo),
+            camera,
             options.shape,
             part(on_progress, 0.1, 0.9),
             calibrated=photo.focal_length is not None,
         )
         on_progress(0.9)
+        if source == "assumed" and mesh.camera != camera:
+            source = "fitted"
         warnings = [WarningCode.SHAPE_GUESSED]
         if options.quality != "standard":
             warnings.append(WarningCode.QUALITY_IGNORED)
@@ -104,7 +115,7 @@ class PreviewEngine:
         if found is not None:
             basis = "measured" if found.source == "depth" else "estimated"
             details["size"] = {basis: ["height", "width"], "guessed": ["thickness"]}
-        vertices, pose = _fit_unit_cube(mesh)
+        vertices, exact, pose = _fit_unit_cube(mesh)
         result = Reconstruction(
             vertices=vertices,
             faces=mesh.faces,
@@ -120,6 +131,7 @@ class PreviewEngine:
             },
             measured=None if found is None else replace(found, metres_per_unit=float(pose.scale[0])),
             camera=_describe_camera(mesh, source),
+            exact=exact,
         )
         on_progress(1.0)
         return result
@@ -141,7 +153,7 @@ def _scaled(mesh: PosedMesh, canvas: Canvas, mask: Mask, view: View) -> tuple[Po
     if found is None:
         return mesh, None
     scale, error = found
-    larger = replace(mesh, vertices=mesh.vertices * scale)
+    larger = mesh.scale(scale)
     if view.points is None:
         return larger, MeasuredScale(scale, "estimated")
     return larger, MeasuredScale(scale, "depth", round(error, 4))
@@ -154,8 +166,11 @@ def _describe_camera(mesh: PosedMesh, source: CameraSource) -> PhotoCamera:
     return PhotoCamera(focal, focal, width / 2, height / 2, width, height, source)
 
 
-def _fit_unit_cube(mesh: PosedMesh) -> tuple[Float32, Pose]:
-    """Scale the vertices (V, 3) upright into the unit cube at the origin; return also the pose that undoes it."""
+def _fit_unit_cube(mesh: PosedMesh) -> tuple[Float32, ExactSurface | None, Pose]:
+    """Scale the vertices (V, 3) and the exact surface upright into the unit cube at the origin.
+
+    Returns also the pose that undoes it.
+    """
     upright = mesh.vertices @ mesh.axes
     low, high = upright.min(0), upright.max(0)
     middle, size = (low + high) / 2, float((high - low).max())
@@ -166,4 +181,5 @@ def _fit_unit_cube(mesh: PosedMesh) -> tuple[Float32, Pose]:
         scale=np.full(3, size, np.float32),
         frame=GLTF_FRAME,
     )
-    return ((upright - middle) / size).astype(np.float32), pose
+    exact = None if mesh.exact is None else mesh.exact.place(mesh.axes, middle, size)
+    return ((upright - middle) / size).astype(np.float32), exact, pose

@@ -1,5 +1,6 @@
 import io
 import json
+import zipfile
 
 import pytest
 import trimesh
@@ -194,6 +195,7 @@ def scan(tmp_path):
         ("x.PLY", b"ply\nformat binary"),
         ("x.splats.ply", b"ply\nformat binary"),
         ("x.usdz", b"PK"),
+        ("x.splats.glb", b"glTF"),
         ("x.obj.zip", b"PK"),
         ("x.OBJ", b"mtllib x.mtl"),
     ],
@@ -208,6 +210,20 @@ def test_an_stl_is_upright_and_as_long_as_it_should_be(run, scan, tmp_path):
     for arguments, length in (((), 100), (("--longest-side", "0.25", "--up", "y"), 250)):
         run("export", scan, "-o", tmp_path / "x.stl", *SMALL, *arguments)
         assert trimesh.load_mesh(tmp_path / "x.stl").extents.max() == pytest.approx(length, rel=1e-5)
+
+
+def test_a_body_needs_a_size_and_an_archive_is_called_without_its_whole_suffix(run, scan, photo, tmp_path):
+    for arguments in (
+        ("export", scan, "-o", tmp_path / "x.mjcf.zip"),
+        ("generate", photo, "-o", tmp_path / "x.urdf.zip"),
+    ):
+        said = run(*arguments, *SMALL, status=1 if arguments[0] == "export" else 2)
+        assert "height" in said
+        assert not list(tmp_path.glob("x.*"))
+    run("export", scan, "-o", tmp_path / "x.mjcf.zip", *SMALL, "--height", "0.1", "--density", "2400")
+    run("export", scan, "-o", tmp_path / "x.obj.zip", *SMALL)
+    assert "x.obj" in zipfile.ZipFile(tmp_path / "x.obj.zip").namelist()
+    assert "x.xml" in zipfile.ZipFile(tmp_path / "x.mjcf.zip").namelist()
 
 
 def test_an_obj_opens_with_its_material_and_texture_beside_it_and_is_called_like_its_file(run, scan, tmp_path):
@@ -299,6 +315,8 @@ def test_a_format_may_be_named(run, scan, tmp_path):
         ("x.glb", ["--up", "z"], "'up' does not go with the format 'glb', only with stl, ply"),
         ("x.usdz", ["--longest-side", "1", "--height", "1"], "--longest-side: send either 'height' or 'longest_side'"),
         ("x.stl", ["--longest-side", "0"], "--longest-side"),
+        ("x.stl", ["--density", "500"], "'density' does not go with the format 'stl', only with urdf, mjcf"),
+        ("x.urdf.zip", ["--height", "0.1", "--density", "1"], "density"),
         ("x.stl", ["--height", "nan"], "--height"),
         ("x.model", [], "none of .glb, .obj.zip, .stl,"),
         ("x", [], "or --format"),

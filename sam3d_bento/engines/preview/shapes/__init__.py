@@ -8,10 +8,10 @@ from typing import Any
 from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.canvas import Canvas
 from sam3d_bento.engines.preview.painting.texture import Texture
+from sam3d_bento.engines.preview.shapes.attachments import build_attachment, find_attachments
 from sam3d_bento.engines.preview.shapes.box import build_box
-from sam3d_bento.engines.preview.shapes.cuboid import fit_cuboid, may_be_cuboid
-from sam3d_bento.engines.preview.shapes.handle import build_handle
-from sam3d_bento.engines.preview.shapes.lathe import fit_lathe
+from sam3d_bento.engines.preview.shapes.cuboid import Cuboid, fit_cuboid, may_be_cuboid
+from sam3d_bento.engines.preview.shapes.lathe import Lathe, fit_lathe
 from sam3d_bento.engines.preview.shapes.posed_mesh import PosedMesh
 from sam3d_bento.engines.preview.shapes.puff import build_puff
 from sam3d_bento.engines.preview.shapes.revolution import revolve
@@ -25,26 +25,52 @@ def fit_shape(
 ) -> tuple[PosedMesh, dict[str, Any]]:
     """Fit a shape of the given class and return its mesh.
 
-    Also returns for the report: `shape`, the class that was chosen, and `fit`, the figures of each fit made.
+    Also returns for the report: `shape`, the class that was chosen, `fit`, the figures of each fit made, and `near`,
+    where a puff is nearly another class: its name, and the share 0..1 of the silhouette that agrees with it.
 
     `auto` prefers a box to a lathe, because a box seen over its edge is symmetric too. A class given by name is fitted
     as well as possible. calibrated: whether the focal length is known.
     """
     fits: dict[str, Mapping[str, float]] = {}
+    near: dict[str, float | None] = {}
     on_progress(0.0)
+    lidded: Cuboid | None = None
     if shape == "box" or (shape == "auto" and may_be_cuboid(canvas)):
         cuboid = fit_cuboid(canvas, camera, calibrated=calibrated)
         fits["box"] = cuboid.figures
+        near["box"] = cuboid.nearness
         if shape == "box" or cuboid.fits:
             return build_box(cuboid, Texture.from_canvas(canvas)), {"shape": "box", "fit": fits}
+        lidded = cuboid if cuboid.fits_lidded else None
     on_progress(0.2)
     if shape in ("auto", "lathe"):
-        lathe = fit_lathe(turn_to_axis(canvas, camera))
+        lathe, attachments = _fit_lathe_with_attachments(canvas, camera)
         fits["lathe"] = lathe.figures
-        handle = build_handle(lathe, canvas, camera) if lathe.handle_side else None
-        if shape == "lathe" or (lathe.fits and (handle or not lathe.handle_side)):
-            body = revolve(lathe, Texture.from_canvas(canvas), camera, handle[1] if handle else canvas)
-            made = body.join(handle[0]) if handle else body
-            return made, {"shape": "lathe with a handle" if handle else "lathe", "fit": fits}
+        near["lathe"] = lathe.nearness
+        if shape == "lathe" or lathe.fits:
+            made = revolve(lathe, Texture.from_canvas(canvas), camera)
+            for attachment in attachments:
+                made = made.join(build_attachment(attachment, lathe, camera))
+            return made, {"shape": "lathe with a handle" if attachments else "lathe", "fit": fits}
+    if lidded is not None:
+        return build_box(lidded, Texture.from_canvas(canvas)), {"shape": "box", "fit": fits}
     on_progress(0.4)
-    return build_puff(canvas, camera), {"shape": "puff", "fit": fits}
+    details: dict[str, Any] = {"shape": "puff", "fit": fits}
+    known = {name: nearness for name, nearness in near.items() if nearness is not None}
+    if known:
+        nearest = max(known, key=lambda name: known[name])
+        details["near"] = {"shape": nearest, "share": known[nearest]}
+    return build_puff(canvas, camera), details
+
+
+def _fit_lathe_with_attachments(canvas: Canvas, camera: Camera) -> tuple[Lathe, tuple[Canvas, ...]]:
+    """Fit a lathe to the whole silhouette or, if it fits only that, to the body without what sticks out of it.
+
+    A body without a rim counts only as a whole: every animal has a trunk like an egg. Returns also the attachments.
+    """
+    whole = fit_lathe(turn_to_axis(canvas, camera))
+    parts = None if whole.fits else find_attachments(canvas)
+    if parts is None:
+        return whole, ()
+    body = fit_lathe(turn_to_axis(parts.body, camera))
+    return (body, parts.attachments) if body.fits and body.rimmed else (whole, ())

@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sam3d_bento.arrays import Float64, Int32
-from sam3d_bento.engines.preview.painting.registration import Registration
 from sam3d_bento.engines.preview.painting.texture import Texture
 from sam3d_bento.engines.preview.painting.visibility import find_visible_vertices
 from sam3d_bento.engines.preview.shapes.cuboid import Cuboid
+from sam3d_bento.engines.preview.shapes.exact import build_box_sides
 from sam3d_bento.engines.preview.shapes.posed_mesh import PosedMesh
 
 MAX_VERTICES = 200_000
@@ -28,11 +28,10 @@ def build_box(cuboid: Cuboid, texture: Texture) -> PosedMesh:
     local = (lattice / counts - 0.5) * cuboid.sizes
     vertices = local @ cuboid.axes.T + cuboid.centre
     shown = _find_sources(cuboid, local, lattice, counts) @ cuboid.axes.T + cuboid.centre
-    registration = Registration.fit(vertices, faces, texture.canvas, cuboid.camera)
-    placed = registration.apply(vertices)
-    visible = find_visible_vertices(placed, faces, texture.canvas, cuboid.camera)
-    colours = texture.colour_vertices(placed, registration.apply(shown), np.zeros(len(shown)), visible, cuboid.camera)
-    return PosedMesh(placed, faces, colours, cuboid.upright, cuboid.camera)
+    visible = find_visible_vertices(vertices, faces, texture.canvas, cuboid.camera)
+    colours = texture.colour_vertices(vertices, shown, np.zeros(len(shown)), visible, cuboid.camera)
+    sides = build_box_sides(cuboid.sizes).turn(cuboid.axes, cuboid.centre)
+    return PosedMesh(vertices, faces, colours, cuboid.upright, cuboid.camera, sides)
 
 
 def _build_lattice(counts: npt.NDArray[np.int_]) -> tuple[npt.NDArray[np.int_], Int32]:

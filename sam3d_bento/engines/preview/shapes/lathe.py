@@ -25,6 +25,7 @@ from scipy import ndimage
 
 from sam3d_bento.arrays import Bool, Float64
 from sam3d_bento.engines.preview.camera import tilt
+from sam3d_bento.engines.preview.shapes.outline import smooth_outline
 from sam3d_bento.engines.preview.shapes.symmetry import OUTSIDE_CELLS, TurnedView
 
 USUAL_ELEVATION = radians(15)  # assumed where neither end of the silhouette shows the elevation
@@ -63,7 +64,7 @@ RIM = RimLimits()
 SECTIONS = 400  # heights at which the profile is computed
 CIRCLE_POINTS = 49  # points of half a circle that must lie in the silhouette
 BISECTIONS = 16  # steps in which the largest circle is found
-OVERHANG_CELLS = 1.0  # by which a circle may leave the silhouette: a rim seen edge-on fits into no pointed corner
+OVERHANG_CELLS = 0.3  # by which a circle may leave the silhouette: a rim seen edge-on fits into no pointed corner
 TOUCHING_DEPTHS = 0.06  # distance by which a circle may miss the end that it touches, by its depth in the picture
 FOOT_RADIUS_SHARE = (
     0.6  # foot of a body that hides its base, by the largest circle there; guessed, benchmarks/preview.py
@@ -72,9 +73,8 @@ MIN_RADIUS_SHARE = 0.01  # least radius by the largest one: keeps the body in on
 
 MAX_ASYMMETRY = 0.03  # share of the silhouette that has no mirror image
 MIN_ELLIPSE_OVERLAP = 0.965  # overlap with an ellipse from which a silhouette without a rim is a ball or an egg
+NEAR_ASYMMETRY = 0.12  # up to which a silhouette that is refused is said to be near a lathe
 MAX_ROLL_DEGREES = 8.0  # by which a body may lean
-MAX_HANDLE_SHARE = 0.25  # of the silhouette, which a handle may take
-MIN_HANDLE_PIECE = 0.75  # share of all that is asymmetric that one piece must have to be a handle
 
 
 @dataclass(frozen=True)
@@ -85,16 +85,18 @@ class Lathe:
     heights, radii: (N,) rising along the axis, from where the line meets it; the body is flat at both ends.
     rim_error: root mean square distance of the lower (or upper) end of the silhouette from the ellipse of a circular
     rim, in radii of the rim.
-    handle_side: -1 or 1 where something sticks out of its left or right side, else 0.
-    fits: whether the silhouette is that of such a body, with or without a handle.
+    rimmed: whether a rim shows the elevation.
+    fits: whether the silhouette is that of such a body.
+    corners: the places in heights and radii where the outline has an edge, with the first and the last.
     """
 
     view: TurnedView
     elevation: float
     heights: Float64
     radii: Float64
+    corners: tuple[int, ...]
     rim_error: float
-    handle_side: int
+    rimmed: bool
     fits: bool
 
     @property
@@ -106,6 +108,12 @@ class Lathe:
             "elevation_degrees": round(degrees(self.elevation), 1),
             "roll_degrees": round(self.view.roll, 1),
         }
+
+    @property
+    def nearness(self) -> float | None:
+        """Share of the silhouette that has a mirror image, if nearly all has; else None."""
+        near = self.view.asymmetry < NEAR_ASYMMETRY and abs(self.view.roll) < MAX_ROLL_DEGREES
+        return round(1 - self.view.asymmetry, 3) if near else None
 
     @property
     def axes(self) -> Float64:
@@ -165,25 +173,9 @@ def fit_lathe(view: TurnedView) -> Lathe:
     known = rim.shows_elevation
     ellipsoid = not known and _measure_ellipse_overlap(view.inside) > MIN_ELLIPSE_OVERLAP
     elevation = rim.elevation if known else USUAL_ELEVATION
-    heights, radii = _fit_profile(view, elevation, base_ends_flat=base.ends_flat, rimmed=known)
-    side = _find_handle_side(view) if known else 0
-    fits = abs(view.roll) < MAX_ROLL_DEGREES and (view.asymmetry < MAX_ASYMMETRY or side != 0)
-    fits = fits and (known or ellipsoid)
-    return Lathe(view, elevation, heights, radii, rim.error, side, fits)
-
-
-def _find_handle_side(view: TurnedView) -> int:
-    """Return -1 or 1 where the silhouette is asymmetric by one piece at its left or right; else 0."""
-    rest = view.inside & ~view.core
-    if not MAX_ASYMMETRY <= view.asymmetry < MAX_HANDLE_SHARE:
-        return 0
-    pieces, count = ndimage.label(rest)
-    area = ndimage.sum_labels(rest, pieces, np.arange(1, count + 1))
-    columns = np.nonzero(pieces == 1 + int(area.argmax()))[1]
-    sides = np.sign(view.across[columns])
-    if area.max() < MIN_HANDLE_PIECE * area.sum() or abs(sides.mean()) < 1:
-        return 0
-    return int(sides[0])
+    heights, radii, corners = _fit_profile(view, elevation, base_ends_flat=base.ends_flat, rimmed=known)
+    fits = bool(abs(view.roll) < MAX_ROLL_DEGREES and view.asymmetry < MAX_ASYMMETRY and (known or ellipsoid))
+    return Lathe(view, elevation, heights, radii, corners, rim.error, known, fits)
 
 
 def _measure_ellipse_overlap(inside: Bool) -> float:
@@ -248,8 +240,10 @@ def _find_minimum(places: Float64, values: Float64, index: int) -> float:
     return float(places[index] + (places[1] - places[0]) * (before - after) / 2 / (before - 2 * here + after))
 
 
-def _fit_profile(view: TurnedView, elevation: float, *, base_ends_flat: bool, rimmed: bool) -> tuple[Float64, Float64]:
-    """Fit the heights and radii (N,) of the largest circles inside the silhouette.
+def _fit_profile(
+    view: TurnedView, elevation: float, *, base_ends_flat: bool, rimmed: bool
+) -> tuple[Float64, Float64, tuple[int, ...]]:
+    """Fit the heights and radii (N,) of the largest circles inside the silhouette, and the corners of this outline.
 
     base_ends_flat: whether the lower end is the arc of the base. rimmed: whether the body has a flat end at all.
     """
@@ -258,14 +252,14 @@ def _fit_profile(view: TurnedView, elevation: float, *, base_ends_flat: bool, ri
     heights = np.linspace(bottom / (cosine + bottom * sine), top / (cosine + top * sine), SECTIONS)
     largest = _find_largest_circles(view, elevation, heights)
     low, high = _find_ends(view, elevation, heights, largest, base_ends_flat=base_ends_flat, rimmed=rimmed)
-    radii = ndimage.gaussian_filter1d(largest[low : high + 1], 1.0, mode="nearest")
+    radii, corners = smooth_outline(heights[low : high + 1], largest[low : high + 1], view.step)
     radii = np.maximum(radii, max(MIN_RADIUS_SHARE * radii.max(), view.step / 2))
     heights = heights[low : high + 1].copy()
     # The end circles were chosen with a tolerance. Now they are moved to touch the ends of the silhouette.
     either = np.array([-1.0, 1.0])
     heights[0] = min(_touch(bottom, either * radii[0], cosine, sine).max(), heights[1] - view.step / 4)
     heights[-1] = max(_touch(top, either * radii[-1], cosine, sine).min(), heights[-2] + view.step / 4)
-    return heights, radii
+    return heights, radii, corners
 
 
 def _find_largest_circles(view: TurnedView, elevation: float, heights: Float64) -> Float64:

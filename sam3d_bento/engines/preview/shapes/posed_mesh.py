@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from sam3d_bento.arrays import Int32, UInt8
 from sam3d_bento.engines.preview.camera import Camera
+from sam3d_bento.engines.preview.shapes.exact import Sides
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class PosedMesh:
     colours (V, 3) uint8 sRGB.
     axes: (3, 3), the object's right, up and front in the camera frame, as columns.
     camera: the one through which the mesh looks like the photo.
+    exact: the same surface by its formula, where it has one.
     """
 
     vertices: npt.NDArray[np.float64]
@@ -27,6 +29,7 @@ class PosedMesh:
     colours: UInt8
     axes: npt.NDArray[np.float64]
     camera: Camera
+    exact: Sides | None = None
 
     def measure_observed_fraction(self) -> float:
         """Return the share of the surface's area that faces the camera."""
@@ -36,8 +39,13 @@ class PosedMesh:
         areas = np.linalg.norm(normals, axis=1)
         return float(areas[np.einsum("fk,fk->f", normals, corners[:, 0]) < 0].sum() / areas.sum())
 
+    def scale(self, factor: float) -> PosedMesh:
+        """Return the mesh with all lengths multiplied by `factor`."""
+        exact = self.exact and replace(self.exact, vertices=self.exact.vertices * factor)
+        return replace(self, vertices=self.vertices * factor, exact=exact)
+
     def join(self, other: PosedMesh) -> PosedMesh:
-        """Join two meshes into one of several closed surfaces."""
+        """Join two meshes into one of several closed surfaces, which has no formula."""
         return PosedMesh(
             np.concatenate([self.vertices, other.vertices]),
             np.concatenate([self.faces, other.faces + len(self.vertices)]),

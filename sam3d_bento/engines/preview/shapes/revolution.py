@@ -21,10 +21,9 @@ from scipy import ndimage
 
 from sam3d_bento.arrays import Float64, Int32
 from sam3d_bento.engines.preview.camera import Camera
-from sam3d_bento.engines.preview.canvas import Canvas
-from sam3d_bento.engines.preview.painting.registration import Registration
 from sam3d_bento.engines.preview.painting.texture import Texture
 from sam3d_bento.engines.preview.painting.visibility import find_visible_vertices
+from sam3d_bento.engines.preview.shapes.exact import build_lathe_sides
 from sam3d_bento.engines.preview.shapes.lathe import Lathe
 from sam3d_bento.engines.preview.shapes.posed_mesh import PosedMesh
 
@@ -43,11 +42,8 @@ MIN_LID_RADII = (
 MIN_SEEN_RADIANS = 0.3  # of a ring to either side of its middle that must be seen for it to keep its colours
 
 
-def revolve(lathe: Lathe, texture: Texture, camera: Camera, silhouette: Canvas) -> PosedMesh:
-    """Build the body as a closed mesh of rings, with a vertex for each cell where the photo shows it.
-
-    silhouette: the canvas without what does not belong to the body.
-    """
+def revolve(lathe: Lathe, texture: Texture, camera: Camera) -> PosedMesh:
+    """Build the body as a closed mesh of rings, with a vertex for each cell where the photo shows it."""
     cell = texture.canvas.cell / camera.focal_length  # as a tangent, which is a length at the distance of the axis
     radii, heights = _trace_outline(lathe, cell)
     front = int(np.clip(pi * radii.max() / cell, 48, 960))
@@ -73,13 +69,10 @@ def revolve(lathe: Lathe, texture: Texture, camera: Camera, silhouette: Canvas) 
     count = len(angles)
     inner = slice(count - 1, len(vertices) - count + 1)
     vertices, faces = vertices[inner], _connect_rings(len(radii) - 2, count)
-    registration = Registration.fit(vertices, faces, silhouette, camera)
-    placed = registration.apply(vertices)
-    visible = find_visible_vertices(placed, faces, texture.canvas, camera)
-    colours = texture.colour_vertices(
-        placed, registration.apply(shown[inner]), np.repeat(fade, count)[inner], visible, camera
-    )
-    return PosedMesh(placed, faces, colours, lathe.axes, camera)
+    visible = find_visible_vertices(vertices, faces, texture.canvas, camera)
+    colours = texture.colour_vertices(vertices, shown[inner], np.repeat(fade, count)[inner], visible, camera)
+    sides = build_lathe_sides(lathe.radii, lathe.heights, lathe.corners).turn(lathe.axes, lathe.centre)
+    return PosedMesh(vertices, faces, colours, lathe.axes, camera, sides)
 
 
 def _trace_outline(lathe: Lathe, step: float) -> tuple[Float64, Float64]:

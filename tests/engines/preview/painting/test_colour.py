@@ -24,7 +24,7 @@ def test_the_rim_shows_no_background(reconstruct: Reconstruct, disc: Disc) -> No
     pixels = disc(400, 120)
     pixels[195:199, 20:380] = True  # thin parts consist of rim only
     rgb = np.where(pixels[:, :, None], RED, GREEN)
-    colours = reconstruct(pixels, rgb).colours
+    colours = reconstruct(pixels, rgb, shape="puff").colours
     assert colours is not None
     assert colours[:, 1].max() < 20
     assert colours[:, 0].min() > 235

@@ -30,7 +30,6 @@ def test_elevation_and_profile_are_found(
 ) -> None:
     lathe = fit(seen_circles(profile, elevation))
     assert lathe.fits
-    assert lathe.handle_side == 0
     assert np.degrees(lathe.elevation) == pytest.approx(elevation, abs=3)
     radii, heights = np.array(profile).T
     size = np.ptp(lathe.heights) / np.ptp(heights)
@@ -54,17 +53,6 @@ def test_a_ball_fits_although_it_shows_no_elevation(fit: Fit, disc: Callable[...
     lathe = fit(disc(500, 120))
     assert lathe.fits
     assert np.ptp(lathe.heights) == pytest.approx(2 * lathe.radii.max(), rel=0.06)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("side", [-1, 1])
-def test_a_handle_is_excluded_from_the_body_and_its_side_is_found(fit: Fit, seen_circles: Circles, side: int) -> None:
-    row, column = np.indices((500, 500))
-    ring = np.hypot(row - 250, column - 250 - side * 75)
-    lathe = fit(seen_circles(CAN, 20) | ((ring < 45) & (ring > 33)))
-    assert lathe.fits
-    assert lathe.handle_side == side
-    assert lathe.radii.max() == pytest.approx(0.4 / 4, rel=0.04)
 
 
 def test_silhouettes_with_a_straight_base_or_without_an_axis_do_not_fit(fit: Fit) -> None:
