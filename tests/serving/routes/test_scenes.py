@@ -142,3 +142,17 @@ def test_bad_input_names_the_object(http, objects, message):
     answer = http.post("/api/inference", files=files, data=SMALL | {"objects": objects})
     assert answer.status_code == 400
     assert message in answer.json()["detail"]
+
+
+@pytest.mark.faults
+def test_an_engine_that_hands_over_exports_the_objects_of_a_scene_itself(serve):
+    http = serve("tests.support.scene_runner:load_split")
+    report = ask(http, 1, 2, 3).json()
+    assert [each["problem"] for each in report["objects"]] == [None] * 3
+    single = [files for files in scene_runner.request(1) if files[0] == "image"]
+    mask = next(files for name, files in scene_runner.request(1) if name == "masks")
+    answer = http.post("/api/inference/link", files=[*single, ("mask", mask)], data=SMALL)
+    assert answer.status_code == 200, answer.text
+    lost = ask(http, 1, scene_runner.CRASH, 3)
+    assert lost.status_code == 200, lost.text
+    check(lost.json(), "engine_lost")
