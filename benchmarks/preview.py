@@ -6,6 +6,8 @@ whose focal length the engine is not told. Each method gets the same photo and e
   Chamfer  mean symmetric distance of the surfaces, in percent of the true diagonal, after the same
   PSNR 0   of the front view through the method's own camera; ±30, ±60, 180: orbiting the true camera, at the scale
            at which the front views agree and the best depth
+  detail   correlation of the high-pass colours of front and back, seen along the same lines of sight: 1 for a back
+           that mirrors the front
 The model is compared as the photo showed it: how far it leans once it is put upright is a figure of its own.
 Writes benchmarks/results/preview.json and docs/preview.png.
 Usage: python benchmarks/preview.py [--drawn-seed 90210] [--views 3] [--sets named drawn tuned untuned]
@@ -38,6 +40,7 @@ from preview_cases import drawn, named
 from preview_kinds import tuned, untuned
 from preview_primitives import Case
 from preview_scene import BACKGROUND, Scene, visual_hull
+from scipy.ndimage import gaussian_filter
 from scipy.optimize import minimize_scalar
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
@@ -65,6 +68,7 @@ DISTANCE = 3.0
 VIEWS: tuple[View, ...] = ((30, 20, 0.0, 0.0), (-50, 8, 0.0, 0.0), (115, 35, 0.15, -0.1))
 ORBIT = (30, -30, 60, -60, 180)
 VIEW_PIXELS = 128
+DETAIL_BLUR = 0.04  # standard deviation of the blur that detail is left by, in square roots of the object's area
 HULL_CELLS = 48
 SAMPLES = 1500
 SETS: dict[str, Callable[[int], list[Case]]] = {
@@ -277,6 +281,7 @@ def measure(
 
     own, _ = scene.picture(colour, np.eye(3), np.zeros(3), guess.focal_length, PHOTO, 1)
     figures["psnr_0"] = psnr(own, np.where(shot.mask.pixels[..., None], shot.photo.rgb, BACKGROUND))
+    figures["detail_correlation"] = detail_correlation(scene, colour, guess.focal_length)
 
     # Moved along the lines of sight, and scaled with the distance, it looks the same from the front.
     low, high = guess.vertices.min(0), guess.vertices.max(0)
@@ -304,6 +309,29 @@ def measure(
     true_hull = visual_hull(truth, corner, step, HULL_CELLS)
     figures["iou"] = round(np.count_nonzero(hull & true_hull) / np.count_nonzero(hull | true_hull), 4)
     return figures, [thumbnail(own), *(views[turn] for turn in (30, 60, 180))]
+
+
+def detail_correlation(scene: Scene, colour: Callable[..., Array], focal_length: float) -> float:
+    """Return the correlation -1..1 of front and back, each pixel of the camera at the origin compared with itself."""
+    place = (np.arange(PHOTO) + 0.5 - PHOTO / 2) / focal_length
+    x, y = np.meshgrid(place, -place)
+    directions = np.stack([x, y, -np.ones_like(x)], -1).reshape(-1, 3)
+    far = 2 * float(-scene.vertices[:, 2].min())
+    pictures, seen_by = [], np.ones(len(directions), bool)
+    for origins, towards in ((np.zeros(3), directions), (far * directions, -directions)):
+        ray, face, weights, points = scene.hits(origins, towards)
+        picture, covered = np.zeros((len(directions), 3)), np.zeros(len(directions), bool)
+        picture[ray], covered[ray] = colour(face, weights, points), True
+        seen_by &= covered
+        pictures.append(picture.reshape(PHOTO, PHOTO, 3))
+    both = seen_by.reshape(PHOTO, PHOTO)
+    sigma = DETAIL_BLUR * float(np.sqrt(both.sum()))
+    share = np.maximum(gaussian_filter(both.astype(float), sigma), 1e-3)[..., None]
+    front, back = (
+        (picture - gaussian_filter(picture * both[..., None], (sigma, sigma, 0)) / share)[both] for picture in pictures
+    )
+    front, back = front - front.mean(0), back - back.mean(0)
+    return round(float((front * back).sum() / np.sqrt((front**2).sum() * (back**2).sum() + 1e-9)), 3)
 
 
 def true_elevation(shot: Shot, middle: Array) -> float:
@@ -380,6 +408,9 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
             "iou_by_kind": {kind: mean(row[method]["iou"] for row in rows if row["kind"] == kind) for kind in kinds},
             "chamfer_percent": mean(figures["chamfer"] for figures in mine),
             **{f"psnr_{turn}": mean(figures[f"psnr_{turn}"] for figures in mine) for turn in (0, *ORBIT)},
+            "detail_correlation_by_kind": {
+                kind: mean(row[method]["detail_correlation"] for row in rows if row["kind"] == kind) for kind in kinds
+            },
             "closed_share": mean(figures["closed"] for figures in mine),
         }
     recognised = [row for row in rows if row["auto"]["shape"] != "puff"]

@@ -15,12 +15,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sam3d_bento.errors import BadRequest, UnsupportedMedia
 from sam3d_bento.options import Origin, faults
 
-Format = Literal["glb", "obj", "stl", "ply", "ply-splats", "splats-glb", "usdz"]
+Format = Literal["glb", "obj", "stl", "ply", "ply-splats", "splats-glb", "usdz", "urdf", "mjcf", "3mf"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
+Collision = Literal["hull", "parts"]
+# Module and package that divide a model into convex parts, and the extra that has the package.
+PARTS_MODULE, PARTS_PACKAGE, PARTS_EXTRA = "coacd", "coacd", "collision"
+
+
 class FormatOptions(BaseModel):
-    """Frame of a mesh in a file whose readers expect other conventions than glTF's. Sizes are in `Options`."""
+    """What only some formats have: the frame that their readers expect, and what a simulation needs of a body.
+
+    Sizes are in `Options`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,6 +36,22 @@ class FormatOptions(BaseModel):
         Literal["z", "y"],
         Field(description="Axis that points up: `z` as in slicers, Blender and ROS, `y` as in the GLB."),
     ] = "z"
+    collision: Annotated[
+        Collision | None,
+        Field(
+            description="Convex collision shapes; `hull`: one around the model; `parts`: up to 16, by CoACD. If "
+            "absent: `hull` in URDF and MJCF, none in the GLB."
+        ),
+    ] = None
+    density: Annotated[
+        float,
+        Field(
+            ge=10,
+            le=25_000,
+            allow_inf_nan=False,
+            description="Kilograms per cubic metre, which with the volume give mass and inertia; water has 1000.",
+        ),
+    ] = 1000
 
 
 @dataclass(frozen=True)
@@ -37,6 +61,7 @@ class FileType:
     suffix: of a file name, without the first dot. description: for people.
     requires: the module that the writer imports, or None. package: the package that has the module.
     options: the names in `FormatOptions` that the format accepts.
+    up: the axis that points up, of a format without the option `up`. needs_size: whether the size must be known.
     units_per_metre: of the file's numbers. unsized_metres: longest side of a model whose size is not known; None for a
     side of one unit. origin: the default of `Options.origin`.
     from_reconstruction: whether the file needs the reconstruction, because the GLB lacks part of its content.
@@ -48,6 +73,8 @@ class FileType:
     requires: str | None = None
     package: str | None = None
     options: tuple[str, ...] = ()
+    up: Literal["y", "z"] = "y"
+    needs_size: bool = False
     units_per_metre: int = 1
     unsized_metres: float | None = None
     origin: Origin = "centre"
@@ -61,7 +88,7 @@ class FileType:
 
 # Properties of each format, in the order in which they are listed to clients.
 FILE_TYPES: dict[Format, FileType] = {
-    "glb": FileType("glb", "model/gltf-binary", "binary glTF 2.0"),
+    "glb": FileType("glb", "model/gltf-binary", "binary glTF 2.0", options=("collision",)),
     "obj": FileType("obj.zip", "application/zip", "Wavefront OBJ with its material and texture, zipped"),
     "stl": FileType(
         "stl",
@@ -90,6 +117,35 @@ FILE_TYPES: dict[Format, FileType] = {
         package="usd-core",
         origin="bottom",  # AR Quick Look puts the origin on the floor
     ),
+    "urdf": FileType(
+        "urdf.zip",
+        "application/zip",
+        "URDF of one link with its mesh, texture, collision shapes, mass and inertia, zipped",
+        options=("collision", "density"),
+        up="z",  # as in ROS (REP 103)
+        needs_size=True,
+        origin="bottom",
+    ),
+    "mjcf": FileType(
+        "mjcf.zip",
+        "application/zip",
+        "MuJoCo's XML of one body with its mesh, texture, collision shapes, mass and inertia, zipped",
+        options=("collision", "density"),
+        up="z",  # gravity pulls along -z
+        needs_size=True,
+        origin="bottom",
+    ),
+    "3mf": FileType(
+        "3mf",
+        "model/3mf",
+        "3MF for printing, coloured at its vertices",
+        requires="lib3mf",
+        package="lib3mf",
+        up="z",
+        units_per_metre=1000,
+        unsized_metres=0.1,  # as the STL
+        origin="bottom",
+    ),
 }
 
 
@@ -104,11 +160,16 @@ def available() -> dict[Format, FileType]:
     return {name: kind for name, kind in FILE_TYPES.items() if kind.is_available}
 
 
-def require(name: Format) -> None:
-    """Raise UnsupportedMedia, which names the missing package, when the format cannot be written here."""
+def require(name: Format, options: FormatOptions | None = None) -> None:
+    """Raise UnsupportedMedia, which names the missing package, when the format cannot be written with these options."""
     kind = FILE_TYPES[name]
     if not kind.is_available:
         raise UnsupportedMedia(f"The format '{name}' is not written here: the server lacks the package {kind.package}.")
+    if options is not None and options.collision == "parts" and importlib.util.find_spec(PARTS_MODULE) is None:
+        raise UnsupportedMedia(
+            f"'collision=parts' is not made here: the server lacks the package {PARTS_PACKAGE}, which"
+            f" pip install 'sam3d-bento[{PARTS_EXTRA}]' installs. 'collision=hull' needs nothing."
+        )
 
 
 def takers(option: str) -> list[Format]:

@@ -120,7 +120,7 @@ class Options(BaseModel):
         Origin | None,
         Field(
             description="Point at height 0; `bottom`: the lowest point, so that the model stands on the floor. If "
-            "absent: `bottom` in USDZ, otherwise `centre`."
+            "absent: `bottom` in USDZ, URDF, MJCF and 3MF, otherwise `centre`."
         ),
     ] = None
 
@@ -222,6 +222,13 @@ class Options(BaseModel):
         without_size = dict.fromkeys(GIVEN_SIZES) if not GIVEN_SIZES.union({"scale"}).isdisjoint(changes) else {}
         return self.model_copy(update={**without_size, **changes})
 
+    pose: Annotated[
+        Literal["network", "refined"],
+        Field(
+            description="Poses of the objects of a scene; `network`: as the engine gives them; `refined`: fitted to "
+            "mask and depth, where that fits better."
+        ),
+    ] = "network"
     frame: Annotated[
         Frame,
         Field(
@@ -276,7 +283,9 @@ class Options(BaseModel):
 # Options that a report and `asset.extras` hold with the values that were used, beside `options`.
 USED_VALUES = frozenset({"seed", "name"})
 # Options that decide what the mesh is, not how it is written. Another value of one needs another run of the engine.
-ENGINE_OPTIONS = frozenset({"seed", "quality", "shape", "intrinsics", "pointmap_frame", "points", "box", "candidate"})
+ENGINE_OPTIONS = frozenset(
+    {"pose", "seed", "quality", "shape", "intrinsics", "pointmap_frame", "points", "box", "candidate"}
+)
 # Options that say which object of the photo is meant. `/api/mask` takes them as well.
 PROMPT_OPTIONS = ("box", "points", "candidate")
 # Options that give a size; at most one of them is used.
@@ -329,10 +338,10 @@ def faults(error: ValidationError, spelt: Callable[[str], str] = lambda name: f"
 
 def choices(name: str) -> tuple[Any, ...] | None:
     """Return the values that the option accepts, or None where they are a range."""
-    return _listed(Options.model_fields[name].annotation)
+    return listed_values(Options.model_fields[name].annotation)
 
 
-def _listed(annotation: Any) -> tuple[Any, ...] | None:
+def listed_values(annotation: Any) -> tuple[Any, ...] | None:
     """Return the values of a type that lists them: Literal, bool, or a union of these; None for any other type.
 
     None, for an absent value, is not one of them.
@@ -344,7 +353,7 @@ def _listed(annotation: Any) -> tuple[Any, ...] | None:
     if get_origin(annotation) is Literal:
         return get_args(annotation)
     if get_origin(annotation) in (Union, UnionType):
-        parts = [_listed(part) for part in get_args(annotation)]
+        parts = [listed_values(part) for part in get_args(annotation)]
         return None if None in parts else tuple(value for part in parts if part for value in part)
     return None
 

@@ -17,14 +17,18 @@ from sam3d_bento.arrays import Float32
 from sam3d_bento.errors import BadRequest, NotFound
 from sam3d_bento.export import conversion, render, size
 from sam3d_bento.export.glb.check import check
+from sam3d_bento.export.glb.colliders import add_colliders
 from sam3d_bento.export.glb.read import read_extras, read_glb
 from sam3d_bento.export.glb.scene import PlacedMesh, object_transforms, read_scene, renamed_scene, take_object
 from sam3d_bento.export.glb.write import renamed, write_glb
+from sam3d_bento.export.physics import robot_files
+from sam3d_bento.export.physics.collision import make_shapes
+from sam3d_bento.export.physics.robot_files import BODY_WRITERS
 from sam3d_bento.export.pose import join_splats, place_splats
 from sam3d_bento.export.scene import assemble_anew
 from sam3d_bento.export.size import Placement
 from sam3d_bento.export.splat_file import SPLAT_WRITERS
-from sam3d_bento.formats import Format, FormatOptions
+from sam3d_bento.formats import Format, FormatOptions, require
 from sam3d_bento.options import SIZE_OPTIONS, USED_VALUES, Options, Origin
 from sam3d_bento.progress import OnProgress, part, silent
 from sam3d_bento.reconstruction import MeasuredScale, NamedReconstruction, Reconstruction
@@ -41,6 +45,9 @@ from sam3d_bento.submission import (
 NOT_KEPT = (
     "This result's reconstruction is not kept, or not any more: it can be had in every format, packed or not, with"
     " any encoding of its texture, but with its own faces, texture size and colours only, and without its gaussians."
+)
+NOT_OF_SCENES = (
+    "This result is a scene, and '{}' is for results of one object. Run the photo with a mask of the object."
 )
 NO_SPLATS = "This result has no gaussians: its engine gives none."
 
@@ -110,7 +117,7 @@ def export_reconstruction(
         return ExportedFile(_gaussians(dense, placement, wanted, options.result_name), {})
     exported = export.to_glb(dense, options if wanted == "glb" else plain(options), extras, on_progress)
     if wanted == "glb":
-        return ExportedFile(exported.glb, exported.extras)
+        return ExportedFile(_with_colliders(exported.glb, of_format), exported.extras)
     meshes = read_scene(exported.glb)
     return ExportedFile(_converted(meshes, exported.extras, wanted, of_format, options.origin), exported.extras)
 
@@ -141,12 +148,30 @@ def _converted(
     of_format: FormatOptions,
     origin: Origin | None,
 ) -> bytes:
-    """Return a GLB's meshes in another format. extras: of the GLB. origin: that the caller asks for, if any."""
+    """Return a GLB's meshes in another format. extras: of the GLB. origin: that the caller asks for, if any.
+
+    Raises BadRequest for a scene in a format that only an object has.
+    """
     sized = size.is_sized(extras)
+    if wanted in BODY_WRITERS:
+        if "objects" in extras:
+            raise BadRequest(NOT_OF_SCENES.format(f"format={wanted}"))
+        return robot_files.convert(meshes[0].mesh, wanted, of_format, origin=origin, sized=sized)
     if "objects" in extras:
         return conversion.convert_scene(meshes, extras["name"], wanted, of_format, sized=sized)
     (only,) = meshes
     return conversion.convert(only.mesh, wanted, of_format, origin=origin, sized=sized)
+
+
+def _with_colliders(glb: bytes, of_format: FormatOptions) -> bytes:
+    """Return a GLB with the collision shapes that the options of the format ask for. Raises BadRequest for a scene."""
+    if of_format.collision is None:
+        return glb
+    require("glb", of_format)
+    if "objects" in read_extras(glb):
+        raise BadRequest(NOT_OF_SCENES.format("collision"))
+    shapes = make_shapes(read_glb(glb), of_format.collision)
+    return add_colliders(glb, [(shape.vertices, shape.faces) for shape in shapes])
 
 
 def _gaussians_of_scene(
@@ -198,7 +223,7 @@ def _export(order: ExportSubmission, on_progress: OnProgress) -> bytes:
         anew = _scene_anew if scene else _single_anew
         glb = anew(order, stored, written, on_progress)
     if order.format == "glb":
-        return glb
+        return _with_colliders(glb, order.format_options)
     return _converted(read_scene(glb), read_extras(glb), order.format, order.format_options, wanted.origin)
 
 
@@ -221,7 +246,7 @@ def _scene_anew(order: ExportSubmission, stored: bytes, wanted: Options, on_prog
     done: list[str] = []
 
     def change(name: str, part_glb: bytes) -> bytes:
-        own = wanted.model_copy(update={"name": name, "frame": "camera"})
+        own = wanted.model_copy(update={"name": name, "frame": "camera", "pose": "network"})
         dense = partial(_dense_object, path, name) if _is_kept(path) else None
         begin, end = (number / count for number in (len(done), len(done) + 1))
         done.append(name)

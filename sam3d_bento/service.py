@@ -169,4 +169,4 @@ _service.add_asgi_middleware(
     route_limits=api.BODY_LIMITS,
     advice=api.UPLOAD_ADVICE,
 )
-_service.add_asgi_middleware(ContentEncoding, max_bytes=settings.max_upload_bytes)
+_service.add_asgi_middleware(ContentEncoding, max_bytes=settings.max_upload_bytes, advice=api.UPLOAD_ADVICE)

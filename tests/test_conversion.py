@@ -4,6 +4,7 @@ import dataclasses
 import io
 import tempfile
 import zipfile
+from xml.etree import ElementTree
 
 import numpy as np
 import plyfile
@@ -17,6 +18,7 @@ from sam3d_bento.export import conversion
 from sam3d_bento.export.glb.read import TexturedMesh, read_glb
 from sam3d_bento.export.glb.write import write_glb
 from sam3d_bento.export.mesh.surface import vertex_normals
+from sam3d_bento.export.physics.robot_files import BODY_WRITERS
 from sam3d_bento.export.splat_file import SPLAT_WRITERS
 from sam3d_bento.formats import FORMATS, FormatOptions
 from tests.support import finished
@@ -240,6 +242,40 @@ def test_a_usdz_stands_on_the_floor(model):
     assert np.allclose(points - model.positions, [0, -model.positions[:, 1].min(), 0], atol=1e-6)
 
 
+def test_a_3mf_is_closed_upright_in_millimetres_and_stands_in_the_positive_octant(model):
+    content = conversion.convert(model, "3mf")
+    scene = trimesh.load_scene(io.BytesIO(content), file_type="3mf")
+    assert scene.units == "millimeter"
+    (mesh,) = scene.geometry.values()
+    assert mesh.is_watertight
+    assert len(mesh.faces) == len(model.faces)
+    low, high = scene.bounds
+    x, y, z = np.ptp(model.positions, axis=0) * 100 / np.ptp(model.positions, axis=0).max()
+    assert np.allclose(low, 0, atol=1e-3)
+    assert np.allclose(high, [x, z, y], atol=1e-2)
+
+
+def test_the_colours_of_a_3mf_are_those_of_the_model_at_its_corners(model):
+    """Read by hand: trimesh reads no colours of a 3MF, three.js does (tests/browser)."""
+    archive = zipfile.ZipFile(io.BytesIO(conversion.convert(model, "3mf")))
+    root = ElementTree.fromstring(archive.read("3D/3dmodel.model"))
+    core, material = (
+        f"{{http://schemas.microsoft.com/3dmanufacturing/{part}/2015/02}}" for part in ("core", "material")
+    )
+    colours = np.array([list(bytes.fromhex(each.get("color")[1:])) for each in root.iter(f"{material}color")])
+    vertices = np.array([[float(each.get(axis)) for axis in "xyz"] for each in root.iter(f"{core}vertex")])
+    triangles = list(root.iter(f"{core}triangle"))
+    default = root.find(f".//{core}object").get("pindex")
+    corners = np.array([int(each.get(f"v{number}")) for each in triangles for number in (1, 2, 3)])
+    chosen = np.array(
+        [int(each.get(f"p{number}") or each.get("p1") or default) for each in triangles for number in (1, 2, 3)]
+    )
+    x, up, depth = (vertices[corners] / 100)[:, [0, 2, 1]].T  # the ball is 100 mm high, and its middle is at 0
+    middle = np.float64([0, 0.5, 0])
+    assert finished.agree(np.stack([x, up, -depth], 1) - middle, colours[chosen.reshape(-1)][:, :3])
+    assert (colours[:, 3] == 255).all()
+
+
 def test_an_obj_keeps_the_frame_of_the_glb(model):
     assert conversion.convert(model, "obj") == conversion.to_obj(model)
 
@@ -249,7 +285,7 @@ def test_a_model_that_is_a_point_or_nothing_stays_finite():
         *(np.zeros((3, width), np.float32) for width in (3, 3, 2)), np.int32([[0, 1, 2]]), _png(), "image/png"
     )
     nothing = dataclasses.replace(point, faces=np.empty((0, 3), np.int32), positions=np.empty((0, 3), np.float32))
-    for wanted in ("stl", "ply", "usdz"):
+    for wanted in ("stl", "ply", "usdz", "3mf"):
         assert np.isfinite(conversion.laid_out(point, wanted, FormatOptions()).positions).all()
         assert conversion.laid_out(nothing, wanted, FormatOptions()).positions.shape == (0, 3)
 
@@ -261,9 +297,9 @@ def _png():
 
 
 def test_every_format_has_a_writer():
-    assert {*conversion.WRITERS, *SPLAT_WRITERS, "glb"} == set(FORMATS)
+    assert {*conversion.WRITERS, *SPLAT_WRITERS, *BODY_WRITERS, "glb"} == set(FORMATS)
 
 
-@pytest.mark.parametrize("write", [conversion.to_obj, conversion.to_stl, conversion.to_ply])
+@pytest.mark.parametrize("write", [conversion.to_obj, conversion.to_stl, conversion.to_ply, conversion.to_3mf])
 def test_equal_models_give_equal_bytes(model, glb, write):
     assert write(model) == write(read_glb(glb))

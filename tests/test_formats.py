@@ -22,15 +22,18 @@ def test_every_format_is_a_kind_of_file_of_its_own():
         assert "/" in kind.media_type
 
 
-def test_usdz_is_offered_where_its_library_is(monkeypatch):
+def test_a_format_is_offered_where_its_library_is(monkeypatch):
     assert set(formats.available()) == set(FORMATS), "as here"
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert set(formats.available()) == set(FORMATS) - {"usdz"}
+    assert set(formats.available()) == set(FORMATS) - {"usdz", "3mf"}
 
 
 def test_a_format_that_needs_a_package_names_its_module_and_the_package():
-    needed = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    needed = [*project["dependencies"], *extras["3mf"], *extras[formats.PARTS_EXTRA]]
     packages = {Requirement(each).name for each in needed}
+    assert formats.PARTS_PACKAGE in packages
     for name, kind in FILE_TYPES.items():
         assert (kind.requires is None) == (kind.package is None), name
         assert kind.package is None or kind.package in packages, name
@@ -71,6 +74,7 @@ def test_each_option_of_a_format_is_declared_once_and_taken_by_some_format():
         ("cup.splats.glb", "splats-glb"),
         ("cup.obj.zip", "obj"),
         ("cup.usdz", "usdz"),
+        ("cup.urdf.zip", "urdf"),
         ("cup.zip", None),
         ("cup", None),
         ("stl", None),

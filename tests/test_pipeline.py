@@ -272,14 +272,14 @@ def test_several_objects_are_listed_with_boxes_and_a_box_chooses_one(pipeline, m
 
 
 def test_the_mask_process_remembers_a_photo_and_the_engine_process_does_not(pipeline, mask_model, two_discs):
-    clicked = Submission(two_discs, options=Options(points="100,120"))
+    boxed = Submission(two_discs, options=Options(box="20,40,180,200"))
     preview = MaskPreview(mask_model, Settings())
-    answers = [preview.run(clicked, silent) for _ in range(2)]
+    answers = [preview.run(boxed, silent) for _ in range(2)]
     assert [answer.report["prompt_encodes"] for answer in answers] == [1, 0]
     assert answers[0].png == answers[1].png
     forgetful = MaskPreview(mask_model, Settings(prompt_memory_seconds=0))
-    assert [forgetful.run(clicked, silent).report["prompt_encodes"] for _ in range(2)] == [1, 1]
-    assert [pipeline.run(clicked, silent).report["prompt_encodes"] for _ in range(2)] == [1, 1]
+    assert [forgetful.run(boxed, silent).report["prompt_encodes"] for _ in range(2)] == [1, 1]
+    assert [pipeline.run(boxed, silent).report["prompt_encodes"] for _ in range(2)] == [1, 1]
     assert pipeline.info.prompt_model == "crop"
 
 

@@ -1,6 +1,7 @@
 import dataclasses
 import io
 import zipfile
+from xml.etree import ElementTree
 
 import numpy as np
 import plyfile
@@ -12,6 +13,7 @@ from sam3d_bento.export import splat_file
 from sam3d_bento.export.glb import container
 from sam3d_bento.export.glb.read import read_document, read_glb, sampled
 from sam3d_bento.export.splat_file import SPLAT_WRITERS
+from sam3d_bento.formats import FormatOptions
 from sam3d_bento.options import choices
 from sam3d_bento.postprocess import Postprocessor
 from sam3d_bento.reconstruction import MeasuredScale, Pose
@@ -306,3 +308,28 @@ def test_another_size_of_a_packed_result_in_another_format_loses_nothing(packed,
     """It is made from the reconstruction, and not packed on its way."""
     plain = run(ExportSubmission(*stored, "stl", {"target_faces": 2000}))
     assert run(ExportSubmission(packed, stored[1], "stl", {"target_faces": 2000})) == plain
+
+
+def test_a_glb_gets_collision_shapes_around_its_mesh_and_only_if_they_are_asked_for(stored):
+    glb, scan = stored
+    changes = {"height": 0.25, "origin": "bottom"}
+    asked = run(ExportSubmission(glb, scan, "glb", changes, FormatOptions(collision="hull")))
+    scene = trimesh.load_scene(io.BytesIO(asked), file_type="glb")
+    model, around = (scene.geometry[name] for name in ("object", "UCX_object_00"))
+    assert np.allclose(around.bounds, model.bounds, atol=0.005)
+    assert around.is_convex
+    plain = run(ExportSubmission(glb, scan, "glb", changes))
+    assert read_document(plain)["nodes"] == read_document(asked)["nodes"][:1]
+
+
+@pytest.mark.parametrize(("wanted", "main"), [("urdf", "object.urdf"), ("mjcf", "object.xml")])
+def test_a_body_needs_a_size_and_gets_its_mass_from_it(stored, wanted, main):
+    with pytest.raises(NoScale, match="'height'"):
+        run(ExportSubmission(*stored, wanted, {}))
+    content = run(ExportSubmission(*stored, wanted, {"height": 0.1}, FormatOptions(density=2000)))
+    archive = zipfile.ZipFile(io.BytesIO(content))
+    root = ElementTree.fromstring(archive.read(main))
+    mass = root.find(".//mass").get("value") if wanted == "urdf" else root.find(".//inertial").get("mass")
+    assert float(mass) == pytest.approx(2000 * 4 / 3 * np.pi * 0.05**3, rel=0.02)
+    seen = trimesh.load_mesh(io.BytesIO(archive.read("visual.obj")), file_type="obj", process=False)
+    assert np.allclose(seen.bounds[:, 2], [0, 0.1], atol=1e-6), "z is up, and it stands on the floor"

@@ -10,6 +10,7 @@ from PIL import Image
 
 from sam3d_bento.cli import doctor
 from tests.support.places import PROJECT
+from tools import contact_sheet
 
 PHOTOS = PROJECT / "sam3d_bento" / "serving" / "web" / "samples"
 RESULTS = PROJECT / "docs" / "samples"
@@ -20,7 +21,7 @@ NAMES = [sample["file"].removesuffix(".jpg") for sample in LISTED]
 def test_six_photos_are_listed_and_no_other_lies_there():
     assert len(NAMES) == 6
     assert {path.name for path in PHOTOS.iterdir()} == {"samples.json", *(sample["file"] for sample in LISTED)}
-    made = {"README.md", "sheet.jpg", "hero.jpg", *(f"{name}.glb" for name in NAMES)}
+    made = {"README.md", "sheet.jpg", "hero.jpg", "contact-sheet.jpg", *(f"{name}.glb" for name in NAMES)}
     assert {path.name for path in RESULTS.iterdir()} == made
 
 
@@ -45,6 +46,19 @@ def test_the_page_of_the_samples_says_of_each_what_the_list_says():
         (sample["file"], sample["origin"], sample["licence"]) for sample in LISTED
     ]
     assert {sample["licence"] for sample in LISTED} <= {"CC0-1.0", "public domain"}
+
+
+def test_the_contact_sheet_is_small_and_shows_twelve_photos_from_five_sides():
+    sheet = RESULTS / "contact-sheet.jpg"
+    assert sheet.stat().st_size < 400_000
+    names = [*contact_sheet.REAL, *contact_sheet.RENDERED]
+    assert len(names) == 12
+    assert len(contact_sheet.REAL) == 6
+    with Image.open(sheet) as picture:
+        wide, high = (side // contact_sheet.VIEW_PIXELS for side in picture.size)
+    assert (wide, high) == (contact_sheet.COLUMNS * (1 + len(contact_sheet.VIEWS)), len(names) / contact_sheet.COLUMNS)
+    page = (RESULTS / "README.md").read_text()
+    assert all(name in page.partition("Contact sheet")[2] for name in names)
 
 
 def test_the_self_test_uses_one_of_them():

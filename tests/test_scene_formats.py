@@ -16,9 +16,11 @@ from scipy.spatial.transform import Rotation
 from sam3d_bento.camera import Camera
 from sam3d_bento.errors import BadRequest, NotFound
 from sam3d_bento.export import conversion
+from sam3d_bento.export.glb import container
 from sam3d_bento.export.glb.read import read_extras
 from sam3d_bento.export.glb.scene import read_scene, take_object
 from sam3d_bento.export.splat_file import FIELDS
+from sam3d_bento.formats import FormatOptions
 from sam3d_bento.options import Options
 from sam3d_bento.pipeline import Pipeline
 from sam3d_bento.postprocess import Postprocessor
@@ -124,6 +126,32 @@ def test_a_ply_has_the_colours_of_all_objects(placed, positions):
     points = np.stack([vertex["x"], vertex["z"], -vertex["y"]], 1)
     assert np.allclose(np.sort(points.max(0)), np.sort(positions.max(0)), atol=1e-5)
     assert len(set(vertex["red"].tolist())) > 50
+
+
+def test_a_3mf_has_an_object_for_each_where_they_are_to_each_other(placed, positions):
+    content = conversion.convert_scene(placed, "x", "3mf")
+    scene = trimesh.load_scene(io.BytesIO(content), file_type="3mf")
+    assert set(scene.geometry) == {f"object-{index}" for index in (1, 2, 3)}
+    low, high = positions.min(0), positions.max(0)
+    extents = (high - low)[[0, 2, 1]] * 100 / (high - low).max()
+    assert np.allclose(scene.bounds, [np.zeros(3), extents], atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "collision"), [("urdf", None), ("mjcf", None), ("glb", "hull")], ids=["urdf", "mjcf", "collision"]
+)
+def test_a_scene_is_no_body_and_gets_no_collision_shapes(finished, wanted, collision):
+    order = ExportSubmission(*finished, wanted, {}, FormatOptions(collision=collision))
+    with pytest.raises(BadRequest, match=r"is a scene, and '(format|collision).* is for results of one object"):
+        Postprocessor().run(order, silent)
+
+
+def test_a_glb_of_splats_has_them_where_the_ply_has_them(finished):
+    vertex = plyfile.PlyData.read(io.BytesIO(export(finished, "ply-splats")))["vertex"]
+    document, data = container.split(export(finished, "splats-glb"))
+    points = np.frombuffer(data, "<f4", 3 * document["accessors"][0]["count"]).reshape(-1, 3)
+    assert np.array_equal(points, np.stack([vertex[axis] for axis in "xyz"], 1))
+    assert document["nodes"][0]["name"] == "a table"
 
 
 def test_splats_are_placed_as_the_objects_are(finished, placed):

@@ -1,4 +1,4 @@
-"""Objects made from formulas, for `tools/samples.py` to photograph: a mug, a lighthouse, a crate and a rubber duck.
+"""Objects made from formulas, for `tools/samples.py` and `tools/contact_sheet.py` to photograph.
 
 Frame: y up, right-handed; each stands on y = 0 and is about one unit high. Colours are linear reflectances, 0 to 1.
 """
@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 Paint = Callable[[Array], Array]  # points (N, 3) -> reflectances (N, 3)
 
 SECTIONS = 192  # of a turned body, around its axis
-CELLS = 150  # along each side of the grid for the duck
+CELLS = 150  # along each side of the grid for what is given by a distance
 
 
 @dataclass(frozen=True)
@@ -145,11 +145,7 @@ def duck() -> SampleObject:
         bill = _ball(p, (0.43, 0.685, 0), 0.1, (1.15, 0.42, 1.05))
         return np.maximum(_blend([soft, bill], 0.012), 0.02 - p[:, 1])
 
-    axis = np.linspace(-0.66, 0.66, CELLS)
-    grid = np.stack(np.meshgrid(axis, axis + 0.5, axis, indexing="ij"), -1).reshape(-1, 3)
-    values = field(grid).reshape((CELLS,) * 3)
-    vertices, faces, _, _ = marching_cubes(values, 0.0, spacing=(axis[1] - axis[0],) * 3, gradient_direction="ascent")
-    mesh = trimesh.Trimesh(vertices - np.array([0.66, 0.18, 0.66]), faces)
+    mesh = _carved(field)
 
     def paint(p: Array) -> Array:
         p = p + np.array([0, 0.02, 0])
@@ -164,12 +160,86 @@ def duck() -> SampleObject:
     return SampleObject(mesh, paint, 0.045, azimuth=12, elevation=10)
 
 
+def bear() -> SampleObject:
+    limbs = [((0.13, 0.42, 0.05), (0.3, 0.3, 0.16), 0.085), ((0.12, 0.16, 0.05), (0.19, 0.1, 0.27), 0.095)]
+
+    def muzzle(p: Array) -> Array:
+        return _ball(p, (0, 0.66, 0.19), 0.1, (1.1, 0.85, 0.8))
+
+    def field(p: Array) -> Array:
+        parts = [_ball(p, (0, 0.28, 0), 0.25, (0.95, 1.05, 0.85)), _ball(p, (0, 0.7, 0.02), 0.21), muzzle(p)]
+        for side in (-1, 1):
+            turned = p * [side, 1, 1]
+            parts += [_rod(turned, *limb) for limb in limbs]
+            parts.append(_ball(turned, (0.17, 0.87, 0), 0.08, (1, 1, 0.6)))
+        return np.maximum(_blend(parts, 0.015), 0.02 - p[:, 1])
+
+    fur = np.random.default_rng(6).normal(size=(40, 3)) * 60
+
+    def paint(p: Array) -> Array:
+        p = p + np.array([0, 0.02, 0])
+        strands = np.sin(p @ fur.T).mean(1, keepdims=True)
+        colours = np.array([0.3, 0.13, 0.045]) * (1 + 1.6 * strands)
+        light = (muzzle(p) < 0.012) | (_ball(p, (0, 0.26, 0.24), 0.16, (0.8, 1, 0.5)) < 0)
+        colours[light] = np.array([0.62, 0.42, 0.22]) * (1 + strands[light])
+        scarf = np.abs(p[:, 1] - 0.49 - 0.1 * p[:, 2]) < 0.04
+        colours[scarf] = np.where((p[scarf] @ [30, 60, 30] % 2 < 1)[:, None], (0.5, 0.02, 0.02), (0.7, 0.55, 0.4))
+        colours[_ball(p, (0, 0.7, 0.275), 0.035, (1.3, 0.8, 1)) < 0.004] = (0.015, 0.012, 0.01)
+        for side in (-1, 1):
+            colours[np.linalg.norm(p - [side * 0.08, 0.755, 0.2], axis=1) < 0.032] = (0.01, 0.01, 0.01)
+        return np.clip(colours, 0, 1)
+
+    return SampleObject(_carved(field), paint, 0.01, azimuth=24, elevation=8)
+
+
+def cactus() -> SampleObject:
+    stems = [((0, 0.3, 0), (0, 0.86, 0), 0.1)]
+    for side, height, rise in ((-1, 0.5, 0.22), (1, 0.42, 0.28)):
+        elbow = (0.24 * side, height, 0.04)
+        stems += [((0, height, 0), elbow, 0.062), (elbow, (0.25 * side, height + rise, 0.05), 0.062)]
+
+    def pot(p: Array) -> Array:
+        radius = np.hypot(p[:, 0], p[:, 2])
+        sides = radius - 0.17 - 0.18 * p[:, 1]
+        rim = np.maximum(radius - 0.25, np.abs(p[:, 1] - 0.285) - 0.035)
+        return np.minimum(np.maximum(sides, np.abs(p[:, 1] - 0.16) - 0.14), rim)
+
+    def field(p: Array) -> Array:
+        return np.minimum(_blend([_rod(p, *stem) for stem in stems], 0.012), pot(p))
+
+    def paint(p: Array) -> Array:
+        p = p + np.array([0, 0.02, 0])
+        angle = np.arctan2(p[:, 0], p[:, 2])
+        colours = np.where((np.sin(14 * angle + 3 * p[:, 1]) > 0.55)[:, None], (0.1, 0.3, 0.07), (0.04, 0.16, 0.04))
+        spines = np.sin(70 * p).prod(1) > 0.55
+        colours[spines] = (0.7, 0.68, 0.5)
+        clay = pot(p) < 0.006
+        colours[clay] = (0.42, 0.14, 0.06)
+        return colours
+
+    return SampleObject(_carved(field), paint, 0.02, azimuth=20, elevation=14)
+
+
+# Objects of the samples in the studio and the documentation.
 OBJECTS: dict[str, Callable[[], SampleObject]] = {
     "mug": mug,
     "lighthouse": lighthouse,
     "crate": crate,
     "duck": duck,
 }
+
+
+# Further objects of the contact sheet.
+MORE_OBJECTS: dict[str, Callable[[], SampleObject]] = {"bear": bear, "cactus": cactus}
+
+
+def _carved(field: Callable[[Array], Array]) -> trimesh.Trimesh:
+    """Return the zero surface of a distance over the cube of 1.32 units around (0, 0.5, 0), moved down by 0.02."""
+    axis = np.linspace(-0.66, 0.66, CELLS)
+    grid = np.stack(np.meshgrid(axis, axis + 0.5, axis, indexing="ij"), -1).reshape(-1, 3)
+    values = field(grid).reshape((CELLS,) * 3)
+    vertices, faces, _, _ = marching_cubes(values, 0.0, spacing=(axis[1] - axis[0],) * 3, gradient_direction="ascent")
+    return trimesh.Trimesh(vertices - np.array([0.66, 0.18, 0.66]), faces)
 
 
 def _turned(profile: Sequence[tuple[float, float]]) -> trimesh.Trimesh:

@@ -1,4 +1,4 @@
-"""Write a finished model as OBJ, STL, PLY or USDZ.
+"""Write a finished model as OBJ, STL, PLY, USDZ or 3MF.
 
 The writers keep the frame of the mesh that they receive. `convert` transforms the mesh into the frame and the unit that
 readers of each format expect, which `formats` describes.
@@ -7,10 +7,12 @@ readers of each format expect, which `formats` describes.
 from __future__ import annotations
 
 import io
+import locale
 import re
 import tempfile
+import uuid
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +25,10 @@ from trimesh.exchange import obj, ply, stl
 from trimesh.visual.material import SimpleMaterial
 
 from sam3d_bento.arrays import Float32, Int32, UInt8
+from sam3d_bento.errors import NoScale
 from sam3d_bento.export.glb.read import TexturedMesh, sampled
 from sam3d_bento.export.glb.scene import PlacedMesh
-from sam3d_bento.export.size import SMALLEST_EXTENT
+from sam3d_bento.export.size import NO_SCALE, SMALLEST_EXTENT
 from sam3d_bento.formats import FILE_TYPES, Format, FormatOptions, require
 from sam3d_bento.names import UNNAMED
 from sam3d_bento.options import Origin
@@ -37,6 +40,8 @@ TEXTURE_SUFFIXES = {"image/png": "png", "image/jpeg": "jpeg"}
 OBJ_DIVIDERS = re.compile(r"[\s#]+")
 # What an identifier of USD lacks. Newer versions allow letters of every script, which AR Quick Look may not know.
 NOT_IN_USD_IDENTIFIERS = re.compile(r"[^A-Za-z0-9]+")
+# Where the UUIDs in a 3MF come from, which only have to differ within the file.
+NAMESPACE_3MF = uuid.uuid5(uuid.NAMESPACE_URL, "http://schemas.microsoft.com/3dmanufacturing/production/2015/06")
 # Modification time of files in an archive; constant, so that equal models give equal bytes.
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -51,8 +56,8 @@ def convert(
 ) -> bytes:
     """Return the model as a file of a format in WRITERS.
 
-    options: None for the format's defaults. origin, sized: as in `laid_out`. Raises UnsupportedMedia when the format
-    needs an extra that is not installed.
+    options: None for the format's defaults. origin, sized: as in `laid_out`, whose errors these are too. Raises
+    UnsupportedMedia when the format needs an extra that is not installed.
     """
     return WRITERS[wanted](laid_out(mesh, wanted, options or FormatOptions(), origin=origin, sized=sized))
 
@@ -63,12 +68,15 @@ def laid_out(
     """Transform the mesh of a GLB into the frame and unit of a format; return it.
 
     sized: whether the mesh is in metres; otherwise it gets the length that the format has for such a model.
-    origin: where the caller wants the origin; None for the format's default.
+    origin: where the caller wants the origin; None for the format's default. Raises NoScale when the format needs
+    metres and the mesh is not in metres.
 
-    The steps, in this order: the size. `bottom` shifts the lowest point to y = 0. `up` turns the mesh by 90 degrees
-    about x, so that (x, y, z) becomes (x, -z, y), and the side that faced +z faces -y.
+    The steps, in this order: the size. `bottom` shifts the lowest point to y = 0. z as `up` turns the mesh by 90
+    degrees about x, so that (x, y, z) becomes (x, -z, y), and the side that faced +z faces -y.
     """
     kind = FILE_TYPES[wanted]
+    if kind.needs_size and not sized:
+        raise NoScale(NO_SCALE)
     positions, normals = mesh.positions.astype(np.float64), mesh.normals
     if not sized and kind.unsized_metres is not None and len(positions):
         extent = float(np.ptp(positions, axis=0).max())
@@ -76,7 +84,7 @@ def laid_out(
     positions = positions * kind.units_per_metre
     if (origin or kind.origin) == "bottom" and len(positions):
         positions = positions - [0, positions[:, 1].min(), 0]
-    if "up" in kind.options and options.up == "z":
+    if (options.up if "up" in kind.options else kind.up) == "z":
         positions, normals = z_up(positions), z_up(normals)
     return replace(mesh, positions=np.ascontiguousarray(positions, np.float32), normals=np.ascontiguousarray(normals))
 
@@ -129,7 +137,12 @@ class _AsTheyAre(trimesh.Scene):  # type: ignore[misc]  # trimesh has no types
 
 
 def to_obj(*models: TexturedMesh, name: str | None = None) -> bytes:
-    """Return a zip archive of an OBJ, its materials and the textures' files, PNG or JPEG.
+    """Return a zip archive of the files of `obj_files`."""
+    return zipped(obj_files(*models, name=name))
+
+
+def obj_files(*models: TexturedMesh, name: str | None = None) -> dict[str, bytes]:
+    """Return an OBJ, its materials and the textures' files, PNG or JPEG, by their names.
 
     name: of the OBJ; None for that of the only model. Each model is a group with its own material and texture, called
     like the model. In the names of the files, of the meshes and of the materials, an underscore stands for white space
@@ -169,11 +182,16 @@ def to_obj(*models: TexturedMesh, name: str | None = None) -> bytes:
         mtl_name=f"{name}.mtl",
         header=None,
     )
-    contents = {f"{name}.obj": text.encode(), **files, **textures}
+    return {f"{name}.obj": text.encode(), **files, **textures}
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    """Return a zip archive of files by their names. Textures, which are packed already, are stored as they are."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        for file, content in contents.items():
-            how = zipfile.ZIP_STORED if file in textures else zipfile.ZIP_DEFLATED
+        for file, content in files.items():
+            is_texture = file.rpartition(".")[2] in TEXTURE_SUFFIXES.values()
+            how = zipfile.ZIP_STORED if is_texture else zipfile.ZIP_DEFLATED
             archive.writestr(zipfile.ZipInfo(file, ZIP_TIME), content, how)
     return packed.getvalue()
 
@@ -291,6 +309,49 @@ def _add_mesh(stage: Any, model: TexturedMesh, path: str, material_path: str, te
         prim.GetPrim().SetDisplayName(model.name)
 
 
+def to_3mf(*models: TexturedMesh) -> bytes:
+    """Return a 3MF in millimetres with an object for each model, called like it, coloured at its vertices.
+
+    The objects stand in the positive octant, as the specification wants, where they are to each other. Vertices are
+    merged as in `to_ply`. Raises UnsupportedMedia without lib3mf.
+    """
+    require("3mf")
+    import lib3mf
+
+    library = lib3mf.Wrapper()
+    document = library.CreateModel()
+    document.SetUnit(lib3mf.ModelUnit.MilliMeter)
+    corner = np.min([model.positions.min(0) for model in models], axis=0)
+    shift = library.GetTranslationTransform(*(-corner).tolist())
+    # Not by chance, as lib3mf makes them, so that equal models give equal bytes.
+    document.SetBuildUUID(str(uuid.uuid5(NAMESPACE_3MF, "build")))
+    for index, model in enumerate(models):
+        positions, _, colours, faces = _without_seams(model)
+        item = document.AddMeshObject()
+        item.SetName(model.name)
+        item.SetUUID(str(uuid.uuid5(NAMESPACE_3MF, f"object {index}")))
+        item.SetGeometry(
+            [lib3mf.Position(tuple(vertex)) for vertex in positions.tolist()],
+            [lib3mf.Triangle(tuple(face)) for face in faces.tolist()],
+        )
+        group = document.AddColorGroup()
+        palette, number = np.unique(colours, axis=0, return_inverse=True)
+        ids = np.array([group.AddColor(library.RGBAToColor(*colour, 255)) for colour in palette.tolist()])
+        resource = group.GetResourceID()
+        corners = ids[number.reshape(-1)[faces]].tolist()
+        item.SetAllTriangleProperties([lib3mf.TriangleProperties(resource, tuple(face)) for face in corners])
+        item.SetObjectLevelProperty(resource, int(ids[0]))
+        document.AddBuildItem(item, shift).SetUUID(str(uuid.uuid5(NAMESPACE_3MF, f"item {index}")))
+    locale_before = locale.setlocale(locale.LC_ALL)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.3mf"
+            document.QueryWriter("3mf").WriteToFile(str(path))
+            return path.read_bytes()
+    finally:  # lib3mf sets that of C, in which Python reads and writes texts as ASCII
+        locale.setlocale(locale.LC_ALL, locale_before)
+
+
 def usd_identifier(name: str) -> str:
     """Return the name as an identifier of USD, of letters and digits of ASCII and underscores; UNNAMED without any."""
     identifier = NOT_IN_USD_IDENTIFIERS.sub("_", name).strip("_") or UNNAMED
@@ -335,7 +396,12 @@ def whole_faces(model: TexturedMesh) -> Int32:
 
 def with_common_texture(model: TexturedMesh) -> TexturedMesh:
     """Return the model with its texture as PNG if it is neither PNG nor JPEG (WebP, say). The pixels stay the same."""
-    if model.texture_type in TEXTURE_SUFFIXES:
+    return model if model.texture_type in TEXTURE_SUFFIXES else as_png(model)
+
+
+def as_png(model: TexturedMesh) -> TexturedMesh:
+    """Return the model with its texture as PNG. The pixels stay the same."""
+    if model.texture_type == "image/png":
         return model
     return replace(model, texture=_encoded(model.image, "png"), texture_type="image/png")
 
@@ -351,6 +417,13 @@ def _encoded(pixels: UInt8, suffix: str) -> bytes:
     return file.getvalue()
 
 
-# The writers of the formats that are made from a model alone, beside the GLB itself. `formats.FILE_TYPES` describes
+# The writers of the formats that are made from a model alone, beside the GLB itself; `physics.robot_files` and
+# `splat_file` have the others. `formats.FILE_TYPES` describes
 # each format.
-WRITERS: dict[Format, Callable[..., bytes]] = {"obj": to_obj, "stl": to_stl, "ply": to_ply, "usdz": to_usdz}
+WRITERS: dict[Format, Callable[..., bytes]] = {
+    "obj": to_obj,
+    "stl": to_stl,
+    "ply": to_ply,
+    "usdz": to_usdz,
+    "3mf": to_3mf,
+}

@@ -268,13 +268,17 @@ def test_a_download_has_the_options_of_its_format(visit, drawing):
     page.select_option("#option-up", "y")
     page.fill("#tall", "25")
     sizes = {}
-    for name in ("STL", "PLY", "USDZ"):
+    page.select_option("#option-collision", "hull")
+    for name in ("STL", "PLY", "USDZ", "URDF", "3MF", "Download GLB"):
         with page.expect_download() as download:
-            page.get_by_role("button", name=name, exact=True).click()
+            page.get_by_role("link" if name == "Download GLB" else "button", name=name, exact=True).click()
         sizes[name] = download.value.path().stat().st_size
         if name == "STL":
             stl = trimesh.load_mesh(download.value.path(), file_type="stl")
             assert stl.extents[1] == pytest.approx(250, rel=1e-4)
+        if name == "Download GLB":
+            nodes = trimesh.load_scene(download.value.path(), file_type="glb").graph.nodes_geometry
+            assert any(node.startswith("UCX_") for node in nodes)
     assert min(sizes.values()) > 0
 
 

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from sam3d_bento.export import conversion
+from sam3d_bento.export.glb.read import read_glb
 from sam3d_bento.export.splat_file import to_glb
+from tests.support import finished
 from tests.support.places import PROJECT
 from tests.support.splat_clouds import cloud, upright_letter
 
@@ -26,6 +29,7 @@ PAGE = f"""<!doctype html>
 <script type="module">
 import * as three from "three/webgpu";
 import {{ GLTFLoader }} from "three/addons/loaders/GLTFLoader.js";
+import {{ ThreeMFLoader }} from "three/addons/loaders/3MFLoader.js";
 import {{ GLTFGaussianSplatLoaderExtension }} from "three/addons/loaders/GLTFGaussianSplatLoaderExtension.js";
 
 const load = async () => {{
@@ -42,6 +46,21 @@ window.readSplats = async () => {{
     name, count: found.length,
     position: read("position"), covariance: read("covariance"), color: read("color"),
   }};
+}};
+
+window.read3mf = async () => {{
+  const group = await new ThreeMFLoader().loadAsync("/model");
+  group.updateMatrixWorld(true);
+  const found = [];
+  group.traverse((part) => {{
+    if (!part.isMesh) return;
+    const geometry = part.geometry.clone().applyMatrix4(part.matrixWorld).toNonIndexed();
+    found.push({{
+      name: part.parent.name, positions: Array.from(geometry.getAttribute("position").array),
+      colours: Array.from(geometry.getAttribute("color").array),
+    }});
+  }});
+  return found;
 }};
 
 window.drawSplats = async (size) => {{
@@ -132,3 +151,16 @@ def test_three_draws_them_upright_and_in_their_colours(reader):
     assert red[:, 0].mean() < blue[:, 0].mean(), "the foot is below"
     assert red[:, 1].mean() < blue[:, 1].mean(), "and to the right"
     assert not (picture[..., 1][picture[..., 3] > 200] > 20).any(), "no colour but those"
+
+
+@pytest.mark.browser
+def test_three_reads_the_shape_and_the_colours_of_a_3mf(reader):
+    model = read_glb(finished.glb(options=finished.OPTIONS.model_copy(update={"name": "ball"})))
+    found = reader(conversion.convert(model, "3mf"), "read3mf")
+    points = np.concatenate([np.reshape(part["positions"], (-1, 3)) for part in found])
+    colours = np.concatenate([np.reshape(part["colours"], (-1, 3)) for part in found])
+    assert len(points) == 3 * len(model.faces)
+    assert np.allclose([points.min(0), points.max(0)], [[0, 0, 0], [100, 100, 100]], atol=0.5), "millimetres"
+    across, back, up = (points / 100 - 0.5).T
+    encoded = np.where(colours <= 0.0031308, colours * 12.92, 1.055 * colours ** (1 / 2.4) - 0.055)
+    assert finished.agree(np.stack([across, up, -back], 1), encoded * 255)

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -56,6 +57,7 @@ RUN = {
     "README.md / Use it / 1",
     "README.md / Use it / 2",
     "docs/masks.md / Masks: which object is meant / 1",
+    "docs/robots.md / Collision shapes and robots / 1",
     "docs/settings.md / Keys / 1",
     "docs/settings.md / Keys / 2",
     "docs/true-size.md / From a depth camera / 1",
@@ -182,6 +184,15 @@ def test_all_lines_for_curl(server, folder):
     assert '"seed":7' in answer.replace(" ", "")
     assert Image.open(folder / "mask.png").size == Image.open(MUG).size
     assert faces(folder / "model.glb") > 1000
+
+
+@pytest.mark.docs
+@needs_curl
+def test_a_body_and_a_hull(server, folder):
+    shell(snippet("docs/robots.md / Collision shapes and robots / 1", server), folder)
+    body = zipfile.ZipFile(folder / "mug.urdf.zip")
+    assert {"mug.urdf", "visual.obj", "collision_00.obj"} <= set(body.namelist())
+    assert set(trimesh.load_scene(folder / "mug-with-hull.glb").graph.nodes_geometry) == {"mug", "UCX_mug_00"}
 
 
 @pytest.mark.docs

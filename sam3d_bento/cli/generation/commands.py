@@ -33,7 +33,16 @@ from sam3d_bento.cli.terminal import (
 )
 from sam3d_bento.errors import BadRequest, Sam3DError
 from sam3d_bento.formats import FILE_TYPES, FORMATS, Format, FormatOptions, by_suffix, format_options, require, takers
-from sam3d_bento.options import EXPORT_OPTIONS, PROMPT_OPTIONS, USED_VALUES, Options, choices, faults, from_texts
+from sam3d_bento.options import (
+    EXPORT_OPTIONS,
+    PROMPT_OPTIONS,
+    USED_VALUES,
+    Options,
+    choices,
+    faults,
+    from_texts,
+    listed_values,
+)
 from sam3d_bento.settings import Settings, SettingsError
 from sam3d_bento.submission import SceneInput, Submission
 from sam3d_bento.weights.part import WeightsError
@@ -62,10 +71,12 @@ def option_flags(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 def format_flags(command: Callable[P, R]) -> Callable[P, R]:
     """Add a flag to the command for each option of `FormatOptions`."""
     for name, field in reversed(FormatOptions.model_fields.items()):
+        listed = listed_values(field.annotation)
+        default = "" if field.default is None else f"  [default: {field.default}]"
         command = click.option(
             f"--{name.replace('_', '-')}",
-            type=click.Choice(get_args(field.annotation)),
-            help=f"{', '.join(takers(name))}: {field.description}  [default: {field.default}]",
+            type=click.Choice([str(choice) for choice in listed]) if listed else _type(field.annotation),
+            help=f"{', '.join(takers(name))}: {field.description}{default}",
         )(command)
     return command
 
@@ -182,6 +193,9 @@ def generate(
         )
     options = _options(**choices)
     formats = tuple(dict.fromkeys(formats)) or photo_files.default_formats(output)
+    unsized = next((wanted for wanted in formats if FILE_TYPES[wanted].needs_size), None)
+    if unsized and not options.has_size and options.scale != "metric":
+        raise click.UsageError(f"--format {unsized} needs --height, --longest-side or --scale metric.")
     tasks = photo_files.plan(photos, output, formats, options.name, recursive=recursive)
     files = (mask, masks, labels, objects not in (None, "all"), depth, pointmap, save_reconstruction)
     of_one_photo = (*files, options.prompt)
@@ -289,12 +303,12 @@ def export(scan: Path, output: Path, wanted: Format | None, **values: Any) -> No
     of_format = {name: values.pop(name) for name in FormatOptions.model_fields}
     is_bare_obj = output.suffix.lower() == BARE_OBJ and wanted in (None, "obj")
     wanted = wanted or ("glb" if output == DASH else _format_of(output))
-    options = _options(**values).named_after(None if output == DASH else output.name)
+    options = _options(**values).named_after(None if output == DASH else _without_suffix(output.name, wanted))
     try:
         chosen = format_options(wanted, {name: value for name, value in of_format.items() if value is not None})
     except BadRequest as exc:
         raise click.UsageError(str(exc)) from exc
-    require(wanted)
+    require(wanted, chosen)
     from sam3d_bento.postprocess import export_reconstruction
     from sam3d_bento.reconstruction import Reconstruction
 
@@ -309,6 +323,12 @@ def export(scan: Path, output: Path, wanted: Format | None, **values: Any) -> No
         _replace(output, made.content)
     facts = f"{made.facts['faces']} faces, {made.facts['texture_size']} px" if made.facts else f"{wanted}"
     click.echo(f"{'standard output' if output == DASH else printable(output)}  ({facts})", err=output == DASH)
+
+
+def _without_suffix(name: str, wanted: Format) -> str:
+    """Return a file's name, up to the dot, without the whole suffix of its format, which may have several parts."""
+    suffix = FILE_TYPES[wanted].suffix
+    return name[: -len(suffix)] if name.lower().endswith(f".{suffix}") else name
 
 
 def _format_of(output: Path) -> Format:

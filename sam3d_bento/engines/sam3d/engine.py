@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sam3d_bento.arrays import Float32
 from sam3d_bento.engines.sam3d import faults, upstream
 from sam3d_bento.engines.sam3d.inference import NO_GPU, STANDARD, Inference, Steps
 from sam3d_bento.engines.sam3d.loading import checkpoints
@@ -37,7 +36,7 @@ from sam3d_bento.warning_codes import WarningCode
 # with guidance are 44.
 STEPS = {"draft": Steps(4, 12, shortcut=True), "standard": STANDARD, "high": Steps(50, 50)}
 
-MIN_ESTIMATED_PIXELS = 30  # of the object, with an estimated size; a median of fewer may be the rim's
+MIN_ESTIMATED_PIXELS = 30  # of the photo, with an estimated size; a median of fewer tells nothing about its scale
 
 T = TypeVar("T")
 
@@ -176,6 +175,8 @@ class Sam3dEngine:
         BadResult, GpuOutOfMemory after that second attempt, and EngineLost when this process can no longer use its GPU.
         """
         self._reset_peak()
+        if view.pixel_metres is not None:
+            view = self.look(photo, view)
         self.retries = 0
         steps = STEPS[options.quality]
         result = self._watched(
@@ -193,8 +194,7 @@ class Sam3dEngine:
         if view.points is not None and view.in_metres:
             result = replace(result, measured=_measured(result.pose, "depth"))
         elif view.pixel_metres is not None:
-            distance = self._loaded.pipeline.object_distance
-            result = _in_metres(result, view.pixel_metres[mask.pixels], photo.rgb.shape[1], distance)
+            result = _in_metres(result, view)
         if options.shape != "auto":
             result = replace(result, warnings=(*result.warnings, WarningCode.SHAPE_IGNORED))
         spent = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in self._loaded.seconds.items())
@@ -293,16 +293,19 @@ def _measured(pose: Pose | None, source: ScaleSource) -> MeasuredScale | None:
     return None if pose is None else MeasuredScale(float(pose.scale.mean()), source)
 
 
-def _in_metres(result: Reconstruction, pixel_metres: Float32, width: int, distance: float) -> Reconstruction:
+def _in_metres(result: Reconstruction, view: View) -> Reconstruction:
     """Return the result with a pose in estimated metres; the same result where the estimate tells too little.
 
-    pixel_metres (N,): of the object's pixels, as in `View`. width: of the photo in pixels. distance: of the object, in
-    the unit of its pose. At that distance, a pixel spans distance / focal length of these units.
+    view: with `pixel_metres`, and the points of the depth model. The factor is that of the whole photo, so that all
+    objects of a scene get the same one: at a distance z, a pixel spans z / focal length units of the points.
     """
-    spans = pixel_metres[np.isfinite(pixel_metres)]
-    if result.pose is None or result.camera is None or len(spans) < MIN_ESTIMATED_PIXELS or not distance > 0:
+    if view.pixel_metres is None or view.points is None or view.camera is None:
         return result
-    focal_length = result.camera.fx * width / result.camera.width
-    factor = np.float32(float(np.median(spans)) * focal_length / distance)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        factors = view.pixel_metres * view.camera.fx / view.points[..., 2]
+        factors = factors[np.isfinite(factors) & (factors > 0)]
+    if result.pose is None or len(factors) < MIN_ESTIMATED_PIXELS:
+        return result
+    factor = np.float32(np.median(factors))
     pose = replace(result.pose, translation=result.pose.translation * factor, scale=result.pose.scale * factor)
     return replace(result, pose=pose, measured=_measured(pose, "estimated"))

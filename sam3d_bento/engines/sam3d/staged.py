@@ -62,7 +62,6 @@ class StagedPipeline(InferencePipelinePointMap):
     kernels: str  # which kernels compute, or why upstream's do
     camera: Camera | None  # by which the depth model saw the last photo; None where its points were given
     sees_object_depth: bool  # in the last run: without it, its pose means nothing
-    object_distance: float  # in the last run: the median of z over the object's points, in the pose's unit
 
     def __init__(self, *, compute_device: str, cast: bool, code_dir: str, **kwargs: Any) -> None:
         self.compute_device = torch.device(compute_device)
@@ -234,9 +233,7 @@ class StagedPipeline(InferencePipelinePointMap):
         """
         item = super().preprocess_image(image, preprocessor, pointmap=pointmap)
         if "pointmap_shift" in item:
-            middle = item["pointmap_shift"].flatten().tolist()
-            self.sees_object_depth = any(middle)
-            self.object_distance = middle[2]
+            self.sees_object_depth = bool((item["pointmap_shift"] != 0).any())
         return item
 
     def get_condition_input(self, condition_embedder: Any, input_dict: Any, input_mapping: Any) -> Any:

@@ -18,9 +18,8 @@ from sam3d_bento.export.mesh.flips import flip_strays
 from sam3d_bento.export.mesh.hidden import visible
 from sam3d_bento.export.mesh.meshoptimizer import SimplifierFailed, collapse_edges
 from sam3d_bento.export.mesh.repair import repair
-from sam3d_bento.export.mesh.sheets import front_sides
 from sam3d_bento.export.mesh.surface import Surface, extent, face_areas, median_edge, referenced
-from sam3d_bento.export.mesh.topology import in_closed_pieces
+from sam3d_bento.export.mesh.topology import front_sides, in_closed_pieces
 from sam3d_bento.export.mesh.volume import restore_volume, signed_volume
 from sam3d_bento.progress import OnProgress, silent
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import anyio.to_thread
 from starlette.datastructures import Headers
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sam3d_bento.errors import BadRequest, Sam3DError, TooLarge, UnsupportedMedia, shown
 from sam3d_bento.serving import problems
 from sam3d_bento.serving.admission import Reservation
+from sam3d_bento.serving.middleware.upload_limit import matching
 from sam3d_bento.serving.request_context import note, request_id, reservation
 from sam3d_bento.serving.uploads import Upload
 
@@ -34,12 +36,13 @@ class ContentEncoding:
     """Decodes bodies with a Content-Encoding, so that what is inside sees none; see `decode`.
 
     An encoding that is not in `ACCEPTED` is a 415 that names it, with the header Accept-Encoding. Stands inside of
-    `UploadLimit`: that bounds the encoded bytes, and `max_bytes` here the decoded ones.
+    `UploadLimit`: that bounds the encoded bytes, and `max_bytes` here the decoded ones. advice: as of `UploadLimit`.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, advice: Mapping[re.Pattern[str], str] | None = None) -> None:
         self.app = app
         self.max_bytes = max_bytes
+        self.advice = advice or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         encodings = _encodings(scope) if scope["type"] == "http" else []
@@ -75,6 +78,8 @@ class ContentEncoding:
 
     async def _refuse(self, error: Sam3DError, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
+        if isinstance(error, TooLarge):
+            error = TooLarge(" ".join([error.detail, *matching(self.advice, scope)]))
         note(request, outcome=error.code, detail=error.detail)
         answer = problems.response(error, request_id(request))
         if isinstance(error, UnsupportedMedia):

@@ -84,8 +84,8 @@ class UploadLimit:
                 reservation.release()
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send, reservation: Reservation | None) -> None:
-        max_bytes = min([self.max_bytes, *_matching(self.route_limits, scope)])
-        advice = _matching(self.advice, scope)
+        max_bytes = min([self.max_bytes, *matching(self.route_limits, scope)])
+        advice = matching(self.advice, scope)
         too_large = TooLarge(" ".join([f"The upload is larger than {max_bytes} bytes.", *advice]))
         refusal: Sam3DError | None = None
         started = False
@@ -147,7 +147,7 @@ class UploadLimit:
         )
 
 
-def _matching(of_paths: Mapping[re.Pattern[str], Value], scope: Scope) -> list[Value]:
+def matching(of_paths: Mapping[re.Pattern[str], Value], scope: Scope) -> list[Value]:
     """Return the values of the patterns that match the request's path."""
     return [value for path, value in of_paths.items() if path.fullmatch(scope["path"])]
 

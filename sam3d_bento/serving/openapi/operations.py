@@ -288,7 +288,7 @@ RESULTS = (
             " nothing.",
             (ID, RANGE, CONDITION),
             responses=_file(kind.media_type),
-            errors=(*STORE_ERRORS, *RUN_ERRORS, UnsupportedMedia),
+            errors=(*STORE_ERRORS, *RUN_ERRORS, UnsupportedMedia, *((NoScale,) if kind.needs_size else ())),
         )
         for name, kind in FILE_TYPES.items()
         if name != "glb"

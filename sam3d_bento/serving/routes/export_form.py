@@ -52,7 +52,7 @@ async def read(request: Request) -> ExportInput:
     of_format = {name: fields.pop(name) for name in FormatOptions.model_fields if name in fields}
     chosen = format_options(wanted, of_format, strict=is_json)
     options = checked(fields, strict=True) if is_json else upload_form.options_of(fields)
-    require(wanted)
+    require(wanted, chosen)
     return ExportInput(wanted, options.model_dump(exclude_unset=True, exclude_none=True), chosen)
 
 

@@ -44,9 +44,10 @@ export function showDownloads(id, formats, seeded) {
     glb.setAttribute("aria-disabled", "true");
   }
   glb.addEventListener("click", (event) => {
-    if (!id || !("height" in chosenHeight())) return; // the link gives the stored file
+    const chosen = { ...chosenHeight(), ...chosenFormatOptions(formats.glb.options) };
+    if (!id || !Object.keys(chosen).length) return; // the link gives the stored file
     event.preventDefault();
-    save(id, { format: "glb", ...chosenHeight() }, glb);
+    save(id, { format: "glb", ...chosen }, glb);
   });
   const others = Object.entries(formats).filter(([name]) => name !== "glb");
   const buttons = others.map(([name, { description, options = {} }]) => {

@@ -13,6 +13,7 @@ three reconstructions are in memory.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol
@@ -21,6 +22,8 @@ from sam3d_bento.errors import Internal, Sam3DError
 from sam3d_bento.serving.worker.job import Job
 from sam3d_bento.serving.worker.messages import Done
 from sam3d_bento.serving.worker.shared_memory import SharedMemory
+
+log = logging.getLogger("sam3d_bento.handover")
 
 
 class Exporter(Protocol):
@@ -69,7 +72,7 @@ class Exports:
 
     def prepare(self) -> None:
         """Start the exporter if it is not running, so that it is loaded when it is needed. Errors wait for `begin`."""
-        with contextlib.suppress(Sam3DError):
+        with contextlib.suppress(Exception):
             self._exporter()
 
     def begin(self, job: Job) -> None:
@@ -86,6 +89,9 @@ class Exports:
             )
         except Sam3DError as error:
             export.end(error)
+        except Exception:  # after a fault here, the job must still end
+            log.exception("job %s cannot be exported", job.id)
+            export.end(Internal("The run failed. The server's log says why."))
         else:
             job.export = made
             job.cancel_by(lambda _: made.cancel())
@@ -111,19 +117,20 @@ class _Export:
 
     def advance(self, export: Job) -> None:
         """Take over the progress of the export."""
-        if self.job is not None and export.progress is not None:
-            self.job.advance(*export.progress)
+        job = self.job  # another thread may end it now
+        if job is not None and export.progress is not None:
+            job.advance(*export.progress)
             if not self.began:
                 self.began = True
                 self._changed()
 
     def take(self, future: Future[Any]) -> None:
         """Take over the outcome of the export."""
-        error = future.exception()
+        error, job = future.exception(), self.job
         if error is not None:
             self.end(error if isinstance(error, Sam3DError) else Internal("The export failed."))
-        elif self.job is not None:
-            self.end(Done(self.job.id, future.result()))
+        elif job is not None:
+            self.end(Done(job.id, future.result()))
 
     def end(self, outcome: Done | Sam3DError) -> None:
         """End the job, whose memory is freed."""

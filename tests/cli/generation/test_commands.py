@@ -1,6 +1,8 @@
 import io
 import json
+import zipfile
 
+import numpy as np
 import pytest
 import trimesh
 from click.testing import CliRunner
@@ -8,7 +10,7 @@ from PIL import Image
 
 from sam3d_bento.cli.main import main
 from sam3d_bento.export.glb.read import read_document
-from sam3d_bento.reconstruction import Reconstruction
+from sam3d_bento.reconstruction import NamedReconstruction, Reconstruction
 from tests.support import finished
 
 SMALL = ["--target-faces", "1000", "--texture-size", "512"]
@@ -194,6 +196,7 @@ def scan(tmp_path):
         ("x.PLY", b"ply\nformat binary"),
         ("x.splats.ply", b"ply\nformat binary"),
         ("x.usdz", b"PK"),
+        ("x.splats.glb", b"glTF"),
         ("x.obj.zip", b"PK"),
         ("x.OBJ", b"mtllib x.mtl"),
     ],
@@ -208,6 +211,20 @@ def test_an_stl_is_upright_and_as_long_as_it_should_be(run, scan, tmp_path):
     for arguments, length in (((), 100), (("--longest-side", "0.25", "--up", "y"), 250)):
         run("export", scan, "-o", tmp_path / "x.stl", *SMALL, *arguments)
         assert trimesh.load_mesh(tmp_path / "x.stl").extents.max() == pytest.approx(length, rel=1e-5)
+
+
+def test_a_body_needs_a_size_and_an_archive_is_called_without_its_whole_suffix(run, scan, photo, tmp_path):
+    for arguments in (
+        ("export", scan, "-o", tmp_path / "x.mjcf.zip"),
+        ("generate", photo, "-o", tmp_path / "x.urdf.zip"),
+    ):
+        said = run(*arguments, *SMALL, status=1 if arguments[0] == "export" else 2)
+        assert "height" in said
+        assert not list(tmp_path.glob("x.*"))
+    run("export", scan, "-o", tmp_path / "x.mjcf.zip", *SMALL, "--height", "0.1", "--density", "2400")
+    run("export", scan, "-o", tmp_path / "x.obj.zip", *SMALL)
+    assert "x.obj" in zipfile.ZipFile(tmp_path / "x.obj.zip").namelist()
+    assert "x.xml" in zipfile.ZipFile(tmp_path / "x.mjcf.zip").namelist()
 
 
 def test_an_obj_opens_with_its_material_and_texture_beside_it_and_is_called_like_its_file(run, scan, tmp_path):
@@ -299,6 +316,8 @@ def test_a_format_may_be_named(run, scan, tmp_path):
         ("x.glb", ["--up", "z"], "'up' does not go with the format 'glb', only with stl, ply"),
         ("x.usdz", ["--longest-side", "1", "--height", "1"], "--longest-side: send either 'height' or 'longest_side'"),
         ("x.stl", ["--longest-side", "0"], "--longest-side"),
+        ("x.stl", ["--density", "500"], "'density' does not go with the format 'stl', only with urdf, mjcf"),
+        ("x.urdf.zip", ["--height", "0.1", "--density", "1"], "density"),
         ("x.stl", ["--height", "nan"], "--height"),
         ("x.model", [], "none of .glb, .obj.zip, .stl,"),
         ("x", [], "or --format"),
@@ -308,3 +327,46 @@ def test_option_of_another_format_is_named_and_nothing_is_written(run, scan, tmp
     output = run("export", scan, "-o", tmp_path / name, *arguments, status=2)
     assert said in " ".join(output.replace("│", " ").split())
     assert not (tmp_path / name).exists()
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A photo of two discs with a mask of each, and its labels."""
+    row, column = np.mgrid[:90, :120]
+    discs = [(row - 45) ** 2 + (column - middle) ** 2 < 22**2 for middle in (30, 88)]
+    photo = np.full((90, 120, 3), 235, np.uint8)
+    photo[discs[0]], photo[discs[1]] = (200, 60, 20), (20, 60, 200)
+    Image.fromarray(photo).save(tmp_path / "table.png")
+    for index, disc in enumerate(discs):
+        Image.fromarray(disc.astype(np.uint8) * np.uint8(255)).save(tmp_path / f"mask{index}.png")
+    Image.fromarray((discs[0] * 1 + discs[1] * 2).astype(np.uint8)).save(tmp_path / "labels.png")
+    (tmp_path / "objects.json").write_text('[{"name": "plum", "mask": 1}, {"name": "apple", "mask": 0}]')
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_several_objects_by_masks_labels_or_a_list(run, table):
+    photo, out = table / "table.png", table / "out"
+    masks = ["--masks", table / "mask0.png", "--masks", table / "mask1.png"]
+    shape = ["--shape", "puff", *SMALL, "-o", out]
+    for arguments, names in (
+        (masks, ["object-1", "object-2"]),
+        (["--labels", table / "labels.png"], ["object-1", "object-2"]),
+        ([*masks, "--objects", table / "objects.json"], ["plum", "apple"]),
+    ):
+        run("generate", photo, *arguments, *shape)
+        document = read_document((out / "table.glb").read_bytes())
+        assert [node["name"] for node in document["nodes"]] == ["scene", "camera", *names]
+        assert document["asset"]["extras"]["name"] == "table"
+    assert (out / "table.webp").exists()
+    saved = table / "scan.npz"
+    saved.write_bytes(b"of an earlier run")
+    run("generate", photo, *masks, *shape, "--save-reconstruction", saved)
+    assert len(NamedReconstruction.load(saved, "object-2").vertices) > 100
+
+
+def test_what_does_not_go_with_several_objects_is_a_sentence(run, table):
+    photo, masks = table / "table.png", ["--masks", table / "mask0.png"]
+    assert "single photo" in run("generate", photo, table / "mask0.png", *masks, status=2)
+    assert "JSON" in run("generate", photo, "--objects", table / "none.json", status=2)
+    assert "'height' is that of a single object" in run("generate", photo, *masks, "--height", "1", status=1)

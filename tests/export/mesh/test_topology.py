@@ -3,7 +3,7 @@ import pytest
 import trimesh
 
 from sam3d_bento.arrays import Float32, Int32
-from sam3d_bento.export.mesh.topology import at_border, edges, in_closed_pieces, is_watertight
+from sam3d_bento.export.mesh.topology import at_border, edges, front_sides, in_closed_pieces, is_watertight
 from tests.support.export_meshes import Mesh, blob, joined, soup, sphere
 
 BALL = sphere(12)
@@ -106,3 +106,18 @@ def signed_volume(vertices: Float32, faces: Int32) -> float:
 def test_the_examples_here_are_turned_outwards() -> None:
     assert signed_volume(CORNERS, TETRAHEDRON) > 0
     assert signed_volume(*BALL) > 0
+
+
+def test_of_a_sheet_with_two_sides_one_is_returned() -> None:
+    _, faces = soup(500, 0.1)
+    both = np.concatenate([faces, faces[::-1, ::-1]])
+    found = front_sides(both)
+    assert found is not None
+    np.testing.assert_array_equal(found, faces)
+
+
+def test_other_meshes_have_no_front() -> None:
+    assert front_sides(blob(40)[1]) is None
+    vertices, faces = soup(500, 0.1)
+    sheet = (vertices, np.concatenate([faces, faces[:, ::-1]]))
+    assert front_sides(joined(sheet, blob(40))[1]) is None, "a part alone is a sheet"

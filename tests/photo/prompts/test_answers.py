@@ -37,7 +37,7 @@ def test_a_part_with_a_point_on_it_stays_however_small():
     assert not pixels(large)[90, 90]
 
 
-def test_what_a_point_beside_the_object_lies_on_is_cut_off_where_it_is_narrow():
+def test_what_a_point_beside_the_object_lies_on_is_cut_off_halfway():
     dumbbell = np.maximum(soft((25, 50, 20), (75, 50, 20)), 0)
     dumbbell[48:52, 25:75] = 255
     for points in ((Point(25, 50), Point(75, 50, inside=False)), (Point(75, 50, inside=False), Point(25, 50))):

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import io
 import os
+import re
 import tracemalloc
 import zlib
 
@@ -37,7 +38,8 @@ async def echo(request):
 @pytest.fixture(scope="module")
 def http():
     app = Starlette(routes=[Route("/", echo, methods=["GET", "POST"])])
-    return TestClient(AccessLog(UploadLimit(ContentEncoding(app, LIMIT), LIMIT)), raise_server_exceptions=True)
+    inner = ContentEncoding(app, LIMIT, {re.compile("/"): "Send less."})
+    return TestClient(AccessLog(UploadLimit(inner, LIMIT)), raise_server_exceptions=True)
 
 
 def post(http, content, encoding):
@@ -214,3 +216,9 @@ def test_messages_after_the_body_are_passed_on(http):
     scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
     asyncio.run(app(scope, receive, send))
     assert sent[1]["body"] == b'"http.disconnect"'
+
+
+def test_the_refusal_of_what_is_too_large_when_decoded_has_the_advice_of_its_path(http):
+    refused = post(http, gzip.compress(bytes(LIMIT + 1)), "gzip")
+    assert refused.status_code == 413
+    assert refused.json()["detail"] == f"The upload is larger than {LIMIT} bytes when it is decoded. Send less."

@@ -16,6 +16,7 @@ from PIL import Image
 
 from sam3d_bento.export.conversion import WRITERS
 from sam3d_bento.export.glb.read import read_document
+from sam3d_bento.export.physics.robot_files import BODY_WRITERS
 from sam3d_bento.export.splat_file import SPLAT_WRITERS
 from sam3d_bento.formats import FILE_TYPES
 from sam3d_bento.serving.request_context import backend
@@ -32,7 +33,7 @@ def result():
     arrays = {"vertices": dense.vertices, "faces": dense.faces, "colours": dense.colours}
     splats = {f"splat_{name}": value for name, value in vars(dense.splats).items()}
     np.savez(file, **arrays, **splats)
-    return finished.glb(dense, finished.OPTIONS.model_copy(update={"name": "ведро 2"})), file.getvalue()
+    return finished.glb(dense, finished.OPTIONS.model_copy(update={"name": "ведро 2", "height": 0.25})), file.getvalue()
 
 
 def saved_as(answer):
@@ -113,7 +114,7 @@ def test_every_format_has_its_name_and_media_type(serve, store):
     http = serve()
     path = store()
     listed = http.get("/api/options").json()["export"]["formats"]
-    assert set(listed) == {*WRITERS, *SPLAT_WRITERS, "glb"}, "those that have a writer"
+    assert set(listed) == {*WRITERS, *SPLAT_WRITERS, *BODY_WRITERS, "glb"}, "those that have a writer"
     for wanted, (media_type, suffix) in {
         "glb": ("model/gltf-binary", "glb"),
         "obj": ("application/zip", "obj.zip"),
@@ -122,6 +123,9 @@ def test_every_format_has_its_name_and_media_type(serve, store):
         "ply-splats": ("application/octet-stream", "splats.ply"),
         "splats-glb": ("model/gltf-binary", "splats.glb"),
         "usdz": ("model/vnd.usdz+zip", "usdz"),
+        "urdf": ("application/zip", "urdf.zip"),
+        "mjcf": ("application/zip", "mjcf.zip"),
+        "3mf": ("model/3mf", "3mf"),
     }.items():
         answer = http.post(f"{path}/export", json={"format": wanted})
         assert answer.status_code == 200, answer.text
@@ -273,6 +277,27 @@ def test_every_format_has_a_link_that_is_made_once_and_lives_as_long_as_its_resu
     for suffix in LINKED:
         for method in (http.get, http.head):
             assert method(f"{path}.{suffix}").status_code == 404
+
+
+def test_collision_shapes_are_in_the_glb_that_asks_for_them(serve, store):
+    http = serve()
+    path = store()
+    answer = http.post(f"{path}/export", json={"format": "glb", "collision": "hull"})
+    assert answer.status_code == 200, answer.text
+    names = [node["name"] for node in read_document(answer.content)["nodes"]]
+    assert names == ["ведро 2", "UCX_ведро 2_00"]
+    assert len(read_document(http.get(f"{path}.glb").content)["nodes"]) == 1, "the result stays as it is"
+    for body in ({"collision": "sphere"}, {"density": 1000}):
+        assert http.post(f"{path}/export", json={"format": "glb", **body}).status_code == 400
+
+
+def test_a_body_of_no_size_is_a_422_that_says_how_to_give_one(serve, store):
+    http = serve()
+    path = store()
+    for wanted in BODY_WRITERS:
+        refused = http.post(f"{path}/export", json={"format": wanted, "scale": "unit"})
+        assert (refused.status_code, refused.json()["code"]) == (422, "no_scale")
+        assert "'height'" in refused.json()["detail"]
 
 
 def test_a_link_needs_no_reconstruction_but_for_gaussians(serve, store):

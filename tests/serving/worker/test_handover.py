@@ -168,6 +168,7 @@ def test_an_exporter_that_hangs_ends_at_the_deadline_of_the_whole_run(start_pair
     assert not processes.alive(pid)
     assert exporter.all_losses == 1
     assert isinstance(waiting.future.exception(PATIENCE), DeadlineExceeded | None), "it began soon after the first"
+    until(lambda: exporter.ready)
     assert finish(submit(engine, "nap:0|nap:0")).report["pid"] != pid
     assert engine.loads == 1
 
@@ -215,6 +216,20 @@ def test_where_no_exporter_loads_a_job_says_so_and_the_engine_lives_on(start_pai
             finish(submit(engine, "nap:0|nap:0"))
     assert (engine.loads, engine.all_losses, engine.exporting) == (1, 0, [])
     assert exporter.state is WorkerState.FAILED
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("error", [NotReady("The service is shutting down."), RuntimeError("can't start new thread")])
+def test_where_no_exporter_can_be_started_a_job_ends_and_the_engine_lives_on(start_worker, error):
+    def refuse():
+        raise error
+
+    engine = start_worker(f"{RUNNERS}SplitRunner", exporter=refuse)
+    until(lambda: engine.ready)
+    expected = NotReady if isinstance(error, NotReady) else Internal
+    for _ in range(2):
+        assert type(submit(engine, "nap:0|nap:0").future.exception(PATIENCE)) is expected
+    assert (engine.loads, engine.all_losses, engine.exporting) == (1, 0, [])
 
 
 @pytest.mark.faults
