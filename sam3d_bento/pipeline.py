@@ -57,6 +57,9 @@ from sam3d_bento.warning_codes import WarningCode
 # Stages that each object of a scene has. Its export runs beside the next network.
 SCENE_STAGES: tuple[Stage, ...] = ("reconstruct", "export")
 
+# Options of a scene, with the values that a single run has.
+SINGLE = {"frame": "camera", "pose": "network"}
+
 # In the folder for short-lived files, which the processes of a service share.
 DECODE_LOCK_NAME = "decode.lock"
 
@@ -216,7 +219,7 @@ class Pipeline:
             mask = found[index].mask
             assert mask is not None
             depth.require_depth(view, mask.pixels)
-            own = options.model_copy(update={"name": found[index].name, "frame": "camera"})
+            own = options.model_copy(update={"name": found[index].name, **SINGLE})
             with_splats = on_reconstruction is not None
             return self._reconstruct(photo, view, mask, own, seeds[index], on_step, with_splats=with_splats)
 
@@ -255,7 +258,15 @@ class Pipeline:
         # All objects have been seen through the same camera.
         seen_through = [part.export.extras["camera"] for part in parts if part.export.extras["camera"] is not None]
         camera = Camera(**seen_through[0]) if seen_through else Camera.assumed(*photo.original_size)
-        scene_export = assemble(parts, camera, options, extras, share_a_scale=self._engine.shares_scale)
+        scene_export = assemble(
+            parts,
+            camera,
+            options,
+            extras,
+            share_a_scale=self._engine.shares_scale,
+            points=view.points,
+            on_step=lambda: on_progress("export", 0.99),
+        )
         on_progress("export", 1.0)
         spent = {stage: sum(run.seconds(stage) for run in runs) for stage in SCENE_STAGES}
         figures = {
@@ -445,5 +456,5 @@ def _describe_object(photo: Photo, found: FoundObject, seed: int, run: ObjectRun
     if error is not None:
         problem = {"code": error.code, "title": error.title, "detail": error.detail, "retryable": error.retryable}
     mask = None if found.mask is None else mask_report.describe(found.mask, photo)
-    unknown = dict.fromkeys(("faces", "pose", "size", "silhouette_iou"))
+    unknown = dict.fromkeys(("faces", "pose", "pose_source", "size", "silhouette_iou", "network_iou"))
     return {"name": found.name, "seed": seed, "mask": mask, **unknown, "warnings": [], "problem": problem}

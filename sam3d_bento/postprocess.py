@@ -246,7 +246,7 @@ def _scene_anew(order: ExportSubmission, stored: bytes, wanted: Options, on_prog
     done: list[str] = []
 
     def change(name: str, part_glb: bytes) -> bytes:
-        own = wanted.model_copy(update={"name": name, "frame": "camera"})
+        own = wanted.model_copy(update={"name": name, "frame": "camera", "pose": "network"})
         dense = partial(_dense_object, path, name) if _is_kept(path) else None
         begin, end = (number / count for number in (len(done), len(done) + 1))
         done.append(name)

@@ -86,6 +86,8 @@ def check_scene(options: Options, scene: SceneInput | object | None, *, has_mask
     if scene is None:
         if options.frame != "camera":
             raise BadRequest("The field 'frame' is that of a scene. Send 'masks', 'labels' or 'objects' with it.")
+        if options.pose != "network":
+            raise BadRequest("The field 'pose' is that of a scene. Send 'masks', 'labels' or 'objects' with it.")
         return
     if has_mask:
         raise BadRequest("The field 'mask' is that of a single object. Send its file in 'masks' in a scene.")

@@ -226,3 +226,31 @@ def test_parts_are_in_their_own_frame(made):
     part = read_glb(take_object(made[0].glb, "object-1"))
     assert np.abs(part.positions).max() < 0.51
     assert part.name == "object-1"
+
+
+def test_a_refined_pose_is_used_where_it_fits_better_and_the_report_says_so(truth):
+    """The network's poses are disturbed; the depth of the photo is the truth."""
+    points = scene_truth.points_of(truth)
+    engine = KnowingEngine(truth)
+    engine.look = lambda photo, view: replace(view, points=points, in_metres=False)
+    for index in (0, 1):
+        pose = engine.made[index].pose
+        moved = replace(pose, translation=pose.translation * np.float32(1.02) + np.float32([0.02, 0.02, 0.05]))
+        engine.made[index] = replace(engine.made[index], pose=moved)
+    options = SMALL.model_copy(update={"pose": "refined"})
+    report = run(truth, engine, options).report
+    first, second, third = report["objects"]
+    for each in (first, second):
+        assert each["pose_source"] == "refined"
+        assert each["silhouette_iou"] > each["network_iou"]
+    expected = truth.objects["lamp"].pose.translation * [-1, 1, -1]
+    assert np.abs(second["pose"]["translation"] - expected).max() < 0.03
+    assert third["pose_source"] in ("network", "refined")
+    unrefined = run(truth, KnowingEngine(truth)).report["objects"][0]
+    assert (unrefined["pose_source"], unrefined["network_iou"]) == ("network", None)
+
+
+def test_a_single_run_has_no_pose_to_refine(truth):
+    given = submission(truth, Options(pose="refined"), objects="all")
+    with pytest.raises(BadRequest, match="'pose' is that of a scene"):
+        Pipeline(KnowingEngine(truth), None, Settings()).run(replace(given, scene=None), lambda *told: None)

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from sam3d_bento.arrays import Bool, Float64
+from sam3d_bento.arrays import Bool, Float32, Float64
 from sam3d_bento.camera import GLTF_FRAME, Camera
 from sam3d_bento.export import Export, size
 from sam3d_bento.export.glb.read import TexturedMesh, read_extras, read_glb
 from sam3d_bento.export.glb.scene import SceneObject, find_camera, join_objects, object_transforms, take_object
 from sam3d_bento.export.ground_plane import StandingObject, place_on_plane
 from sam3d_bento.export.pose import Transform, apply, find_ground, guess_transform
+from sam3d_bento.export.pose_refinement import refine_pose
 from sam3d_bento.export.silhouette import silhouette_iou
 from sam3d_bento.options import USED_VALUES, Options
 from sam3d_bento.warning_codes import WarningCode
@@ -36,13 +37,19 @@ class ScenePart:
 
 @dataclass(frozen=True)
 class _Placed:
-    """Object with its mesh in its own frame, and its transform in glTF's camera frame. iou: of its silhouette."""
+    """Object with its mesh in its own frame, and its transform in glTF's camera frame.
+
+    source: of the transform. iou: of its silhouette. network_iou: that of the network's pose, if a better one was
+    looked for.
+    """
 
     name: str
     export: Export
     mesh: TexturedMesh
     transform: Transform
+    source: str
     iou: float
+    network_iou: float | None = None
 
 
 def assemble(
@@ -52,15 +59,25 @@ def assemble(
     extras: Mapping[str, Any],
     *,
     share_a_scale: bool,
+    points: Float32 | None = None,
+    on_step: Callable[[], None] = lambda: None,
 ) -> Export:
     """Return the scene of at least one part, with what is known about each in `extras["objects"]`.
 
     camera: in pixels of the photo as it was sent. extras: JSON values for `asset.extras`, whose `objects` has an entry
     for each object, by name; those of the parts are completed. share_a_scale: whether the poses of the parts are in one
-    unit even if their sizes were not measured; otherwise the distances are guessed (`export.ground_plane`).
+    unit even if their sizes were not measured; otherwise the distances are guessed (`export.ground_plane`). points
+    (H, W, 3): what the photo's pixels show, in PyTorch3D's camera frame and in the unit of the poses, NaN where it is
+    not known; without them no pose is refined. on_step: called between objects, and may raise to end the run.
     """
     warnings = list(extras.get("warnings", []))
     placed, is_guessed = _place(parts, camera, share_a_scale=share_a_scale)
+    if options.pose == "refined" and points is not None:
+        count = np.sum([part.mask for part in parts], axis=0)
+        placed = [
+            _refined(each, part.mask, count > part.mask, points, camera, on_step)
+            for each, part in zip(placed, parts, strict=True)
+        ]
     if is_guessed:
         warnings.append(str(WarningCode.PLACEMENT_GUESSED))
     if _is_off_centre(camera):
@@ -84,7 +101,9 @@ def assemble_anew(stored: bytes, options: Options, change: Callable[[str, bytes]
         # A pose that fits the vertices of the file fits no longer if these are in another unit.
         factor = _factor(read_extras(before)) / _factor(made.extras)
         transform = replace(transform, scale=transform.scale * factor)
-        placed.append(_Placed(name, made, read_glb(after), transform, known[name]["silhouette_iou"]))
+        before_entry = known[name]
+        source, ious = before_entry["pose_source"], (before_entry["silhouette_iou"], before_entry["network_iou"])
+        placed.append(_Placed(name, made, read_glb(after), transform, source, *ious))
     used = {"options": options.model_dump(exclude=set(USED_VALUES))}
     return _join(placed, camera, options, {**extras, **used})
 
@@ -164,13 +183,30 @@ def _place(parts: Sequence[ScenePart], camera: Camera, *, share_a_scale: bool) -
             height, width = part.mask.shape
             found = guess_transform(meshes[index].positions, part.mask, camera.resized(width, height), usual)
             ious[index] = iou_of(index, found)
-        placed.append(_Placed(part.name, part.export, meshes[index], found, ious[index]))
+        source = "network" if index in known else "guessed"
+        placed.append(_Placed(part.name, part.export, meshes[index], found, source, ious[index]))
     return placed, len(known) < len(parts)
 
 
 def _common(values: Sequence[str], otherwise: str) -> str:
     """Return the only value of a sequence, or `otherwise` if there are several."""
     return values[0] if len(set(values)) == 1 else otherwise
+
+
+def _refined(
+    placed: _Placed, mask: Bool, covered: Bool, points: Float32, camera: Camera, on_step: Callable[[], None]
+) -> _Placed:
+    """Return the object with a refined pose, if its pose is the network's and a better one is found."""
+    on_step()
+    if placed.source != "network":
+        return placed
+    height, width = mask.shape
+    small, mesh = camera.resized(width, height), placed.mesh
+    found = refine_pose(mesh.positions, mesh.faces, placed.transform, mask, points, small, covered)
+    if found is None or not found.accepted:
+        return replace(placed, network_iou=placed.iou)
+    iou = silhouette_iou(apply(found.transform.matrix, mesh.positions), mesh.faces, mask, small)
+    return replace(placed, transform=found.transform, source="refined", iou=iou, network_iou=placed.iou)
 
 
 def _describe(placed: _Placed) -> dict[str, Any]:
@@ -185,8 +221,10 @@ def _describe(placed: _Placed) -> dict[str, Any]:
             "scale": size.rounded(transform.scale),
             "frame": GLTF_FRAME,
         },
+        "pose_source": placed.source,
         "size": size.rounded(extents),
         "silhouette_iou": round(placed.iou, 4),
+        "network_iou": None if placed.network_iou is None else round(placed.network_iou, 4),
         "warnings": extras.get("warnings", []),
     }
 

@@ -78,6 +78,22 @@ def build(camera: Camera = CAMERA) -> Truth:
     return Truth(objects, photo, {name: share >= 0.5 for name, share in shares.items()}, camera)
 
 
+def points_of(truth: Truth) -> np.ndarray:
+    """What the pixels show (H, W, 3), in PyTorch3D's camera frame; NaN where there is nothing."""
+    camera = truth.camera
+    u, v = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)
+    rays = np.stack([-(u - camera.cx) / camera.fx, -(v - camera.cy) / camera.fy, np.ones_like(u)], -1).reshape(-1, 3)
+    nearest = np.full(len(rays), np.inf)
+    for made in truth.objects.values():
+        turn = Rotation.from_quat(made.pose.rotation, scalar_first=True).as_matrix()
+        directions = np.float32(rays @ turn / made.pose.scale[0])
+        origin = np.float32(-made.pose.translation @ turn / made.pose.scale[0])
+        hits = Rays(made.vertices, made.faces).cast(np.tile(origin, (len(rays), 1)), directions)
+        nearest = np.where(hits.face != NOWHERE, np.minimum(nearest, hits.distance), nearest)
+    points = np.where(np.isfinite(nearest)[:, None], rays * nearest[:, None], np.nan)
+    return points.reshape(camera.height, camera.width, 3).astype(np.float32)
+
+
 def iou(one: np.ndarray, other: np.ndarray) -> float:
     return float((one & other).sum() / (one | other).sum())
 

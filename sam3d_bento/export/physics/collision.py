@@ -11,6 +11,7 @@ from scipy.spatial import ConvexHull, QhullError
 
 from sam3d_bento.arrays import Float64, Int32
 from sam3d_bento.export.glb.read import TexturedMesh
+from sam3d_bento.export.mesh.topology import is_watertight
 from sam3d_bento.formats import Collision
 
 # Most vertices of a hull. Triangles between them are at most 252; PhysX, hence Unreal and Unity, takes at most 255.
@@ -23,6 +24,9 @@ PARTS_FACES = 2000
 # for a cut. More of either gained less than 1 % of volume on a mug, in twice the time.
 CONCAVITY = 0.05
 SEARCH = {"mcts_iterations": 100, "mcts_nodes": 15}
+# Cells along CoACD's unit with which it makes a mesh anew that intersects itself: its least. With its default of 50,
+# two balls that overlap have 55,000 faces then, and the search takes minutes.
+REMESH_CELLS = 20
 
 # Thickness of the hull of a flat model, as a share of its longest side. No engine takes a hull without volume.
 LEAST_THICKNESS = 1e-3
@@ -40,9 +44,12 @@ class ConvexShape:
 
 
 def make_shapes(mesh: TexturedMesh, collision: Collision) -> list[ConvexShape]:
-    """Return the collision shapes of a mesh, in its frame and unit. `parts` needs the package coacd."""
+    """Return the collision shapes of a mesh, in its frame and unit. `parts` needs the package coacd.
+
+    A mesh that is not closed has no inside to divide, and gets its hull.
+    """
     points, faces = welded(mesh)
-    if collision == "hull" or not len(faces):
+    if collision == "hull" or not is_watertight(points.astype(np.float32), faces):
         return [hull(points)]
     return divide(points, faces)
 
@@ -71,9 +78,9 @@ def hull(points: Float64) -> ConvexShape:
 
 
 def divide(points: Float64, faces: Int32) -> list[ConvexShape]:
-    """Divide a mesh into at most MOST_PARTS convex parts by CoACD (Wei et al., 2022). Equal meshes give equal parts.
+    """Divide a closed mesh into at most MOST_PARTS convex parts by CoACD (Wei et al., 2022).
 
-    A mesh that is not closed is closed first, which makes it a little thicker.
+    Equal meshes give equal parts. A mesh that intersects itself is made anew first, which makes it a little thicker.
     """
     import coacd
 
@@ -88,6 +95,7 @@ def divide(points: Float64, faces: Int32) -> list[ConvexShape]:
         max_convex_hull=MOST_PARTS,
         decimate=True,
         max_ch_vertex=HULL_VERTICES,
+        preprocess_resolution=REMESH_CELLS,
         seed=0,
         **SEARCH,
     )

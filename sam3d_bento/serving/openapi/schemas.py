@@ -143,6 +143,12 @@ class SceneObject(BaseModel):
     mask: MaskFacts | None
     faces: Count | None
     pose: Annotated[Pose | None, Field(description="Where it stands, in the frame of glTF's cameras.")]
+    pose_source: Annotated[
+        Literal["network", "refined", "guessed"] | None, Field(description="Where its pose is from.")
+    ]
+    network_iou: Annotated[
+        Fraction | None, Field(description="Overlap with the network's pose, where it was tried to refine it.")
+    ]
     size: Annotated[list[float] | None, Field(description="Along its own axes, in the unit of the scene.")]
     silhouette_iou: Annotated[
         Fraction | None, Field(description="Overlap of its mask and of its silhouette where it stands.")
@@ -307,6 +313,7 @@ class Limits(BaseModel):
 
     max_upload_bytes: Count
     max_pixels: Count
+    max_objects: Annotated[Count, Field(description="Objects that a scene may have.")]
     queue_limit: Count
     deadline_seconds: float
     output_ttl_seconds: float

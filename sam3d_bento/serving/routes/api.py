@@ -174,6 +174,7 @@ async def options(request: Request) -> Response:
             "limits": {
                 "max_upload_bytes": settings.max_upload_bytes,
                 "max_pixels": settings.max_pixels,
+                "max_objects": settings.max_objects,
                 "queue_limit": settings.queue_limit,
                 "deadline_seconds": settings.deadline_seconds,
                 "output_ttl_seconds": settings.output_ttl_seconds,

@@ -2,6 +2,7 @@ import io
 import json
 import zipfile
 
+import numpy as np
 import pytest
 import trimesh
 from click.testing import CliRunner
@@ -9,7 +10,7 @@ from PIL import Image
 
 from sam3d_bento.cli.main import main
 from sam3d_bento.export.glb.read import read_document
-from sam3d_bento.reconstruction import Reconstruction
+from sam3d_bento.reconstruction import NamedReconstruction, Reconstruction
 from tests.support import finished
 
 SMALL = ["--target-faces", "1000", "--texture-size", "512"]
@@ -326,3 +327,46 @@ def test_option_of_another_format_is_named_and_nothing_is_written(run, scan, tmp
     output = run("export", scan, "-o", tmp_path / name, *arguments, status=2)
     assert said in " ".join(output.replace("│", " ").split())
     assert not (tmp_path / name).exists()
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A photo of two discs with a mask of each, and its labels."""
+    row, column = np.mgrid[:90, :120]
+    discs = [(row - 45) ** 2 + (column - middle) ** 2 < 22**2 for middle in (30, 88)]
+    photo = np.full((90, 120, 3), 235, np.uint8)
+    photo[discs[0]], photo[discs[1]] = (200, 60, 20), (20, 60, 200)
+    Image.fromarray(photo).save(tmp_path / "table.png")
+    for index, disc in enumerate(discs):
+        Image.fromarray(disc.astype(np.uint8) * np.uint8(255)).save(tmp_path / f"mask{index}.png")
+    Image.fromarray((discs[0] * 1 + discs[1] * 2).astype(np.uint8)).save(tmp_path / "labels.png")
+    (tmp_path / "objects.json").write_text('[{"name": "plum", "mask": 1}, {"name": "apple", "mask": 0}]')
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_several_objects_by_masks_labels_or_a_list(run, table):
+    photo, out = table / "table.png", table / "out"
+    masks = ["--masks", table / "mask0.png", "--masks", table / "mask1.png"]
+    shape = ["--shape", "puff", *SMALL, "-o", out]
+    for arguments, names in (
+        (masks, ["object-1", "object-2"]),
+        (["--labels", table / "labels.png"], ["object-1", "object-2"]),
+        ([*masks, "--objects", table / "objects.json"], ["plum", "apple"]),
+    ):
+        run("generate", photo, *arguments, *shape)
+        document = read_document((out / "table.glb").read_bytes())
+        assert [node["name"] for node in document["nodes"]] == ["scene", "camera", *names]
+        assert document["asset"]["extras"]["name"] == "table"
+    assert (out / "table.webp").exists()
+    saved = table / "scan.npz"
+    saved.write_bytes(b"of an earlier run")
+    run("generate", photo, *masks, *shape, "--save-reconstruction", saved)
+    assert len(NamedReconstruction.load(saved, "object-2").vertices) > 100
+
+
+def test_what_does_not_go_with_several_objects_is_a_sentence(run, table):
+    photo, masks = table / "table.png", ["--masks", table / "mask0.png"]
+    assert "single photo" in run("generate", photo, table / "mask0.png", *masks, status=2)
+    assert "JSON" in run("generate", photo, "--objects", table / "none.json", status=2)
+    assert "'height' is that of a single object" in run("generate", photo, *masks, "--height", "1", status=1)

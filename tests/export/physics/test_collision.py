@@ -77,6 +77,25 @@ def test_parts_follow_the_hollow_of_a_mug_where_a_hull_does_not(in_parts):
 
 
 @pytest.mark.slow
+def test_a_mesh_that_intersects_itself_has_parts_in_seconds():
+    balls = [trimesh.creation.icosphere(subdivisions=3).apply_translation([x, 0, 0]) for x in (0, 1.5)]
+    parts = [as_mesh(part) for part in make_shapes(model(trimesh.util.concatenate(balls)), "parts")]
+    assert 2 <= len(parts) <= MOST_PARTS
+    whole = sum(ball.volume for ball in balls)
+    assert 0.85 * whole < sum(part.volume for part in parts) < 1.3 * whole
+    waist = np.float64([[0.75, 0.95, 0]])
+    assert not any(part.contains(waist).any() for part in parts)
+
+
+def test_a_mesh_that_is_not_closed_gets_its_hull():
+    closed = model(mug(hollow=False))
+    opened = dataclasses.replace(closed, faces=closed.faces[50:])
+    for spoilt in (opened, dataclasses.replace(closed, faces=closed.faces[:0])):
+        (part,), (around,) = make_shapes(spoilt, "parts"), make_shapes(spoilt, "hull")
+        assert np.array_equal(part.vertices, around.vertices)
+
+
+@pytest.mark.slow
 def test_equal_models_give_equal_parts():
     first, second = (make_shapes(model(mug(hollow=False)), "parts") for _ in range(2))
     assert [part.vertices.tolist() for part in first] == [part.vertices.tolist() for part in second]

@@ -29,6 +29,7 @@ FIELDS = {
     "result",
     "problem",
     "links",
+    "objects",
 }
 
 
