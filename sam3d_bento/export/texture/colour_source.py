@@ -28,8 +28,8 @@ class ColourSource:
 def choose_source(dense: Surface, splats: Splats | None, colour_source: str) -> ColourSource:
     """Choose a colour source: `mesh`, `splats`, `fused`, or `auto`.
 
-    `auto` fuses both as far as it takes to be no worse than the splats, and takes the mesh where that is better. Without usable
-    splats, the source is the mesh for every choice.
+    `auto` fuses both as far as it takes to be no worse than the splats, and takes the mesh where that is better.
+    Without usable splats, the source is the mesh for every choice.
     """
     mesh = MeshSource(dense)
     if splats is None or colour_source == "mesh":
