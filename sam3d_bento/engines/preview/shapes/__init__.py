@@ -11,7 +11,7 @@ from sam3d_bento.engines.preview.painting.texture import Texture
 from sam3d_bento.engines.preview.shapes.attachments import build_attachment, find_attachments
 from sam3d_bento.engines.preview.shapes.box import build_box
 from sam3d_bento.engines.preview.shapes.cuboid import Cuboid, fit_cuboid, may_be_cuboid
-from sam3d_bento.engines.preview.shapes.lathe import Lathe, fit_lathe
+from sam3d_bento.engines.preview.shapes.lathe import STUB_ASYMMETRY, Lathe, fit_lathe
 from sam3d_bento.engines.preview.shapes.posed_mesh import PosedMesh
 from sam3d_bento.engines.preview.shapes.puff import build_puff
 from sam3d_bento.engines.preview.shapes.revolution import revolve
@@ -72,5 +72,5 @@ def _fit_lathe_with_attachments(canvas: Canvas, camera: Camera) -> tuple[Lathe, 
     parts = None if whole.fits else find_attachments(canvas)
     if parts is None:
         return whole, ()
-    body = fit_lathe(turn_to_axis(parts.body, camera))
+    body = fit_lathe(turn_to_axis(parts.body, camera), max_asymmetry=STUB_ASYMMETRY)
     return (body, parts.attachments) if body.fits and body.rimmed else (whole, ())

@@ -20,11 +20,11 @@ from sam3d_bento.engines.preview.shapes.posed_mesh import PosedMesh
 from sam3d_bento.engines.preview.surface import build_closed_surface
 
 # Radius of the widest disc that fits into an attachment, by that of the widest one that fits into the silhouette.
-THIN_SHARE = 0.35
+THIN_SHARE = 0.28
 
 # Distance by which an attachment sticks out of what a disc of that radius can fill, in such radii. A corner of 70
-# degrees sticks out by 0.75, one of 55 degrees by 1.2.
-STICK_OUT_RADII = 1.2
+# degrees sticks out by 0.75; the handle of a cup that is seen from its side by 0.8.
+STICK_OUT_RADII = 0.8
 
 MAX_PIECES = 3  # a handle, a spout and the knob of a lid
 MAX_SHARE = 0.35  # of the silhouette that all attachments may take

@@ -72,6 +72,7 @@ FOOT_RADIUS_SHARE = (
 MIN_RADIUS_SHARE = 0.01  # least radius by the largest one: keeps the body in one piece
 
 MAX_ASYMMETRY = 0.03  # share of the silhouette that has no mirror image
+STUB_ASYMMETRY = 0.05  # the same where a handle was cut off: its stubs are left
 MIN_ELLIPSE_OVERLAP = 0.965  # overlap with an ellipse from which a silhouette without a rim is a ball or an egg
 NEAR_ASYMMETRY = 0.12  # up to which a silhouette that is refused is said to be near a lathe
 MAX_ROLL_DEGREES = 8.0  # by which a body may lean
@@ -164,8 +165,11 @@ class _Rim:
         return cls(elevation, float(min(error[best], 1.0)), bool(ends_flat), bool(sag[best] < RIM.min_sag_radii))
 
 
-def fit_lathe(view: TurnedView) -> Lathe:
-    """Fit a body of revolution to the silhouette; `fits` says whether the silhouette is that of one."""
+def fit_lathe(view: TurnedView, *, max_asymmetry: float = MAX_ASYMMETRY) -> Lathe:
+    """Fit a body of revolution to the silhouette; `fits` says whether the silhouette is that of one.
+
+    max_asymmetry: share of it that may have no mirror image.
+    """
     # A body that widens from its foot hides the foot's arc, but then its upper rim shows.
     base, top = (_Rim.fit(view, ELEVATIONS, near=near) for near in (True, False))
     clearer = base if base.error < RIM.clear_rms_radii or base.error <= top.error else top
@@ -174,7 +178,7 @@ def fit_lathe(view: TurnedView) -> Lathe:
     ellipsoid = not known and _measure_ellipse_overlap(view.inside) > MIN_ELLIPSE_OVERLAP
     elevation = rim.elevation if known else USUAL_ELEVATION
     heights, radii, corners = _fit_profile(view, elevation, base_ends_flat=base.ends_flat, rimmed=known)
-    fits = bool(abs(view.roll) < MAX_ROLL_DEGREES and view.asymmetry < MAX_ASYMMETRY and (known or ellipsoid))
+    fits = bool(abs(view.roll) < MAX_ROLL_DEGREES and view.asymmetry < max_asymmetry and (known or ellipsoid))
     return Lathe(view, elevation, heights, radii, corners, rim.error, known, fits)
 
 
