@@ -28,8 +28,8 @@ class ColourSource:
 def choose_source(dense: Surface, splats: Splats | None, colour_source: str) -> ColourSource:
     """Choose a colour source: `mesh`, `splats`, `fused`, or `auto`.
 
-    `auto` fuses both where the splats have more detail than the mesh, and takes the mesh elsewhere. Without usable
-    splats, the source is the mesh for every choice.
+    `auto` fuses both as far as it takes to be no worse than the splats, and takes the mesh where that is better.
+    Without usable splats, the source is the mesh for every choice.
     """
     mesh = MeshSource(dense)
     if splats is None or colour_source == "mesh":
@@ -38,8 +38,11 @@ def choose_source(dense: Surface, splats: Splats | None, colour_source: str) -> 
     if not len(source):
         return ColourSource("mesh", mesh.colours)
     fusion = Fusion(mesh, source)
-    if colour_source == "auto" and not fusion.worthwhile:
-        return ColourSource("mesh", mesh.colours)
+    if colour_source == "auto":
+        part = fusion.needed_part
+        if not part:
+            return ColourSource("mesh", mesh.colours)
+        fusion.take_part(part)
     source.prepare()
     if colour_source == "splats":
         return ColourSource("splats", fusion.colours_from_splats)

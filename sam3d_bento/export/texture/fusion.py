@@ -25,11 +25,10 @@ LEAST_IN_CLASS = 10  # splats; a class with fewer takes the share of the class b
 STANDARD_ERRORS = 1.0
 LEAST_SHARE = 0.1
 
-# Share of the mesh's squared error by which splats alone may be farther from the true colours than the mesh, for fusing
-# to be worthwhile. Fused colours were closer to the true ones than either source on all of thirty textured models with
-# splats of 0 to 6 % noise. Yet where splats alone are clearly worse, what fusing gains is small, and the dense mesh's
-# own colours stay as they are. The tenth is the error of the estimate.
-MOST_BEHIND = 0.1
+# `auto` takes so much of the splats that its squared error becomes this share of the error of splats alone: it is then
+# not worse than either source, and otherwise as close as possible to the dense mesh, whose colours may be meant as they
+# are. The missing fifth is the error of the estimate.
+WANTED_SHARE = 0.8
 
 # Splats with less noise than this, in squared levels (a deviation of 2 % of white), are taken as they are where that is
 # as close as a share of them. With more noise, all of it would be taken as well.
@@ -75,15 +74,26 @@ class Fusion:
             fused = self._share(offered)[:, None] * offered
             if _better_alone(wanted, offered, fused):
                 self.shares = [1.0] * len(SHARE_LEVELS)
-        errors = (float(np.square(off).mean()) if len(true) else 0.0 for off in (wanted, wanted - offered))
-        # Mean squared errors of the mesh and of the splats alone. The noise of the splats they are compared with is no
-        # error of theirs.
-        self.mesh_error, self.splat_error = (max(error - self.splat_noise, 0.0) for error in errors)
+        fused = self._share(offered)[:, None] * offered
+        left = (wanted, wanted - offered, wanted - fused)
+        errors = (float(np.square(off).mean()) if len(true) else 0.0 for off in left)
+        # Mean squared errors of the mesh, of the splats alone, and of both fused. The noise of the splats they are
+        # compared with is no error of theirs.
+        self.mesh_error, self.splat_error, self.fused_error = (max(error - self.splat_noise, 0.0) for error in errors)
 
     @property
-    def worthwhile(self) -> bool:
-        """Whether splats alone are about as close to the true colours as the mesh, or closer (see MOST_BEHIND)."""
-        return any(self.shares) and self.splat_error < (1 + MOST_BEHIND) * self.mesh_error
+    def needed_part(self) -> float:
+        """Part of the correction, 0 to 1, that makes the colours as good as those of the better source.
+
+        A part p of it removes 2 p - p² of the squared error that all of it removes (see WANTED_SHARE).
+        """
+        gain = self.mesh_error - self.fused_error
+        needed = self.mesh_error - WANTED_SHARE * self.splat_error
+        return float(1 - np.sqrt(1 - min(max(needed, 0) / gain, 1))) if gain > 0 else 0.0
+
+    def take_part(self, part: float) -> None:
+        """Take only this part, 0 to 1, of the correction from now on."""
+        self.shares = [part * share for share in self.shares]
 
     def colours(self, points: Float32, normals: Float32) -> Float32:
         """Look up fused colours (N, 3) sRGB 0..255 at points (N, 3) with unit normals (N, 3)."""
