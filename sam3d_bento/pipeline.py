@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from sam3d_bento import __version__, engines, export
+from sam3d_bento import __version__, engines, export, scene_report
 from sam3d_bento.arrays import Float32
 from sam3d_bento.camera import Camera
 from sam3d_bento.errors import BadRequest
@@ -52,10 +52,6 @@ from sam3d_bento.submission import (
     Submission,
     check_scene,
 )
-from sam3d_bento.warning_codes import WarningCode
-
-# Stages that each object of a scene has. Its export runs beside the next network.
-SCENE_STAGES: tuple[Stage, ...] = ("reconstruct", "export")
 
 # Options of a scene, with the values that a single run has.
 SINGLE = {"frame": "camera", "pose": "network"}
@@ -240,20 +236,13 @@ class Pipeline:
         ]
         if not parts:
             raise next(run.error for run in runs if run.error is not None)
-        seen = [each.mask for each in found if each.mask is not None]
-        codes = {code for mask in seen for code in (*photo.warnings, *mask.warnings)}
-        codes |= {WarningCode(code) for part in parts for code in part.export.extras["warnings"]}
-        if len(parts) < len(runs):
-            codes.add(WarningCode.OBJECTS_FAILED)
         extras = {
             "engine": self.info.name,
             "engine_version": self.info.version,
             "seed": seed,
             "options": options.model_dump(exclude=set(USED_VALUES)),
-            "mask": mask_report.describe_union(seen),
             "details": {},
-            "warnings": [str(code) for code in WarningCode if code in codes],
-            "objects": [_describe_object(photo, *each) for each in zip(found, seeds, runs, strict=True)],
+            **scene_report.describe(photo, found, seeds, runs),
         }
         # All objects have been seen through the same camera.
         seen_through = [part.export.extras["camera"] for part in parts if part.export.extras["camera"] is not None]
@@ -268,19 +257,10 @@ class Pipeline:
             on_step=lambda: on_progress("export", 0.99),
         )
         on_progress("export", 1.0)
-        spent = {stage: sum(run.seconds(stage) for run in runs) for stage in SCENE_STAGES}
         figures = {
             "engine_facts": self.info.facts,
-            "gpu_peak_bytes": max((run.result.report["gpu_peak_bytes"] or 0 for run in runs if run.result), default=0)
-            or None,
-            "retries": sum(run.result.report["retries"] for run in runs if run.result),
-            "prompt_encodes": sum(run.result.report["prompt_encodes"] for run in runs if run.result),
-            "seconds": clock.seconds | {stage: round(seconds, 4) for stage, seconds in spent.items()},
             "bytes": len(scene_export.glb),
-            "objects": [
-                {**entry, "times": {stage: list(span) for stage, span in run.times.items()}}
-                for entry, run in zip(scene_export.extras["objects"], runs, strict=True)
-            ],
+            **scene_report.measure(runs, scene_export.extras["objects"], clock.seconds),
         }
         return Asset(scene_export.glb, {**scene_export.extras, **figures})
 
@@ -447,14 +427,3 @@ class _MaskFinder:
 
 def _has_depth(submission: Submission) -> bool:
     return submission.depth is not None or submission.pointmap is not None
-
-
-def _describe_object(photo: Photo, found: FoundObject, seed: int, run: ObjectRun[Asset]) -> dict[str, Any]:
-    """Return what a scene's report says about an object before it is assembled, as JSON values."""
-    error = run.error
-    problem = None
-    if error is not None:
-        problem = {"code": error.code, "title": error.title, "detail": error.detail, "retryable": error.retryable}
-    mask = None if found.mask is None else mask_report.describe(found.mask, photo)
-    unknown = dict.fromkeys(("faces", "pose", "pose_source", "size", "silhouette_iou", "network_iou"))
-    return {"name": found.name, "seed": seed, "mask": mask, **unknown, "warnings": [], "problem": problem}
