@@ -14,7 +14,7 @@ from starlette.requests import Request
 from sam3d_bento.errors import BadRequest, NoObject, NotFound, RequestError, shown
 from sam3d_bento.formats import FORMATS
 from sam3d_bento.options import EXPORT_OPTIONS, Options
-from sam3d_bento.photo import masks
+from sam3d_bento.photo import masks, weak_parts
 from sam3d_bento.reconstruction import Photo
 from sam3d_bento.serving.assets.folder import AssetFolder
 from sam3d_bento.serving.jobs import IDEMPOTENCY_KEY
@@ -204,7 +204,7 @@ def test_any_answer_of_the_model_is_cleaned_to_a_part_of_it(levels, size):
     pixels, others = masks.clean(soft)
     assert pixels.shape == others.shape == soft.shape
     assert not (pixels & others).any()
-    assert (soft[others] >= masks.THRESHOLD).all()
+    assert (soft[others] >= weak_parts.WEAK).all()
 
 
 @THOROUGH

@@ -3,7 +3,10 @@
 import json
 
 import jsonschema
+import numpy as np
 import pytest
+
+from tests.support.scene_files import png
 
 pytestmark = pytest.mark.server
 
@@ -18,10 +21,10 @@ def document(server):
 def fits(document):
     """A function that holds a value against a schema of the document: valid, and no field that is not named there."""
 
-    def check(value, name):
+    def check(value, name, absent=frozenset()):
         validator = jsonschema.Draft202012Validator({"$ref": f"#/components/schemas/{name}", **document})
         validator.validate(value)
-        assert set(value) == set(document["components"]["schemas"][name]["properties"])
+        assert set(value) == set(document["components"]["schemas"][name]["properties"]) - absent
 
     return check
 
@@ -31,7 +34,7 @@ def test_a_report_and_its_headers(server, document, disc, fits):
         small = {"texture_size": "512", "target_faces": "1000", "response": "link"}
         answer = http.post("/api/inference", files={"image": disc((0, 90, 200))}, data=small)
     report = answer.json()
-    fits(report, "Report")
+    fits(report, "Report", absent={"objects", "frame"})
     fits(report["mask"], "MaskFacts")
     promised = document["paths"]["/api/inference"]["post"]["responses"]["200"]["headers"]
     assert {name.lower() for name in promised} - {"content-disposition"} <= answer.headers.keys()
@@ -47,7 +50,23 @@ def test_a_job_and_each_of_its_events(server, disc, fits):
     for state in seen:
         fits(state, "Job")
         fits(state["links"], "JobLinks")
-    fits(seen[-1]["report"], "Report")
+    fits(seen[-1]["report"], "Report", absent={"objects", "frame"})
+
+
+def test_the_report_of_a_scene_and_of_its_objects(server, fits):
+    photo = np.full((200, 400, 3), 255, np.uint8)
+    labels = np.zeros((200, 400), np.uint8)
+    for label, left in ((1, 40), (2, 240)):
+        photo[40:160, left : left + 120] = (40 * label, 90, 200)
+        labels[40:160, left : left + 120] = label
+    form = {"target_faces": "1000", "texture_size": "512", "response": "link"}
+    with server.client() as http:
+        answer = http.post("/api/inference", files={"image": png(photo), "labels": png(labels)}, data=form)
+    report = answer.json()
+    fits(report, "Report", absent={"pose"})
+    assert len(report["objects"]) == 2
+    for described in report["objects"]:
+        fits(described, "SceneObject")
 
 
 def test_the_state_and_the_capabilities_of_the_service(server, fits):

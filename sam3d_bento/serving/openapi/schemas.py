@@ -82,7 +82,7 @@ class MaskFacts(BaseModel):
     ]
 
 
-class Pose(BaseModel):
+class ObjectPose(BaseModel):
     """Where the object stands before the camera."""
 
     rotation: Annotated[list[float], Field(min_length=4, max_length=4, description="Quaternion, w x y z.")]
@@ -142,7 +142,7 @@ class SceneObject(BaseModel):
     seed: Count
     mask: MaskFacts | None
     faces: Count | None
-    pose: Annotated[Pose | None, Field(description="Where it stands, in the frame of glTF's cameras.")]
+    pose: Annotated[ObjectPose | None, Field(description="Where it stands, in the frame of glTF's cameras.")]
     pose_source: Annotated[
         Literal["network", "refined", "guessed"] | None, Field(description="Where its pose is from.")
     ]
@@ -182,7 +182,7 @@ class Report(BaseModel):
     colour_source: Annotated[str, Field(description="What the texture was painted from.")]
     scale: SizeFacts
     camera: Annotated[CameraFacts | None, Field(description="Null where the engine knows none.")]
-    pose: Annotated[Pose | None, Field(description="Absent where the engine knows none.")] = None
+    pose: Annotated[ObjectPose | None, Field(description="Absent where the engine knows none.")] = None
     objects: Annotated[list[SceneObject] | None, Field(description="Of a scene; absent otherwise.")] = None
     frame: Annotated[Frame | None, Field(description="Of a scene; absent otherwise.")] = None
     seconds: Seconds

@@ -15,7 +15,7 @@ from sam3d_bento.formats import FORMATS, FormatOptions
 from sam3d_bento.options import EXPORT_OPTIONS, Options
 from sam3d_bento.serving.middleware.authentication import is_open
 from sam3d_bento.serving.middleware.security_headers import EXPOSED_HEADERS
-from sam3d_bento.serving.openapi import document
+from sam3d_bento.serving.openapi import document, fields, schemas
 from sam3d_bento.serving.routes.api import UPLOAD_ADVICE
 from sam3d_bento.serving.routes.request_body import FILE_FIELDS, OBJECTS_FIELD, TEXT_FIELDS
 from tests.serving.conftest import application
@@ -71,6 +71,10 @@ def routes(found, below=""):
 def test_it_has_every_route_of_the_service_and_no_other(described):
     there = {(method, path) for method, path in routes(application().routes) if path not in PAGES}
     assert {(method, path) for method, path, _ in operations(described)} == there
+
+
+def test_no_two_schemas_share_a_name():
+    assert not set(schemas.of_responses()) & set(fields.components())
 
 
 def test_operations_have_names_that_clients_can_use(described):
