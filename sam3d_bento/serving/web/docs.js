@@ -25,7 +25,9 @@ const leaveFieldsEmpty = (document) => {
     for (const [name, field] of Object.entries(form.properties)) {
       const { $ref, ...own } = field;
       const { examples, ...referred } = target(field);
-      if (isLeftEmpty({ ...referred, ...own })) form.properties[name] = { ...referred, ...own, example: "" };
+      const declared = { ...referred, ...own };
+      const empty = declared.type === "array" ? [] : "";
+      if (isLeftEmpty(declared)) form.properties[name] = { ...declared, example: empty };
     }
   }
   return document;
@@ -36,6 +38,13 @@ const withEmptyFields = () => ({
   },
 });
 
+// For a list of files, Swagger UI looks for a component of this name and complains without one. Files alone are texts to it.
+const withFilesInLists = (system) => ({
+  components: {
+    JsonSchema_string_binary: (properties) => system.React.createElement(system.getComponent("JsonSchema_string"), properties),
+  },
+});
+
 window.SwaggerUIBundle({
   url: "docs.json",
   domNode: document.getElementById("api"),
@@ -43,7 +52,7 @@ window.SwaggerUIBundle({
   docExpansion: "list",
   defaultModelsExpandDepth: 0,
   validatorUrl: null, // no other host is asked whether the document is valid
-  plugins: [withoutHead, withEmptyFields],
+  plugins: [withoutHead, withEmptyFields, withFilesInLists],
 });
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
