@@ -81,7 +81,9 @@ class Rays:
     def _build(self, embree: _Embree) -> None:
         """Share the arrays with Embree, without a copy, and build the tree."""
         scene = ctypes.c_void_p.from_address(id(self._scene) + SCENE_OFFSET)
-        geometry = embree.new_geometry(embree.scene_device(scene), TRIANGLES)
+        device = embree.scene_device(scene)  # with a reference more, which is ours to release
+        geometry = embree.new_geometry(device, TRIANGLES)
+        embree.release_device(device)
         for kind, numbers, array, count in (
             (VERTEX_BUFFER, FLOAT3, self._vertices, len(self._vertices) - 1),
             (INDEX_BUFFER, UINT3, self._faces, len(self._faces)),
@@ -125,6 +127,7 @@ class _Embree:
             return found  # type: ignore[no-any-return]
 
         self.scene_device = function("rtcGetSceneDevice", handle, handle)
+        self.release_device = function("rtcReleaseDevice", None, handle)
         self.commit_scene = function("rtcCommitScene", None, handle)
         self.new_geometry = function("rtcNewGeometry", handle, handle, number)
         self.set_shared_buffer = function(

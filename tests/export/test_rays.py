@@ -160,3 +160,10 @@ def test_without_the_functions_of_embree_the_mesh_is_taken_in_by_embreex(monkeyp
     monkeypatch.undo()
     rays._embree.cache_clear()
     assert rays._embree() is not None
+
+
+def test_thousands_of_meshes_are_taken_and_let_go() -> None:
+    """A device of Embree that stayed with each of them ended the process after some thousand."""
+    for _ in range(5000):
+        Rays(SQUARE, HALVES)
+    assert Rays(SQUARE, HALVES).faces_met(floats((0.9, 0.1, 1)), floats((0, 0, -1))).tolist() == [0]
