@@ -156,7 +156,7 @@ bench-masks: weights $(VENV)/.dev
 	$(BIN)/python benchmarks/masks.py $(BENCH_MASKS)
 
 bench-pose: $(VENV)/.core
-	PYTHONPATH=. $(BIN)/python -m benchmarks.pose --json benchmarks/results/pose.json
+	$(BIN)/python benchmarks/pose.py --json benchmarks/results/pose.json
 
 bench-preview: $(VENV)/.core
 	$(BIN)/python benchmarks/preview.py

@@ -1,6 +1,6 @@
 """Refine disturbed poses of known meshes, and say how far they were and are from the truth.
 
-    python -m benchmarks.pose                 # prints a table; --json FILE also writes the figures
+    python benchmarks/pose.py                 # prints a table; --json FILE also writes the figures
 
 The meshes are those of the preview benchmark. Each is seen at distance 3. Its pose is turned by 5 degrees, scaled by
 5 % and moved by 0.1 in depth and 0.02 sideways and up. The point map has a smooth error of 1 %. The error of a pose is
@@ -15,11 +15,11 @@ from pathlib import Path
 
 import click
 import numpy as np
+from preview_cases import Case, named
 from scipy import ndimage
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
-from benchmarks.preview_cases import Case, named
 from sam3d_bento.camera import Camera
 from sam3d_bento.export.pose import Transform, apply
 from sam3d_bento.export.pose_refinement import look, refine_pose

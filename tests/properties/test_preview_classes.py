@@ -1,19 +1,14 @@
 """No object of another kind is taken for a lathe or a box, and the vessels and boxes of the benchmark are found."""
 
-import sys
-from pathlib import Path
-
+import preview
+import preview_cases
+import preview_kinds
 import pytest
 
 from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.canvas import cut_out
 from sam3d_bento.engines.preview.shapes import fit_shape
 from sam3d_bento.progress import silent
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))  # its modules import one another by name
-import preview
-import preview_cases
-import preview_kinds
 
 pytestmark = pytest.mark.properties
 
