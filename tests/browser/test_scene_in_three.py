@@ -1,17 +1,12 @@
 """A scene in three.js, as the studio ships it, seen from its own camera: it is the photo."""
 
-import base64
-import io
-
-import numpy as np
 import pytest
-from PIL import Image
 from scipy.ndimage import binary_erosion
 
 from sam3d_bento.camera import Camera
 from sam3d_bento.options import Options
-from tests.browser.test_three import ORIGIN, THREE
 from tests.support import scene_truth
+from tests.support.three_page import halved, three_page
 from tests.test_scene_pipeline import run
 
 # In the middle: another principal point is in the camera's extras alone.
@@ -46,36 +41,13 @@ window.show = async ({width, height, flat}) => {
 @pytest.fixture
 def shown(chromium):
     """A function from a GLB to its picture in three.js, unlit or flat, at twice the photo's size."""
-    page = chromium.new_page()
-    complaints, served = [], {"/": ("text/html", PAGE.encode()), "/three.js": ("text/javascript", THREE.read_bytes())}
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text))
+    with three_page(chromium, PAGE) as show:
 
-    def answer(route):
-        kind, body = served.get(route.request.url.removeprefix(ORIGIN), (None, None))
-        if route.request.url.startswith(("blob:", "data:")):
-            route.continue_()
-        elif body is None:
-            complaints.append(f"asked for {route.request.url}")
-            route.abort()
-        else:
-            route.fulfill(body=body, content_type=kind)
+        def shot(glb, *, flat):
+            (told,) = show(glb, {"width": 2 * CAMERA.width, "height": 2 * CAMERA.height, "flat": flat})
+            return halved(told["picture"]).mean(axis=(2, 3)), told
 
-    page.route("**/*", answer)
-
-    def show(glb, *, flat):
-        served["/model.glb"] = ("model/gltf-binary", glb)
-        page.goto(ORIGIN + "/")
-        page.wait_for_function("typeof window.show === 'function'")
-        how = {"width": 2 * CAMERA.width, "height": 2 * CAMERA.height, "flat": flat}
-        told = page.evaluate("(how) => show(how)", how)
-        assert complaints == []
-        picture = Image.open(io.BytesIO(base64.b64decode(told["picture"].split(",")[1]))).convert("RGB")
-        halves = np.asarray(picture, float).reshape(CAMERA.height, 2, CAMERA.width, 2, 3)
-        return halves.mean(axis=(1, 3)), told
-
-    yield show
-    page.close()
+        yield shot
 
 
 @pytest.mark.browser

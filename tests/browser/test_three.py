@@ -1,21 +1,15 @@
 """Exported files in three.js, as the studio ships it, beside our own renderer."""
 
-import base64
-import io
-
 import numpy as np
 import pytest
-from PIL import Image
 
 from benchmarks.export_views import DISTANCE, FIELD_OF_VIEW_DEGREES, SIZE, camera, from_texture, render
 from sam3d_bento.export import to_glb
 from sam3d_bento.export.glb.unpack import unpack_glb
 from sam3d_bento.options import Options
 from tests.support.export_meshes import blob, painted, read
-from tests.support.places import PROJECT
+from tests.support.three_page import halved, three_page
 
-THREE = PROJECT / "sam3d_bento" / "serving" / "web" / "vendor" / "three.js"
-ORIGIN = "http://127.0.0.1"
 VIEW = 4
 PAGE = """<!doctype html>
 <script type="module">
@@ -50,41 +44,16 @@ def reconstruction():
 
 @pytest.fixture
 def photograph(chromium):
-    """A function from a GLB to its picture in three.js, unlit, and its silhouette: (SIZE, SIZE, 3), (SIZE, SIZE) bool.
-
-    Fails when the page has anything to complain of, or asks for anything else.
-    """
-    page = chromium.new_page()
-    complaints, served = [], {"/": ("text/html", PAGE.encode()), "/three.js": ("text/javascript", THREE.read_bytes())}
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text))
-
-    def answer(route):
-        kind, body = served.get(route.request.url.removeprefix(ORIGIN), (None, None))
-        if route.request.url.startswith(("blob:", "data:")):
-            route.continue_()
-        elif body is None:
-            complaints.append(f"asked for {route.request.url}")
-            route.abort()
-        else:
-            route.fulfill(body=body, content_type=kind)
-
-    page.route("**/*", answer)
+    """A function from a GLB to its picture in three.js, unlit, and its silhouette: (SIZE, SIZE, 3), (SIZE, SIZE)."""
     _, up, backward = camera(VIEW)
     shot = {"size": 2 * SIZE, "fov": FIELD_OF_VIEW_DEGREES, "eye": (DISTANCE * backward).tolist(), "up": up.tolist()}
+    with three_page(chromium, PAGE) as show:
 
-    def take(glb):
-        served["/model.glb"] = ("model/gltf-binary", glb)
-        page.goto(ORIGIN + "/")
-        page.wait_for_function("typeof window.show === 'function'")
-        shots = [page.evaluate("(how) => show(how)", shot | {"flat": flat}) for flat in (False, True)]
-        picture, flat = (Image.open(io.BytesIO(base64.b64decode(shot.split(",")[1]))).convert("RGB") for shot in shots)
-        assert complaints == []
-        halves = np.asarray(picture, float).reshape(SIZE, 2, SIZE, 2, 3).mean(axis=(1, 3))
-        return halves, np.asarray(flat)[..., 0].reshape(SIZE, 2, SIZE, 2).min(axis=(1, 3)) > 127
+        def take(glb):
+            picture, flat = map(halved, show(glb, shot | {"flat": False}, shot | {"flat": True}))
+            return picture.mean(axis=(2, 3)), flat[..., 0].min(axis=(2, 3)) > 127
 
-    yield take
-    page.close()
+        yield take
 
 
 @pytest.mark.browser

@@ -1,0 +1,55 @@
+"""A page with three.js, as the studio ships it, in a real browser without a network."""
+
+import base64
+import contextlib
+import io
+
+import numpy as np
+from PIL import Image
+
+from tests.support.places import PROJECT
+
+THREE = PROJECT / "sam3d_bento" / "serving" / "web" / "vendor" / "three.js"
+ORIGIN = "http://127.0.0.1"
+
+
+@contextlib.contextmanager
+def three_page(chromium, html):
+    """A function that loads the page with a GLB as `/model.glb`, and returns what its `window.show` gives for each way.
+
+    Fails when the page has anything to complain of, or asks for anything else.
+    """
+    page = chromium.new_page()
+    complaints, served = [], {"/": ("text/html", html.encode()), "/three.js": ("text/javascript", THREE.read_bytes())}
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text))
+
+    def answer(route):
+        kind, body = served.get(route.request.url.removeprefix(ORIGIN), (None, None))
+        if route.request.url.startswith(("blob:", "data:")):
+            route.continue_()
+        elif body is None:
+            complaints.append(f"asked for {route.request.url}")
+            route.abort()
+        else:
+            route.fulfill(body=body, content_type=kind)
+
+    page.route("**/*", answer)
+
+    def show(glb, *ways):
+        served["/model.glb"] = ("model/gltf-binary", glb)
+        page.goto(ORIGIN + "/")
+        page.wait_for_function("typeof window.show === 'function'")
+        shown = [page.evaluate("(how) => show(how)", how) for how in ways]
+        assert complaints == []
+        return shown
+
+    yield show
+    page.close()
+
+
+def halved(address):
+    """The picture of a data: address at half its size, (H, W, 2, 2, 3) uint8: the four pixels of each."""
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))).convert("RGB"))
+    high, wide, _ = picture.shape
+    return picture.reshape(high // 2, 2, wide // 2, 2, 3).swapaxes(1, 2)
