@@ -19,6 +19,7 @@ from sam3d_bento.arrays import Bool, Float32, Float64, Int32
 from sam3d_bento.camera import Camera
 from sam3d_bento.export.pose import Transform, apply
 from sam3d_bento.export.rays import NOWHERE, Rays
+from sam3d_bento.export.silhouette import pixel_rays, reduced
 
 # Longer side of the compared picture: a contour is found to a third of a pixel, a thousandth of the photo's side.
 COMPARED_PIXELS = 256
@@ -127,26 +128,20 @@ def refine_pose(
 
 
 def _target(mask: Bool, points: Float32, camera: Camera, covered: Bool) -> _Target:
-    height, width = mask.shape
-    share = min(COMPARED_PIXELS / max(height, width), 1.0)
-    small = camera.resized(max(round(width * share), 1), max(round(height * share), 1))
-    rows, columns = (
-        ((np.arange(count) + 0.5) * size / count).astype(int)
-        for count, size in ((small.height, height), (small.width, width))
-    )
-    reduced = mask[rows][:, columns]
-    open_to_view = ~ndimage.binary_dilation(covered[rows][:, columns], iterations=COVERED_MARGIN_PIXELS)
-    seen = points[rows][:, columns].astype(np.float64) * (-1, 1, -1)
+    small, pixels = reduced(camera, mask.shape, COMPARED_PIXELS)
+    wanted = mask[pixels]
+    open_to_view = ~ndimage.binary_dilation(covered[pixels], iterations=COVERED_MARGIN_PIXELS)
+    seen = points[pixels].astype(np.float64) * (-1, 1, -1)
     down, across = np.gradient(seen, axis=0), np.gradient(seen, axis=1)
     normals = np.cross(across, down)
     with np.errstate(invalid="ignore", divide="ignore"):
         normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
-    inside, outside = ndimage.distance_transform_edt(reduced), ndimage.distance_transform_edt(~reduced)
-    distance = ndimage.gaussian_filter(np.where(reduced, 0.5 - inside, outside - 0.5), 0.7)
+    inside, outside = ndimage.distance_transform_edt(wanted), ndimage.distance_transform_edt(~wanted)
+    distance = ndimage.gaussian_filter(np.where(wanted, 0.5 - inside, outside - 0.5), 0.7)
     slope = np.stack(np.gradient(distance)[::-1], -1)
-    rim = _rim(reduced)
+    rim = _rim(wanted)
     column, row = rim.astype(int).T
-    return _Target(small, reduced, open_to_view, seen, normals, distance, slope, rim[open_to_view[row, column]])
+    return _Target(small, wanted, open_to_view, seen, normals, distance, slope, rim[open_to_view[row, column]])
 
 
 def _rim(pixels: Bool) -> Float64:
@@ -162,10 +157,7 @@ def look(mesh: Float64, faces: Int32, transform: Transform, camera: Camera) -> L
     """Return what a camera sees of a mesh, whose vertices (N, 3) the transform takes to glTF's camera frame."""
     placed = apply(transform.matrix, mesh)
     unit = max(float(np.abs(placed).max()), 1e-12)  # Embree computes in float32
-    x = (np.arange(camera.width) + 0.5 - camera.cx) / camera.fx
-    y = (camera.cy - np.arange(camera.height) - 0.5) / camera.fy
-    across, up = np.meshgrid(x, y)
-    directions = np.stack([across, up, -np.ones_like(up)], -1).reshape(-1, 3)
+    directions = pixel_rays(camera)
     hits = Rays(placed / unit, faces).cast(
         np.zeros(directions.shape, np.float32), np.ascontiguousarray(directions, np.float32)
     )
