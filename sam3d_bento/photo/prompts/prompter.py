@@ -46,7 +46,7 @@ class Prompter:
 
     @cached_property
     def model(self) -> PromptModel:
-        """The model."""
+        """Load the model at its first use, and return it."""
         return self._load()
 
     def encode(self, photo: Photo, content: bytes) -> EncodedPhoto:
