@@ -31,23 +31,6 @@ OUT_OF_MEMORY = (
 
 
 @pytest.fixture(scope="module")
-def engine(checkpoints):
-    from sam3d_bento.engines.sam3d import engine as engine_module
-    from sam3d_bento.engines.sam3d.engine import Sam3dEngine
-    from sam3d_bento.engines.sam3d.inference import Steps
-    from tests.support.reference import in_the_corner
-
-    made = Sam3dEngine(checkpoints, device="cpu")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(made, "_warm_up", lambda: None)  # its voxels would lie outside the small mesh grid
-        made.load()
-    in_the_corner(made._inference.pipeline)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(engine_module.STEPS, "draft", Steps(2, 2))  # every case below takes the same way in less time
-        yield made
-
-
-@pytest.fixture(scope="module")
 def shot(photo):
     image, mask = photo
     return (

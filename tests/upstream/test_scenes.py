@@ -17,23 +17,6 @@ OPTIONS = Options(seed=3, quality="draft", texture_size=512, target_faces=2000)
 
 
 @pytest.fixture(scope="module")
-def engine(checkpoints):
-    from sam3d_bento.engines.sam3d import engine as engine_module
-    from sam3d_bento.engines.sam3d.engine import Sam3dEngine
-    from sam3d_bento.engines.sam3d.inference import Steps
-    from tests.support.reference import in_the_corner
-
-    made = Sam3dEngine(checkpoints, device="cpu")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(made, "_warm_up", lambda: None)  # its voxels would lie outside the small mesh grid
-        made.load()
-    in_the_corner(made._inference.pipeline)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(engine_module.STEPS, "draft", Steps(2, 2))
-        yield made
-
-
-@pytest.fixture(scope="module")
 def masks():
     row, column = np.ogrid[-48:48, -48:48]
     return [(row + 18) ** 2 + (column + 14) ** 2 < 20**2, (row - 18) ** 2 + (column - 16) ** 2 < 22**2]
