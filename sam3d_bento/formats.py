@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sam3d_bento.errors import BadRequest, UnsupportedMedia
 from sam3d_bento.options import Origin, faults
 
-Format = Literal["glb", "obj", "stl", "ply", "ply-splats", "splats-glb", "usdz", "urdf", "mjcf", "3mf"]
+Format = Literal["glb", "glb-lods", "obj", "stl", "ply", "ply-splats", "splats-glb", "usdz", "urdf", "mjcf", "3mf"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
@@ -25,7 +25,7 @@ PARTS_MODULE, PARTS_PACKAGE, PARTS_EXTRA = "coacd", "coacd", "collision"
 
 
 class FormatOptions(BaseModel):
-    """What only some formats have: the frame that their readers expect, and what a simulation needs of a body.
+    """What only some formats have: the frame that their readers expect, levels of detail, what a simulation needs.
 
     Sizes are in `Options`.
     """
@@ -52,6 +52,10 @@ class FormatOptions(BaseModel):
             description="Kilograms per cubic metre, which with the volume give mass and inertia; water has 1000.",
         ),
     ] = 1000
+    lods: Annotated[
+        int,
+        Field(ge=2, le=4, description="Levels of detail; each has a quarter of the faces of the one before."),
+    ] = 3
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,13 @@ class FileType:
 # Properties of each format, in the order in which they are listed to clients.
 FILE_TYPES: dict[Format, FileType] = {
     "glb": FileType("glb", "model/gltf-binary", "binary glTF 2.0", options=("collision",)),
+    "glb-lods": FileType(
+        "lods.zip",
+        "application/zip",
+        "binary glTF 2.0 in several levels of detail, a file each, zipped",
+        options=("lods",),
+        from_reconstruction=True,
+    ),
     "obj": FileType("obj.zip", "application/zip", "Wavefront OBJ with its material and texture, zipped"),
     "stl": FileType(
         "stl",

@@ -114,7 +114,7 @@ def test_every_format_has_its_name_and_media_type(serve, store):
     http = serve()
     path = store()
     listed = http.get("/api/options").json()["export"]["formats"]
-    assert set(listed) == {*WRITERS, *SPLAT_WRITERS, *BODY_WRITERS, "glb"}, "those that have a writer"
+    assert set(listed) == {*WRITERS, *SPLAT_WRITERS, *BODY_WRITERS, "glb", "glb-lods"}, "those that have a writer"
     for wanted, (media_type, suffix) in {
         "glb": ("model/gltf-binary", "glb"),
         "obj": ("application/zip", "obj.zip"),
@@ -122,6 +122,7 @@ def test_every_format_has_its_name_and_media_type(serve, store):
         "ply": ("application/octet-stream", "ply"),
         "ply-splats": ("application/octet-stream", "splats.ply"),
         "splats-glb": ("model/gltf-binary", "splats.glb"),
+        "glb-lods": ("application/zip", "lods.zip"),
         "usdz": ("model/vnd.usdz+zip", "usdz"),
         "urdf": ("application/zip", "urdf.zip"),
         "mjcf": ("application/zip", "mjcf.zip"),
@@ -300,14 +301,14 @@ def test_a_body_of_no_size_is_a_422_that_says_how_to_give_one(serve, store):
         assert "'height'" in refused.json()["detail"]
 
 
-def test_a_link_needs_no_reconstruction_but_for_gaussians(serve, store):
+def test_a_link_needs_no_reconstruction_but_for_gaussians_and_levels(serve, store):
     http = serve()
     path = store(kept=False)
     for suffix in LINKED:
         answers = [http.head(f"{path}.{suffix}"), http.get(f"{path}.{suffix}")]
         status = 404 if LINKED[suffix].from_reconstruction else 200
         assert [answer.status_code for answer in answers] == [status, status], suffix
-    for suffix in ("splats.ply", "splats.glb"):
+    for suffix in ("splats.ply", "splats.glb", "lods.zip"):
         assert "not kept" in http.get(f"{path}.{suffix}").json()["detail"]
 
 
