@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sam3d_bento.errors import BadRequest, UnsupportedMedia
 from sam3d_bento.options import Origin, faults
 
-Format = Literal["glb", "glb-lods", "obj", "stl", "ply", "ply-splats", "splats-glb", "usdz", "urdf", "mjcf", "3mf"]
+Format = Literal[
+    "glb", "glb-lods", "obj", "stl", "ply", "ply-splats", "splats-glb", "usdz", "urdf", "mjcf", "3mf", "web"
+]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
@@ -69,6 +71,8 @@ class FileType:
     units_per_metre: of the file's numbers. unsized_metres: longest side of a model whose size is not known; None for a
     side of one unit. origin: the default of `Options.origin`.
     from_reconstruction: whether the file needs the reconstruction, because the GLB lacks part of its content.
+    of_splats: whether the file is one of gaussians, which not every engine makes.
+    one_object: whether the format is for results of one object, and scenes are refused.
     """
 
     suffix: str
@@ -83,6 +87,8 @@ class FileType:
     unsized_metres: float | None = None
     origin: Origin = "centre"
     from_reconstruction: bool = False
+    of_splats: bool = False
+    one_object: bool = False
 
     @property
     def is_available(self) -> bool:
@@ -99,6 +105,7 @@ FILE_TYPES: dict[Format, FileType] = {
         "binary glTF 2.0 in several levels of detail, a file each, zipped",
         options=("lods",),
         from_reconstruction=True,
+        one_object=True,
     ),
     "obj": FileType("obj.zip", "application/zip", "Wavefront OBJ with its material and texture, zipped"),
     "stl": FileType(
@@ -112,13 +119,18 @@ FILE_TYPES: dict[Format, FileType] = {
     ),
     "ply": FileType("ply", "application/octet-stream", "binary PLY mesh, coloured at its vertices", options=("up",)),
     "ply-splats": FileType(
-        "splats.ply", "application/octet-stream", "Gaussian splats, if the engine made any", from_reconstruction=True
+        "splats.ply",
+        "application/octet-stream",
+        "Gaussian splats, if the engine made any",
+        from_reconstruction=True,
+        of_splats=True,
     ),
     "splats-glb": FileType(
         "splats.glb",
         "model/gltf-binary",
         "binary glTF 2.0 of Gaussian splats, if the engine made any",
         from_reconstruction=True,
+        of_splats=True,
     ),
     "usdz": FileType(
         "usdz",
@@ -135,6 +147,7 @@ FILE_TYPES: dict[Format, FileType] = {
         options=("collision", "density"),
         up="z",  # as in ROS (REP 103)
         needs_size=True,
+        one_object=True,
         origin="bottom",
     ),
     "mjcf": FileType(
@@ -144,6 +157,7 @@ FILE_TYPES: dict[Format, FileType] = {
         options=("collision", "density"),
         up="z",  # gravity pulls along -z
         needs_size=True,
+        one_object=True,
         origin="bottom",
     ),
     "3mf": FileType(
@@ -155,6 +169,14 @@ FILE_TYPES: dict[Format, FileType] = {
         up="z",
         units_per_metre=1000,
         unsized_metres=0.1,  # as the STL
+        origin="bottom",
+    ),
+    "web": FileType(
+        "web.zip",
+        "application/zip",
+        "a small GLB, a USDZ, a picture and a page that shows them, zipped",
+        requires="pxr",
+        package="usd-core",
         origin="bottom",
     ),
 }
