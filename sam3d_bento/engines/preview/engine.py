@@ -46,7 +46,9 @@ class PreviewEngine:
     def facts(self) -> dict[str, Any]:
         """Facts for the report; see `Engine.facts`."""
         summary = "Preview engine: a simple shape is fitted to the silhouette; thickness and back are guessed."
-        return {"summary": summary, "guesses": True, "seeded": False}
+        # The colours are those of the mesh, because there are no splats.
+        ignores = ["seed", "quality", "colour_source"]
+        return {"summary": summary, "guesses": True, "seeded": False, "ignores": ignores}
 
     def load(self) -> None:
         """Run once over a small disc, because libraries load parts of themselves on first use.

@@ -13,6 +13,7 @@ FACTS = {
     "summary": "Preview engine: a simple shape is fitted to the silhouette; thickness and back are guessed.",
     "guesses": True,
     "seeded": False,
+    "ignores": ["seed", "quality", "colour_source"],
 }
 
 REPORT: dict[str, Any] = {
