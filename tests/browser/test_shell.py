@@ -12,11 +12,14 @@ SQUARE = ((150, 150, 360, 360), RED)
 TARGET = 44  # CSS pixels of the smallest thing that is pressed, each way
 
 # Visible controls that cannot be used.
-DISABLED = "() => [...document.querySelectorAll(':disabled, [aria-disabled=true]')].filter((e) => e.checkVisibility()).length"
+DISABLED = (
+    "() => [...document.querySelectorAll(':disabled, [aria-disabled=true]')].filter((e) => e.checkVisibility()).length"
+)
 # Sizes of all visible controls. A file field is pressed by its label, a radio button by its card or its segment.
 SIZES = """() => [...document.querySelectorAll("button, select, summary, footer a, h1 a, input:not(.file), label.button")]
   .filter((e) => e.checkVisibility() && e.type !== "range" && e.type !== "checkbox")
-  .map((e) => [e.id || e.textContent.trim() || e.name, e.getBoundingClientRect().width, e.getBoundingClientRect().height])"""
+  .map((e) => [e.id || e.textContent.trim() || e.name, e.getBoundingClientRect()])
+  .map(([name, { width, height }]) => [name, width, height])"""
 
 
 def small(page):
@@ -103,7 +106,9 @@ def test_choices_are_kept_between_visits_and_can_be_undone(visit, server, drawin
 def test_a_choice_that_this_version_does_not_know_is_forgotten(visit, drawing):
     studio = visit()
     page = studio.page
-    page.evaluate("""localStorage.setItem("sam3d-choices", '{"shape": "teapot", "purpose": "moon", "target_faces": "x"}')""")
+    page.evaluate(
+        """localStorage.setItem("sam3d-choices", '{"shape": "teapot", "purpose": "moon", "target_faces": "x"}')"""
+    )
     page.reload()
     studio.choose(drawing(SQUARE), options=None)
     studio.open_advanced()

@@ -210,7 +210,9 @@ def test_another_seed_is_offered_only_for_results_of_an_engine_that_draws(visit,
     assert page.is_hidden("#again")
 
     def as_if_seeded(route):
-        route.fulfill(body=route.fetch().text().replace('"seeded":false', '"seeded":true'), content_type="text/event-stream")
+        route.fulfill(
+            body=route.fetch().text().replace('"seeded":false', '"seeded":true'), content_type="text/event-stream"
+        )
 
     page.route("**/api/jobs/*/events", as_if_seeded)
     studio.make()
