@@ -16,8 +16,8 @@ DISABLED = (
     "() => [...document.querySelectorAll(':disabled, [aria-disabled=true]')].filter((e) => e.checkVisibility()).length"
 )
 # Sizes of all visible controls. A file field is pressed by its label, a radio button by its card or its segment.
-SIZES = """() => [...document.querySelectorAll("button, select, summary, footer a, h1 a, input:not(.file), label.button")]
-  .filter((e) => e.checkVisibility() && e.type !== "range" && e.type !== "checkbox")
+SIZES = """() => [...document.querySelectorAll("button, select, summary, footer a, h1 a, input, label.button")]
+  .filter((e) => e.checkVisibility() && e.type !== "file" && e.type !== "range" && e.type !== "checkbox")
   .map((e) => [e.id || e.textContent.trim() || e.name, e.getBoundingClientRect()])
   .map(([name, { width, height }]) => [name, width, height])"""
 
