@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sam3d_bento.errors import BadRequest, UnsupportedMedia
 from sam3d_bento.options import Origin, faults
 
-Format = Literal["glb", "obj", "stl", "ply", "ply-splats", "splats-glb", "usdz", "urdf", "mjcf", "3mf"]
+Format = Literal["glb", "obj", "stl", "ply", "ply-splats", "splats-glb", "usdz", "urdf", "mjcf", "3mf", "web"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
@@ -65,6 +65,7 @@ class FileType:
     units_per_metre: of the file's numbers. unsized_metres: longest side of a model whose size is not known; None for a
     side of one unit. origin: the default of `Options.origin`.
     from_reconstruction: whether the file needs the reconstruction, because the GLB lacks part of its content.
+    one_object: whether the format is for results of one object, and scenes are refused.
     """
 
     suffix: str
@@ -79,6 +80,7 @@ class FileType:
     unsized_metres: float | None = None
     origin: Origin = "centre"
     from_reconstruction: bool = False
+    one_object: bool = False
 
     @property
     def is_available(self) -> bool:
@@ -124,6 +126,7 @@ FILE_TYPES: dict[Format, FileType] = {
         options=("collision", "density"),
         up="z",  # as in ROS (REP 103)
         needs_size=True,
+        one_object=True,
         origin="bottom",
     ),
     "mjcf": FileType(
@@ -133,6 +136,7 @@ FILE_TYPES: dict[Format, FileType] = {
         options=("collision", "density"),
         up="z",  # gravity pulls along -z
         needs_size=True,
+        one_object=True,
         origin="bottom",
     ),
     "3mf": FileType(
@@ -144,6 +148,14 @@ FILE_TYPES: dict[Format, FileType] = {
         up="z",
         units_per_metre=1000,
         unsized_metres=0.1,  # as the STL
+        origin="bottom",
+    ),
+    "web": FileType(
+        "web.zip",
+        "application/zip",
+        "a small GLB, a USDZ, a picture and a page that shows them, zipped",
+        requires="pxr",
+        package="usd-core",
         origin="bottom",
     ),
 }

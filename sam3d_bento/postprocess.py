@@ -7,7 +7,7 @@ Equal options give equal files from either source, because the exporter is deter
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from typing import Any
 from sam3d_bento import __version__, export
 from sam3d_bento.arrays import Float32
 from sam3d_bento.errors import BadRequest, NotFound
-from sam3d_bento.export import conversion, render, size
+from sam3d_bento.export import conversion, render, size, web_bundle
+from sam3d_bento.export.glb import image
 from sam3d_bento.export.glb.check import check
 from sam3d_bento.export.glb.colliders import add_colliders
-from sam3d_bento.export.glb.read import read_extras, read_glb
+from sam3d_bento.export.glb.read import TexturedMesh, read_extras, read_glb
 from sam3d_bento.export.glb.scene import PlacedMesh, object_transforms, read_scene, renamed_scene, take_object
 from sam3d_bento.export.glb.write import renamed, write_glb
 from sam3d_bento.export.physics import robot_files
@@ -28,7 +29,7 @@ from sam3d_bento.export.pose import join_splats, place_splats
 from sam3d_bento.export.scene import assemble_anew
 from sam3d_bento.export.size import Placement
 from sam3d_bento.export.splat_file import SPLAT_WRITERS
-from sam3d_bento.formats import Format, FormatOptions, require
+from sam3d_bento.formats import FILE_TYPES, Format, FormatOptions, require
 from sam3d_bento.options import SIZE_OPTIONS, USED_VALUES, Options, Origin
 from sam3d_bento.progress import OnProgress, part, silent
 from sam3d_bento.reconstruction import MeasuredScale, NamedReconstruction, Reconstruction
@@ -119,7 +120,8 @@ def export_reconstruction(
     if wanted == "glb":
         return ExportedFile(_with_colliders(exported.glb, of_format), exported.extras)
     meshes = read_scene(exported.glb)
-    return ExportedFile(_converted(meshes, exported.extras, wanted, of_format, options.origin), exported.extras)
+    file = _converted(exported.glb, meshes, exported.extras, wanted, of_format, options.origin)
+    return ExportedFile(file, exported.extras)
 
 
 def converted(glb: bytes, meshes: Sequence[PlacedMesh], dense: Mapping[str, Reconstruction], wanted: Format) -> bytes:
@@ -138,29 +140,58 @@ def converted(glb: bytes, meshes: Sequence[PlacedMesh], dense: Mapping[str, Reco
         if "objects" in extras:
             return _gaussians_of_scene(glb, dense.__getitem__, wanted, name)
         return _gaussians(next(iter(dense.values())), size.read_description(extras)[0], wanted, name)
-    return _converted(meshes, extras, wanted, FormatOptions(), extras.get("options", {}).get("origin"))
+    return _converted(glb, meshes, extras, wanted, FormatOptions(), extras.get("options", {}).get("origin"))
 
 
 def _converted(
+    glb: bytes,
     meshes: Sequence[PlacedMesh],
     extras: dict[str, Any],
     wanted: Format,
     of_format: FormatOptions,
     origin: Origin | None,
 ) -> bytes:
-    """Return a GLB's meshes in another format. extras: of the GLB. origin: that the caller asks for, if any.
+    """Return a GLB in another format. meshes, extras: of the GLB. origin: that the caller asks for, if any.
 
     Raises BadRequest for a scene in a format that only an object has.
     """
     sized = size.is_sized(extras)
+    if "objects" in extras and FILE_TYPES[wanted].one_object:
+        raise BadRequest(NOT_OF_SCENES.format(f"format={wanted}"))
+    if wanted == "web":
+        return _web_bundle(glb, meshes, extras, origin)
     if wanted in BODY_WRITERS:
-        if "objects" in extras:
-            raise BadRequest(NOT_OF_SCENES.format(f"format={wanted}"))
         return robot_files.convert(meshes[0].mesh, wanted, of_format, origin=origin, sized=sized)
     if "objects" in extras:
         return conversion.convert_scene(meshes, extras["name"], wanted, of_format, sized=sized)
     (only,) = meshes
     return conversion.convert(only.mesh, wanted, of_format, origin=origin, sized=sized)
+
+
+def _web_bundle(glb: bytes, meshes: Sequence[PlacedMesh], extras: dict[str, Any], origin: Origin | None) -> bytes:
+    """Return the files of a GLB for a web page. Arguments: as of `_converted`. Raises UnsupportedMedia."""
+    require("web")
+    scene = "objects" in extras
+    options = _options_of(extras)
+    small = options.model_copy(update={"texture_format": "webp", "compress": "quantize"})
+    if scene:
+        small_glb = _scene_anew(None, glb, small, silent)
+    else:
+        standing = small.model_copy(update={"origin": origin or FILE_TYPES["web"].origin})
+        small_glb = _exported_anew(glb, None, standing, silent)
+    # Quick Look reads no WebP, and a PNG would be as large as all other files together.
+    packed = [replace(each, mesh=_with_jpeg(each.mesh)) for each in meshes]
+    usdz = _converted(glb, packed, extras, "usdz", FormatOptions(), origin)
+    picture = render.thumbnail(*(each.in_scene() for each in meshes))
+    return web_bundle.to_web(small_glb, usdz, picture, options.result_name)
+
+
+def _with_jpeg(mesh: TexturedMesh) -> TexturedMesh:
+    """Return the mesh with its texture as a JPEG."""
+    if mesh.texture_type == "image/jpeg":
+        return mesh
+    picture, media_type = image.encode(mesh.image, "jpeg")
+    return replace(mesh, texture=picture, texture_type=media_type)
 
 
 def _with_colliders(glb: bytes, of_format: FormatOptions) -> bytes:
@@ -221,10 +252,10 @@ def _export(order: ExportSubmission, on_progress: OnProgress) -> bytes:
     else:
         written = wanted if order.format == "glb" else plain(wanted)
         anew = _scene_anew if scene else _single_anew
-        glb = anew(order, stored, written, on_progress)
+        glb = anew(order.reconstruction, stored, written, on_progress)
     if order.format == "glb":
         return _with_colliders(glb, order.format_options)
-    return _converted(read_scene(glb), read_extras(glb), order.format, order.format_options, wanted.origin)
+    return _converted(glb, read_scene(glb), read_extras(glb), order.format, order.format_options, wanted.origin)
 
 
 def _options_of(extras: dict[str, Any]) -> Options:
@@ -233,15 +264,13 @@ def _options_of(extras: dict[str, Any]) -> Options:
     return Options.model_validate(known | {"name": extras.get("name")})
 
 
-def _single_anew(order: ExportSubmission, stored: bytes, wanted: Options, on_progress: OnProgress) -> bytes:
-    """Export the GLB of one object with other options. Errors: as of `_exported_anew`."""
-    path = order.reconstruction
+def _single_anew(path: Path | None, stored: bytes, wanted: Options, on_progress: OnProgress) -> bytes:
+    """Export the GLB of one object with other options. path: of its reconstruction. Errors: as of `_exported_anew`."""
     return _exported_anew(stored, partial(_dense, path) if _is_kept(path) else None, wanted, on_progress)
 
 
-def _scene_anew(order: ExportSubmission, stored: bytes, wanted: Options, on_progress: OnProgress) -> bytes:
-    """Export the GLB of a scene with other options, object after object. Errors: as of `_exported_anew`."""
-    path = order.reconstruction
+def _scene_anew(path: Path | None, stored: bytes, wanted: Options, on_progress: OnProgress) -> bytes:
+    """Export the GLB of a scene with other options, object after object. Arguments and errors: as of `_single_anew`."""
     count = len(object_transforms(stored))
     done: list[str] = []
 

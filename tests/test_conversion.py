@@ -297,7 +297,7 @@ def _png():
 
 
 def test_every_format_has_a_writer():
-    assert {*conversion.WRITERS, *SPLAT_WRITERS, *BODY_WRITERS, "glb"} == set(FORMATS)
+    assert {*conversion.WRITERS, *SPLAT_WRITERS, *BODY_WRITERS, "glb", "web"} == set(FORMATS)
 
 
 @pytest.mark.parametrize("write", [conversion.to_obj, conversion.to_stl, conversion.to_ply, conversion.to_3mf])

@@ -25,7 +25,7 @@ def test_every_format_is_a_kind_of_file_of_its_own():
 def test_a_format_is_offered_where_its_library_is(monkeypatch):
     assert set(formats.available()) == set(FORMATS), "as here"
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert set(formats.available()) == set(FORMATS) - {"usdz", "3mf"}
+    assert set(formats.available()) == set(FORMATS) - {"usdz", "3mf", "web"}
 
 
 def test_a_format_that_needs_a_package_names_its_module_and_the_package():

@@ -1,6 +1,9 @@
 import dataclasses
+import html
 import io
+import re
 import zipfile
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import numpy as np
@@ -37,6 +40,29 @@ def stored(tmp_path):
 
 def run(order, report=silent):
     return Postprocessor.load(Settings()).run(order, report)
+
+
+@pytest.mark.parametrize("made", [{}, {"compress": True, "texture_format": "webp"}])
+def test_a_web_bundle_is_a_small_glb_a_usdz_a_picture_and_a_page_that_names_them(tmp_path, made):
+    stored = tmp_path / "result.glb"
+    stored.write_bytes(finished.glb(options=finished.OPTIONS.model_copy(update={"name": "R&D стул", **made})))
+    content = run(ExportSubmission(stored, None, "web", {}))
+    archive = zipfile.ZipFile(io.BytesIO(content))
+    files = archive.namelist()
+    assert files == ["index.html", "R&D стул.glb", "R&D стул.usdz", "R&D стул.webp"]
+    page = archive.read("index.html").decode()
+    element = re.search(r"<model-viewer (.*?)>", page, re.DOTALL).group(1)
+    named = {name: unquote(html.unescape(value)) for name, value in re.findall(r'([\w-]+)="([^"]*)"', element)}
+    assert {named["src"], named["ios-src"], named["poster"]} == set(files) - {"index.html"}
+    assert named["alt"] == "R&D стул"
+    glb = archive.read("R&D стул.glb")
+    document = read_document(glb)
+    assert set(document["extensionsUsed"]) == {"KHR_mesh_quantization", "EXT_texture_webp"}
+    assert len(glb) < stored.stat().st_size or made
+    assert read_glb(glb).positions[:, 1].min() == pytest.approx(0, abs=1e-3), "it stands on the floor"
+    assert document["asset"]["extras"]["options"]["origin"] == "bottom"
+    usdz = zipfile.ZipFile(io.BytesIO(archive.read("R&D стул.usdz"))).namelist()
+    assert any(name.endswith(".jpeg") for name in usdz)
 
 
 def test_a_result_with_its_own_options_is_the_stored_file(stored):

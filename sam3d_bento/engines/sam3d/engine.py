@@ -112,6 +112,7 @@ class Sam3dEngine:
             "summary": "SAM 3D engine.",
             "guesses": False,
             "seeded": True,
+            "splats": True,
             "memory_profile": loaded.profile.name,
             "attention": loaded.upstream.attention,
             "kernels": loaded.pipeline.kernels,

@@ -13,6 +13,7 @@ FACTS = {
     "summary": "Preview engine: a simple shape is fitted to the silhouette; thickness and back are guessed.",
     "guesses": True,
     "seeded": False,
+    "splats": False,
 }
 
 REPORT: dict[str, Any] = {
@@ -67,6 +68,24 @@ REPORT: dict[str, Any] = {
     "bytes": 1696620,
 }
 
+RESULT: dict[str, Any] = {
+    "id": ID,
+    "name": "chair",
+    "page": f"http://127.0.0.1:8000/m/{ID}",
+    "expires_in_seconds": 3412.5,
+    "kept": False,
+    "keepable": True,
+    "exportable": True,
+    "files": {
+        "glb": {
+            "url": f"http://127.0.0.1:8000/api/assets/{ID}.glb",
+            "media_type": "model/gltf-binary",
+            "bytes": 1696620,
+        },
+        "stl": {"url": f"http://127.0.0.1:8000/api/assets/{ID}.stl", "media_type": "model/stl", "bytes": None},
+    },
+}
+
 JOB: dict[str, Any] = {
     "id": JOB_ID,
     "objects": [],
@@ -105,4 +124,4 @@ HEALTH: dict[str, Any] = {
 }
 
 # By the names of the schemas.
-EXAMPLES = {"Report": REPORT, "Job": JOB, "Health": HEALTH}
+EXAMPLES = {"Report": REPORT, "Result": RESULT, "Job": JOB, "Health": HEALTH}

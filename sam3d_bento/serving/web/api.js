@@ -2,36 +2,32 @@
 // below a folder. Every failure is a Problem. If the service needs a key, a request waits until the user enters one.
 
 import { askForKey, keyHeaders } from "./key.js";
+import { text, textOr } from "./texts.js";
 
-/** Error with the fields of the service's problem document (RFC 9457). */
+/**
+ * Error with the fields of the service's problem document (RFC 9457). `title` and `message` are for the user: the texts of
+ * the error's code, which say what to do in the studio, or the service's own where the studio does not know the code.
+ */
 export class Problem extends Error {
-  constructor({ title, detail, code, request_id }, retryAfter = null) {
-    super(detail);
-    this.title = title;
+  /** values: for the placeholders in the texts of the page's own codes. retryAfter: seconds; null if there is none. */
+  constructor({ title, detail, code, request_id }, retryAfter = null, values = {}) {
+    super(textOr(`problem.${code}.text`, detail, values));
+    this.title = textOr(`problem.${code}.title`, title ?? text("problem.unknown"));
+    this.detail = detail; // the service's sentence; undefined for a problem that the page found
     this.code = code;
     this.requestId = request_id;
-    this.retryAfter = retryAfter; // seconds; null if the service sent none
+    this.retryAfter = retryAfter;
   }
 }
 
-const UNREACHABLE = {
-  title: "No answer",
-  detail: "The service cannot be reached. Check the connection and try again.",
-  code: "unreachable",
-};
-
-const UNREADABLE = {
-  title: "The model cannot be shown here",
-  detail: "The file could not be loaded: the connection failed, or the result store does not allow this page to read it. Download the model instead.",
-  code: "unreadable",
-};
+const UNREACHABLE = "unreachable";
 
 async function send(path, init) {
   try {
     return await fetch(path, init);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem(UNREACHABLE);
+    throw new Problem({ code: UNREACHABLE });
   }
 }
 
@@ -52,9 +48,7 @@ async function problemOf(answer) {
   const retryAfter = Number.parseInt(answer.headers.get("Retry-After"), 10);
   const isProblem = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
   // Any other content comes from a proxy.
-  const document = isProblem
-    ? await answer.json()
-    : { title: `Error ${answer.status}`, detail: "The response does not come from the service. A proxy may be in the way. Try again later.", code: "foreign" };
+  const document = isProblem ? await answer.json() : { code: "foreign" };
   return new Problem(document, Number.isNaN(retryAfter) ? null : retryAfter);
 }
 
@@ -95,7 +89,7 @@ export async function asset(id) {
     if (!answer.ok) throw await problemOf(answer);
     return await answer.arrayBuffer();
   } catch (error) {
-    throw error.code === UNREACHABLE.code ? new Problem(UNREADABLE) : error;
+    throw error.code === UNREACHABLE ? new Problem({ code: "unreadable" }) : error;
   }
 }
 

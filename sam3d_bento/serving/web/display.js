@@ -3,7 +3,7 @@
 import { Problem } from "./api.js";
 import { byId, showOnly } from "./dom.js";
 import { hideProblem, showProblem, showWaiting } from "./problem_box.js";
-import { count } from "./format.js";
+import { text } from "./texts.js";
 
 const KEYS = {
   ArrowLeft: (viewer) => viewer.turn(-1, 0),
@@ -14,12 +14,6 @@ const KEYS = {
   "=": (viewer) => viewer.zoom(1), // the key of + without Shift
   "-": (viewer) => viewer.zoom(-1),
   0: (viewer) => viewer.reset(),
-};
-
-const NO_WEBGL = {
-  title: "This browser cannot show 3D models",
-  detail: "WebGL is missing or switched off. You can still download the model.",
-  code: "no_webgl",
 };
 
 export class Display {
@@ -69,11 +63,11 @@ export class Display {
     try {
       this.viewer ??= new Viewer(this.canvas);
     } catch {
-      throw new Problem(NO_WEBGL);
+      throw new Problem({ code: "no_webgl" });
     }
     await this.viewer.show(glb);
     this.loaded = true;
-    this.canvas.setAttribute("aria-label", `3D model of ${count(report.faces)} faces`);
+    this.canvas.setAttribute("aria-label", text("viewer.faces", { count: report.faces }));
     for (const name of ["wireframe", "rotate", "texture"]) byId(name).setAttribute("aria-pressed", "false");
     byId("light").setAttribute("aria-pressed", "true");
     this.viewer.turning = false;

@@ -1,6 +1,7 @@
 // Accept a photo that is dropped, pasted or picked, or one of the samples.
 
 import { byId } from "./dom.js";
+import { textOr } from "./texts.js";
 
 const SAMPLES = "studio/samples";
 const HEIC = [".heic", ".heif"];
@@ -39,12 +40,13 @@ async function offerSamples(take) {
 }
 
 function sampleButton({ file, title }, take) {
+  const name = file.split(".")[0];
   const picture = document.createElement("img");
   picture.src = `${SAMPLES}/${file}`;
-  picture.alt = title;
+  picture.alt = textOr(`sample.${name}`, title);
   const button = document.createElement("button");
   button.type = "button";
-  button.id = `sample-${file.split(".")[0]}`;
+  button.id = `sample-${name}`;
   button.append(picture);
   button.addEventListener("click", async () => {
     const photo = await (await fetch(picture.src)).blob();

@@ -14,6 +14,8 @@ import { forget, forgetExpired, remember, showRecent } from "./recent.js";
 import { showDownloads, showFacts, showWarnings } from "./result.js";
 import { watchService } from "./service_state.js";
 import { megabytes } from "./format.js";
+import { offerPreferences } from "./preferences.js";
+import { text } from "./texts.js";
 
 let catalogue = null; // response of /api/options
 let usable = false; // whether there is a photo with a mask
@@ -47,10 +49,10 @@ async function loadCatalogue() {
     showOptions(catalogue.options, catalogue.presets);
     showFormatOptions(catalogue.export.formats);
   }
-  byId("photo-limits").textContent = `JPEG, PNG, WebP and others, up to ${megabytes(catalogue.limits.max_upload_bytes)}`;
+  byId("photo-limits").textContent = text("photo.formats_up_to", { size: megabytes(catalogue.limits.max_upload_bytes) });
   const heic = catalogue.formats?.includes("HEIC") ?? false; // null while the engine loads; it is asked again then
   acceptHeic(heic);
-  if (catalogue.formats && !heic) byId("photo-limits").append(". HEIC is not read here: the server lacks pillow-heif.");
+  if (catalogue.formats && !heic) byId("photo-limits").append(`. ${text("photo.no_heic")}`);
   offerDownloads();
 }
 
@@ -71,23 +73,23 @@ const events = {
     display.showProgress();
     showProgress(state);
   },
-  interrupted: () => showPause("The connection was lost. Trying again…"),
+  interrupted: () => showPause(text("progress.interrupted")),
   done: async ({ report }) => {
     job = null;
     remember(report);
     showRecent(open);
     await open(report);
-    announce("The model is ready.");
+    announce(text("progress.ready"));
   },
   failed: (problem) => {
     job = null;
-    display.showProblem(problem, usable ? [["Try again", begin]] : []);
+    display.showProblem(problem, usable ? [[text("problem.try_again"), begin]] : []);
     refresh();
   },
   cancelled: () => {
     job = null;
     display.showLast();
-    announce("Cancelled.");
+    announce(text("progress.cancelled"));
     refresh();
     takeFocus(byId("make"));
   },
@@ -98,7 +100,7 @@ async function begin() {
   job = new Job(events);
   refresh();
   display.showProgress();
-  showPause("Sending the photo…");
+  showPause(text("progress.sending"));
   takeFocus(byId("cancel"));
   byId("stage").scrollIntoView({ block: "nearest" });
   job.submit(photo.file, await photo.mask(), { ...chosenOptions(), ...depth.chosen() });
@@ -118,7 +120,7 @@ async function open(report) {
   seeded = report.engine_facts?.seeded ?? true;
   offerDownloads();
   showFacts(report);
-  showWarnings(report.warnings, catalogue?.warnings ?? {});
+  showWarnings(report.warnings);
   try {
     await display.show(await api.asset(id), report);
     takeFocus(byId("model-canvas"));
@@ -150,6 +152,7 @@ byId("order").addEventListener("submit", (event) => {
 });
 byId("cancel").addEventListener("click", () => job.cancel());
 
+offerPreferences();
 offerDownloads();
 showRecent(open);
 watchService(loadCatalogue);
@@ -160,7 +163,7 @@ const runningId = Job.remembered();
 if (runningId) {
   job = new Job(events);
   display.showProgress();
-  showPause("Looking up the running job…");
+  showPause(text("progress.looking_up"));
   job.follow(runningId);
 }
 refresh();

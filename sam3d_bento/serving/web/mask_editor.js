@@ -2,18 +2,8 @@
 
 import { announce, byId } from "./dom.js";
 import { MaskView } from "./mask_view.js";
+import { text } from "./texts.js";
 
-const HELP = {
-  toggle: "Click a part of the mask to remove it. Click it again to add it back. Click a hole to fill it.",
-  add: "Paint over areas that belong to the object.",
-  remove: "Paint over areas that do not belong to the object.",
-};
-const KEYS = "Keys: arrows move, Space applies the tool, Ctrl+Z undoes.";
-const OUTCOMES = {
-  removed: "Part removed.",
-  added: "Part added.",
-  filled: "Hole filled.",
-};
 const LARGEST_BRUSH = 0.15; // radius, as a share of the photo's longer side
 const KEY_STEP = 0.02; // step of an arrow key, as a share of the photo's longer side
 const KEY_MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -69,7 +59,7 @@ export class MaskEditor {
 
   #chooseTool(tool) {
     this.tool = tool;
-    byId("mask-help").textContent = `${HELP[tool]} ${KEYS}`;
+    byId("mask-help").textContent = `${text(`mask.help.${tool}`)} ${text("mask.keys")}`;
     this.canvas.dataset.tool = tool;
   }
 
@@ -124,7 +114,7 @@ export class MaskEditor {
     this.mask.begin();
     if (this.tool === "toggle") {
       const outcome = this.mask.toggle(point);
-      announce(OUTCOMES[outcome] ?? "There is only background here. Use the Add brush to extend the mask.");
+      announce(text(`mask.outcome.${outcome ?? "nothing"}`));
     } else {
       this.mask.paint(point, point, this.radius, this.tool === "add" ? 1 : 0);
     }

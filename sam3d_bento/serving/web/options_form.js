@@ -2,12 +2,14 @@
 // One form is for the run, the other for downloads in other formats.
 
 import { byId, make } from "./dom.js";
-import { count, label } from "./format.js";
+import { label } from "./format.js";
+import { text } from "./texts.js";
 
 // Not offered among the options: the page itself decides how the result is delivered, asks for the height beside the
 // photo, and sends no point map. A candidate goes with a point or a box, which the page cannot take yet.
 const ELSEWHERE = ["response", "height", "pointmap_frame", "candidate"];
 const CENTIMETRES_PER_METRE = 100;
+const CHOICES = { false: text("option.no"), true: text("option.yes") };
 
 /** presets: the options that each value of the option `preset` stands for, as in /api/options. */
 export function showOptions(schemas, presets) {
@@ -102,8 +104,8 @@ function withCode(text) {
 /** mayBeAbsent: whether the field can be left empty, so that the service chooses. */
 function controlFor({ type, enum: choices, minimum, maximum }, mayBeAbsent) {
   if (choices) {
-    const named = choices.map((choice) => make("option", { value: choice, textContent: choice }));
-    return make("select", {}, ...(mayBeAbsent ? [make("option", { value: "", textContent: "–" })] : []), ...named);
+    const named = choices.map((choice) => make("option", { value: choice, textContent: CHOICES[choice] ?? choice }));
+    return make("select", {}, ...(mayBeAbsent ? [make("option", { value: "", textContent: text("option.service_chooses") })] : []), ...named);
   }
   if (type === "boolean") return make("input", { type: "checkbox" });
   if (type !== "integer" && type !== "number") return null;
@@ -111,5 +113,5 @@ function controlFor({ type, enum: choices, minimum, maximum }, mayBeAbsent) {
 }
 
 function range({ minimum, maximum }) {
-  return minimum === undefined || maximum === undefined ? "" : `${count(minimum)} to ${count(maximum)}.`;
+  return minimum === undefined || maximum === undefined ? "" : text("option.range", { from: minimum, to: maximum });
 }

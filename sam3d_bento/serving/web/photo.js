@@ -7,12 +7,8 @@ import { MaskEditor } from "./mask_editor.js";
 import { pause, retryWhileBusy } from "./retry.js";
 import { hideProblem, showProblem, showWaiting } from "./problem_box.js";
 import { megabytes, percent } from "./format.js";
+import { text, textOr } from "./texts.js";
 
-const SOURCES = {
-  rembg: "The object was found in the photo",
-  alpha: "The photo's transparency is used as the mask",
-  upload: "Your mask will be used",
-};
 const CHECK_DELAY = 600; // milliseconds without a change before a corrected mask is checked
 
 export class Photo {
@@ -42,11 +38,7 @@ export class Photo {
     const limit = this.catalogue()?.limits.max_upload_bytes;
     if (file.size > limit) {
       // The service would cut the connection before the browser could read its answer.
-      showProblem(this.box, new api.Problem({
-        title: "The photo is too large",
-        detail: `The file has ${megabytes(file.size)}; the limit is ${megabytes(limit)}.`,
-        code: "too_large",
-      }));
+      showProblem(this.box, new api.Problem({ code: "file_too_large" }, null, { size: megabytes(file.size), limit: megabytes(limit) }));
       return;
     }
     this.#show("editor");
@@ -85,7 +77,7 @@ export class Photo {
   async #requestMask(uploaded = null) {
     const signal = this.#abort();
     const { file } = this;
-    byId("mask-status").textContent = "Looking for the object…";
+    byId("mask-status").textContent = text("mask.looking");
     this.changed(false);
     hideProblem(this.box);
     const waiting = (problem, seconds) => showWaiting(this.box, problem, seconds, () => this.clear());
@@ -106,7 +98,7 @@ export class Photo {
   async #showRefusal(problem, uploaded) {
     byId("mask-status").textContent = "";
     if (uploaded && this.editor.mask) {
-      this.#showStatus("The previous mask is kept", null);
+      this.#showStatus("previous", null);
       this.changed(true);
     } else if (problem.code === "no_object" && (await this.shown)) {
       const { naturalWidth: width, naturalHeight: height } = this.image;
@@ -130,7 +122,7 @@ export class Photo {
       return;
     }
     const signal = this.#abort();
-    this.#showStatus("Your corrected mask will be used", null);
+    this.#showStatus("corrected", null);
     this.changed(true);
     try {
       await pause(CHECK_DELAY, signal);
@@ -138,7 +130,7 @@ export class Photo {
       // The mask is also sent in place of the photo: only the size matters here, and the mask is small.
       const answer = await retryWhileBusy(() => api.mask(png, png, signal), () => {}, signal);
       hideProblem(this.box);
-      this.#showStatus("Your corrected mask will be used", answer);
+      this.#showStatus("corrected", answer);
     } catch (error) {
       if (signal.aborted) return;
       showProblem(this.box, error);
@@ -149,13 +141,15 @@ export class Photo {
   /** Show the service's mask again. If it found none, a run cannot begin yet. */
   #showServiceMask() {
     this.changed(this.answer !== null);
-    if (this.answer) this.#showStatus(SOURCES[this.answer.source], this.answer);
-    else byId("mask-status").textContent = "Paint the object with the Add brush, or upload your own mask.";
+    if (this.answer) this.#showStatus(this.answer.source, this.answer);
+    else byId("mask-status").textContent = text("mask.paint");
   }
 
+  /** source: where the mask comes from, as in the texts. answer: what the service says of the mask; null before it has. */
   #showStatus(source, answer) {
-    const covers = `${source}; it covers ${percent(answer?.coverage ?? this.editor.mask.coverage)} of the photo.`;
-    const warnings = (answer?.warnings ?? []).map((code) => this.catalogue()?.warnings[code] ?? code);
+    const share = percent(answer?.coverage ?? this.editor.mask.coverage);
+    const covers = text("mask.covers", { source: text(`mask.source.${source}`), share });
+    const warnings = (answer?.warnings ?? []).map((code) => textOr(`mask.warning.${code}`, null) ?? textOr(`warning.${code}`, code));
     byId("mask-status").textContent = [covers, ...warnings].join(" ");
   }
 

@@ -2,12 +2,12 @@
 
 import * as api from "./api.js";
 import { byId, make } from "./dom.js";
-import { count } from "./format.js";
+import { text } from "./texts.js";
 
 const KEY = "sam3d-recent"; // storage key of the list
 const MOST = 24; // results in the list
 
-const when = new Intl.DateTimeFormat(undefined, { dateStyle: "short", timeStyle: "short" });
+const when = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "short", timeStyle: "short" });
 
 /** Show the list. open(report): called to show a result. */
 export function showRecent(open) {
@@ -33,11 +33,11 @@ function item(report, open) {
   const { id, name, faces, seed, at } = report;
   const picture = make("img", { src: api.thumbnailUrl(id), alt: "", width: 128, height: 128, loading: "lazy" });
   picture.addEventListener("error", () => picture.classList.add("missing"));
-  const figures = make("small", { textContent: `${count(faces)} faces, seed ${seed}` });
+  const figures = make("small", { textContent: text("recent.figures", { faces, seed: String(seed) }) });
   const caption = make("span", {}, name ?? "", figures, make("small", { textContent: when.format(at) }));
   const show = make("button", { type: "button", className: "result", onclick: () => open(report) }, picture, caption);
   const drop = make("button", { type: "button", className: "forget", textContent: "×", onclick: () => { forget(id); showRecent(open); } });
-  drop.setAttribute("aria-label", `Remove the result of ${when.format(at)} from this list`);
+  drop.setAttribute("aria-label", text("recent.remove", { time: when.format(at) }));
   return make("li", {}, show, drop);
 }
 

@@ -114,7 +114,7 @@ def test_every_format_has_its_name_and_media_type(serve, store):
     http = serve()
     path = store()
     listed = http.get("/api/options").json()["export"]["formats"]
-    assert set(listed) == {*WRITERS, *SPLAT_WRITERS, *BODY_WRITERS, "glb"}, "those that have a writer"
+    assert set(listed) == {*WRITERS, *SPLAT_WRITERS, *BODY_WRITERS, "glb", "web"}, "those that have a writer"
     for wanted, (media_type, suffix) in {
         "glb": ("model/gltf-binary", "glb"),
         "obj": ("application/zip", "obj.zip"),
@@ -388,3 +388,47 @@ def test_the_log_tells_what_was_exported(serve, store, capfd):
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
     (done,) = [line for line in lines if line["message"] == "request done" and line["request_id"] == "find-me"]
     assert (done["format"], done["outcome"]) == ("stl", "done")
+
+
+def test_a_result_says_what_there_is_of_it_and_until_when(serve, store, settings):
+    http = serve()
+    path = store()
+    found = http.get(path).json()
+    assert found["name"] == "ведро 2"
+    assert found["page"].endswith(f"/m/{found['id']}")
+    assert 0 < found["expires_in_seconds"] <= settings.output_ttl_seconds
+    assert (found["kept"], found["keepable"], found["exportable"]) == (False, False, True)
+    assert set(found["files"]) == {name for name, kind in FILE_TYPES.items() if not kind.from_reconstruction}
+    for name, file in found["files"].items():
+        answer = http.get(file["url"])
+        assert (answer.status_code, answer.headers["content-type"]) == (200, file["media_type"]), name
+        assert file["bytes"] in (None, len(answer.content))
+    again = http.get(path).json()["files"]
+    assert all(file["bytes"] is not None for file in again.values()), "each was made"
+    assert http.get(f"/api/assets/{'0' * 32}").json()["code"] == "not_found"
+
+
+def test_a_kept_result_does_not_expire_until_that_is_ended_or_it_is_deleted(serve, store):
+    http = serve(keep_max_bytes=10_000_000)
+    path = store()
+    kept = http.post(f"{path}/keep")
+    assert kept.status_code == 200, kept.text
+    assert (kept.json()["kept"], kept.json()["expires_in_seconds"]) == (True, None)
+    assert http.get(path).json() == kept.json()
+    assert http.delete(f"{path}/keep").status_code == 204
+    assert http.get(path).json()["kept"] is False
+    http.post(f"{path}/keep")
+    assert http.delete(f"{path}.glb").status_code == 204
+    for answer in (http.get(path), http.post(f"{path}/keep"), http.delete(f"{path}/keep")):
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code", "words"),
+    [({}, 404, "not_found", "SAM3D_KEEP_MAX_BYTES"), ({"keep_max_bytes": 1000}, 409, "no_room_to_keep", "Delete one")],
+)
+def test_what_cannot_be_kept_is_refused_with_the_next_step(serve, store, changes, status, code, words):
+    http = serve(**changes)
+    refused = http.post(f"{store()}/keep")
+    assert (refused.status_code, refused.json()["code"]) == (status, code)
+    assert words in refused.json()["detail"]
