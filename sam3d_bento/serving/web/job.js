@@ -10,6 +10,7 @@ export class Job {
   constructor(on) {
     this.on = on;
     this.controller = new AbortController();
+    this.photo = null; // unknown for a job that was found again after a reload
   }
 
   /** Return the id of the job that was running when the page was left; null if there was none. */
@@ -18,6 +19,7 @@ export class Job {
   }
 
   async submit(photo, mask, options) {
+    this.photo = photo;
     const { signal } = this.controller;
     try {
       const job = await retryWhileBusy(() => api.submit(photo, mask, options, signal), this.on.waiting, signal);
