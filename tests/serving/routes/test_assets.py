@@ -142,9 +142,10 @@ def test_every_format_has_its_name_and_media_type(serve, store):
         assert (listed[wanted]["media_type"], listed[wanted]["suffix"]) == (media_type, suffix)
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "said"),
-    [
+def test_a_mistake_is_named(serve, store):
+    http = serve()
+    result = store()
+    for body, status, said in (
         ({"json": {"format": "fbx"}}, 400, "'format'"),
         ({"json": {"target_faces": 999}}, 400, "target_faces"),
         ({"json": {"target_faces": "5000"}}, 400, "target_faces"),
@@ -154,12 +155,9 @@ def test_every_format_has_its_name_and_media_type(serve, store):
         ({"data": {"texture_size": "100"}}, 400, "texture_size"),
         ({"content": b"x", "headers": {"content-type": "text/plain"}}, 415, "form"),
         ({"files": {"image": b"x"}}, 400, "'image'"),
-    ],
-)
-def test_a_mistake_is_named(serve, store, body, status, said):
-    http = serve()
-    answer = http.post(f"{store()}/export", **body)
-    assert (answer.status_code, said in answer.json()["detail"]) == (status, True), answer.text
+    ):
+        answer = http.post(f"{result}/export", **body)
+        assert (answer.status_code, said in answer.json()["detail"]) == (status, True), answer.text
 
 
 def test_without_usd_the_extra_is_named(serve, store, monkeypatch):
