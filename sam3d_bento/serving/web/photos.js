@@ -5,29 +5,39 @@ const DATABASE = "sam3d-photos";
 const STORE = "photos";
 const LONGEST_SIDE = 1600; // pixels; enough to compare it with the model
 const QUALITY = 0.85; // of the WebP
+const DAY = 86_400_000; // milliseconds; no job runs as long
 
 /** Keep a photo under the id of its job or result. A photo that the browser cannot read is not kept. */
 export async function keepPhoto(id, file) {
   await quietly(async () => {
     const photo = await smaller(file);
-    await inStore("readwrite", (store) => store.put(photo, id));
+    await inStore("readwrite", (store) => store.put({ photo, at: Date.now() }, id));
   });
 }
 
 /** Return the photo (Blob) with this id; null if there is none. */
-export const photoOf = async (id) => (await quietly(() => inStore("readonly", (store) => store.get(id)))) ?? null;
+export const photoOf = async (id) => (await entryOf(id))?.photo ?? null;
+
+const entryOf = (id) => quietly(() => inStore("readonly", (store) => store.get(id)));
 
 /** Give a photo another id: that of the result that its job made. */
 export async function movePhoto(from, to) {
-  const photo = await photoOf(from);
-  if (!photo) return;
+  const entry = await entryOf(from);
+  if (!entry) return;
   await quietly(() => inStore("readwrite", (store) => {
     store.delete(from);
-    return store.put(photo, to);
+    return store.put(entry, to);
   }));
 }
 
 export const forgetPhoto = (id) => quietly(() => inStore("readwrite", (store) => store.delete(id)));
+
+/** Forget the photos of all but these results. Those of the last day stay: their jobs may still run in another tab. */
+export const forgetOthers = (ids) => quietly(async () => {
+  const old = Date.now() - DAY;
+  const [keys, entries] = [await inStore("readonly", (store) => store.getAllKeys()), await inStore("readonly", (store) => store.getAll())];
+  for (const [index, key] of keys.entries()) if (!ids.includes(key) && entries[index].at < old) await forgetPhoto(key);
+});
 
 /** Return a picture of the upright photo of at most LONGEST_SIDE, as a Blob. */
 async function smaller(file) {
