@@ -64,7 +64,7 @@ class Studio:
         self.page.set_input_files("#photo-file", payload)
         self.page.wait_for_selector("#make:enabled")
         if options:
-            self.page.click("summary")
+            self.page.click("#options-summary")
             self.page.select_option("#option-texture_size", options[0])
             self.page.fill("#option-target_faces", options[1])
 

@@ -17,10 +17,11 @@ export class Job {
     return sessionStorage.getItem(JOB_ID_KEY);
   }
 
-  async submit(photo, mask, options) {
+  /** Submit the job. fields: the files and the options. */
+  async submit(fields) {
     const { signal } = this.controller;
     try {
-      const job = await retryWhileBusy(() => api.submit(photo, mask, options, signal), this.on.waiting, signal);
+      const job = await retryWhileBusy(() => api.submit(fields, signal), this.on.waiting, signal);
       this.follow(job.id);
       this.on.progress(job);
     } catch (error) {
