@@ -19,7 +19,8 @@ export class MaskEditor {
    *   point(kind, {point} | {box}): kind: choose, add, remove. Coordinates are the mask's pixels.
    *   painted(mask): a stroke of the brush has ended; `mask.end()` says what changed.
    *   candidate(number): the mask with this number, from 0, is meant.
-   *   undo(), redo(), stop()
+   *   undo(), redo()
+   *   stop(): nothing is looked for any more.
    */
   constructor(scene, act) {
     Object.assign(this, { scene, act });
@@ -144,6 +145,7 @@ export class MaskEditor {
     this.cursor = this.#point(event);
     this.gesture = { kind, from: this.cursor, place: [event.clientX, event.clientY], slack: DRAG_PIXELS[event.pointerType] ?? DRAG_PIXELS.mouse };
     if (this.tool !== "brush") return;
+    this.act.stop(); // an answer must not change what is being painted
     this.gesture.mask = this.#mask;
     this.#mask.begin();
     this.#paint(this.cursor);
@@ -255,6 +257,7 @@ export class MaskEditor {
       this.act.point(kind, { point: this.cursor });
       return;
     }
+    this.act.stop();
     mask.begin();
     mask.paint(this.cursor, this.cursor, this.#radius, kind === "paint" ? 1 : 0);
     this.act.painted(mask);

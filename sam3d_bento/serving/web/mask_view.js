@@ -20,6 +20,7 @@ export class MaskView {
   show(objects, active) {
     this.mask = active.mask;
     this.found = active.mask.found;
+    this.veil = objects.some(({ mask }) => !mask.isEmpty) ? VEIL : CLEAR; // the photo is seen as it is until something is chosen
     this.edge = packed(active.colour, EDGE_ALPHA);
     this.others = objects
       .filter((object) => object !== active)
@@ -58,7 +59,7 @@ export class MaskView {
     const { pixels } = this.mask;
     if (!this.#at(pixels, x, y)) {
       for (const other of this.others) if (this.#at(other.pixels, x, y)) return other.tint;
-      return this.#at(this.found, x, y) ? OTHER : VEIL;
+      return this.#at(this.found, x, y) ? OTHER : this.veil;
     }
     const inside =
       this.#at(pixels, x - this.outline, y) && this.#at(pixels, x + this.outline, y) &&

@@ -134,7 +134,6 @@ export class Photo {
     if (this.scene.active) return;
     const { naturalWidth: width, naturalHeight: height } = this.image;
     this.scene.add(Mask.empty({ width, height }), null);
-    this.frame.dataset.veiled = "false";
     this.editor.show();
   }
 
@@ -283,7 +282,6 @@ export class Photo {
   // --- painting --------------------------------------------------------------------------------------------------------
 
   #painted(mask) {
-    this.#stopAsking();
     const object = this.scene.objects.find((one) => one.mask === mask);
     this.#keep(object, { ...object.choice, source: "painted", warnings: [], candidates: [], isAutomatic: false });
   }
@@ -366,7 +364,6 @@ export class Photo {
     byId("mask-reset").disabled = !this.history.done.length && (active?.choice?.isAutomatic ?? true);
     if (!active) return;
     this.scene.refresh();
-    this.frame.dataset.veiled = String(this.scene.filled.length > 0);
     this.editor.show();
     this.#showCandidates(active.choice);
     this.#say(this.#description(active));
