@@ -14,13 +14,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 RED, BLUE = (200, 40, 40), (40, 60, 200)
 
-# Lets the results that the browser remembers be those of an engine that has seeds.
-AS_IF_SEEDED = """() => {
-  const reports = JSON.parse(localStorage.getItem("sam3d-recent"));
-  for (const report of reports) report.engine_facts.seeded = true;
-  localStorage.setItem("sam3d-recent", JSON.stringify(reports));
-}"""
-
 
 def test_a_photo_becomes_a_model(visit, server, coffee):
     studio = visit()
@@ -107,6 +100,7 @@ def test_a_run_is_cancelled(visit, server, coffee):
     job = studio.make()
     studio.page.click("#cancel")
     studio.page.wait_for_selector("#model-empty:visible")
+    expect(studio.page.locator("#model-empty")).to_contain_text("Cancelled")
     studio.page.wait_for_selector("#make:enabled")
     assert httpx.get(f"{server.url}/api/jobs/{job}").json()["state"] == "cancelled"
 
@@ -179,26 +173,27 @@ def test_results_are_found_again_until_they_expire(visit, server, drawing):
     page.wait_for_selector("#recent-empty:visible")
 
 
-def test_another_seed_is_offered_only_for_results_of_an_engine_that_has_seeds(visit, drawing):
+def test_another_seed_is_offered_only_for_results_of_an_engine_that_draws(visit, drawing):
     studio = visit()
+    page = studio.page
     studio.choose(drawing(((150, 150, 360, 360), RED)))
-    studio.page.fill("#option-seed", "7")
     studio.make()
     studio.wait_for_model()
-    assert "7" in studio.page.inner_text("#facts").split()
-    assert "the seed was ignored" in studio.page.inner_text("#warnings")
-    assert studio.page.is_hidden("#again")
-    studio.page.evaluate(AS_IF_SEEDED)
-    studio.page.reload()
-    studio.choose(drawing(((150, 150, 360, 360), RED)))
-    studio.page.fill("#option-seed", "7")
-    studio.page.click("#recent .result")
+    assert page.is_hidden("#again")
+
+    def as_if_seeded(route):
+        route.fulfill(
+            body=route.fetch().text().replace('"seeded":false', '"seeded":true'), content_type="text/event-stream"
+        )
+
+    page.route("**/api/jobs/*/events", as_if_seeded)
+    studio.make()
     studio.wait_for_model()
-    studio.page.click("#again")
-    assert studio.page.input_value("#option-seed") == ""
-    studio.page.wait_for_selector("#progress:visible")
+    expect(page.locator("#again")).to_be_visible()
+    with page.expect_request("**/api/jobs") as sent:
+        page.click("#again")
+    assert b'name="seed"' not in sent.value.post_data_buffer
     studio.wait_for_model()
-    assert "7" not in studio.page.inner_text("#facts").split()
 
 
 def test_a_compressed_model_is_shown_too(visit, drawing):
@@ -206,6 +201,7 @@ def test_a_compressed_model_is_shown_too(visit, drawing):
     studio = visit()
     page = studio.page
     studio.choose(drawing(((150, 150, 360, 360), RED)))
+    studio.open_advanced()
     page.select_option("#option-compress", "true")
     page.select_option("#option-texture_format", "webp")
     studio.make()
@@ -365,7 +361,7 @@ def test_depth_that_is_dropped_gives_the_model_its_true_size(visit, scene):
     studio = visit()
     page = studio.page
     choose_scene(studio, scene)
-    page.click("#advanced-summary")
+    studio.open_advanced()
     drop(page, "#depth-drop", "can.png", scene.png(scene.depth))
     assert "can.png" in page.inner_text("#depth-status")
     assert page.is_visible("#photo-image"), "the photo is still the photo"
@@ -416,7 +412,7 @@ def test_depth_that_is_too_large_is_not_sent_and_the_page_says_what_to_do(visit,
     studio = visit()
     page = studio.page
     page.wait_for_selector("#photo-limits:has-text('20 MB')")
-    page.click("#advanced-summary")
+    studio.open_advanced()
     page.set_input_files("#depth-file", {"name": "can.npy", "mimeType": "", "buffer": bytes(20_000_001)})
     expect(page.locator("#depth-status")).to_contain_text("Send float16 in a compressed .npz")
     assert page.is_hidden("#depth-remove")
@@ -426,15 +422,16 @@ def test_a_preset_fills_in_options_that_can_still_be_changed(visit, server, draw
     studio = visit()
     page = studio.page
     studio.choose(drawing(((150, 150, 360, 360), RED)))
-    page.select_option("#option-preset", "robot")
+    studio.open_advanced()
+    page.check("#purposes [value=robot]")
     assert page.input_value("#option-texture_size") == "512"
     assert page.input_value("#option-target_faces") == "10000"
-    page.select_option("#option-preset", "game")
+    page.check("#purposes [value=game]")
     page.fill("#option-target_faces", "1000")
     page.select_option("#option-texture_size", "1024")  # which is the default without a preset
     job = studio.make()
     studio.wait_for_model()
     used = httpx.get(f"{server.url}/api/jobs/{job}").json()["report"]["options"]
     assert (used["target_faces"], used["texture_size"], used["origin"]) == (1000, 1024, "bottom")
-    page.select_option("#option-preset", "")
+    page.check("#purposes [value=none]")
     assert page.input_value("#option-target_faces") == "40000"

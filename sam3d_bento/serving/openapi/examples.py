@@ -14,6 +14,7 @@ FACTS = {
     "guesses": True,
     "seeded": False,
     "splats": False,
+    "ignores": ["seed", "quality", "colour_source"],
 }
 
 REPORT: dict[str, Any] = {

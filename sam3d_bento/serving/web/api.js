@@ -27,6 +27,7 @@ async function send(path, init) {
     return await fetch(path, init);
   } catch (error) {
     if (error.name === "AbortError") throw error;
+    window.dispatchEvent(new Event("unreachable")); // the status line looks again
     throw new Problem({ code: UNREACHABLE });
   }
 }
@@ -81,6 +82,8 @@ export const job = async (id) => (await request(`api/jobs/${id}`)).json();
 export const eventsUrl = (id) => `api/jobs/${id}/events`;
 
 export const cancel = (id) => request(`api/jobs/${id}`, { method: "DELETE" });
+
+export const remove = (id) => request(assetUrl(id), { method: "DELETE" });
 
 export const assetUrl = (id) => `api/assets/${id}.glb`;
 

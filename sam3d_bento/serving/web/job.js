@@ -10,6 +10,7 @@ export class Job {
   constructor(on) {
     this.on = on;
     this.controller = new AbortController();
+    this.photo = null; // unknown for a job that was found again after a reload
   }
 
   /** Return the id of the job that was running when the page was left; null if there was none. */
@@ -19,6 +20,7 @@ export class Job {
 
   /** Submit the job. fields: the files and the options. */
   async submit(fields) {
+    this.photo = fields.image;
     const { signal } = this.controller;
     try {
       const job = await retryWhileBusy(() => api.submit(fields, signal), this.on.waiting, signal);

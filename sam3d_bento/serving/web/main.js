@@ -2,20 +2,21 @@
 
 import * as api from "./api.js";
 import { Batch } from "./batch.js";
-import { announce, byId } from "./dom.js";
+import { announce, byId, notify } from "./dom.js";
 import { Gallery } from "./gallery.js";
 import { acceptHeic, isPhoto, listenForPhotos } from "./intake.js";
 import { Depth } from "./depth.js";
 import { Job } from "./job.js";
 import { Display } from "./display.js";
-import { chosenOptions, leaveToService, showFormatOptions, showOptions } from "./options_form.js";
+import { chosenOptions, resetOptions, showFormatOptions, showOptions } from "./options_form.js";
 import { Photo } from "./photo.js";
 import { showWaiting } from "./problem_box.js";
 import { showPause, showProgress } from "./progress.js";
-import { forget, forgetExpired, remember, showRecent } from "./recent.js";
+import { forget, forgetExpired, remember, showRecent, watchTime } from "./recent.js";
 import { showDownloads, showFacts, showWarnings } from "./result.js";
 import { watchService } from "./service_state.js";
 import { megabytes } from "./format.js";
+import { offerNextSteps } from "./next_steps.js";
 import { offerPreferences } from "./preferences.js";
 import { text } from "./texts.js";
 
@@ -23,7 +24,8 @@ let catalogue = null; // response of /api/options
 let usable = false; // whether there is a photo with a mask
 let job = null; // the running job
 let shownId = null; // id of the displayed result
-let seeded = false; // whether another seed gives the displayed result's engine another result
+let made = null; // the report and the photo of the result that this page has made last
+let describedEngine = null; // name of the engine whose options are shown; null while none is known
 
 const display = new Display();
 const photo = new Photo(
@@ -40,7 +42,7 @@ const batch = new Batch(
   {
     changed: () => refresh(),
     finished: (report) => {
-      remember(report);
+      remember(report, catalogue?.limits.output_ttl_seconds);
       showRecent(open);
     },
     open: (report) => open(report),
@@ -57,7 +59,8 @@ const isBatch = () => batch.isOpen && !photo.file;
 function refresh() {
   byId("make").disabled = isBatch() ? !batch.ready : !usable || job !== null;
   byId("make").textContent = isBatch() && batch.ready ? text("batch.make", { count: batch.ready }) : text("order.make");
-  byId("again").disabled = byId("make").disabled || shownId === null;
+  const isShown = made !== null && made.report.id === shownId && made.photo === photo.file;
+  offerNextSteps(isShown && !byId("make").disabled ? made.report : null, begin);
 }
 
 async function loadCatalogue() {
@@ -66,8 +69,10 @@ async function loadCatalogue() {
   } catch {
     return; // the status line says that the service does not answer; this is called again when it does
   }
-  if (!byId("options").childElementCount) {
-    showOptions(catalogue.options, catalogue.presets);
+  const { engine } = catalogue; // null while it loads
+  if (!byId("options").childElementCount || describedEngine !== (engine?.name ?? null)) {
+    describedEngine = engine?.name ?? null;
+    showOptions(catalogue.options, catalogue.presets, engine?.facts.ignores ?? []);
     showFormatOptions(catalogue.export.formats);
   }
   byId("photo-limits").textContent = text("photo.formats_up_to", { size: megabytes(catalogue.limits.max_upload_bytes) });
@@ -78,11 +83,7 @@ async function loadCatalogue() {
 }
 
 function offerDownloads() {
-  showDownloads(shownId, catalogue?.export?.formats ?? {}, seeded);
-  byId("again").addEventListener("click", () => {
-    leaveToService("seed");
-    begin();
-  });
+  showDownloads(shownId, catalogue?.export?.formats ?? {});
   refresh();
 }
 
@@ -97,21 +98,23 @@ const events = {
   },
   interrupted: () => showPause(text("progress.interrupted")),
   done: async ({ report }) => {
+    made = { report, photo: job.photo };
     ended();
-    remember(report);
+    remember(report, catalogue?.limits.output_ttl_seconds);
     showRecent(open);
     await open(report);
     announce(text("progress.ready"));
   },
   failed: (problem) => {
     ended();
-    display.showProblem(problem, usable ? [[text("problem.try_again"), begin]] : []);
+    display.showProblem(problem, usable ? [[text("problem.try_again"), () => begin()]] : []);
     refresh();
   },
   cancelled: () => {
     ended();
     display.showLast();
-    announce(text("progress.cancelled"));
+    byId("model-empty-title").textContent = text("progress.cancelled");
+    notify(text("progress.cancelled"));
     refresh();
     takeFocus(byId("make"));
   },
@@ -122,7 +125,8 @@ function ended() {
   photo.showProgress([]);
 }
 
-async function begin() {
+/** changes: other values for some options, in this run alone; "" leaves a value to the service. */
+async function begin(changes = {}) {
   if (isBatch()) {
     batch.start(chosenOptions());
     return;
@@ -130,11 +134,14 @@ async function begin() {
   if (!usable || job) return;
   job = new Job(events);
   refresh();
+  byId("model-empty-title").textContent = text("viewer.empty"); // an earlier run was cancelled
   display.showProgress();
   showPause(text("progress.sending"));
   takeFocus(byId("cancel"));
   byId("stage").scrollIntoView({ block: "nearest" });
-  job.submit({ ...(await photo.fields()), ...photo.fitting(chosenOptions()), ...depth.chosen() });
+  const options = { ...photo.fitting(chosenOptions()), ...depth.chosen(), ...changes };
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== ""));
+  job.submit({ ...(await photo.fields()), ...given });
 }
 
 /** Move the focus off an element that was hidden or disabled, but never away from an element that is in use. */
@@ -148,7 +155,6 @@ function takeFocus(element) {
 async function open(report) {
   const { id } = report;
   shownId = id;
-  seeded = report.engine_facts?.seeded ?? true;
   offerDownloads();
   showFacts(report);
   showWarnings(report.warnings);
@@ -198,6 +204,7 @@ function receive(files) {
 listenForPhotos(receive);
 byId("other-photo").addEventListener("click", () => {
   depth.clear();
+  byId("advanced").open = false;
   if (isBatch()) batch.clear();
   photo.clear();
 });
@@ -205,6 +212,8 @@ byId("order").addEventListener("submit", (event) => {
   event.preventDefault();
   begin();
 });
+byId("order").addEventListener("invalid", () => (byId("advanced").open = true), { capture: true }); // a wrong value is seen
+byId("options-reset").addEventListener("click", resetOptions);
 byId("cancel").addEventListener("click", () => job.cancel());
 
 offerPreferences();
@@ -212,7 +221,9 @@ offerDownloads();
 showRecent(open);
 watchService(loadCatalogue);
 loadCatalogue();
-forgetExpired().then(() => showRecent(open));
+const showWhatIsLeft = () => forgetExpired().then(() => showRecent(open));
+showWhatIsLeft();
+watchTime(showWhatIsLeft);
 batch.restore();
 
 const runningId = Job.remembered();

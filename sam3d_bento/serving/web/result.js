@@ -36,29 +36,29 @@ export function showWarnings(codes) {
   byId("warnings").replaceChildren(...codes.map((code) => make("li", { textContent: textOr(`warning.${code}`, code) })));
 }
 
-/** Show the download buttons, disabled if id is null. formats: as in /api/options. seeded: whether a new seed helps. */
-export function showDownloads(id, formats, seeded) {
-  const glb = make("a", { className: "button primary", id: "download", textContent: text("download.glb") });
-  if (id) Object.assign(glb, { href: api.assetUrl(id), download: "" }); // the service names it
-  else {
-    glb.setAttribute("role", "link");
-    glb.setAttribute("aria-disabled", "true");
+/** Show the download buttons; none if id is null. formats: as in /api/options. */
+export function showDownloads(id, formats) {
+  byId("format-options-box").hidden = !id || !byId("format-options").childElementCount;
+  showStatus("");
+  if (!id) {
+    byId("downloads").replaceChildren();
+    return;
   }
+  const glb = make("a", { className: "button primary", id: "download", textContent: text("download.glb") });
+  Object.assign(glb, { href: api.assetUrl(id), download: "" }); // the service names it
   glb.addEventListener("click", (event) => {
     const chosen = { ...chosenHeight(), ...chosenFormatOptions(formats.glb.options) };
-    if (!id || !Object.keys(chosen).length) return; // the link gives the stored file
+    if (!Object.keys(chosen).length) return; // the link gives the stored file
     event.preventDefault();
     save(id, { format: "glb", ...chosen }, glb);
   });
   const others = Object.entries(formats).filter(([name]) => name !== "glb");
   const buttons = others.map(([name, { description, options = {} }]) => {
-    const button = make("button", { type: "button", disabled: !id, textContent: kindName(name), title: description });
+    const button = make("button", { type: "button", textContent: kindName(name), title: description });
     button.addEventListener("click", () => save(id, { format: name, ...chosenHeight(), ...chosenFormatOptions(options) }, button));
     return button;
   });
-  const again = make("button", { type: "button", id: "again", hidden: !seeded, disabled: true, textContent: text("order.again") });
-  byId("downloads").replaceChildren(glb, ...buttons, again);
-  showStatus("");
+  byId("downloads").replaceChildren(glb, ...buttons);
 }
 
 const kindName = (format) => format.toUpperCase().replace("-", " ");
