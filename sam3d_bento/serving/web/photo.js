@@ -70,6 +70,7 @@ export class Photo {
     }
     showPart("editor");
     byId("mask-canvas").focus({ preventScroll: true });
+    byId("editor").scrollIntoView({ block: "nearest" }); // on a phone, a model may be above it
     this.picture = null;
     this.shown = this.#showImage(file);
     this.shown.then((isShown) => isShown && this.file === file && this.#awaitClicks());
