@@ -5,9 +5,10 @@ import { BatchCard } from "./batch_card.js";
 import { byId } from "./dom.js";
 import { megabytes } from "./format.js";
 import { dropFile, dropOldFiles, findFile, keepFile } from "./kept_files.js";
+import { keepPhoto } from "./photos.js";
 import { setHome, showHome } from "./photo_panel.js";
 import { pause, retryWhileBusy } from "./retry.js";
-import { save } from "./save.js";
+import { save } from "./saving.js";
 import { text } from "./texts.js";
 
 const KEY = "sam3d-batch"; // storage key of the list; it belongs to the tab, as a running job does
@@ -186,8 +187,11 @@ export class Batch {
   #take(item, job) {
     Object.assign(item, { jobId: job.id, state: job.state, fraction: job.fraction ?? 0, report: job.report });
     if (job.problem) item.problem = new api.Problem(job.problem);
-    if (job.state === "done" && !item.isKnown) this.on.finished(job.report, item.file);
-    item.isKnown ||= job.state === "done";
+    if (job.state === "done" && !item.isKnown) {
+      item.isKnown = true;
+      if (item.file) keepPhoto(job.report.id, item.file);
+      this.on.finished(job.report);
+    }
     this.#changed(item);
   }
 

@@ -8,7 +8,7 @@ const FOLDER = "studio/samples";
 
 export class Gallery {
   /**
-   * open(glb, report): called to show a finished model. report: what its GLB says of itself, with the sample's name.
+   * open(glb): called to show a finished model, an ArrayBuffer.
    * makeOwn(file): called to make the model of a sample's photo anew.
    */
   constructor({ open, makeOwn }) {
@@ -52,7 +52,7 @@ export class Gallery {
     showPart("sample");
     byId("sample-make").focus({ preventScroll: true });
     const glb = await (await fetch(sample.model)).arrayBuffer();
-    if (this.shown === sample) this.open(glb, { ...extrasOf(glb), name: sample.name });
+    if (this.shown === sample) this.open(glb);
   }
 
   async #makeShown() {
@@ -61,10 +61,4 @@ export class Gallery {
     this.close();
     this.makeOwn(new File([content], file, { type: content.type }));
   }
-}
-
-/** Return what a GLB says of itself in `asset.extras`. The JSON follows the header of 12 bytes and the chunk's of 8. */
-function extrasOf(glb) {
-  const length = new DataView(glb).getUint32(12, true);
-  return JSON.parse(new TextDecoder().decode(new Uint8Array(glb, 20, length))).asset.extras;
 }

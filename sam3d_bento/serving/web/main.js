@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { Batch } from "./batch.js";
-import { announce, byId, notify } from "./dom.js";
+import { announce, byId, make, notify } from "./dom.js";
 import { Gallery } from "./gallery.js";
 import { acceptHeic, isPhoto, listenForPhotos } from "./intake.js";
 import { Depth } from "./depth.js";
@@ -13,7 +13,8 @@ import { Photo } from "./photo.js";
 import { showWaiting } from "./problem_box.js";
 import { showPause, showProgress } from "./progress.js";
 import { forget, forgetExpired, remember, showRecent, watchTime } from "./recent.js";
-import { showDownloads, showFacts, showWarnings } from "./result.js";
+import { showDownloads } from "./downloads.js";
+import { showFacts, showWarnings } from "./result.js";
 import { watchService } from "./service_state.js";
 import { megabytes } from "./format.js";
 import { offerNextSteps } from "./next_steps.js";
@@ -24,6 +25,7 @@ let catalogue = null; // response of /api/options
 let usable = false; // whether there is a photo with a mask
 let job = null; // the running job
 let shownId = null; // id of the displayed result
+let shown = null; // the displayed result: {result, report}, as of `api.describe` and as the service reported it
 let made = null; // the report and the photo of the result that this page has made last
 let describedEngine = null; // name of the engine whose options are shown; null while none is known
 
@@ -83,7 +85,11 @@ async function loadCatalogue() {
 }
 
 function offerDownloads() {
-  showDownloads(shownId, catalogue?.export?.formats ?? {});
+  byId("format-options-box").hidden = !shown || !byId("format-options").childElementCount;
+  if (shown) {
+    const page = make("a", { id: "open-page", className: "button", href: api.pageUrl(shownId), textContent: text("result.open_page") });
+    showDownloads(shown.result, shown.report, catalogue?.export?.formats, page);
+  } else showDownloads(null);
   refresh();
 }
 
@@ -159,11 +165,13 @@ async function open(report) {
   showFacts(report);
   showWarnings(report.warnings);
   try {
-    await display.show(await api.asset(id), report);
+    shown = { result: await api.describe(id), report };
+    offerDownloads();
+    await display.show(await api.asset(id));
     takeFocus(byId("model-canvas"));
   } catch (error) {
     if (error.code === "not_found") {
-      shownId = null;
+      shownId = shown = null;
       offerDownloads();
       forget(id);
       showRecent(open);
@@ -173,12 +181,12 @@ async function open(report) {
 }
 
 /** Show the finished model of a sample, which is no result of this service. */
-async function showSample(glb, report) {
-  shownId = null;
+async function showSample(glb) {
+  shownId = shown = null;
   offerDownloads();
   showWarnings([]);
   byId("facts").hidden = byId("times").hidden = true;
-  await display.show(glb, report);
+  await display.show(glb);
 }
 
 // --- photos ----------------------------------------------------------------------------------------------------------
