@@ -64,9 +64,14 @@ class Studio:
         self.page.set_input_files("#photo-file", payload)
         self.page.wait_for_selector("#make:enabled")
         if options:
-            self.page.click("summary")
+            self.open_advanced()
             self.page.select_option("#option-texture_size", options[0])
             self.page.fill("#option-target_faces", options[1])
+            self.page.evaluate("document.getElementById('advanced').open = false")
+            self.page.evaluate("scrollTo(0, 0)")  # the options lie below the photo
+
+    def open_advanced(self):
+        self.page.evaluate("document.getElementById('advanced').open = true")
 
     def make(self):
         """Press the button; the id of the job."""

@@ -30,7 +30,7 @@ def test_axe_finds_no_serious_fault(visit, axe, drawing, width, scheme):
     page.wait_for_selector("#photo-problem:visible")
     assert violations(page, axe) == []
     studio.choose(drawing(((150, 150, 360, 360), (200, 40, 40))))
-    page.click("#advanced-summary")
+    studio.open_advanced()
     assert violations(page, axe) == []
     studio.make()
     page.wait_for_selector("#progress:visible")

@@ -113,6 +113,7 @@ class Sam3dEngine:
             "guesses": False,
             "seeded": True,
             "splats": True,
+            "ignores": ["shape"],
             "memory_profile": loaded.profile.name,
             "attention": loaded.upstream.attention,
             "kernels": loaded.pipeline.kernels,

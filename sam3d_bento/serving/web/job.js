@@ -1,6 +1,7 @@
 // Submit one job and follow it by server-sent events until it ends.
 
 import * as api from "./api.js";
+import { keepPhoto, movePhoto } from "./photos.js";
 import { retryWhileBusy } from "./retry.js";
 
 const JOB_ID_KEY = "sam3d-job"; // storage key of the job's id, so that the page finds the job after a reload
@@ -10,6 +11,7 @@ export class Job {
   constructor(on) {
     this.on = on;
     this.controller = new AbortController();
+    this.photo = null; // unknown for a job that was found again after a reload
   }
 
   /** Return the id of the job that was running when the page was left; null if there was none. */
@@ -18,9 +20,11 @@ export class Job {
   }
 
   async submit(photo, mask, options) {
+    this.photo = photo;
     const { signal } = this.controller;
     try {
       const job = await retryWhileBusy(() => api.submit(photo, mask, options, signal), this.on.waiting, signal);
+      keepPhoto(job.id, photo);
       this.follow(job.id);
       this.on.progress(job);
     } catch (error) {
@@ -50,8 +54,9 @@ export class Job {
     }
   }
 
-  #end(job) {
+  async #end(job) {
     this.#close();
+    if (job.state === "done") await movePhoto(job.id, job.report.id);
     if (job.state === "done") this.on.done(job);
     else if (job.state === "cancelled") this.on.cancelled();
     else this.on.failed(new api.Problem(job.problem, null));

@@ -1,19 +1,21 @@
 // The studio's main program: connects photo, options, job, display and results.
 
 import * as api from "./api.js";
-import { announce, byId } from "./dom.js";
+import { announce, byId, make, notify } from "./dom.js";
 import { acceptHeic, listenForPhotos } from "./intake.js";
 import { Depth } from "./depth.js";
 import { Job } from "./job.js";
 import { Display } from "./display.js";
-import { chosenOptions, leaveToService, showFormatOptions, showOptions } from "./options_form.js";
+import { chosenOptions, resetOptions, showFormatOptions, showOptions } from "./options_form.js";
 import { Photo } from "./photo.js";
 import { showWaiting } from "./problem_box.js";
 import { showPause, showProgress } from "./progress.js";
-import { forget, forgetExpired, remember, showRecent } from "./recent.js";
-import { showDownloads, showFacts, showWarnings } from "./result.js";
+import { forget, forgetExpired, remember, showRecent, watchTime } from "./recent.js";
+import { showDownloads } from "./downloads.js";
+import { showFacts, showWarnings } from "./result.js";
 import { watchService } from "./service_state.js";
 import { megabytes } from "./format.js";
+import { offerNextSteps } from "./next_steps.js";
 import { offerPreferences } from "./preferences.js";
 import { text } from "./texts.js";
 
@@ -21,7 +23,9 @@ let catalogue = null; // response of /api/options
 let usable = false; // whether there is a photo with a mask
 let job = null; // the running job
 let shownId = null; // id of the displayed result
-let seeded = false; // whether another seed gives the displayed result's engine another result
+let shown = null; // the displayed result: {result, report}, as of `api.describe` and as the service reported it
+let made = null; // the report and the photo of the result that this page has made last
+let describedEngine = null; // name of the engine whose options are shown; null while none is known
 
 const display = new Display();
 const photo = new Photo(
@@ -36,7 +40,8 @@ const depth = new Depth(() => catalogue);
 
 function refresh() {
   byId("make").disabled = !usable || job !== null;
-  byId("again").disabled = byId("make").disabled || shownId === null;
+  const isShown = made !== null && made.report.id === shownId && made.photo === photo.file;
+  offerNextSteps(isShown && !byId("make").disabled ? made.report : null, begin);
 }
 
 async function loadCatalogue() {
@@ -45,8 +50,10 @@ async function loadCatalogue() {
   } catch {
     return; // the status line says that the service does not answer; this is called again when it does
   }
-  if (!byId("options").childElementCount) {
-    showOptions(catalogue.options, catalogue.presets);
+  const { engine } = catalogue; // null while it loads
+  if (!byId("options").childElementCount || describedEngine !== (engine?.name ?? null)) {
+    describedEngine = engine?.name ?? null;
+    showOptions(catalogue.options, catalogue.presets, engine?.facts.ignores ?? []);
     showFormatOptions(catalogue.export.formats);
   }
   byId("photo-limits").textContent = text("photo.formats_up_to", { size: megabytes(catalogue.limits.max_upload_bytes) });
@@ -57,11 +64,11 @@ async function loadCatalogue() {
 }
 
 function offerDownloads() {
-  showDownloads(shownId, catalogue?.export?.formats ?? {}, seeded);
-  byId("again").addEventListener("click", () => {
-    leaveToService("seed");
-    begin();
-  });
+  byId("format-options-box").hidden = !shown || !byId("format-options").childElementCount;
+  if (shown) {
+    const page = make("a", { id: "open-page", className: "button", href: api.pageUrl(shownId), textContent: text("result.open_page") });
+    showDownloads(shown.result, shown.report, catalogue?.export?.formats, page);
+  } else showDownloads(null);
   refresh();
 }
 
@@ -75,35 +82,40 @@ const events = {
   },
   interrupted: () => showPause(text("progress.interrupted")),
   done: async ({ report }) => {
+    made = { report, photo: job.photo };
     job = null;
-    remember(report);
+    remember(report, catalogue?.limits.output_ttl_seconds);
     showRecent(open);
     await open(report);
     announce(text("progress.ready"));
   },
   failed: (problem) => {
     job = null;
-    display.showProblem(problem, usable ? [[text("problem.try_again"), begin]] : []);
+    display.showProblem(problem, usable ? [[text("problem.try_again"), () => begin()]] : []);
     refresh();
   },
   cancelled: () => {
     job = null;
     display.showLast();
-    announce(text("progress.cancelled"));
+    byId("model-empty-title").textContent = text("progress.cancelled");
+    notify(text("progress.cancelled"));
     refresh();
     takeFocus(byId("make"));
   },
 };
 
-async function begin() {
+/** changes: other values for some options, in this run alone; "" leaves a value to the service. */
+async function begin(changes = {}) {
   if (!usable || job) return;
   job = new Job(events);
   refresh();
+  byId("model-empty-title").textContent = text("viewer.empty"); // an earlier run was cancelled
   display.showProgress();
   showPause(text("progress.sending"));
   takeFocus(byId("cancel"));
   byId("stage").scrollIntoView({ block: "nearest" });
-  job.submit(photo.file, await photo.mask(), { ...chosenOptions(), ...depth.chosen() });
+  const options = { ...chosenOptions(), ...depth.chosen(), ...changes };
+  job.submit(photo.file, await photo.mask(), Object.fromEntries(Object.entries(options).filter(([, value]) => value !== "")));
 }
 
 /** Move the focus off an element that was hidden or disabled, but never away from an element that is in use. */
@@ -117,16 +129,17 @@ function takeFocus(element) {
 async function open(report) {
   const { id } = report;
   shownId = id;
-  seeded = report.engine_facts?.seeded ?? true;
   offerDownloads();
   showFacts(report);
   showWarnings(report.warnings);
   try {
-    await display.show(await api.asset(id), report);
+    shown = { result: await api.describe(id), report };
+    offerDownloads();
+    await display.show(await api.asset(id));
     takeFocus(byId("model-canvas"));
   } catch (error) {
     if (error.code === "not_found") {
-      shownId = null;
+      shownId = shown = null;
       offerDownloads();
       forget(id);
       showRecent(open);
@@ -145,11 +158,16 @@ listenForPhotos((file) => {
   if (photo.file) depth.clear(); // it is the former photo's
   photo.take(file);
 });
-byId("other-photo").addEventListener("click", () => depth.clear());
+byId("other-photo").addEventListener("click", () => {
+  depth.clear();
+  byId("advanced").open = false;
+});
 byId("order").addEventListener("submit", (event) => {
   event.preventDefault();
   begin();
 });
+byId("order").addEventListener("invalid", () => (byId("advanced").open = true), { capture: true }); // a wrong value is seen
+byId("options-reset").addEventListener("click", resetOptions);
 byId("cancel").addEventListener("click", () => job.cancel());
 
 offerPreferences();
@@ -157,7 +175,9 @@ offerDownloads();
 showRecent(open);
 watchService(loadCatalogue);
 loadCatalogue();
-forgetExpired().then(() => showRecent(open));
+const showWhatIsLeft = () => forgetExpired().then(() => showRecent(open));
+showWhatIsLeft();
+watchTime(showWhatIsLeft);
 
 const runningId = Job.remembered();
 if (runningId) {

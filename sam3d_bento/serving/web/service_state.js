@@ -38,12 +38,19 @@ function notReady(state, report) {
   return [textOr(`service.${state}`, text("service.not_ready")), state === "failed" ? report.reason : ""].join(" ").trim();
 }
 
-/** Resolve after the pause, but not before the page is visible. */
+/** Resolve after the pause, but not before the page is visible; at once when a request found the service away. */
 function nextLook(milliseconds) {
   return new Promise((resolve) => {
-    setTimeout(() => {
-      if (document.visibilityState === "visible") resolve();
-      else document.addEventListener("visibilitychange", () => resolve(), { once: true });
+    const over = new AbortController(); // ends the listening
+    const end = () => {
+      clearTimeout(timer);
+      over.abort();
+      resolve();
+    };
+    const timer = setTimeout(() => {
+      if (document.visibilityState === "visible") end();
+      else document.addEventListener("visibilitychange", end, { signal: over.signal });
     }, milliseconds);
+    for (const event of ["unreachable", "online", "offline"]) window.addEventListener(event, end, { signal: over.signal });
   });
 }
