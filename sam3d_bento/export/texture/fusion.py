@@ -31,7 +31,7 @@ LEAST_SHARE = 0.1
 # as they are. The rest is for the error of the measurement.
 WANTED_SHARE = 0.85
 
-# Where splats are held out, the nearest one is missing. So what a share falls short of 1 is this much of what is measured.
+# Where splats are held out, the nearest one is missing. So a share falls short of 1 by this much of what is measured.
 SHORTFALL = 0.9
 
 # Splats with less noise than this, in squared levels (a deviation of 2 % of white), are taken as they are where that is
