@@ -19,12 +19,13 @@ export class Job {
     return sessionStorage.getItem(JOB_ID_KEY);
   }
 
-  async submit(photo, mask, options) {
-    this.photo = photo;
+  /** Submit the job. fields: the files and the options. */
+  async submit(fields) {
+    this.photo = fields.image;
     const { signal } = this.controller;
     try {
-      const job = await retryWhileBusy(() => api.submit(photo, mask, options, signal), this.on.waiting, signal);
-      keepPhoto(job.id, photo);
+      const job = await retryWhileBusy(() => api.submit(fields, signal), this.on.waiting, signal);
+      keepPhoto(job.id, this.photo);
       this.follow(job.id);
       this.on.progress(job);
     } catch (error) {
