@@ -22,6 +22,7 @@ from sam3d_bento.export.glb.colliders import add_colliders
 from sam3d_bento.export.glb.read import TexturedMesh, read_extras, read_glb
 from sam3d_bento.export.glb.scene import PlacedMesh, object_transforms, read_scene, renamed_scene, take_object
 from sam3d_bento.export.glb.write import renamed, write_glb
+from sam3d_bento.export.levels import packed_levels, to_levels
 from sam3d_bento.export.physics import robot_files
 from sam3d_bento.export.physics.collision import make_shapes
 from sam3d_bento.export.physics.robot_files import BODY_WRITERS
@@ -51,6 +52,8 @@ NOT_OF_SCENES = (
     "This result is a scene, and '{}' is for results of one object. Run the photo with a mask of the object."
 )
 NO_SPLATS = "This result has no gaussians: its engine gives none."
+
+LEVELS: Format = "glb-lods"
 
 # Options that decide how a GLB is written, not what mesh is in it.
 ENCODING_OPTIONS = frozenset({"texture_format", "compress", "double_sided", "name"})
@@ -116,6 +119,9 @@ def export_reconstruction(
     if wanted in SPLAT_WRITERS:
         placement = size.choose_placement(dense.vertices, options, dense.measured)
         return ExportedFile(_gaussians(dense, placement, wanted, options.result_name), {})
+    if wanted == LEVELS:
+        levels = to_levels(dense, options, extras, of_format.lods, on_progress)
+        return ExportedFile(packed_levels(levels, options.result_name), levels[0].extras)
     exported = export.to_glb(dense, options if wanted == "glb" else plain(options), extras, on_progress)
     if wanted == "glb":
         return ExportedFile(_with_colliders(exported.glb, of_format), exported.extras)
@@ -133,6 +139,11 @@ def converted(glb: bytes, meshes: Sequence[PlacedMesh], dense: Mapping[str, Reco
     if wanted == "glb":
         return glb
     extras = read_extras(glb)
+    _require_one_object(wanted, extras)
+    if wanted == LEVELS:
+        if not dense:
+            raise NotFound(NOT_KEPT)
+        return _levels(next(iter(dense.values())), extras, _options_of(extras), FormatOptions())
     if wanted in SPLAT_WRITERS:
         if not dense:
             raise NotFound(NOT_KEPT)
@@ -151,13 +162,8 @@ def _converted(
     of_format: FormatOptions,
     origin: Origin | None,
 ) -> bytes:
-    """Return a GLB in another format. meshes, extras: of the GLB. origin: that the caller asks for, if any.
-
-    Raises BadRequest for a scene in a format that only an object has.
-    """
+    """Return a GLB in another format. meshes, extras: of the GLB. origin: that the caller asks for, if any."""
     sized = size.is_sized(extras)
-    if "objects" in extras and FILE_TYPES[wanted].one_object:
-        raise BadRequest(NOT_OF_SCENES.format(f"format={wanted}"))
     if wanted == "web":
         return _web_bundle(glb, meshes, extras, origin)
     if wanted in BODY_WRITERS:
@@ -194,6 +200,12 @@ def _with_jpeg(mesh: TexturedMesh) -> TexturedMesh:
     return replace(mesh, texture=picture, texture_type=media_type)
 
 
+def _require_one_object(wanted: Format, extras: Mapping[str, Any]) -> None:
+    """Raise BadRequest for a scene in a format that only an object has. extras: of the GLB."""
+    if "objects" in extras and FILE_TYPES[wanted].one_object:
+        raise BadRequest(NOT_OF_SCENES.format(f"format={wanted}"))
+
+
 def _with_colliders(glb: bytes, of_format: FormatOptions) -> bytes:
     """Return a GLB with the collision shapes that the options of the format ask for. Raises BadRequest for a scene."""
     if of_format.collision is None:
@@ -222,6 +234,18 @@ def _gaussians_of_scene(
     return SPLAT_WRITERS[wanted](join_splats(found), scene_name)
 
 
+def _levels(
+    dense: Reconstruction,
+    extras: Mapping[str, Any],
+    options: Options,
+    of_format: FormatOptions,
+    on_progress: OnProgress = silent,
+) -> bytes:
+    """Return the zip archive of a result's levels of detail. extras: of its GLB."""
+    levels = to_levels(dense, options, {**extras, **_recorded(options)}, of_format.lods, on_progress)
+    return packed_levels(levels, options.result_name)
+
+
 def _gaussians(dense: Reconstruction, placement: Placement, wanted: Format, name: str) -> bytes:
     """Return the file of the gaussians in a format of SPLAT_WRITERS. Raises NotFound where there are none."""
     if dense.splats is None or not len(dense.splats.positions):
@@ -237,6 +261,9 @@ def _export(order: ExportSubmission, on_progress: OnProgress) -> bytes:
     wanted = before.changed(_changes(order.format, order.changes))
     scene = "objects" in extras
     check_scene(wanted, extras.get("objects"), has_mask=False)
+    _require_one_object(order.format, extras)
+    if order.format == LEVELS:
+        return _levels(_dense(order.reconstruction), extras, wanted, order.format_options, on_progress)
     if order.format in SPLAT_WRITERS and scene:
         reconstructions = partial(_dense_object, order.reconstruction)
         return _gaussians_of_scene(stored, reconstructions, order.format, wanted.result_name)
@@ -264,6 +291,11 @@ def _options_of(extras: dict[str, Any]) -> Options:
     return Options.model_validate(known | {"name": extras.get("name")})
 
 
+def _recorded(options: Options) -> dict[str, Any]:
+    """Return what the extras of a file say of the options that it is made with."""
+    return {"options": options.model_dump(exclude=set(USED_VALUES)), "name": options.result_name}
+
+
 def _single_anew(path: Path | None, stored: bytes, wanted: Options, on_progress: OnProgress) -> bytes:
     """Export the GLB of one object with other options. path: of its reconstruction. Errors: as of `_exported_anew`."""
     return _exported_anew(stored, partial(_dense, path) if _is_kept(path) else None, wanted, on_progress)
@@ -287,7 +319,7 @@ def _scene_anew(path: Path | None, stored: bytes, wanted: Options, on_progress: 
 
 def _changes(wanted: Format, changes: dict[str, Any]) -> dict[str, Any]:
     """Return the changes that have an effect in the format: only a GLB can be compressed or have a WebP texture."""
-    if wanted == "glb":
+    if wanted in ("glb", LEVELS):
         return changes
     kept = {name: value for name, value in changes.items() if name not in ("compress", "double_sided")}
     return kept | ({"texture_format": "png"} if kept.get("texture_format") == "webp" else {})
@@ -309,10 +341,9 @@ def _exported_anew(
     kept. Otherwise the source is the reconstruction. Raises NotFound when neither is possible, and NoScale for metres
     that are not known.
     """
-    used = {"options": wanted.model_dump(exclude=set(USED_VALUES)), "name": wanted.result_name}
     extras = read_extras(stored)
     before = _options_of(extras)
-    extras = {**extras, **used}
+    extras = {**extras, **_recorded(wanted)}
     same_size = _size(before) == _size(wanted)
     placement, measured = size.read_description(extras)
     is_exact = before == before.model_copy(update=LOSSLESS) and (same_size or placement.is_identity)

@@ -73,6 +73,7 @@ def test_each_option_of_a_format_is_declared_once_and_taken_by_some_format():
         ("cup.splats.ply", "ply-splats"),
         ("cup.splats.glb", "splats-glb"),
         ("cup.obj.zip", "obj"),
+        ("cup.lods.zip", "glb-lods"),
         ("cup.usdz", "usdz"),
         ("cup.urdf.zip", "urdf"),
         ("cup.zip", None),

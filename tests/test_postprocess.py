@@ -359,3 +359,36 @@ def test_a_body_needs_a_size_and_gets_its_mass_from_it(stored, wanted, main):
     assert float(mass) == pytest.approx(2000 * 4 / 3 * np.pi * 0.05**3, rel=0.02)
     seen = trimesh.load_mesh(io.BytesIO(archive.read("visual.obj")), file_type="obj", process=False)
     assert np.allclose(seen.bounds[:, 2], [0, 0.1], atol=1e-6), "z is up, and it stands on the floor"
+
+
+def test_levels_of_detail_come_from_the_reconstruction_with_the_options_of_the_result(stored):
+    archive = zipfile.ZipFile(io.BytesIO(run(ExportSubmission(*stored, "glb-lods", {"name": "ball"}))))
+    assert archive.namelist() == ["manifest.json", "ball_lod0.glb", "ball_lod1.glb"], "a third would have 62 faces"
+    first, second = (read_glb(archive.read(name)) for name in archive.namelist()[1:])
+    assert (len(first.faces) <= 1000, len(second.faces) <= 250) == (True, True)
+    assert len(first.image) == finished.OPTIONS.texture_size
+    finer = run(ExportSubmission(*stored, "glb-lods", {"target_faces": 4000}, FormatOptions(lods=2)))
+    assert len(zipfile.ZipFile(io.BytesIO(finer)).namelist()) == 3
+    with pytest.raises(NotFound, match="not kept"):
+        run(ExportSubmission(stored[0], None, "glb-lods", {}))
+
+
+def test_a_deviation_in_an_export_replaces_the_number_of_faces_and_is_kept(stored, tmp_path):
+    content = run(ExportSubmission(*stored, "glb", {"max_deviation": 0.002}))
+    extras = read_document(content)["asset"]["extras"]
+    assert extras["deviation"] <= extras["options"]["max_deviation"] == 0.002
+    (tmp_path / "result.glb").write_bytes(content)
+    assert run(ExportSubmission(tmp_path / "result.glb", None, "glb", {})) == content
+    back = read_document(run(ExportSubmission(*stored, "glb", {"target_faces": 2000})))["asset"]["extras"]
+    assert (back["options"]["target_faces"], back["deviation"]) == (2000, None)
+
+
+def test_a_warning_of_a_former_export_goes_with_its_cause(stored):
+    glb, scan = stored
+    dense = dataclasses.replace(finished.reconstruction(), splats=None)
+    dense.save(scan)
+    glb.write_bytes(run(ExportSubmission(glb, scan, "glb", {"colour_source": "splats"})))
+    glb.write_bytes(run(ExportSubmission(glb, scan, "glb", {"colour_source": "splats", "texture_size": 512})))
+    assert read_document(glb.read_bytes())["asset"]["extras"]["warnings"] == ["splats_missing"], "once"
+    content = run(ExportSubmission(glb, scan, "glb", {"colour_source": "mesh"}))
+    assert read_document(content)["asset"]["extras"]["warnings"] == []

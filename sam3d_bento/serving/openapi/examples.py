@@ -42,6 +42,7 @@ REPORT: dict[str, Any] = {
     "vertices": 21258,
     "holes_filled": 0,
     "holes_kept": 0,
+    "deviation": None,
     "watertight": True,
     "texture_size": 1024,
     "colour_source": "mesh",

@@ -177,6 +177,10 @@ class Report(BaseModel):
     vertices: Count
     holes_filled: Annotated[Count, Field(description="Ragged holes of the engine's mesh that were filled.")]
     holes_kept: Annotated[Count, Field(description="Openings that were left: clean rims, and holes too large to fill.")]
+    deviation: Annotated[
+        float | None,
+        Field(description="Largest distance from the dense mesh, as a share of the longest side, if measured."),
+    ] = None
     watertight: Annotated[bool, Field(description="Whether the surface is closed.")]
     texture_size: Annotated[Count, Field(description="Edge of the texture in pixels.")]
     colour_source: Annotated[str, Field(description="What the texture was painted from.")]

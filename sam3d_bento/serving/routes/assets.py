@@ -240,9 +240,11 @@ async def _described(request: Request) -> Response:
 
 def _can_give(found: Holding, kind: FileType) -> bool:
     """Return whether GET gives a result in a format. A size that is missing can be given to `/export`."""
-    if kind.from_reconstruction:
+    if kind.from_reconstruction and "npz" not in found.sizes:
+        return False
+    if kind.of_splats:
         info = backend().worker.info  # None while the engine loads
-        return "npz" in found.sizes and info is not None and bool(info.facts.get("splats"))
+        return info is not None and bool(info.facts.get("splats"))
     return not (kind.one_object and "objects" in found.extras)
 
 

@@ -1,6 +1,7 @@
 // Submit one job and follow it by server-sent events until it ends.
 
 import * as api from "./api.js";
+import { keepPhoto, movePhoto } from "./photos.js";
 import { retryWhileBusy } from "./retry.js";
 
 const JOB_ID_KEY = "sam3d-job"; // storage key of the job's id, so that the page finds the job after a reload
@@ -23,6 +24,7 @@ export class Job {
     const { signal } = this.controller;
     try {
       const job = await retryWhileBusy(() => api.submit(photo, mask, options, signal), this.on.waiting, signal);
+      keepPhoto(job.id, photo);
       this.follow(job.id);
       this.on.progress(job);
     } catch (error) {
@@ -52,8 +54,9 @@ export class Job {
     }
   }
 
-  #end(job) {
+  async #end(job) {
     this.#close();
+    if (job.state === "done") await movePhoto(job.id, job.report.id);
     if (job.state === "done") this.on.done(job);
     else if (job.state === "cancelled") this.on.cancelled();
     else this.on.failed(new api.Problem(job.problem, null));

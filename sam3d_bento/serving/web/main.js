@@ -1,7 +1,7 @@
 // The studio's main program: connects photo, options, job, display and results.
 
 import * as api from "./api.js";
-import { announce, byId, notify } from "./dom.js";
+import { announce, byId, make, notify } from "./dom.js";
 import { acceptHeic, listenForPhotos } from "./intake.js";
 import { Depth } from "./depth.js";
 import { Job } from "./job.js";
@@ -11,7 +11,8 @@ import { Photo } from "./photo.js";
 import { showWaiting } from "./problem_box.js";
 import { showPause, showProgress } from "./progress.js";
 import { forget, forgetExpired, remember, showRecent, watchTime } from "./recent.js";
-import { showDownloads, showFacts, showWarnings } from "./result.js";
+import { showDownloads } from "./downloads.js";
+import { showFacts, showWarnings } from "./result.js";
 import { watchService } from "./service_state.js";
 import { megabytes } from "./format.js";
 import { offerNextSteps } from "./next_steps.js";
@@ -22,6 +23,7 @@ let catalogue = null; // response of /api/options
 let usable = false; // whether there is a photo with a mask
 let job = null; // the running job
 let shownId = null; // id of the displayed result
+let shown = null; // the displayed result: {result, report}, as of `api.describe` and as the service reported it
 let made = null; // the report and the photo of the result that this page has made last
 let describedEngine = null; // name of the engine whose options are shown; null while none is known
 
@@ -62,7 +64,11 @@ async function loadCatalogue() {
 }
 
 function offerDownloads() {
-  showDownloads(shownId, catalogue?.export?.formats ?? {});
+  byId("format-options-box").hidden = !shown || !byId("format-options").childElementCount;
+  if (shown) {
+    const page = make("a", { id: "open-page", className: "button", href: api.pageUrl(shownId), textContent: text("result.open_page") });
+    showDownloads(shown.result, shown.report, catalogue?.export?.formats, page);
+  } else showDownloads(null);
   refresh();
 }
 
@@ -127,11 +133,13 @@ async function open(report) {
   showFacts(report);
   showWarnings(report.warnings);
   try {
-    await display.show(await api.asset(id), report);
+    shown = { result: await api.describe(id), report };
+    offerDownloads();
+    await display.show(await api.asset(id));
     takeFocus(byId("model-canvas"));
   } catch (error) {
     if (error.code === "not_found") {
-      shownId = null;
+      shownId = shown = null;
       offerDownloads();
       forget(id);
       showRecent(open);

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { byId, make, notify } from "./dom.js";
+import { forgetPhoto } from "./photos.js";
 import { text } from "./texts.js";
 
 const KEY = "sam3d-recent"; // storage key of the list
@@ -23,6 +24,7 @@ export function remember(report, seconds) {
 }
 
 export function forget(id) {
+  forgetPhoto(id); // it lives as long as the result
   write(read().filter((report) => report.id !== id));
 }
 

@@ -40,22 +40,21 @@ def test_without_a_key_nothing_is_made_and_the_answer_says_how(serve, keys):
         assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("Authorization", f"Bearer {KEY}"), ("authorization", f"bearer  {KEY}"), ("X-API-Key", KEY)],
-)
-def test_known_key_is_accepted(serve, keys, name, value):
+def test_known_key_is_accepted(serve, keys):
     http = serve(api_keys_file=keys)
-    assert http.post("/api/inference", files=photo(), headers={name: value}).status_code == 200
+    for name, value in (("Authorization", f"Bearer {KEY}"), ("authorization", f"bearer  {KEY}"), ("X-API-Key", KEY)):
+        assert http.post("/api/inference", files=photo(), headers={name: value}).status_code == 200, value
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("Authorization", KEY), ("Authorization", f"Basic {KEY}"), ("X-API-Key", f"Bearer {KEY}"), ("X-API-Key", "")],
-)
-def test_unknown_key_is_refused(serve, keys, name, value):
+def test_unknown_key_is_refused(serve, keys):
     http = serve(api_keys_file=keys)
-    assert http.post("/api/inference", files=photo(), headers={name: value}).status_code == 401
+    for name, value in (
+        ("Authorization", KEY),
+        ("Authorization", f"Basic {KEY}"),
+        ("X-API-Key", f"Bearer {KEY}"),
+        ("X-API-Key", ""),
+    ):
+        assert http.post("/api/inference", files=photo(), headers={name: value}).status_code == 401, (name, value)
     assert http.post(f"/api/inference?api_key={KEY}", files=photo()).status_code == 401, "an address is logged anywhere"
 
 
