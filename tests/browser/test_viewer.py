@@ -62,9 +62,7 @@ def test_each_look_differs_and_the_light_leaves_the_colours_as_they_are(visit, s
     for one, other in itertools.combinations(looks, 2):
         assert np.abs(looks[one] - looks[other]).mean() > 0.2, (one, other)
     both = red(looks["lit"]) & red(looks["unlit"])
-    lit, unlit = (
-        ((looks[look][both] / 255) ** 2.2).mean(0) for look in ("lit", "unlit")
-    )  # light, not its code in sRGB
+    lit, unlit = (((looks[look][both] / 255) ** 2.2).mean(0) for look in ("lit", "unlit"))  # from sRGB
     assert lit.sum() / unlit.sum() == pytest.approx(1, abs=0.3)
     assert lit / lit.sum() == pytest.approx(unlit / unlit.sum(), abs=0.05), "the hue is that of the texture"
     studio.page.select_option("#look", "lit")
