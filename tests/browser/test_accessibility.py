@@ -79,16 +79,19 @@ def test_the_main_path_needs_no_mouse(visit):
     page.wait_for_selector("#service[data-state=ready]")
     studio.tab_to("sample-mug")
     page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "sample-make"
+    page.keyboard.press("Enter")
     page.wait_for_selector("#make:enabled")
     found = studio.coverage()
-    page.keyboard.press("Tab")
-    page.keyboard.press("ArrowRight")  # from Parts to Add
-    assert page.is_checked("input[value=add]")
-    page.keyboard.press("Shift+Tab")
     assert page.evaluate("document.activeElement.id") == "mask-canvas"
     for _ in range(4):
+        page.keyboard.press("Tab")  # over the buttons that zoom
+    page.keyboard.press("ArrowLeft")  # from the first tool to the last, the brush
+    assert page.is_checked("input[value=brush]")
+    page.focus("#mask-canvas")
+    for _ in range(4):
         page.keyboard.press("Shift+ArrowLeft")
-    page.keyboard.press("Space")
+    page.keyboard.press("Enter")
     assert studio.coverage() > found
     page.keyboard.press("Control+z")
     assert studio.coverage() == found

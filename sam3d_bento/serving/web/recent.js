@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { byId, make, notify } from "./dom.js";
-import { forgetPhoto } from "./photos.js";
+import { forgetOthers, forgetPhoto } from "./photos.js";
 import { text } from "./texts.js";
 
 const KEY = "sam3d-recent"; // storage key of the list
@@ -38,6 +38,7 @@ export async function forgetExpired() {
       if (problem.code === "not_found") forget(id); // after any other failure, it may still be there
     }
   }
+  forgetOthers(read().map(({ id }) => id));
 }
 
 /** Return when a result ends, in milliseconds as of `Date.now`; null if it is kept. */
