@@ -120,11 +120,13 @@ export async function keep(id, on) {
 
 /** Return a file of a result, {blob, name}. It needs no key, unlike an export. url: as in `describe`. */
 export async function file(url) {
-  const last = url.split("/").pop();
-  const answer = await send(`${ROOT}api/assets/${last}`); // the public address may be another one than this page's
+  const answer = await send(fileUrl(url));
   if (!answer.ok) throw await problemOf(answer);
-  return { blob: await answer.blob(), name: fileName(answer.headers.get("Content-Disposition") ?? "") ?? last };
+  return { blob: await answer.blob(), name: fileName(answer.headers.get("Content-Disposition") ?? "") ?? url.split("/").pop() };
 }
+
+/** Return the address of a file of a result for this page, which may have another address than the public one. */
+export const fileUrl = (url) => `${ROOT}api/assets/${url.split("/").pop()}`;
 
 /** Convert the result to another format; return {blob, name}. fields: `format` and its options, as strings. */
 export async function exportAs(id, fields) {

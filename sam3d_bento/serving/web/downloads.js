@@ -11,7 +11,7 @@ import { text } from "./texts.js";
 // What each purpose offers: the fields of an export, `format` among them.
 const PURPOSES = {
   web: [{ format: "web" }],
-  game: [{ format: "glb", preset: "game" }],
+  game: [{ format: "glb", preset: "game" }, { format: "glb-lods", preset: "game" }],
   print: [{ format: "3mf" }, { format: "stl" }],
   robot: [{ format: "urdf" }, { format: "mjcf" }],
   splats: [{ format: "ply-splats" }, { format: "splats-glb" }],
@@ -96,7 +96,10 @@ function sizeOf({ format, preset }, { result, report }) {
   return text("download.about", { size: megabytes(ABOUT[format](result.files.glb.bytes, report.faces)) });
 }
 
-const kindName = ({ format, preset }) => (format === "web" ? "ZIP" : preset ? "GLB" : format.toUpperCase().replace("-", " "));
+const kindName = ({ format }) => (format === "web" ? "ZIP" : format.toUpperCase().replace("-", " "));
+
+/** Return whether an order is for a format as the result's link gives it. */
+const isPlain = (order) => Object.keys(order).length === 1;
 
 /** Let the service make the file, which may take seconds, and save it. */
 async function deliver(order, { result, report }, pressed) {
@@ -112,13 +115,15 @@ async function deliver(order, { result, report }, pressed) {
   showStatus(text("download.making", { kind }));
   try {
     const { blob, name } = await retryWhileBusy(
-      () => (Object.keys(order).length === 1 ? api.file(result.files[order.format].url) : api.exportAs(result.id, order)),
+      () => (isPlain(order) ? api.file(result.files[order.format].url) : api.exportAs(result.id, order)),
       (problem, left) => showStatus(text("download.waiting", { message: problem.message, seconds: left })),
     );
     save(blob, name);
     showStatus(text("download.made", { kind, size: megabytes(blob.size) }));
   } catch (problem) {
     showStatus(problem.message);
+    // A bucket may not let this page read the file, but the browser may still save it from there.
+    if (problem.code === "unreachable" && isPlain(order)) make("a", { href: api.fileUrl(result.files[order.format].url), download: "" }).click();
   }
   pressed.removeAttribute("aria-busy");
 }

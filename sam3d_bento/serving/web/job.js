@@ -1,7 +1,7 @@
 // Submit one job and follow it by server-sent events until it ends.
 
 import * as api from "./api.js";
-import { keepPhoto, movePhoto } from "./photos.js";
+import { forgetPhoto, keepPhoto, movePhoto } from "./photos.js";
 import { retryWhileBusy } from "./retry.js";
 
 const JOB_ID_KEY = "sam3d-job"; // storage key of the job's id, so that the page finds the job after a reload
@@ -57,7 +57,7 @@ export class Job {
 
   async #end(job) {
     this.#close();
-    if (job.state === "done") await movePhoto(job.id, job.report.id);
+    await (job.state === "done" ? movePhoto(job.id, job.report.id) : forgetPhoto(job.id));
     if (job.state === "done") this.on.done(job);
     else if (job.state === "cancelled") this.on.cancelled();
     else this.on.failed(new api.Problem(job.problem, null));

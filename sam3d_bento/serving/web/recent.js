@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { byId, make, notify } from "./dom.js";
-import { forgetPhoto } from "./photos.js";
+import { forgetOthers, forgetPhoto } from "./photos.js";
 import { text } from "./texts.js";
 
 const KEY = "sam3d-recent"; // storage key of the list
@@ -31,6 +31,7 @@ export function forget(id) {
 /** Remove results from the list that the service no longer has. */
 export async function forgetExpired() {
   for (const { id } of read()) if (!(await api.exists(id))) forget(id);
+  forgetOthers(read().map(({ id }) => id));
 }
 
 /** Keep the list true while the page is open: call `expired()` each minute in which a result's time has run out. */
