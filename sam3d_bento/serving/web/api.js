@@ -141,14 +141,6 @@ function fileName(header) {
   return extended ? decodeURIComponent(extended) : header.match(/filename="([^"]+)"/)?.[1];
 }
 
-/** Return whether a result can still be fetched. A failed request counts as yes. */
-export async function exists(id) {
-  // manual: with a bucket the answer is a redirect, which is enough. no-store: do not answer from the browser's cache.
-  const how = { method: "HEAD", redirect: "manual", cache: "no-store" };
-  const answer = await send(assetUrl(id), how).catch(() => null);
-  return answer?.status !== 404;
-}
-
 /** Return fields as a form. A value may be a list, which is sent as several fields of one name; null is left out. */
 function form(fields) {
   const data = new FormData();

@@ -16,6 +16,7 @@ const PURPOSES = {
   robot: [{ format: "urdf" }, { format: "mjcf" }],
   splats: [{ format: "ply-splats" }, { format: "splats-glb" }],
 };
+const KIND_NAMES = { web: "ZIP", "glb-lods": "LODs" }; // where the name of the format in capitals says too little
 const NEED_HEIGHT = ["urdf", "mjcf"]; // formats of models whose size is known
 
 // About how large a file is that is not made yet, from the bytes of the GLB and the number of faces. Measured on two
@@ -47,7 +48,7 @@ export function showDownloads(result, report, formats = {}, ...others) {
   const list = make("ul", { className: "purposes-list" }, ...purposes.filter(Boolean));
   const all = make("div", { className: "purpose single" }, make("strong", { textContent: text("download.single") }), make("p", { className: "buttons" }, ...single));
   const first = make("p", { className: "buttons" }, glbLink(offer), ...others);
-  byId("downloads").replaceChildren(first, make("details", { id: "download-menu" }, make("summary", { textContent: text("download.more") }), list, all));
+  byId("downloads").replaceChildren(first, make("details", { id: "download-menu", className: "options" }, make("summary", { textContent: text("download.more") }), list, all));
 }
 
 /** Return whether this result can be had so. A preset other than the result's own needs its reconstruction. */
@@ -96,7 +97,7 @@ function sizeOf({ format, preset }, { result, report }) {
   return text("download.about", { size: megabytes(ABOUT[format](result.files.glb.bytes, report.faces)) });
 }
 
-const kindName = ({ format }) => (format === "web" ? "ZIP" : format.toUpperCase().replace("-", " "));
+const kindName = ({ format }) => KIND_NAMES[format] ?? format.toUpperCase().replace("-", " ");
 
 /** Return whether an order is for a format as the result's link gives it. */
 const isPlain = (order) => Object.keys(order).length === 1;
