@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from export_cases import CASES
-from export_views import Colours, from_texture, from_vertices, psnr, render
+from export_views import Colours, Pictures, from_texture, from_vertices, psnr, render
 
 from sam3d_bento.export import to_glb
 from sam3d_bento.export.glb.read import TexturedMesh, decoded, read_glb
@@ -47,29 +47,36 @@ def main() -> None:
     print(f"{'case':10}{'faces':>7}{'without':>9}{'with':>8}{'gain':>7}{'seconds':>9}{'ratio':>7}{'bytes':>11}  report")
     for name in asked.cases.split(","):
         found[name] = {}
+        reconstruction = CASES[name]().reconstruction
+        reference = render_dense(reconstruction)
         for faces in map(int, asked.faces.split(",")):
-            found[name][str(faces)] = figures = measure(CASES[name]().reconstruction, faces, asked.runs)
+            found[name][str(faces)] = figures = measure(reconstruction, reference, faces, asked.runs)
             print(
                 f"{name:10}{faces:7}{figures['without']:9.2f}{figures['with']:8.2f}{figures['gain']:7.2f}"
                 f"{figures['seconds'][1]:9.2f}{figures['ratio']:7.2f}{figures['more_bytes']:11,}  {figures['report']}",
                 flush=True,
             )
-    if asked.cases == ",".join(CASES):
-        result = {"date": datetime.now(UTC).date().isoformat(), "runs": asked.runs, "cases": found}
-        RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+        record(name, found[name], asked.runs)
 
 
-def measure(reconstruction: Reconstruction, faces: int, runs: int) -> dict[str, Any]:
-    """Return the figures of one mesh at one number of faces."""
+def record(name: str, figures: dict[str, Any], runs: int) -> None:
+    """Write the figures of a case into the results, in place of its earlier ones. A run of all takes half an hour."""
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"cases": {}}
+    own = {"date": datetime.now(UTC).date().isoformat(), "runs": runs, "faces": figures}
+    results["cases"] = {case: results["cases"].get(case) if case != name else own for case in CASES}
+    results["cases"] = {case: entry for case, entry in results["cases"].items() if entry is not None}
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def render_dense(reconstruction: Reconstruction) -> list[Pictures]:
+    """Return the pictures of the dense mesh under each light, with its own normals and colours."""
     dense = clean(reconstruction)
-    reference = [
-        render(
-            dense.vertices,
-            dense.faces,
-            lit(from_vertices(dense.faces, dense.colours), dense.faces, dense.normals, light),
-        )
-        for light in LIGHTS
-    ]
+    colours = from_vertices(dense.faces, dense.colours)
+    return [render(dense.vertices, dense.faces, lit(colours, dense.faces, dense.normals, light)) for light in LIGHTS]
+
+
+def measure(reconstruction: Reconstruction, reference: list[Pictures], faces: int, runs: int) -> dict[str, Any]:
+    """Return the figures of one mesh at one number of faces. reference: the dense mesh's pictures."""
     decibels, seconds, exports = [], [], []
     for normal_map in (False, True):
         options = Options(target_faces=faces, normal_map=normal_map, colour_source="mesh")

@@ -341,7 +341,9 @@ def test_a_usdz_has_its_normal_map_as_the_preview_surface_wants_it(bumpy, tmp_pa
     (tmp_path / "model.usdz").write_bytes(conversion.to_usdz(bumpy))
     stage = Usd.Stage.Open(str(tmp_path / "model.usdz"))
     surface = next(
-        shader for prim in stage.Traverse() if (shader := UsdShade.Shader(prim)).GetIdAttr().Get() == "UsdPreviewSurface"
+        shader
+        for prim in stage.Traverse()
+        if (shader := UsdShade.Shader(prim)).GetIdAttr().Get() == "UsdPreviewSurface"
     )
     source, output, _ = surface.GetInput("normal").GetConnectedSource()
     bumps = UsdShade.Shader(source.GetPrim())
