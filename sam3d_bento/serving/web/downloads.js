@@ -116,7 +116,7 @@ async function deliver(order, { result, report }, pressed) {
   showStatus(text("download.making", { kind }));
   try {
     const { blob, name } = await retryWhileBusy(
-      () => (isPlain(order) ? api.file(result.files[order.format].url) : api.exportAs(result.id, order)),
+      () => (isPlain(order) ? api.file(result, order.format) : api.exportAs(result.id, order)),
       (problem, left) => showStatus(text("download.waiting", { message: problem.message, seconds: left })),
     );
     save(blob, name);
