@@ -8,6 +8,7 @@
     │   ├── MethodNotAllowed         405  the route exists, this method does not
     │   ├── UploadTimeout            408  the upload was too slow
     │   ├── Cancelled                409  the caller cancelled the job
+    │   ├── NoRoomToKeep             409  the quota of kept results is used up
     │   ├── TooLarge                 413  too many bytes or pixels
     │   ├── UnsupportedMedia         415  a format that is not supported
     │   ├── NoObject                 422  nothing to reconstruct in the picture
@@ -84,6 +85,12 @@ class Cancelled(RequestError):
     """Job that its caller cancelled, or whose caller disconnected."""
 
     status, code, title = 409, "cancelled", "The job was cancelled"
+
+
+class NoRoomToKeep(RequestError):
+    """Result that does not fit into the quota of kept results."""
+
+    status, code, title = 409, "no_room_to_keep", "There is no room to keep another result"
 
 
 class TooLarge(RequestError):

@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sam3d_bento.errors import BadRequest, UnsupportedMedia
 from sam3d_bento.options import Origin, faults
 
-Format = Literal["glb", "obj", "stl", "ply", "ply-splats", "splats-glb", "usdz", "urdf", "mjcf", "3mf"]
+Format = Literal[
+    "glb", "glb-lods", "obj", "stl", "ply", "ply-splats", "splats-glb", "usdz", "urdf", "mjcf", "3mf", "web"
+]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
@@ -25,7 +27,7 @@ PARTS_MODULE, PARTS_PACKAGE, PARTS_EXTRA = "coacd", "coacd", "collision"
 
 
 class FormatOptions(BaseModel):
-    """What only some formats have: the frame that their readers expect, and what a simulation needs of a body.
+    """What only some formats have: the frame that their readers expect, levels of detail, what a simulation needs.
 
     Sizes are in `Options`.
     """
@@ -52,6 +54,10 @@ class FormatOptions(BaseModel):
             description="Kilograms per cubic metre, which with the volume give mass and inertia; water has 1000.",
         ),
     ] = 1000
+    lods: Annotated[
+        int,
+        Field(ge=2, le=4, description="Levels of detail; each has a quarter of the faces of the one before."),
+    ] = 3
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,8 @@ class FileType:
     units_per_metre: of the file's numbers. unsized_metres: longest side of a model whose size is not known; None for a
     side of one unit. origin: the default of `Options.origin`.
     from_reconstruction: whether the file needs the reconstruction, because the GLB lacks part of its content.
+    of_splats: whether the file is one of gaussians, which not every engine makes.
+    one_object: whether the format is for results of one object, and scenes are refused.
     """
 
     suffix: str
@@ -79,6 +87,8 @@ class FileType:
     unsized_metres: float | None = None
     origin: Origin = "centre"
     from_reconstruction: bool = False
+    of_splats: bool = False
+    one_object: bool = False
 
     @property
     def is_available(self) -> bool:
@@ -89,6 +99,14 @@ class FileType:
 # Properties of each format, in the order in which they are listed to clients.
 FILE_TYPES: dict[Format, FileType] = {
     "glb": FileType("glb", "model/gltf-binary", "binary glTF 2.0", options=("collision",)),
+    "glb-lods": FileType(
+        "lods.zip",
+        "application/zip",
+        "binary glTF 2.0 in several levels of detail, a file each, zipped",
+        options=("lods",),
+        from_reconstruction=True,
+        one_object=True,
+    ),
     "obj": FileType("obj.zip", "application/zip", "Wavefront OBJ with its material and texture, zipped"),
     "stl": FileType(
         "stl",
@@ -101,13 +119,18 @@ FILE_TYPES: dict[Format, FileType] = {
     ),
     "ply": FileType("ply", "application/octet-stream", "binary PLY mesh, coloured at its vertices", options=("up",)),
     "ply-splats": FileType(
-        "splats.ply", "application/octet-stream", "Gaussian splats, if the engine made any", from_reconstruction=True
+        "splats.ply",
+        "application/octet-stream",
+        "Gaussian splats, if the engine made any",
+        from_reconstruction=True,
+        of_splats=True,
     ),
     "splats-glb": FileType(
         "splats.glb",
         "model/gltf-binary",
         "binary glTF 2.0 of Gaussian splats, if the engine made any",
         from_reconstruction=True,
+        of_splats=True,
     ),
     "usdz": FileType(
         "usdz",
@@ -124,6 +147,7 @@ FILE_TYPES: dict[Format, FileType] = {
         options=("collision", "density"),
         up="z",  # as in ROS (REP 103)
         needs_size=True,
+        one_object=True,
         origin="bottom",
     ),
     "mjcf": FileType(
@@ -133,6 +157,7 @@ FILE_TYPES: dict[Format, FileType] = {
         options=("collision", "density"),
         up="z",  # gravity pulls along -z
         needs_size=True,
+        one_object=True,
         origin="bottom",
     ),
     "3mf": FileType(
@@ -144,6 +169,14 @@ FILE_TYPES: dict[Format, FileType] = {
         up="z",
         units_per_metre=1000,
         unsized_metres=0.1,  # as the STL
+        origin="bottom",
+    ),
+    "web": FileType(
+        "web.zip",
+        "application/zip",
+        "a small GLB, a USDZ, a picture and a page that shows them, zipped",
+        requires="pxr",
+        package="usd-core",
         origin="bottom",
     ),
 }

@@ -14,9 +14,11 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -37,6 +39,9 @@ SEED_MAX = 2**31 - 1
 # Smallest and largest length of a model, in metres: a millimetre, and what is hardly an object any more.
 MIN_METRES = 0.001
 MAX_METRES = 1000
+
+# Largest number of faces of a mesh: a file of about 15 MB, as large as browsers and engines take for one object.
+MAX_FACES = 200_000
 
 Origin = Literal["centre", "bottom"]
 Frame = Literal["camera", "ground"]
@@ -68,9 +73,36 @@ class Options(BaseModel):
     texture_size: Annotated[
         Literal[512, 1024, 2048, 4096], Field(description="Width and height of the base-colour texture, in pixels.")
     ] = 1024
-    target_faces: Annotated[int, Field(ge=1_000, le=200_000, description="Largest number of faces of the mesh.")] = (
+    max_deviation: Annotated[
+        float | None,
+        Field(
+            ge=0.0001,
+            le=0.05,
+            allow_inf_nan=False,
+            description="Largest distance between the mesh and the engine's dense one, as a share of the longest side; "
+            "instead of `target_faces`.",
+        ),
+    ] = None
+    target_faces: Annotated[int, Field(ge=1_000, le=MAX_FACES, description="Largest number of faces of the mesh.")] = (
         40_000
     )
+
+    @field_validator("target_faces")
+    @classmethod
+    def _only_one_limit(cls, target_faces: int, given: ValidationInfo) -> int:
+        # A default is not validated, so this number is given. Hence the order of the two fields.
+        if given.data.get("max_deviation") is not None:
+            raise ValueError("send either 'target_faces' or 'max_deviation', not both")
+        return target_faces
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `target_faces` out of what is recorded where `max_deviation` counts instead."""
+        values: dict[str, Any] = serialize(self)
+        if values.get("max_deviation") is not None:
+            values.pop("target_faces", None)
+        return values
+
     quality: Annotated[
         Literal["draft", "standard", "high"],
         Field(description="Effort of the engine; the preview engine ignores it."),
@@ -217,10 +249,14 @@ class Options(BaseModel):
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """Return the options with other values for some. A size, or `scale`, among these replaces the size so far.
 
-        changes: checked values by name.
+        `target_faces` among them replaces `max_deviation`. changes: checked values by name.
         """
-        without_size = dict.fromkeys(GIVEN_SIZES) if not GIVEN_SIZES.union({"scale"}).isdisjoint(changes) else {}
-        return self.model_copy(update={**without_size, **changes})
+        without: dict[str, Any] = {}
+        if not GIVEN_SIZES.union({"scale"}).isdisjoint(changes):
+            without |= dict.fromkeys(GIVEN_SIZES)
+        if "target_faces" in changes:
+            without["max_deviation"] = None
+        return self.model_copy(update={**without, **changes})
 
     pose: Annotated[
         Literal["network", "refined"],
@@ -267,7 +303,10 @@ class Options(BaseModel):
         preset = values.get("preset") if isinstance(values, dict) else None
         if not isinstance(preset, str) or preset not in PRESETS:
             return values
-        return {**PRESETS[preset], **{name: value for name, value in values.items() if name != "preset"}}
+        stands_for = dict(PRESETS[preset])
+        if values.get("max_deviation") is not None:
+            stands_for.pop("target_faces", None)
+        return {**stands_for, **{name: value for name, value in values.items() if name != "preset"}}
 
     @property
     def result_name(self) -> str:

@@ -7,7 +7,7 @@ Equal options give equal files from either source, because the exporter is deter
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,14 @@ from typing import Any
 from sam3d_bento import __version__, export
 from sam3d_bento.arrays import Float32
 from sam3d_bento.errors import BadRequest, NotFound
-from sam3d_bento.export import conversion, render, size
+from sam3d_bento.export import conversion, render, size, web_bundle
+from sam3d_bento.export.glb import image
 from sam3d_bento.export.glb.check import check
 from sam3d_bento.export.glb.colliders import add_colliders
-from sam3d_bento.export.glb.read import read_extras, read_glb
+from sam3d_bento.export.glb.read import TexturedMesh, read_extras, read_glb
 from sam3d_bento.export.glb.scene import PlacedMesh, object_transforms, read_scene, renamed_scene, take_object
 from sam3d_bento.export.glb.write import renamed, write_glb
+from sam3d_bento.export.levels import packed_levels, to_levels
 from sam3d_bento.export.physics import robot_files
 from sam3d_bento.export.physics.collision import make_shapes
 from sam3d_bento.export.physics.robot_files import BODY_WRITERS
@@ -28,7 +30,7 @@ from sam3d_bento.export.pose import join_splats, place_splats
 from sam3d_bento.export.scene import assemble_anew
 from sam3d_bento.export.size import Placement
 from sam3d_bento.export.splat_file import SPLAT_WRITERS
-from sam3d_bento.formats import Format, FormatOptions, require
+from sam3d_bento.formats import FILE_TYPES, Format, FormatOptions, require
 from sam3d_bento.options import SIZE_OPTIONS, USED_VALUES, Options, Origin
 from sam3d_bento.progress import OnProgress, part, silent
 from sam3d_bento.reconstruction import MeasuredScale, NamedReconstruction, Reconstruction
@@ -50,6 +52,8 @@ NOT_OF_SCENES = (
     "This result is a scene, and '{}' is for results of one object. Run the photo with a mask of the object."
 )
 NO_SPLATS = "This result has no gaussians: its engine gives none."
+
+LEVELS: Format = "glb-lods"
 
 # Options that decide how a GLB is written, not what mesh is in it.
 ENCODING_OPTIONS = frozenset({"texture_format", "compress", "double_sided", "name"})
@@ -115,11 +119,15 @@ def export_reconstruction(
     if wanted in SPLAT_WRITERS:
         placement = size.choose_placement(dense.vertices, options, dense.measured)
         return ExportedFile(_gaussians(dense, placement, wanted, options.result_name), {})
+    if wanted == LEVELS:
+        levels = to_levels(dense, options, extras, of_format.lods, on_progress)
+        return ExportedFile(packed_levels(levels, options.result_name), levels[0].extras)
     exported = export.to_glb(dense, options if wanted == "glb" else plain(options), extras, on_progress)
     if wanted == "glb":
         return ExportedFile(_with_colliders(exported.glb, of_format), exported.extras)
     meshes = read_scene(exported.glb)
-    return ExportedFile(_converted(meshes, exported.extras, wanted, of_format, options.origin), exported.extras)
+    file = _converted(exported.glb, meshes, exported.extras, wanted, of_format, options.origin)
+    return ExportedFile(file, exported.extras)
 
 
 def converted(glb: bytes, meshes: Sequence[PlacedMesh], dense: Mapping[str, Reconstruction], wanted: Format) -> bytes:
@@ -131,6 +139,11 @@ def converted(glb: bytes, meshes: Sequence[PlacedMesh], dense: Mapping[str, Reco
     if wanted == "glb":
         return glb
     extras = read_extras(glb)
+    _require_one_object(wanted, extras)
+    if wanted == LEVELS:
+        if not dense:
+            raise NotFound(NOT_KEPT)
+        return _levels(next(iter(dense.values())), extras, _options_of(extras), FormatOptions())
     if wanted in SPLAT_WRITERS:
         if not dense:
             raise NotFound(NOT_KEPT)
@@ -138,29 +151,59 @@ def converted(glb: bytes, meshes: Sequence[PlacedMesh], dense: Mapping[str, Reco
         if "objects" in extras:
             return _gaussians_of_scene(glb, dense.__getitem__, wanted, name)
         return _gaussians(next(iter(dense.values())), size.read_description(extras)[0], wanted, name)
-    return _converted(meshes, extras, wanted, FormatOptions(), extras.get("options", {}).get("origin"))
+    return _converted(glb, meshes, extras, wanted, FormatOptions(), extras.get("options", {}).get("origin"))
 
 
 def _converted(
+    glb: bytes,
     meshes: Sequence[PlacedMesh],
     extras: dict[str, Any],
     wanted: Format,
     of_format: FormatOptions,
     origin: Origin | None,
 ) -> bytes:
-    """Return a GLB's meshes in another format. extras: of the GLB. origin: that the caller asks for, if any.
-
-    Raises BadRequest for a scene in a format that only an object has.
-    """
+    """Return a GLB in another format. meshes, extras: of the GLB. origin: that the caller asks for, if any."""
     sized = size.is_sized(extras)
+    if wanted == "web":
+        return _web_bundle(glb, meshes, extras, origin)
     if wanted in BODY_WRITERS:
-        if "objects" in extras:
-            raise BadRequest(NOT_OF_SCENES.format(f"format={wanted}"))
         return robot_files.convert(meshes[0].mesh, wanted, of_format, origin=origin, sized=sized)
     if "objects" in extras:
         return conversion.convert_scene(meshes, extras["name"], wanted, of_format, sized=sized)
     (only,) = meshes
     return conversion.convert(only.mesh, wanted, of_format, origin=origin, sized=sized)
+
+
+def _web_bundle(glb: bytes, meshes: Sequence[PlacedMesh], extras: dict[str, Any], origin: Origin | None) -> bytes:
+    """Return the files of a GLB for a web page. Arguments: as of `_converted`. Raises UnsupportedMedia."""
+    require("web")
+    scene = "objects" in extras
+    options = _options_of(extras)
+    small = options.model_copy(update={"texture_format": "webp", "compress": "quantize"})
+    if scene:
+        small_glb = _scene_anew(None, glb, small, silent)
+    else:
+        standing = small.model_copy(update={"origin": origin or FILE_TYPES["web"].origin})
+        small_glb = _exported_anew(glb, None, standing, silent)
+    # Quick Look reads no WebP, and a PNG would be as large as all other files together.
+    packed = [replace(each, mesh=_with_jpeg(each.mesh)) for each in meshes]
+    usdz = _converted(glb, packed, extras, "usdz", FormatOptions(), origin)
+    picture = render.thumbnail(*(each.in_scene() for each in meshes))
+    return web_bundle.to_web(small_glb, usdz, picture, options.result_name)
+
+
+def _with_jpeg(mesh: TexturedMesh) -> TexturedMesh:
+    """Return the mesh with its texture as a JPEG."""
+    if mesh.texture_type == "image/jpeg":
+        return mesh
+    picture, media_type = image.encode(mesh.image, "jpeg")
+    return replace(mesh, texture=picture, texture_type=media_type)
+
+
+def _require_one_object(wanted: Format, extras: Mapping[str, Any]) -> None:
+    """Raise BadRequest for a scene in a format that only an object has. extras: of the GLB."""
+    if "objects" in extras and FILE_TYPES[wanted].one_object:
+        raise BadRequest(NOT_OF_SCENES.format(f"format={wanted}"))
 
 
 def _with_colliders(glb: bytes, of_format: FormatOptions) -> bytes:
@@ -191,6 +234,18 @@ def _gaussians_of_scene(
     return SPLAT_WRITERS[wanted](join_splats(found), scene_name)
 
 
+def _levels(
+    dense: Reconstruction,
+    extras: Mapping[str, Any],
+    options: Options,
+    of_format: FormatOptions,
+    on_progress: OnProgress = silent,
+) -> bytes:
+    """Return the zip archive of a result's levels of detail. extras: of its GLB."""
+    levels = to_levels(dense, options, {**extras, **_recorded(options)}, of_format.lods, on_progress)
+    return packed_levels(levels, options.result_name)
+
+
 def _gaussians(dense: Reconstruction, placement: Placement, wanted: Format, name: str) -> bytes:
     """Return the file of the gaussians in a format of SPLAT_WRITERS. Raises NotFound where there are none."""
     if dense.splats is None or not len(dense.splats.positions):
@@ -206,6 +261,9 @@ def _export(order: ExportSubmission, on_progress: OnProgress) -> bytes:
     wanted = before.changed(_changes(order.format, order.changes))
     scene = "objects" in extras
     check_scene(wanted, extras.get("objects"), has_mask=False)
+    _require_one_object(order.format, extras)
+    if order.format == LEVELS:
+        return _levels(_dense(order.reconstruction), extras, wanted, order.format_options, on_progress)
     if order.format in SPLAT_WRITERS and scene:
         reconstructions = partial(_dense_object, order.reconstruction)
         return _gaussians_of_scene(stored, reconstructions, order.format, wanted.result_name)
@@ -221,10 +279,10 @@ def _export(order: ExportSubmission, on_progress: OnProgress) -> bytes:
     else:
         written = wanted if order.format == "glb" else plain(wanted)
         anew = _scene_anew if scene else _single_anew
-        glb = anew(order, stored, written, on_progress)
+        glb = anew(order.reconstruction, stored, written, on_progress)
     if order.format == "glb":
         return _with_colliders(glb, order.format_options)
-    return _converted(read_scene(glb), read_extras(glb), order.format, order.format_options, wanted.origin)
+    return _converted(glb, read_scene(glb), read_extras(glb), order.format, order.format_options, wanted.origin)
 
 
 def _options_of(extras: dict[str, Any]) -> Options:
@@ -233,15 +291,18 @@ def _options_of(extras: dict[str, Any]) -> Options:
     return Options.model_validate(known | {"name": extras.get("name")})
 
 
-def _single_anew(order: ExportSubmission, stored: bytes, wanted: Options, on_progress: OnProgress) -> bytes:
-    """Export the GLB of one object with other options. Errors: as of `_exported_anew`."""
-    path = order.reconstruction
+def _recorded(options: Options) -> dict[str, Any]:
+    """Return what the extras of a file say of the options that it is made with."""
+    return {"options": options.model_dump(exclude=set(USED_VALUES)), "name": options.result_name}
+
+
+def _single_anew(path: Path | None, stored: bytes, wanted: Options, on_progress: OnProgress) -> bytes:
+    """Export the GLB of one object with other options. path: of its reconstruction. Errors: as of `_exported_anew`."""
     return _exported_anew(stored, partial(_dense, path) if _is_kept(path) else None, wanted, on_progress)
 
 
-def _scene_anew(order: ExportSubmission, stored: bytes, wanted: Options, on_progress: OnProgress) -> bytes:
-    """Export the GLB of a scene with other options, object after object. Errors: as of `_exported_anew`."""
-    path = order.reconstruction
+def _scene_anew(path: Path | None, stored: bytes, wanted: Options, on_progress: OnProgress) -> bytes:
+    """Export the GLB of a scene with other options, object after object. Arguments and errors: as of `_single_anew`."""
     count = len(object_transforms(stored))
     done: list[str] = []
 
@@ -258,7 +319,7 @@ def _scene_anew(order: ExportSubmission, stored: bytes, wanted: Options, on_prog
 
 def _changes(wanted: Format, changes: dict[str, Any]) -> dict[str, Any]:
     """Return the changes that have an effect in the format: only a GLB can be compressed or have a WebP texture."""
-    if wanted == "glb":
+    if wanted in ("glb", LEVELS):
         return changes
     kept = {name: value for name, value in changes.items() if name not in ("compress", "double_sided")}
     return kept | ({"texture_format": "png"} if kept.get("texture_format") == "webp" else {})
@@ -280,10 +341,9 @@ def _exported_anew(
     kept. Otherwise the source is the reconstruction. Raises NotFound when neither is possible, and NoScale for metres
     that are not known.
     """
-    used = {"options": wanted.model_dump(exclude=set(USED_VALUES)), "name": wanted.result_name}
     extras = read_extras(stored)
     before = _options_of(extras)
-    extras = {**extras, **used}
+    extras = {**extras, **_recorded(wanted)}
     same_size = _size(before) == _size(wanted)
     placement, measured = size.read_description(extras)
     is_exact = before == before.model_copy(update=LOSSLESS) and (same_size or placement.is_identity)

@@ -136,6 +136,13 @@ class Settings(BaseModel):
     output_max_bytes: Annotated[Count, Field(description="Quota of all results; above it, the oldest are removed")] = (
         5_000_000_000
     )
+    keep_max_bytes: Annotated[
+        Count | None,
+        Field(
+            description="Quota of the results that clients keep, beside `SAM3D_OUTPUT_MAX_BYTES`; these do not expire. "
+            "If absent, no result can be kept"
+        ),
+    ] = None
     output_url: Annotated[
         str | None,
         Field(

@@ -20,6 +20,7 @@ class WarningCode(StrEnum):
     SEED_IGNORED = "seed_ignored"
     SHAPE_IGNORED = "shape_ignored"
     SPLATS_MISSING = "splats_missing"
+    DEVIATION_EXCEEDED = "deviation_exceeded"
     OBJECTS_FAILED = "objects_failed"
     PLACEMENT_GUESSED = "placement_guessed"
     CAMERA_OFF_CENTRE = "camera_off_centre"
@@ -49,6 +50,9 @@ _SENTENCES = {
     WarningCode.QUALITY_IGNORED: "The preview engine has only one quality; the option 'quality' was ignored.",
     WarningCode.SEED_IGNORED: "Nothing in the preview engine is random; the option 'seed' was ignored.",
     WarningCode.SHAPE_IGNORED: "Only the preview engine has shape classes; the option 'shape' was ignored.",
+    WarningCode.DEVIATION_EXCEEDED: (
+        "Even the largest number of faces deviates more than 'max_deviation'; 'deviation' in the report says how much."
+    ),
     WarningCode.OBJECTS_FAILED: "Some objects of the scene are missing; their 'problem' in the report says why.",
     WarningCode.PLACEMENT_GUESSED: (
         "How far away the objects of the scene are, and so how large, is guessed. Send the photo's depth to measure it."

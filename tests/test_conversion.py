@@ -21,6 +21,7 @@ from sam3d_bento.export.mesh.surface import vertex_normals
 from sam3d_bento.export.physics.robot_files import BODY_WRITERS
 from sam3d_bento.export.splat_file import SPLAT_WRITERS
 from sam3d_bento.formats import FORMATS, FormatOptions
+from sam3d_bento.postprocess import LEVELS
 from tests.support import finished
 from tests.support.export_meshes import blob
 
@@ -297,7 +298,7 @@ def _png():
 
 
 def test_every_format_has_a_writer():
-    assert {*conversion.WRITERS, *SPLAT_WRITERS, *BODY_WRITERS, "glb"} == set(FORMATS)
+    assert {*conversion.WRITERS, *SPLAT_WRITERS, *BODY_WRITERS, "glb", LEVELS, "web"} == set(FORMATS)
 
 
 @pytest.mark.parametrize("write", [conversion.to_obj, conversion.to_stl, conversion.to_ply, conversion.to_3mf])

@@ -25,7 +25,7 @@ def test_every_format_is_a_kind_of_file_of_its_own():
 def test_a_format_is_offered_where_its_library_is(monkeypatch):
     assert set(formats.available()) == set(FORMATS), "as here"
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert set(formats.available()) == set(FORMATS) - {"usdz", "3mf"}
+    assert set(formats.available()) == set(FORMATS) - {"usdz", "3mf", "web"}
 
 
 def test_a_format_that_needs_a_package_names_its_module_and_the_package():
@@ -73,6 +73,7 @@ def test_each_option_of_a_format_is_declared_once_and_taken_by_some_format():
         ("cup.splats.ply", "ply-splats"),
         ("cup.splats.glb", "splats-glb"),
         ("cup.obj.zip", "obj"),
+        ("cup.lods.zip", "glb-lods"),
         ("cup.usdz", "usdz"),
         ("cup.urdf.zip", "urdf"),
         ("cup.zip", None),

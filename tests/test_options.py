@@ -31,3 +31,26 @@ def test_the_options_are_recorded_and_not_the_preset():
 def test_another_preset_is_refused_with_those_that_there_are(preset):
     with pytest.raises(BadRequest, match="'preset'"):
         checked({"preset": preset})
+
+
+def test_a_deviation_takes_the_place_of_a_number_of_faces():
+    with pytest.raises(BadRequest, match="send either 'target_faces' or 'max_deviation', not both"):
+        checked({"target_faces": 5000, "max_deviation": 0.01})
+    with pytest.raises(BadRequest, match="not both"):
+        checked(from_texts({"max_deviation": "0.01", "target_faces": "40000"}))
+    assert checked({"preset": "game", "max_deviation": 0.01}).max_deviation == 0.01
+
+
+def test_what_is_recorded_with_a_deviation_can_be_read_again():
+    options = checked({"max_deviation": 0.01, "texture_size": 512})
+    recorded = options.model_dump()
+    assert "target_faces" not in recorded
+    assert checked(recorded, strict=True) == options
+    assert "target_faces" in Options().model_dump()
+
+
+def test_a_number_of_faces_in_an_export_replaces_the_deviation_of_the_run_and_the_other_way_round():
+    run = checked({"max_deviation": 0.01})
+    by_faces = run.changed({"target_faces": 5000})
+    assert (by_faces.target_faces, by_faces.max_deviation) == (5000, None)
+    assert by_faces.changed({"max_deviation": 0.02}).max_deviation == 0.02

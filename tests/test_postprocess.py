@@ -1,6 +1,9 @@
 import dataclasses
+import html
 import io
+import re
 import zipfile
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import numpy as np
@@ -37,6 +40,29 @@ def stored(tmp_path):
 
 def run(order, report=silent):
     return Postprocessor.load(Settings()).run(order, report)
+
+
+@pytest.mark.parametrize("made", [{}, {"compress": True, "texture_format": "webp"}])
+def test_a_web_bundle_is_a_small_glb_a_usdz_a_picture_and_a_page_that_names_them(tmp_path, made):
+    stored = tmp_path / "result.glb"
+    stored.write_bytes(finished.glb(options=finished.OPTIONS.model_copy(update={"name": "R&D стул", **made})))
+    content = run(ExportSubmission(stored, None, "web", {}))
+    archive = zipfile.ZipFile(io.BytesIO(content))
+    files = archive.namelist()
+    assert files == ["index.html", "R&D стул.glb", "R&D стул.usdz", "R&D стул.webp"]
+    page = archive.read("index.html").decode()
+    element = re.search(r"<model-viewer (.*?)>", page, re.DOTALL).group(1)
+    named = {name: unquote(html.unescape(value)) for name, value in re.findall(r'([\w-]+)="([^"]*)"', element)}
+    assert {named["src"], named["ios-src"], named["poster"]} == set(files) - {"index.html"}
+    assert named["alt"] == "R&D стул"
+    glb = archive.read("R&D стул.glb")
+    document = read_document(glb)
+    assert set(document["extensionsUsed"]) == {"KHR_mesh_quantization", "EXT_texture_webp"}
+    assert len(glb) < stored.stat().st_size or made
+    assert read_glb(glb).positions[:, 1].min() == pytest.approx(0, abs=1e-3), "it stands on the floor"
+    assert document["asset"]["extras"]["options"]["origin"] == "bottom"
+    usdz = zipfile.ZipFile(io.BytesIO(archive.read("R&D стул.usdz"))).namelist()
+    assert any(name.endswith(".jpeg") for name in usdz)
 
 
 def test_a_result_with_its_own_options_is_the_stored_file(stored):
@@ -333,3 +359,36 @@ def test_a_body_needs_a_size_and_gets_its_mass_from_it(stored, wanted, main):
     assert float(mass) == pytest.approx(2000 * 4 / 3 * np.pi * 0.05**3, rel=0.02)
     seen = trimesh.load_mesh(io.BytesIO(archive.read("visual.obj")), file_type="obj", process=False)
     assert np.allclose(seen.bounds[:, 2], [0, 0.1], atol=1e-6), "z is up, and it stands on the floor"
+
+
+def test_levels_of_detail_come_from_the_reconstruction_with_the_options_of_the_result(stored):
+    archive = zipfile.ZipFile(io.BytesIO(run(ExportSubmission(*stored, "glb-lods", {"name": "ball"}))))
+    assert archive.namelist() == ["manifest.json", "ball_lod0.glb", "ball_lod1.glb"], "a third would have 62 faces"
+    first, second = (read_glb(archive.read(name)) for name in archive.namelist()[1:])
+    assert (len(first.faces) <= 1000, len(second.faces) <= 250) == (True, True)
+    assert len(first.image) == finished.OPTIONS.texture_size
+    finer = run(ExportSubmission(*stored, "glb-lods", {"target_faces": 4000}, FormatOptions(lods=2)))
+    assert len(zipfile.ZipFile(io.BytesIO(finer)).namelist()) == 3
+    with pytest.raises(NotFound, match="not kept"):
+        run(ExportSubmission(stored[0], None, "glb-lods", {}))
+
+
+def test_a_deviation_in_an_export_replaces_the_number_of_faces_and_is_kept(stored, tmp_path):
+    content = run(ExportSubmission(*stored, "glb", {"max_deviation": 0.002}))
+    extras = read_document(content)["asset"]["extras"]
+    assert extras["deviation"] <= extras["options"]["max_deviation"] == 0.002
+    (tmp_path / "result.glb").write_bytes(content)
+    assert run(ExportSubmission(tmp_path / "result.glb", None, "glb", {})) == content
+    back = read_document(run(ExportSubmission(*stored, "glb", {"target_faces": 2000})))["asset"]["extras"]
+    assert (back["options"]["target_faces"], back["deviation"]) == (2000, None)
+
+
+def test_a_warning_of_a_former_export_goes_with_its_cause(stored):
+    glb, scan = stored
+    dense = dataclasses.replace(finished.reconstruction(), splats=None)
+    dense.save(scan)
+    glb.write_bytes(run(ExportSubmission(glb, scan, "glb", {"colour_source": "splats"})))
+    glb.write_bytes(run(ExportSubmission(glb, scan, "glb", {"colour_source": "splats", "texture_size": 512})))
+    assert read_document(glb.read_bytes())["asset"]["extras"]["warnings"] == ["splats_missing"], "once"
+    content = run(ExportSubmission(glb, scan, "glb", {"colour_source": "mesh"}))
+    assert read_document(content)["asset"]["extras"]["warnings"] == []

@@ -138,9 +138,11 @@ def test_a_3mf_has_an_object_for_each_where_they_are_to_each_other(placed, posit
 
 
 @pytest.mark.parametrize(
-    ("wanted", "collision"), [("urdf", None), ("mjcf", None), ("glb", "hull")], ids=["urdf", "mjcf", "collision"]
+    ("wanted", "collision"),
+    [("urdf", None), ("mjcf", None), ("glb", "hull"), ("glb-lods", None)],
+    ids=["urdf", "mjcf", "collision", "levels"],
 )
-def test_a_scene_is_no_body_and_gets_no_collision_shapes(finished, wanted, collision):
+def test_a_scene_is_no_body_and_gets_neither_collision_shapes_nor_levels(finished, wanted, collision):
     order = ExportSubmission(*finished, wanted, {}, FormatOptions(collision=collision))
     with pytest.raises(BadRequest, match=r"is a scene, and '(format|collision).* is for results of one object"):
         Postprocessor().run(order, silent)

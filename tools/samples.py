@@ -1,7 +1,7 @@
 """`make samples`: make the sample photos, their results, and the pictures of both in the documentation.
 
-The photos are what `serving/web/samples/samples.json` lists; they lie beside it, because the studio offers them. Four
-are rendered, two are real photos that scikit-image ships. Results and pictures lie in docs/samples.
+The photos are what `serving/web/samples/samples.json` lists. Photos and results lie beside it, because the studio shows
+them. Four photos are rendered, two are real photos that scikit-image ships. The pictures lie in docs/samples.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from tools.sample_objects import OBJECTS
 from tools.sample_photos import photograph
 
 PROJECT = Path(__file__).parents[1]
-PHOTOS = PROJECT / "sam3d_bento" / "serving" / "web" / "samples"
-RESULTS = PROJECT / "docs" / "samples"
+SAMPLES = PROJECT / "sam3d_bento" / "serving" / "web" / "samples"
+PICTURES = PROJECT / "docs" / "samples"
 SKIMAGE = Path(skimage.__file__).parent / "data"
 
 PHOTO_PIXELS = 640  # side of a rendered photo
@@ -39,27 +39,27 @@ HERO = ("mug", "duck", "crate")  # what the README shows
 
 def samples() -> list[dict[str, str]]:
     """The samples, in the order in which they are offered."""
-    return [dict(entry) for entry in json.loads((PHOTOS / "samples.json").read_text())]
+    return [dict(entry) for entry in json.loads((SAMPLES / "samples.json").read_text())]
 
 
 def main() -> None:
     names = [Path(sample["file"]).stem for sample in samples()]
     for name in names:
-        take(name).save(PHOTOS / f"{name}.jpg", quality=JPEG_QUALITY, optimize=True)
+        take(name).save(SAMPLES / f"{name}.jpg", quality=JPEG_QUALITY, optimize=True)
         print(f"photo   {name}.jpg", flush=True)
     pipeline = Pipeline.load(Settings(engine="preview", mask_dir=Settings.from_environ().mask_dir))
-    RESULTS.mkdir(exist_ok=True)
+    PICTURES.mkdir(exist_ok=True)
     rows = {}
     for name in names:
-        photo = PHOTOS / f"{name}.jpg"
+        photo = SAMPLES / f"{name}.jpg"
         made = pipeline.run(Submission(photo.read_bytes(), None, OPTIONS), lambda stage, fraction: None)
-        glb = RESULTS / f"{name}.glb"
+        glb = SAMPLES / f"{name}.glb"
         glb.write_bytes(made.glb)
         rows[name] = picture_row(load(glb), VIEWS, 15.0, VIEW_PIXELS, photo)
         print(f"result  {name}.glb  {len(made.glb) / 1e3:.0f} kB", flush=True)
     for file, shown in (("sheet.jpg", names), ("hero.jpg", HERO)):
         picture = Image.fromarray(np.concatenate([rows[name] for name in shown]))
-        picture.save(RESULTS / file, quality=JPEG_QUALITY, optimize=True)
+        picture.save(PICTURES / file, quality=JPEG_QUALITY, optimize=True)
 
 
 def take(name: str) -> Image.Image:

@@ -35,7 +35,8 @@ class Engine(Protocol):
         """JSON values that a user of /health should know about this engine, once it is loaded.
 
         `summary`: a sentence for people on what it does. `guesses`: whether it invents what the photo does not show.
-        `seeded`: whether another seed gives another result.
+        `seeded`: whether another seed gives another result. `splats`: whether its results have gaussians. `ignores`:
+        the names of the options that change nothing.
         """
 
     @property

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from sam3d_bento.export import size
 from sam3d_bento.export.glb.check import check
 from sam3d_bento.export.glb.geometry import as_written
 from sam3d_bento.export.glb.write import write_glb
 from sam3d_bento.export.mesh.clean import clean
-from sam3d_bento.export.mesh.repair import repair
-from sam3d_bento.export.mesh.simplify import simplify_visible
-from sam3d_bento.export.mesh.surface import vertex_normals
 from sam3d_bento.export.mesh.topology import is_watertight
+from sam3d_bento.export.shapes import Shape, Shapes
 from sam3d_bento.export.texture.bake import bake
-from sam3d_bento.export.texture.colour_source import choose_source
+from sam3d_bento.export.texture.colour_source import ColourSource, choose_source
 from sam3d_bento.export.texture.detail import measure_detail
 from sam3d_bento.export.uv.unwrap import unwrap
 from sam3d_bento.options import Options
@@ -25,7 +23,9 @@ from sam3d_bento.progress import OnProgress, part, silent
 from sam3d_bento.reconstruction import Pose, Reconstruction
 from sam3d_bento.warning_codes import WarningCode
 
-__all__ = ["Export", "to_glb"]
+__all__ = ["DenseModel", "Export", "to_glb"]
+
+OWN_WARNINGS = frozenset({WarningCode.SPLATS_MISSING, WarningCode.DEVIATION_EXCEEDED})  # of an export, not of a run
 
 
 @dataclass(frozen=True)
@@ -46,70 +46,110 @@ def to_glb(
     export, or when the result fails its check.
     """
     size.require_scale(options, reconstruction.measured is not None)
-    dense = clean(reconstruction)
-    on_progress(0.1)
-    with ThreadPoolExecutor(1, thread_name_prefix="export") as beside:
-        source = beside.submit(choose_source, dense, reconstruction.splats, options.colour_source)
-        exact = reconstruction.exact
-        if exact is not None and len(exact.faces) <= options.target_faces:
-            vertices, faces, normals = exact.vertices, exact.faces, exact.normals
-        else:
-            vertices, faces = simplify_visible(dense, options.target_faces, part(on_progress, 0.1, 0.4))
-            vertices, faces = repair(vertices, faces)
-            normals = vertex_normals(vertices, faces)
-        on_progress(0.4)
-        detail = measure_detail(vertices, normals, faces, source.result().colours, options.texture_size)
-        unwrapped = unwrap(vertices, faces, options.texture_size, detail)
-    on_progress(0.6)
-    # Vertices are split along the seams only after the normals are known, so that no seam shows in the shading.
-    positions, normals = vertices[unwrapped.vertex_map], normals[unwrapped.vertex_map]
-    texture = bake(
-        positions,
-        normals,
-        unwrapped.uv,
-        unwrapped.faces,
-        source.result(),
-        options.texture_size,
-        part(on_progress, 0.6, 0.85),
-    )
-    on_progress(0.85)
-    placement = size.choose_placement(positions, options, reconstruction.measured)
-    positions = placement.place(positions)
-    described = {
-        **extras,
-        "name": options.result_name,
-        "faces": len(unwrapped.faces),
-        "vertices": len(positions),
-        "holes_filled": dense.holes_filled,
-        "holes_kept": dense.holes_kept,
-        "watertight": is_watertight(as_written(positions, options.compress), unwrapped.faces),
-        "texture_size": options.texture_size,
-        "colour_source": source.result().name,
-        "scale": size.describe(positions, placement, options, reconstruction.measured),
-    }
-    if options.colour_source in ("splats", "fused") and source.result().name == "mesh":
-        described["warnings"] = [*described.get("warnings", []), str(WarningCode.SPLATS_MISSING)]
-    if reconstruction.pose is not None:
-        described["pose"] = placement.place_pose(_described(reconstruction.pose))
-    # A reconstruction that an older version has kept has no camera; the GLB beside it says which it was.
-    camera = reconstruction.camera
-    described["camera"] = described.get("camera") if camera is None else camera.to_json()
-    glb = write_glb(
-        positions,
-        normals,
-        unwrapped.uv,
-        unwrapped.faces,
-        texture,
-        described,
-        name=options.result_name,
-        texture_format=options.texture_format,
-        compress=options.compress,
-        double_sided=options.double_sided,
-    )
-    on_progress(0.95)
-    check(glb)
-    on_progress(1.0)
-    return Export(glb, described)
+    with DenseModel(reconstruction, options.colour_source) as dense:
+        on_progress(0.1)
+        shape = dense.shape(options, part(on_progress, 0.1, 0.4))
+        return dense.export(shape, options, extras, part(on_progress, 0.4, 1.0))
+
+
+class DenseModel:
+    """Cleaned reconstruction, ready to be exported as one file or as several levels of detail.
+
+    Used as a context: the colours are prepared in a thread beside the caller, which ends with it. Raises BadResult when
+    there is nothing to export.
+    """
+
+    def __init__(self, reconstruction: Reconstruction, colour_source: str) -> None:
+        self._reconstruction = reconstruction
+        self._surface = clean(reconstruction)
+        self.shapes = Shapes(self._surface, reconstruction.exact)
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="export")
+        self._source = self._beside.submit(choose_source, self._surface, reconstruction.splats, colour_source)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._beside.shutdown()
+
+    def shape(self, options: Options, on_progress: OnProgress = silent) -> Shape:
+        """Return the mesh that the options ask for."""
+        if options.max_deviation is not None:
+            return self.shapes.within(options.max_deviation, on_progress=on_progress)
+        return self.shapes.with_faces(options.target_faces, on_progress)
+
+    def export(
+        self, shape: Shape, options: Options, extras: Mapping[str, Any], on_progress: OnProgress = silent
+    ) -> Export:
+        """Unwrap and bake a mesh of this model; write and check its GLB. extras, errors: as of `to_glb`."""
+        reconstruction, source = self._reconstruction, self._source.result()
+        detail = measure_detail(shape.vertices, shape.normals, shape.faces, source.colours, options.texture_size)
+        unwrapped = unwrap(shape.vertices, shape.faces, options.texture_size, detail)
+        on_progress(1 / 3)
+        # Vertices are split along the seams only after the normals are known, so that no seam shows in the shading.
+        positions, normals = shape.vertices[unwrapped.vertex_map], shape.normals[unwrapped.vertex_map]
+        texture = bake(
+            positions,
+            normals,
+            unwrapped.uv,
+            unwrapped.faces,
+            source,
+            options.texture_size,
+            part(on_progress, 1 / 3, 3 / 4),
+        )
+        on_progress(3 / 4)
+        placement = size.choose_placement(positions, options, reconstruction.measured)
+        positions = placement.place(positions)
+        described = {
+            **extras,
+            "name": options.result_name,
+            "faces": len(unwrapped.faces),
+            "vertices": len(positions),
+            "deviation": shape.deviation,
+            "holes_filled": self._surface.holes_filled,
+            "holes_kept": self._surface.holes_kept,
+            "watertight": is_watertight(as_written(positions, options.compress), unwrapped.faces),
+            "texture_size": options.texture_size,
+            "colour_source": source.name,
+            "scale": size.describe(positions, placement, options, reconstruction.measured),
+        }
+        if (warnings := _warnings(extras, shape, source, options)) or "warnings" in extras:
+            described["warnings"] = warnings
+        if reconstruction.pose is not None:
+            described["pose"] = placement.place_pose(_described(reconstruction.pose))
+        # A reconstruction that an older version has kept has no camera; the GLB beside it says which it was.
+        camera = reconstruction.camera
+        described["camera"] = described.get("camera") if camera is None else camera.to_json()
+        glb = write_glb(
+            positions,
+            normals,
+            unwrapped.uv,
+            unwrapped.faces,
+            texture,
+            described,
+            name=options.result_name,
+            texture_format=options.texture_format,
+            compress=options.compress,
+            double_sided=options.double_sided,
+        )
+        on_progress(0.95)
+        check(glb)
+        on_progress(1.0)
+        return Export(glb, described)
+
+
+def _warnings(extras: Mapping[str, Any], shape: Shape, source: ColourSource, options: Options) -> list[str]:
+    """Return the warnings of `extras`, and what the caller should know about this mesh and its colours.
+
+    A file that is exported again has warnings of its former export, which these replace.
+    """
+    found = []
+    if options.colour_source in ("splats", "fused") and source.name == "mesh":
+        found.append(WarningCode.SPLATS_MISSING)
+    if options.max_deviation is not None and (shape.deviation or 0) > options.max_deviation:
+        found.append(WarningCode.DEVIATION_EXCEEDED)
+    others = [code for code in extras.get("warnings", []) if code not in OWN_WARNINGS]
+    return others + [str(code) for code in found]
 
 
 def _described(pose: Pose) -> dict[str, Any]:

@@ -274,12 +274,18 @@ def _announce_studio() -> None:
 def choose_assets(settings: Settings) -> Assets:
     """Return the store for results that the settings select. Does not access it yet."""
     if settings.output_url is None:
-        return AssetFolder(settings.output_dir, settings.output_ttl_seconds, settings.output_max_bytes)
+        return AssetFolder(
+            settings.output_dir,
+            settings.output_ttl_seconds,
+            settings.output_max_bytes,
+            keep_max_bytes=settings.keep_max_bytes,
+        )
     from sam3d_bento.serving.assets.bucket import Bucket
 
     return Bucket(
         settings.output_url,
         settings.output_ttl_seconds,
+        keep_max_bytes=settings.keep_max_bytes,
         endpoint=settings.output_endpoint,
         region=settings.output_region,
         credentials_file=settings.output_credentials_file,

@@ -1,7 +1,5 @@
 """What a person does in the studio, in a real browser against a real service."""
 
-import itertools
-
 import httpx
 import numpy as np
 import pytest
@@ -14,13 +12,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 RED, BLUE = (200, 40, 40), (40, 60, 200)
 
-# Lets the results that the browser remembers be those of an engine that has seeds.
-AS_IF_SEEDED = """() => {
-  const reports = JSON.parse(localStorage.getItem("sam3d-recent"));
-  for (const report of reports) report.engine_facts.seeded = true;
-  localStorage.setItem("sam3d-recent", JSON.stringify(reports));
-}"""
-
 
 def test_a_photo_becomes_a_model(visit, server, coffee):
     studio = visit()
@@ -31,7 +22,7 @@ def test_a_photo_becomes_a_model(visit, server, coffee):
     found = studio.coverage()
     assert 0.3 < found < 0.6
 
-    page.check("input[value=add]", force=True)
+    page.check("input[value=brush]", force=True)
     box = page.locator("#mask-canvas").bounding_box()
     page.mouse.move(box["x"] + 15, box["y"] + 30)
     page.mouse.down()
@@ -64,58 +55,6 @@ def test_a_photo_becomes_a_model(visit, server, coffee):
     assert stored[:4] == b"glTF"
 
 
-def test_the_model_is_looked_at_from_all_sides(visit, drawing):
-    studio = visit()
-    page = studio.page
-    studio.choose(drawing(((150, 150, 360, 360), RED)))
-    studio.make()
-    studio.wait_for_model()
-    looks = [studio.picture("#stage")]
-    for button in ("#light", "#wireframe", "#zoom-in", "#texture"):
-        page.click(button)
-        looks.append(studio.picture("#stage"))
-    page.click("#texture")
-    page.locator("#model-canvas").press("ArrowRight")
-    looks.append(studio.picture("#stage"))
-    page.select_option("#background", "black")
-    looks.append(studio.picture("#stage"))
-    for before, after in itertools.pairwise(looks):
-        assert np.abs(before - after).mean() > 0.2
-    page.click("#wireframe")
-    page.click("#light")
-    page.select_option("#background", "page")
-    page.click("#reset-view")
-    assert np.abs(studio.picture("#stage") - looks[0]).mean() < 0.5
-
-
-def test_parts_of_a_mask_are_left_out_and_taken_in_by_a_click(visit, drawing):
-    studio = visit()
-    page = studio.page
-    studio.choose(drawing(((40, 160, 240, 360), RED), ((320, 200, 450, 330), BLUE)), options=None)
-    assert "Several separate objects" in page.inner_text("#mask-status")
-    larger = studio.coverage()
-
-    def click(x, y):
-        box = page.locator("#mask-canvas").bounding_box()
-        page.mouse.click(box["x"] + x * box["width"] / 512, box["y"] + y * box["height"] / 512)
-
-    click(385, 265)  # the one that the service left out
-    both = studio.coverage()
-    assert both == pytest.approx(larger + 130 * 130 / 512**2, abs=0.01)
-    click(140, 260)
-    assert studio.coverage() == pytest.approx(both - larger, abs=0.002)
-    page.click("#undo")
-    page.click("#undo")
-    assert studio.coverage() == larger
-    page.click("#redo")
-    assert studio.coverage() == both
-    click(500, 20)
-    assert studio.coverage() == both, "there is only background"
-    page.click("#mask-reset")
-    page.wait_for_selector("#undo:disabled")
-    assert studio.coverage() == larger
-
-
 def test_a_mask_of_ones_own(visit, drawing):
     studio = visit(failing=["400"])
     page = studio.page
@@ -135,6 +74,7 @@ def test_a_run_is_cancelled(visit, server, coffee):
     job = studio.make()
     studio.page.click("#cancel")
     studio.page.wait_for_selector("#model-empty:visible")
+    expect(studio.page.locator("#model-empty")).to_contain_text("Cancelled")
     studio.page.wait_for_selector("#make:enabled")
     assert httpx.get(f"{server.url}/api/jobs/{job}").json()["state"] == "cancelled"
 
@@ -156,7 +96,7 @@ def test_a_photo_without_an_object_can_still_be_masked_by_hand(visit, drawing):
     page.wait_for_selector("#photo-problem:visible")
     assert "No object was found" in page.inner_text("#photo-problem")
     assert page.is_disabled("#make")
-    page.check("input[value=add]", force=True)
+    page.check("input[value=brush]", force=True)
     page.click("#mask-canvas")
     page.wait_for_selector("#make:enabled")
 
@@ -207,26 +147,27 @@ def test_results_are_found_again_until_they_expire(visit, server, drawing):
     page.wait_for_selector("#recent-empty:visible")
 
 
-def test_another_seed_is_offered_only_for_results_of_an_engine_that_has_seeds(visit, drawing):
+def test_another_seed_is_offered_only_for_results_of_an_engine_that_draws(visit, drawing):
     studio = visit()
+    page = studio.page
     studio.choose(drawing(((150, 150, 360, 360), RED)))
-    studio.page.fill("#option-seed", "7")
     studio.make()
     studio.wait_for_model()
-    assert "7" in studio.page.inner_text("#facts").split()
-    assert "the option 'seed' was ignored" in studio.page.inner_text("#warnings")
-    assert studio.page.is_hidden("#again")
-    studio.page.evaluate(AS_IF_SEEDED)
-    studio.page.reload()
-    studio.choose(drawing(((150, 150, 360, 360), RED)))
-    studio.page.fill("#option-seed", "7")
-    studio.page.click("#recent .result")
+    assert page.is_hidden("#again")
+
+    def as_if_seeded(route):
+        route.fulfill(
+            body=route.fetch().text().replace('"seeded":false', '"seeded":true'), content_type="text/event-stream"
+        )
+
+    page.route("**/api/jobs/*/events", as_if_seeded)
+    studio.make()
     studio.wait_for_model()
-    studio.page.click("#again")
-    assert studio.page.input_value("#option-seed") == ""
-    studio.page.wait_for_selector("#progress:visible")
+    expect(page.locator("#again")).to_be_visible()
+    with page.expect_request("**/api/jobs") as sent:
+        page.click("#again")
+    assert b'name="seed"' not in sent.value.post_data_buffer
     studio.wait_for_model()
-    assert "7" not in studio.page.inner_text("#facts").split()
 
 
 def test_a_compressed_model_is_shown_too(visit, drawing):
@@ -234,69 +175,13 @@ def test_a_compressed_model_is_shown_too(visit, drawing):
     studio = visit()
     page = studio.page
     studio.choose(drawing(((150, 150, 360, 360), RED)))
+    studio.open_advanced()
     page.select_option("#option-compress", "true")
     page.select_option("#option-texture_format", "webp")
     studio.make()
     studio.wait_for_model()
     reds = studio.picture("#stage")
     assert (reds[..., 0] - reds[..., 2] > 60).mean() > 0.05
-
-
-def test_the_model_is_had_in_other_formats_and_is_called_like_its_photo(visit, drawing, tmp_path):
-    studio = visit()
-    page = studio.page
-    photo = tmp_path / "красный стул.png"
-    photo.write_bytes(drawing(((150, 150, 360, 360), RED)))
-    studio.choose(photo)
-    studio.make()
-    studio.wait_for_model()
-    with page.expect_download() as download:
-        page.get_by_role("button", name="STL", exact=True).click()
-    assert download.value.suggested_filename == "красный стул.stl"
-    assert "красный стул" in page.inner_text("#recent")
-    stl = trimesh.load_mesh(download.value.path(), file_type="stl")
-    assert f"{len(stl.faces):,}" in page.inner_text("#facts")
-
-
-def test_a_download_has_the_options_of_its_format(visit, drawing):
-    studio = visit()
-    page = studio.page
-    studio.choose(drawing(((150, 150, 360, 360), RED)))
-    studio.make()
-    studio.wait_for_model()
-    page.click("text=Download options")
-    page.select_option("#option-up", "y")
-    page.fill("#tall", "25")
-    sizes = {}
-    page.select_option("#option-collision", "hull")
-    for name in ("STL", "PLY", "USDZ", "URDF", "3MF", "Download GLB"):
-        with page.expect_download() as download:
-            page.get_by_role("link" if name == "Download GLB" else "button", name=name, exact=True).click()
-        sizes[name] = download.value.path().stat().st_size
-        if name == "STL":
-            stl = trimesh.load_mesh(download.value.path(), file_type="stl")
-            assert stl.extents[1] == pytest.approx(250, rel=1e-4)
-        if name == "Download GLB":
-            nodes = trimesh.load_scene(download.value.path(), file_type="glb").graph.nodes_geometry
-            assert any(node.startswith("UCX_") for node in nodes)
-    assert min(sizes.values()) > 0
-
-
-def test_a_height_in_centimetres_is_that_of_the_downloads_without_a_new_run(visit, drawing):
-    studio = visit()
-    page = studio.page
-    studio.choose(drawing(((150, 150, 360, 360), RED)))
-    studio.make()
-    studio.wait_for_model()
-    page.fill("#tall", "9.5")
-    with page.expect_download() as download:
-        page.click("#download")
-    height = trimesh.load_mesh(download.value.path(), file_type="glb").extents[1]
-    assert height == pytest.approx(0.095, abs=1e-6)
-    page.fill("#tall", "")
-    with page.expect_download() as download:
-        page.click("#download")
-    assert trimesh.load_mesh(download.value.path(), file_type="glb").extents.max() == pytest.approx(1, rel=0.02)
 
 
 def test_nothing_moves_under_the_readers_eyes(visit, coffee):
@@ -335,28 +220,6 @@ def test_a_key_is_asked_for_once_and_opens_the_studio(visit, start_server, drawi
     expect(page.locator("#recent img")).to_have_count(1)
     page.wait_for_selector("#options >> css=select", state="attached")
     expect(page.locator("#key-form")).to_be_hidden()
-
-
-def test_a_sample_is_tried_by_a_click_on_its_picture(visit):
-    studio = visit()
-    page = studio.page
-    pictures = page.locator("#samples button img")
-    expect(pictures).to_have_count(6)
-    for picture in pictures.all():
-        picture.evaluate("(picture) => picture.decode()")
-    page.click("#sample-duck")
-    page.wait_for_selector("#make:enabled")
-    assert 0.1 < studio.coverage() < 0.4
-    assert "found in the photo" in page.inner_text("#mask-status")
-
-
-def test_the_page_works_without_the_samples(visit):
-    studio = visit(failing=["404"])
-    page = studio.page
-    page.route("**/samples.json", lambda route: route.fulfill(status=404))
-    page.reload()
-    expect(page.locator("#samples-title")).to_be_hidden()
-    expect(page.locator("label[for=photo-file]")).to_be_visible()
 
 
 @pytest.mark.parametrize("is_read", [True, False])
@@ -415,7 +278,7 @@ def test_depth_that_is_dropped_gives_the_model_its_true_size(visit, scene):
     studio = visit()
     page = studio.page
     choose_scene(studio, scene)
-    page.click("#advanced-summary")
+    studio.open_advanced()
     drop(page, "#depth-drop", "can.png", scene.png(scene.depth))
     assert "can.png" in page.inner_text("#depth-status")
     assert page.is_visible("#photo-image"), "the photo is still the photo"
@@ -466,7 +329,7 @@ def test_depth_that_is_too_large_is_not_sent_and_the_page_says_what_to_do(visit,
     studio = visit()
     page = studio.page
     page.wait_for_selector("#photo-limits:has-text('20 MB')")
-    page.click("#advanced-summary")
+    studio.open_advanced()
     page.set_input_files("#depth-file", {"name": "can.npy", "mimeType": "", "buffer": bytes(20_000_001)})
     expect(page.locator("#depth-status")).to_contain_text("Send float16 in a compressed .npz")
     assert page.is_hidden("#depth-remove")
@@ -476,15 +339,16 @@ def test_a_preset_fills_in_options_that_can_still_be_changed(visit, server, draw
     studio = visit()
     page = studio.page
     studio.choose(drawing(((150, 150, 360, 360), RED)))
-    page.select_option("#option-preset", "robot")
+    studio.open_advanced()
+    page.check("#purposes [value=robot]")
     assert page.input_value("#option-texture_size") == "512"
     assert page.input_value("#option-target_faces") == "10000"
-    page.select_option("#option-preset", "game")
+    page.check("#purposes [value=game]")
     page.fill("#option-target_faces", "1000")
     page.select_option("#option-texture_size", "1024")  # which is the default without a preset
     job = studio.make()
     studio.wait_for_model()
     used = httpx.get(f"{server.url}/api/jobs/{job}").json()["report"]["options"]
     assert (used["target_faces"], used["texture_size"], used["origin"]) == (1000, 1024, "bottom")
-    page.select_option("#option-preset", "")
+    page.check("#purposes [value=none]")
     assert page.input_value("#option-target_faces") == "40000"

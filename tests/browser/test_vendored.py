@@ -11,6 +11,8 @@ VENDORED = PROJECT / "sam3d_bento" / "serving" / "web" / "vendor"
 # What each tool writes.
 WRITTEN = {
     "vendor_three": {"three.js", "three.LICENSE.txt"},
+    "vendor_lean_qr": {"lean-qr.js", "lean-qr.LICENSE.txt"},
+    "vendor_client_zip": {"client-zip.js", "client-zip.LICENSE.txt"},
     "vendor_swagger_ui": {"swagger-ui.js", "swagger-ui.css", "swagger-ui.LICENSE.txt"},
 }
 

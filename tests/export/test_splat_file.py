@@ -121,4 +121,5 @@ def test_equal_gaussians_give_equal_files_that_are_named():
 
 
 def test_every_format_that_is_made_from_gaussians_needs_the_reconstruction():
-    assert set(SPLAT_WRITERS) == {name for name, kind in FILE_TYPES.items() if kind.from_reconstruction}
+    assert set(SPLAT_WRITERS) == {name for name, kind in FILE_TYPES.items() if kind.of_splats}
+    assert all(FILE_TYPES[name].from_reconstruction for name in SPLAT_WRITERS)

@@ -56,6 +56,7 @@ def test_the_file_says_how_it_was_made(exported: Export) -> None:
         "camera": None,
         "faces": len(mesh.faces),
         "vertices": len(mesh.vertices),
+        "deviation": None,
         "holes_filled": 0,
         "holes_kept": 0,
         "watertight": True,

@@ -56,6 +56,7 @@ NOT_RUN = {
 RUN = {
     "README.md / Use it / 1",
     "README.md / Use it / 2",
+    "docs/exporter.md / Levels of detail / 1",
     "docs/masks.md / Masks: which object is meant / 1",
     "docs/robots.md / Collision shapes and robots / 1",
     "docs/settings.md / Keys / 1",
@@ -193,6 +194,15 @@ def test_a_body_and_a_hull(server, folder):
     body = zipfile.ZipFile(folder / "mug.urdf.zip")
     assert {"mug.urdf", "visual.obj", "collision_00.obj"} <= set(body.namelist())
     assert set(trimesh.load_scene(folder / "mug-with-hull.glb").graph.nodes_geometry) == {"mug", "UCX_mug_00"}
+
+
+@pytest.mark.docs
+@needs_curl
+def test_levels_of_detail(server, folder):
+    shell(snippet("docs/exporter.md / Levels of detail / 1", server), folder)
+    first, *further = zipfile.ZipFile(folder / "mug.lods.zip").namelist()
+    assert first == "manifest.json"
+    assert further[:2] == ["mug_lod0.glb", "mug_lod1.glb"]
 
 
 @pytest.mark.docs

@@ -1,3 +1,4 @@
+import contextlib
 import functools
 import threading
 import time
@@ -16,19 +17,23 @@ from tests.support.waiting import PATIENCE
 def pytest_collection_modifyitems(items):
     """Mark the tests that start an engine process as tests of a server."""
     for item in items:
-        if {"serve", "start_worker"} & set(getattr(item, "fixturenames", ())):
+        if {"serve", "shared_service", "start_worker"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.server)
 
 
-@pytest.fixture
-def settings(tmp_path):
+def settings_in(folder):
     return Settings(
-        work_dir=tmp_path / "work",
-        output_dir=tmp_path / "outputs",
+        work_dir=folder / "work",
+        output_dir=folder / "outputs",
         engine="preview",
         deadline_seconds=20,
         queue_limit=2,
     )
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return settings_in(tmp_path)
 
 
 @pytest.fixture
@@ -70,9 +75,9 @@ def application():
     return service.Sam3D.to_asgi()
 
 
-@pytest.fixture
-def serve(settings, monkeypatch):
-    """A factory of clients of a running service. A start stops the one before: BentoML knows one at a time."""
+@contextlib.contextmanager
+def starting(settings):
+    """Give a factory of clients of a running service. A start stops the one before: BentoML knows one at a time."""
     from sam3d_bento import service
     from sam3d_bento.serving import backend as backends
     from sam3d_bento.serving.routes import handlers
@@ -83,29 +88,47 @@ def serve(settings, monkeypatch):
         while clients:
             clients.pop().__exit__(None, None, None)
 
-    def start(
-        loader="tests.support.fake_runner:FakeRunner",
-        wait_for=(WorkerState.READY,),
-        export_loader=backends.EXPORT_LOADER,
-        **changes,
-    ):
-        stop()
-        changed = settings.model_copy(update=changes)
-        monkeypatch.setattr(service, "settings", changed)
-        monkeypatch.setattr(
-            service, "Backend", functools.partial(backends.Backend, engine_loader=loader, export_loader=export_loader)
-        )
-        client = TestClient(application(), raise_server_exceptions=False)
-        client.__enter__()
-        clients.append(client)
-        give_up = time.monotonic() + PATIENCE
-        while handlers.backend().worker.state not in wait_for:
-            assert time.monotonic() < give_up
-            threading.Event().wait(0.01)
-        return client
+    with pytest.MonkeyPatch.context() as patch:
 
-    yield start
-    stop()
+        def start(
+            loader="tests.support.fake_runner:FakeRunner",
+            wait_for=(WorkerState.READY,),
+            export_loader=backends.EXPORT_LOADER,
+            **changes,
+        ):
+            stop()
+            changed = settings.model_copy(update=changes)
+            made = functools.partial(backends.Backend, engine_loader=loader, export_loader=export_loader)
+            patch.setattr(service, "settings", changed)
+            patch.setattr(service, "Backend", made)
+            client = TestClient(application(), raise_server_exceptions=False)
+            client.__enter__()
+            clients.append(client)
+            give_up = time.monotonic() + PATIENCE
+            while handlers.backend().worker.state not in wait_for:
+                assert time.monotonic() < give_up
+                threading.Event().wait(0.01)
+            return client
+
+        try:
+            yield start
+        finally:
+            stop()
+
+
+@pytest.fixture
+def serve(settings):
+    """A factory of clients of a service that is this test's alone."""
+    with starting(settings) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def shared_service(tmp_path_factory):
+    """The client of one service for all tests of a file, and its settings. Such a file uses no `serve`."""
+    settings = settings_in(tmp_path_factory.mktemp("shared"))
+    with starting(settings) as start:
+        yield start(), settings
 
 
 @pytest.fixture

@@ -50,6 +50,9 @@ def cases() -> list[SplatCase]:
             False,
             0.03,
         ),
+        SplatCase(
+            "hard borders, noisy splats", *_paint_case(fine, check(0.15), 40_000, noise=0.03, jitter=0.4), False, 0.03
+        ),
         SplatCase("smooth colours, clean splats", *_paint_case(fine, stripes(1.0), 150_000), False),
         SplatCase(
             "few and noisy splats", *_paint_case(fine, stripes(0.2), 15_000, noise=0.03, jitter=0.4), False, 0.03

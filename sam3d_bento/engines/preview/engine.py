@@ -46,7 +46,8 @@ class PreviewEngine:
     def facts(self) -> dict[str, Any]:
         """Facts for the report; see `Engine.facts`."""
         summary = "Preview engine: a simple shape is fitted to the silhouette; thickness and back are guessed."
-        return {"summary": summary, "guesses": True, "seeded": False}
+        ignores = ["seed", "quality", "colour_source"]  # without splats, all colours are the mesh's
+        return {"summary": summary, "guesses": True, "seeded": False, "splats": False, "ignores": ignores}
 
     def load(self) -> None:
         """Run once over a small disc, because libraries load parts of themselves on first use.

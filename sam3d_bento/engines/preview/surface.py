@@ -10,7 +10,7 @@ from scipy import ndimage
 from scipy.sparse import csr_matrix
 from skimage.measure import marching_cubes
 
-from sam3d_bento.arrays import Float32, Int32
+from sam3d_bento.arrays import Float32, Floats, Int32
 from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.canvas import Canvas
 
@@ -65,6 +65,20 @@ def _smooth(vertices: Float32, faces: Int32) -> Float32:
         for step in (SHRINK_FACTOR, INFLATE_FACTOR):
             vertices = vertices + step * (mean_of_neighbours @ vertices - vertices)
     return vertices
+
+
+def compute_normals(vertices: Floats, faces: Int32) -> npt.NDArray[np.float64]:
+    """Compute the unit normals (V, 3) of the vertices of a mesh whose faces (F, 3) are counter-clockwise from outside.
+
+    They are the means over the faces at a vertex, weighted by area.
+    """
+    a, b, c = (vertices[faces[:, corner]] for corner in range(3))
+    normals = np.cross(b - a, c - a)
+    count = len(vertices)
+    sums = [sum(np.bincount(faces[:, corner], normals[:, axis], count) for corner in range(3)) for axis in range(3)]
+    total = np.stack(sums, 1)
+    unit: npt.NDArray[np.float64] = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
+    return unit
 
 
 def undo_perspective(vertices: Float32, canvas: Canvas, camera: Camera) -> npt.NDArray[np.float64]:

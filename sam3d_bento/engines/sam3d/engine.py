@@ -112,6 +112,8 @@ class Sam3dEngine:
             "summary": "SAM 3D engine.",
             "guesses": False,
             "seeded": True,
+            "splats": True,
+            "ignores": ["shape"],
             "memory_profile": loaded.profile.name,
             "attention": loaded.upstream.attention,
             "kernels": loaded.pipeline.kernels,

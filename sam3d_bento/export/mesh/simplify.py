@@ -83,17 +83,43 @@ def simplify(dense: Surface, target_faces: int) -> Mesh:
 
 def simplify_visible(dense: Surface, target_faces: int, on_progress: OnProgress = silent) -> Mesh:
     """Simplify as `simplify` does, but spend no face on what cannot be seen from outside (see `visible`)."""
-    if len(dense.faces) <= target_faces:
-        return dense.vertices, dense.faces
-    front = front_sides(dense.faces)
-    if front is not None:
-        return _simplified_sheet(dense, front, target_faces)
-    reduced = _coarse(dense, target_faces)
-    on_progress(0.4)
-    seen = visible(reduced.vertices, reduced.faces)
-    on_progress(0.7)
-    faces = reduced.faces.compress(seen, axis=0)
-    return _finished(replace(reduced, faces=faces), target_faces, _lost_volume(dense, reduced))
+    return VisibleSurface(dense, target_faces, on_progress).simplify(target_faces)
+
+
+class VisibleSurface:
+    """What can be seen from outside of a dense surface, ready to be simplified to several numbers of faces.
+
+    What takes longest, stage one and the search for hidden faces, is done once, for the largest number.
+    """
+
+    def __init__(self, dense: Surface, largest_target: int, on_progress: OnProgress = silent) -> None:
+        self._dense = dense
+        self._largest_target = largest_target
+        self._front = front_sides(dense.faces) if len(dense.faces) > largest_target else None
+        if len(dense.faces) <= largest_target or self._front is not None:
+            return
+        reduced = _coarse(dense, largest_target)
+        on_progress(0.4)
+        seen = visible(reduced.vertices, reduced.faces)
+        on_progress(0.7)
+        self._lost = _lost_volume(dense, reduced)
+        self._reduced = replace(reduced, faces=reduced.faces.compress(seen, axis=0))
+
+    def simplify(self, target_faces: int) -> Mesh:
+        """Return the mesh of at most `target_faces` faces, which are no more than the largest number."""
+        dense = self._dense
+        if len(dense.faces) <= target_faces:
+            return dense.vertices, dense.faces
+        if len(dense.faces) <= self._largest_target:
+            return simplify_visible(dense, target_faces)
+        if self._front is not None:
+            return _simplified_sheet(dense, self._front, target_faces)
+        if target_faces == self._largest_target:
+            return _finished(self._reduced, target_faces, self._lost)
+        further = _collapsed(self._reduced, STAGE * target_faces)
+        lost = signed_volume(self._reduced.vertices, self._reduced.faces)
+        lost -= signed_volume(further.vertices, further.faces)
+        return _finished(further, target_faces, self._lost + lost)
 
 
 def _simplified_sheet(dense: Surface, front: Int32, target_faces: int) -> Mesh:

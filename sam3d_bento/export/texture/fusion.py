@@ -12,8 +12,9 @@ from sam3d_bento.export.texture.mesh_source import MeshSource
 from sam3d_bento.export.texture.splat_source import Mixed, SplatSource
 
 # Splats that are compared with their neighbours and with the mesh. Where splats know more in one place of a hundred, a
-# few dozen of them show it.
-SAMPLE_SPLATS = 6_000
+# few dozen of them show it. Where most of the errors lie at few borders between colours, these suffice to know them
+# to a seventh.
+SAMPLE_SPLATS = 10_000
 
 # sRGB levels between mesh and splats, the largest of three channels, that separate the classes in which a share is
 # measured; and the levels at which it holds, with straight lines between them.
@@ -25,19 +26,24 @@ LEAST_IN_CLASS = 10  # splats; a class with fewer takes the share of the class b
 STANDARD_ERRORS = 1.0
 LEAST_SHARE = 0.1
 
-# `auto` takes so much of the splats that its squared error becomes this share of the error of splats alone: it is then
-# not worse than either source, and otherwise as close as possible to the dense mesh, whose colours may be meant as they
-# are. The missing fifth is the error of the estimate.
-WANTED_SHARE = 0.8
+# `auto` takes so much of the splats that its squared error becomes this share of what was measured for splats alone: it
+# is then not worse than either source, and otherwise as close as possible to the dense mesh, whose colours may be meant
+# as they are. The rest is for the error of the measurement.
+WANTED_SHARE = 0.85
+
+# Where splats are held out, the nearest one is missing. So a share falls short of 1 by this much of what is measured.
+SHORTFALL = 0.9
 
 # Splats with less noise than this, in squared levels (a deviation of 2 % of white), are taken as they are where that is
 # as close as a share of them. With more noise, all of it would be taken as well.
 QUIET = 25.0
 
 # A splat is an outlier when it is this many sRGB levels, and this many deviations of the splats' noise, from both the
-# mesh and the other splats. It says nothing.
+# mesh and the mean of the other splats, and fewer of them agree with it. It says nothing. At the border of two colours,
+# the mean is far from both, but splats agree: what the sources miss there is most of their error.
 OUTLIER_LEVELS = 40.0
 OUTLIER_DEVIATIONS = 4.0
+OUTLIER_AGREEING_SHARE = 0.25
 
 # Median of the mean square of three normally distributed numbers: a third of that of chi-squared with three degrees.
 MEDIAN_SQUARE = 0.7887
@@ -60,11 +66,11 @@ class Fusion:
         self._splats = splats
         which = np.arange(len(splats))[:: max(1, len(splats) // SAMPLE_SPLATS)]
         colours, normals, distances = mesh.look_up_nearest(splats.positions[which])
-        others = splats.colours_without_own(which, normals, colours)
+        others, agreeing = splats.colours_without_own(which, normals, colours)
         own = splats.given[which].astype(np.float32)
         fair = (distances < splats.spacing) & (others.trust > 0.5)
         self.splat_noise = _noise(own[fair], others.colours[fair], others.count[fair]) if fair.any() else 0.0
-        fair &= ~_outliers(own, colours, others.colours, self.splat_noise)
+        fair &= ~_outliers(own, colours, others.colours, agreeing, self.splat_noise)
         true, known, mixed = (values[fair].astype(np.float64) for values in (own, colours, others.colours))
         self._clipped = _clipped_means(self.splat_noise)
         expected = self._clip(known)
@@ -127,11 +133,14 @@ class Fusion:
         return shares
 
 
-def _outliers(own: Floats, mesh: Floats, others: Floats, noise: float) -> Bool:
-    """Return (N,) bool: whether a splat's own colour is far from both the mesh's and the other splats'."""
+def _outliers(own: Floats, mesh: Floats, others: Floats, agreeing: Floats, noise: float) -> Bool:
+    """Return (N,) bool: whether a splat's own colour is far from the mesh's and from those of the others near it.
+
+    own, mesh, others (N, 3): colours. agreeing (N,): share of the others that agree with it. noise: of the splats.
+    """
     least = max(OUTLIER_LEVELS, OUTLIER_DEVIATIONS * float(np.sqrt(noise)))
     far: Bool = np.minimum(np.abs(own - mesh).max(axis=1), np.abs(own - others).max(axis=1)) > least
-    return far
+    return far & (agreeing < OUTLIER_AGREEING_SHARE)
 
 
 def _noise(own: Floats, others: Floats, count: Floats) -> float:
@@ -180,5 +189,5 @@ def _measure_shares(wanted: Floats, offered: Floats) -> list[float]:
         share = float((some * theirs).sum()) / energy
         error = float(np.sqrt(np.square(((some - share * theirs) * theirs).sum(axis=1)).sum())) / energy
         sure = share - STANDARD_ERRORS * error
-        shares.append(min(sure, 1.0) if sure > LEAST_SHARE else 0.0)
+        shares.append(1 - SHORTFALL * (1 - min(sure, 1.0)) if sure > LEAST_SHARE else 0.0)
     return shares

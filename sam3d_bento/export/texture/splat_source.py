@@ -106,14 +106,21 @@ class SplatSource:
         near = self._near(points, first=1)
         return self._mixed(self._all, points, normals, near, expected)
 
-    def colours_without_own(self, which: Indices, normals: Float32, expected: Float32 | None = None) -> Mixed:
-        """Mix the other splats at the places of these, given by number (N,); the other arguments as in `colours`."""
+    def colours_without_own(
+        self, which: Indices, normals: Float32, expected: Float32 | None = None
+    ) -> tuple[Mixed, Float32]:
+        """Mix the other splats at the places of these, given by number (N,); the other arguments as in `colours`.
+
+        Returns also which share (N,) of the others near it agrees with each splat's own colour.
+        """
         points = self.positions.take(which, axis=0)
         near = self._near(points, first=2)
+        off = np.abs(self.given.take(near, axis=0).astype(np.float32) - self.given.take(which, axis=0)[:, None])
+        agreeing = (off.max(axis=2) <= AGREEMENT_LEVELS).mean(axis=1, dtype=np.float32)
         # The footprints of all splats take longer than the rest: a sample does not need them.
         used, place = np.unique(near, return_inverse=True)
         footprints = _Footprints.of(_some(self._splats, used), WIDENING * self.spacing)
-        return self._mixed(footprints, points, normals, place.reshape(near.shape), expected)
+        return self._mixed(footprints, points, normals, place.reshape(near.shape), expected), agreeing
 
     def _near(self, points: Float32, *, first: int) -> Indices:
         """Return the indices (N, NEIGHBOURS) of the nearest splats. first: 1, or 2 to skip the nearest one."""

@@ -4,6 +4,9 @@ A result consists of a GLB and optional further files: the reconstruction that i
 the model in other formats. They are named `<id>.glb`, `<id>.npz`, `<id>.webp`, `<id>.usdz`, `<id>.obj.zip` and so on
 (id: 128 random bits in hex). All expire with the GLB.
 
+An empty file `<id>.kept` marks a result that a client keeps: it does not expire, and counts in a quota of its own. The
+mark lies beside the files, so it holds after a restart and in every process that uses the store.
+
 `Assets` is the interface. `folder.AssetFolder` stores results in a folder, `bucket.Bucket` in an object store.
 """
 
@@ -14,7 +17,7 @@ import re
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from sam3d_bento.formats import FILE_TYPES
 from sam3d_bento.serving.assets.threads import StorageThreads
@@ -23,13 +26,18 @@ from sam3d_bento.serving.assets.threads import StorageThreads
 Kind = str
 # The model in other formats. Each can be made again, so these are the first to be removed when room is short.
 DERIVED_KINDS: tuple[Kind, ...] = tuple(kind.suffix for name, kind in FILE_TYPES.items() if name != "glb")
-# The model, the reconstruction that it was exported from, its picture, and the model in other formats. The GLB is the
-# first: without it the others are not served.
-KINDS: tuple[Kind, ...] = ("glb", "npz", "webp", *DERIVED_KINDS)
+# The mark of a result that is kept. No link leads to it.
+KEPT: Kind = "kept"
+# The model, the reconstruction that it was exported from, its picture, the model in other formats, and the mark. The
+# GLB is the first: without it the others are not served.
+KINDS: tuple[Kind, ...] = ("glb", "npz", "webp", *DERIVED_KINDS, KEPT)
+# Kinds that a link can name, as an id is as good as a key for reading.
+LINKED_KINDS: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind not in ("npz", KEPT))
 
 GLB_MEDIA_TYPE = FILE_TYPES["glb"].media_type
 MEDIA_TYPES: dict[str, str] = {
     "npz": "application/octet-stream",
+    KEPT: "application/octet-stream",
     "webp": "image/webp",
     **{kind.suffix: kind.media_type for kind in FILE_TYPES.values()},
 }
@@ -39,14 +47,36 @@ Disposition = Literal["inline", "attachment"]
 DISPOSITIONS: dict[Kind, Disposition] = {kind: "inline" if kind in SHOWN_KINDS else "attachment" for kind in KINDS}
 # Message for an id that is unknown, expired or invalid. It is the same for all, so that ids cannot be probed.
 GONE = "There is no such result, or its link has expired."
+KEEPS_NOTHING = "This service keeps no results: download the files instead. Its operator can set SAM3D_KEEP_MAX_BYTES."
+NO_ROOM_TO_KEEP = (
+    "The kept results fill their quota. Delete one of them, or end its keeping with DELETE to /api/assets/ID/keep, and"
+    " try again."
+)
 
 ASSET_ID = re.compile(r"[0-9a-f]{32}")
 ASSET_NAME = re.compile(rf"[0-9a-f]{{32}}\.({'|'.join(map(re.escape, KINDS))})")
 
 
 @dataclass(frozen=True)
+class Holding:
+    """What the store has of a result.
+
+    sizes: bytes of its files by their kinds. extras: what its GLB says of itself; empty if it cannot be read.
+    expires_in_seconds: None for a result that is kept.
+    """
+
+    id: str
+    sizes: dict[Kind, int]
+    extras: dict[str, Any]
+    expires_in_seconds: float | None
+
+
+@dataclass(frozen=True)
 class StoredFile:
-    """Available file of a result on this machine. threads: pool in which to read it."""
+    """Available file of a result on this machine. threads: pool in which to read it.
+
+    expires_in_seconds: how long a copy of it may be used; the whole time to live for a result that is kept.
+    """
 
     id: str
     path: Path
@@ -70,6 +100,8 @@ class Assets(Protocol):
     """Environment variable that selects the store."""
     sweep_seconds: float
     """Pause between two sweeps."""
+    keep_max_bytes: int | None
+    """Quota of the assets that are kept; None where none can be kept."""
     origin: str | None
     """Origin of the links (scheme, host and port), known after `claim`. None: the links lead to this service."""
 
@@ -104,5 +136,17 @@ class Assets(Protocol):
         Raises NotFound if the asset does not exist, StorageUnavailable or OSError.
         """
 
+    async def look_up(self, asset_id: str) -> Holding:
+        """Return what the store has of the asset. Raises like `get`."""
+
+    async def keep(self, asset_id: str) -> None:
+        """Mark the asset as kept, so that it does not expire. Has no effect on one that is kept already.
+
+        Raises NotFound where the store keeps nothing, NoRoomToKeep above the quota of kept assets, and like `get`.
+        """
+
+    async def release(self, asset_id: str) -> None:
+        """Remove the mark of `keep`: the asset expires as if it had never been kept. Raises like `get`."""
+
     async def delete(self, asset_id: str) -> None:
-        """Remove all files of the asset. Raises like `get`."""
+        """Remove all files of the asset, kept or not. Raises like `get`."""

@@ -2,8 +2,9 @@
 
 Owns `<folder>/<id>.glb` and the files beside it (`assets.KINDS`; id: 128 random bits in hex) and the `.probe` objects
 of `claim`. Nothing else in the bucket is read or changed. The time to live begins at the object's time of writing in
-the store, and any process may remove expired objects. Other files of a result expire with its GLB. There is no byte
-quota. Clients fetch from the store itself, by signed links.
+the store, and any process may remove expired objects. Other files of a result expire with its GLB, and those of a
+result that is kept do not expire. Only kept results have a byte quota, for which the folder is listed at each keeping;
+two at the same time may go beyond it together. Clients fetch from the store itself, by signed links.
 
 A call for a request ends within PATIENCE_SECONDS, even if the store hangs.
 """
@@ -15,6 +16,7 @@ import contextlib
 import re
 import secrets
 import tempfile
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -28,14 +30,18 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 from obstore.store import from_url
 
 from sam3d_bento import logs
-from sam3d_bento.errors import NotFound, StorageUnavailable
+from sam3d_bento.errors import NoRoomToKeep, NotFound, StorageUnavailable
 from sam3d_bento.serving.assets import (
     ASSET_ID,
     ASSET_NAME,
     DISPOSITIONS,
     GONE,
+    KEEPS_NOTHING,
+    KEPT,
     KINDS,
     MEDIA_TYPES,
+    NO_ROOM_TO_KEEP,
+    Holding,
     Kind,
     StoredObject,
     download_name,
@@ -81,12 +87,14 @@ class Bucket:
         url: str,
         ttl_seconds: float,
         *,
+        keep_max_bytes: int | None = None,
         endpoint: str | None = None,
         region: str | None = None,
         credentials_file: Path | None = None,
     ) -> None:
         self.url = url
         self.ttl = timedelta(seconds=ttl_seconds)
+        self.keep_max_bytes = keep_max_bytes
         self.origin: str | None = None
         self._endpoint = endpoint
         self._region = region
@@ -160,9 +168,7 @@ class Bucket:
         with _answered_for("name"):
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await self._time_left(asset_id, "glb")
-                options: GetOptions = {"range": (0, download_name.HEAD_BYTES)}
-                found = await obstore.get_async(self._store, f"{asset_id}.glb", options=options)
-                return download_name.of_glb(bytes(await found.bytes_async()))
+                return download_name.of_glb(await self._head(asset_id))
 
     @contextlib.asynccontextmanager
     async def local(self, asset_id: str, *kinds: Kind) -> AsyncIterator[dict[Kind, Path]]:
@@ -177,6 +183,46 @@ class Bucket:
                             paths[kind] = await self._copy(f"{asset_id}.{kind}", Path(folder))
             yield paths
 
+    async def look_up(self, asset_id: str) -> Holding:
+        """Return what the store has of the asset. Raises like `get`."""
+        with _answered_for("look_up"):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                left = await self._time_left(asset_id, "glb")
+                found = await asyncio.gather(*(self._size(asset_id, kind) for kind in KINDS))
+                sizes = {kind: size for kind, size in zip(KINDS, found, strict=True) if size is not None}
+                extras = download_name.extras_of_glb(await self._head(asset_id))
+                return Holding(asset_id, sizes, extras, None if KEPT in sizes else left.total_seconds())
+
+    async def keep(self, asset_id: str) -> None:
+        """Mark the asset as kept. Raises NotFound, also where none can be kept, NoRoomToKeep and StorageUnavailable."""
+        if self.keep_max_bytes is None:
+            raise NotFound(KEEPS_NOTHING)
+        with _answered_for("keep"):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._time_left(asset_id, "glb")
+                if await self._size(asset_id, KEPT) is not None:
+                    return
+                sizes: defaultdict[str, int] = defaultdict(int)
+                kept = {asset_id}
+                async for page in obstore.list(self._store, chunk_size=PAGE):
+                    for meta in page:
+                        if OWN_NAME.fullmatch(meta["path"]):
+                            owner, _, kind = meta["path"].partition(".")
+                            sizes[owner] += meta["size"]
+                            if kind == KEPT:
+                                kept.add(owner)
+        if sum(sizes[owner] for owner in kept) > self.keep_max_bytes:
+            raise NoRoomToKeep(NO_ROOM_TO_KEEP)
+        await self._put(asset_id, KEPT, b"", asset_id)
+
+    async def release(self, asset_id: str) -> None:
+        """Remove the mark of `keep`. Raises like `get`."""
+        with _answered_for("release"):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._time_left(asset_id, "glb")
+                with contextlib.suppress(FileNotFoundError):
+                    await obstore.delete_async(self._store, f"{asset_id}.{KEPT}")
+
     async def delete(self, asset_id: str) -> None:
         """Remove the asset. Raises like `get`."""
         with _answered_for("delete"):
@@ -187,17 +233,26 @@ class Bucket:
                         await obstore.delete_async(self._store, f"{asset_id}.{kind}")
 
     def sweep(self) -> int:
-        """Remove expired objects, page by page; return their number. Raises StorageUnavailable."""
-        removed = 0
+        """Remove expired objects, page by page; return their number. Raises StorageUnavailable.
+
+        Whether a result is kept is known only at the end of the list, so nothing is removed before.
+        """
+        expired: list[str] = []
+        ids: dict[Kind, set[str]] = {"glb": set(), KEPT: set()}
         with _answered_for("sweep"):
             for page in obstore.list(self._store, chunk_size=PAGE):
-                expired = [meta["path"] for meta in page if OWN_NAME.fullmatch(meta["path"]) and not self._left(meta)]
-                if expired:
-                    # If another process sweeps at the same time, some stores report objects that are already gone.
-                    with contextlib.suppress(FileNotFoundError):
-                        obstore.delete(self._store, expired)
-                removed += len(expired)
-        return removed
+                own = [meta for meta in page if OWN_NAME.fullmatch(meta["path"])]
+                expired += [meta["path"] for meta in own if not self._left(meta)]
+                for owner, _, kind in (meta["path"].partition(".") for meta in own):
+                    if kind in ids:
+                        ids[kind].add(owner)
+            kept = ids[KEPT] & ids["glb"]  # the files of a result without its GLB are left from a broken removal
+            going = [path for path in expired if path.partition(".")[0] not in kept]
+            for start in range(0, len(going), PAGE):
+                # If another process sweeps at the same time, some stores report objects that are already gone.
+                with contextlib.suppress(FileNotFoundError):
+                    obstore.delete(self._store, going[start : start + PAGE])
+        return len(going)
 
     async def _put(self, asset_id: str, kind: Kind, content: bytes | BinaryIO, name: str) -> None:
         # The signed links of obstore cannot set response headers, so the object carries them.
@@ -212,6 +267,18 @@ class Bucket:
                 await obstore.put_async(
                     self._store, f"{asset_id}.{kind}", content, attributes=attributes, use_multipart=kind == "npz"
                 )
+
+    async def _head(self, asset_id: str) -> bytes:
+        """Return the beginning of the asset's GLB. Raises FileNotFoundError."""
+        options: GetOptions = {"range": (0, download_name.HEAD_BYTES)}
+        found = await obstore.get_async(self._store, f"{asset_id}.glb", options=options)
+        return bytes(await found.bytes_async())
+
+    async def _size(self, asset_id: str, kind: Kind) -> int | None:
+        """Return the bytes of a file of the asset; None if there is none."""
+        with contextlib.suppress(FileNotFoundError):
+            return (await obstore.head_async(self._store, f"{asset_id}.{kind}"))["size"]
+        return None
 
     async def _put_reconstruction(self, asset_id: str, reconstruction: Path | None, name: str) -> None:
         if reconstruction is None:
@@ -230,7 +297,10 @@ class Bucket:
         return path
 
     async def _time_left(self, asset_id: str, kind: Kind) -> timedelta:
-        """Return how long the asset is still served. Raises NotFound if it has no such file or has expired."""
+        """Return how long the asset is still served; the whole time to live if it is kept.
+
+        Raises NotFound if it has no such file or has expired.
+        """
         if ASSET_ID.fullmatch(asset_id):
             with contextlib.suppress(FileNotFoundError):
                 left = self._left(await obstore.head_async(self._store, f"{asset_id}.glb"))
@@ -238,6 +308,8 @@ class Bucket:
                     await obstore.head_async(self._store, f"{asset_id}.{kind}")
                 if left:
                     return left
+                if await self._size(asset_id, KEPT) is not None:
+                    return self.ttl
         raise NotFound(GONE)
 
     def _left(self, meta: ObjectMeta) -> timedelta:

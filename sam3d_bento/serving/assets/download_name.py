@@ -1,4 +1,4 @@
-"""The name under which a result is saved: read from its GLB, written into `Content-Disposition`."""
+"""What a stored GLB says of itself, and the name under which a result is saved, written into `Content-Disposition`."""
 
 from __future__ import annotations
 
@@ -28,14 +28,34 @@ def of_glb(head: bytes) -> str:
     UNNAMED for anything that has no name. The file may come from an engine process that was taken over, or from a
     folder that others write, so nothing in it is trusted.
     """
+    return cleaned_name(extras_of_glb(head))
+
+
+def cleaned_name(extras: dict[str, Any]) -> str:
+    """Return the name in the `asset.extras` of a GLB, clean; UNNAMED without one."""
+    name = extras.get("name")
+    return names.cleaned(name[: names.MAX_INPUT_CHARACTERS]) if isinstance(name, str) else names.UNNAMED
+
+
+def extras_of_glb(head: bytes) -> dict[str, Any]:
+    """Return the `asset.extras` of a GLB. head: the file, or its first HEAD_BYTES bytes.
+
+    Empty for anything that has none, and for a document that is longer than the head. As untrusted as in `of_glb`.
+    """
     try:
         magic, _, _, length, kind = _HEADERS.unpack_from(head)
         if (magic, kind) != (b"glTF", b"JSON") or length > len(head):
-            return names.UNNAMED
-        name: Any = json.loads(head[_HEADERS.size : _HEADERS.size + length])["asset"]["extras"]["name"]
-        return names.cleaned(name[: names.MAX_INPUT_CHARACTERS]) if isinstance(name, str) else names.UNNAMED
+            return {}
+        extras: Any = json.loads(head[_HEADERS.size : _HEADERS.size + length])["asset"]["extras"]
+        return extras if isinstance(extras, dict) else {}
     except (struct.error, ValueError, KeyError, TypeError, RecursionError):
-        return names.UNNAMED
+        return {}
+
+
+def extras_of_file(path: Path) -> dict[str, Any]:
+    """Return the `asset.extras` of the GLB at a path. Raises FileNotFoundError as `open_regular` does."""
+    with open_regular(path) as file:
+        return extras_of_glb(file.read(HEAD_BYTES))
 
 
 def of_file(path: Path) -> str:

@@ -3,6 +3,7 @@
 The store owns the results' files in `OUTPUT_DIR`, and its `.part` files there. Nothing else in the folder is changed. A
 file gets its final name only when it is complete. Links work for the time to live, also after a restart. Above the byte
 quota, the oldest files in other formats are removed first, then the oldest reconstructions, then the oldest results.
+Results that are kept have a quota of their own, within which only their files in other formats are removed for room.
 
 Others may write to a shared volume, so no name in it is trusted: only regular files are read or removed, and a write
 always creates a new file. A volume that hangs blocks only this store's own threads.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import math
 import os
 import re
 import secrets
@@ -27,13 +29,17 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sam3d_bento import logs
-from sam3d_bento.errors import NotFound, StorageFull, StorageUnavailable
+from sam3d_bento.errors import NoRoomToKeep, NotFound, StorageFull, StorageUnavailable
 from sam3d_bento.serving.assets import (
     ASSET_ID,
     ASSET_NAME,
     DERIVED_KINDS,
     GONE,
+    KEEPS_NOTHING,
+    KEPT,
     KINDS,
+    NO_ROOM_TO_KEEP,
+    Holding,
     Kind,
     StoredFile,
     download_name,
@@ -58,16 +64,18 @@ class AssetFolder:
     """Store for results in a folder, for any thread and event loop. `assets.Assets` describes the methods.
 
     root: the folder, which `claim` or the first write creates. ttl_seconds: time to live of a result, from the writing
-    of its GLB. max_bytes: quota of all files together.
+    of its GLB. max_bytes: quota of all files together, without those of results that are kept. keep_max_bytes: quota of
+    these; None to keep none.
     """
 
     setting = "SAM3D_OUTPUT_DIR"
     origin: str | None = None
 
-    def __init__(self, root: Path, ttl_seconds: float, max_bytes: int) -> None:
+    def __init__(self, root: Path, ttl_seconds: float, max_bytes: int, *, keep_max_bytes: int | None = None) -> None:
         self.root = root
         self.ttl_seconds = ttl_seconds
         self.max_bytes = max_bytes
+        self.keep_max_bytes = keep_max_bytes
         # An expired file is removed after at most a quarter of its time to live, within limits.
         self.sweep_seconds = min(60.0, max(0.5, ttl_seconds / 4))
         self._lock = threading.Lock()
@@ -104,6 +112,19 @@ class AssetFolder:
         await self.get(asset_id)
         yield await self._threads.run(self._found, asset_id, kinds)
 
+    async def look_up(self, asset_id: str) -> Holding:
+        """Return what the folder has of the asset. Raises NotFound like `get`."""
+        return await self._threads.run(self._look_up, asset_id)
+
+    async def keep(self, asset_id: str) -> None:
+        """Mark the asset as kept. Raises NotFound, also where none can be kept, and NoRoomToKeep."""
+        await self._threads.run(self._keep, asset_id)
+
+    async def release(self, asset_id: str) -> None:
+        """Remove the mark of `keep`. Raises NotFound like `get`."""
+        await self.get(asset_id)
+        await self._threads.run(self._remove, asset_id, (KEPT,))
+
     async def delete(self, asset_id: str) -> None:
         """Remove the asset. Raises NotFound like `get`."""
         await self.get(asset_id)
@@ -134,7 +155,8 @@ class AssetFolder:
             self._write(asset_id, "glb", lambda file: file.write(glb))
         except StorageFull:
             # The disk is smaller than the quota. Remove all reconstructions, including this one's, to keep the result.
-            if not sum(self._remove(asset.id, [*DERIVED_KINDS, "npz"]) for asset in self._assets()):
+            passing = [asset for asset in self._assets() if not asset.kept]
+            if not sum(self._remove(asset.id, [*DERIVED_KINDS, "npz"]) for asset in passing):
                 raise
             self._write(asset_id, "glb", lambda file: file.write(glb))
 
@@ -169,10 +191,11 @@ class AssetFolder:
 
     def _add(self, asset_id: str, kind: Kind, content: bytes) -> None:
         with self._lock:
-            if kind not in DERIVED_KINDS:
+            kept = self._is_kept(asset_id)
+            if kind not in DERIVED_KINDS and not kept:
                 self._make_room(len(content))
-            elif not self._make_room(len(content), only=DERIVED_KINDS):
-                raise StorageFull("There is no room for a file in another format.")
+            elif not self._make_room(len(content), only=DERIVED_KINDS, kept=kept):
+                raise StorageFull("There is no room for another file of this result.")
             self._find(asset_id, "glb")  # raises if the asset was removed to make room
             self._write(asset_id, kind, lambda file: file.write(content))
 
@@ -201,10 +224,39 @@ class AssetFolder:
         if ASSET_ID.fullmatch(asset_id):
             path = self._path(asset_id, kind)
             with contextlib.suppress(FileNotFoundError):
-                left = stat_regular(self._path(asset_id, "glb")).st_mtime + self.ttl_seconds - time.time()
+                left = self._time_left(asset_id)
                 if left > 0:
                     return StoredFile(asset_id, path, stat_regular(path), min(left, self.ttl_seconds), self._threads)
         raise NotFound(GONE)
+
+    def _time_left(self, asset_id: str) -> float:
+        """Return for how many seconds the asset is served: without end if it is kept. Raises FileNotFoundError."""
+        left = stat_regular(self._path(asset_id, "glb")).st_mtime + self.ttl_seconds - time.time()
+        return math.inf if self._is_kept(asset_id) else left
+
+    def _is_kept(self, asset_id: str) -> bool:
+        return _is_regular(self._path(asset_id, KEPT))
+
+    def _look_up(self, asset_id: str) -> Holding:
+        with contextlib.suppress(FileNotFoundError):
+            extras = download_name.extras_of_file(self._find(asset_id, "glb").path)
+            left = self._time_left(asset_id)
+            files = self._found(asset_id, KINDS).items()
+            sizes = {kind: stat_regular(path).st_size for kind, path in files}
+            return Holding(asset_id, sizes, extras, left if math.isfinite(left) else None)
+        raise NotFound(GONE)
+
+    def _keep(self, asset_id: str) -> None:
+        if self.keep_max_bytes is None:
+            raise NotFound(KEEPS_NOTHING)
+        with self._lock:
+            self._find(asset_id, "glb")
+            if self._is_kept(asset_id):
+                return
+            size = sum(stat_regular(path).st_size for path in self._found(asset_id, KINDS).values())
+            if not self._make_room(size, only=DERIVED_KINDS, kept=True):
+                raise NoRoomToKeep(NO_ROOM_TO_KEEP)
+            self._write(asset_id, KEPT, lambda file: None)
 
     def _name(self, asset_id: str) -> str:
         with contextlib.suppress(FileNotFoundError):
@@ -220,6 +272,8 @@ class AssetFolder:
                 if asset.since > now + self.ttl_seconds:  # the clock was set back, so the time to live begins again
                     with contextlib.suppress(OSError):
                         os.utime(self._path(asset.id, "glb"), (now, now), follow_symlinks=False)
+                elif asset.whole and asset.kept:
+                    continue
                 elif asset.since + (self.ttl_seconds if asset.whole else PART_TTL_SECONDS) <= now:
                     removed += self._remove(asset.id, asset.sizes)
             for path, stat in self._parts():
@@ -229,15 +283,18 @@ class AssetFolder:
             self._make_room(0)
         return removed
 
-    def _make_room(self, size: int, only: Iterable[Kind] | None = None) -> bool:
+    def _make_room(self, size: int, only: Iterable[Kind] | None = None, *, kept: bool = False) -> bool:
         """Remove the oldest files until `size` more bytes fit into the quota; return whether they fit.
 
         Files in other formats are removed first, then reconstructions, then whole assets. only: remove only these
-        kinds.
+        kinds. kept: whether the quota and the files are those of the results that are kept.
         """
-        assets = sorted(self._assets(), key=lambda asset: asset.since)
-        excess = sum(sum(asset.sizes.values()) for asset in assets)
-        excess += sum(stat.st_size for _, stat in self._parts()) + size - self.max_bytes
+        assets = sorted((asset for asset in self._assets() if asset.kept == kept), key=lambda asset: asset.since)
+        excess = size + sum(sum(asset.sizes.values()) for asset in assets)
+        if kept:
+            excess -= self.keep_max_bytes or 0
+        else:
+            excess += sum(stat.st_size for _, stat in self._parts()) - self.max_bytes
         for kinds in (DERIVED_KINDS, ("npz",), KINDS) if only is None else (tuple(only),):
             for asset in assets:
                 if excess <= 0:
@@ -323,3 +380,8 @@ class _Held:
     def whole(self) -> bool:
         """Whether it can be fetched. Otherwise it is still being written, or its writer died."""
         return "glb" in self.sizes
+
+    @property
+    def kept(self) -> bool:
+        """Whether a client keeps it."""
+        return KEPT in self.sizes

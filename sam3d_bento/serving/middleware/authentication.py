@@ -1,10 +1,10 @@
 """Require an API key if SAM3D_API_KEYS_FILE names a file of keys: the ASGI middleware `Authentication`.
 
 Every path that is not listed here needs a key. Open are the health routes (`/health`, `/livez`, `/readyz`), the
-studio's page, the description of the API, and reading what an id names: a result's files and a job's state. An id has
-128 random bits, is sent only to whoever made the job, and is as good as a key for this single purpose. So links can be
-passed on, and a browser can follow events, for which it cannot send a header. Creating, changing and deleting need a
-key.
+studio's page, the description of the API, and reading what an id names: a result's page and files and a job's state. An
+id has 128 random bits, is sent only to whoever made the job, and is as good as a key for this single purpose. So links
+can be passed on, and a browser can follow events, for which it cannot send a header. Creating, changing, keeping and
+deleting need a key.
 
 A service that names this one in `bentoml.depends`, in the same process group, needs none: see
 `bentoml_seams.by_group_socket`.
@@ -19,15 +19,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sam3d_bento.errors import Unauthorized
 from sam3d_bento.serving import bentoml_seams, problems
-from sam3d_bento.serving.assets import KINDS
+from sam3d_bento.serving.assets import LINKED_KINDS
 from sam3d_bento.serving.request_context import backend, note, request_id
 
 # Paths that need no key, and the prefix of such paths.
 OPEN = frozenset({"/", "/health", "/livez", "/readyz", "/healthz", "/docs", "/docs.json"})
 OPEN_BELOW = "/studio/"
-# The kinds of a result's files that a link can name: all but its reconstruction.
-LINKED_KINDS = "|".join(re.escape(kind) for kind in KINDS if kind != "npz")
-NAMED_BY_ID = re.compile(rf"/api/(assets/[0-9a-f]{{32}}\.({LINKED_KINDS})|jobs/[0-9a-f]{{32}}(/events)?)")
+_SUFFIXES = "|".join(map(re.escape, LINKED_KINDS))
+# A result's page holds nothing of the result, so a wrong id in its address is answered by the page too.
+NAMED_BY_ID = re.compile(rf"/api/(assets/[0-9a-f]{{32}}(\.({_SUFFIXES}))?|jobs/[0-9a-f]{{32}}(/events)?)|/m/[^/]+")
 METRICS = "/metrics"
 
 CHALLENGE = 'Bearer realm="sam3d"'  # WWW-Authenticate of a refusal; RFC 6750, section 3

@@ -30,6 +30,8 @@ KEPT_HEADERS = {"allow", "content-range", "www-authenticate"}  # they are part o
 # Status and path of a response with a different shape: it describes the state of the service, not the fault of a
 # request.
 HEALTH_REPORT = (503, "/health")
+# Status and folder of a page for people, which says itself that there is no such result.
+RESULT_PAGES = (404, "/m/")
 
 # Details by status. Errors of other packages come with a text for developers; these texts are for users.
 GENERIC_ERRORS: dict[int, Sam3DError] = {
@@ -82,6 +84,9 @@ class ProblemDetails:
 
 
 def _is_foreign_error(message: Message, path: str) -> bool:
-    if message["status"] < 400 or (message["status"], path) == HEALTH_REPORT:
+    status, media_type = message["status"], Headers(raw=message["headers"]).get("content-type", "")
+    if status < 400 or (status, path) == HEALTH_REPORT:
         return False
-    return not Headers(raw=message["headers"]).get("content-type", "").startswith(problems.MEDIA_TYPE)
+    if (status, path[: len(RESULT_PAGES[1])]) == RESULT_PAGES and media_type.startswith("text/html"):
+        return False
+    return not media_type.startswith(problems.MEDIA_TYPE)

@@ -13,6 +13,8 @@ FACTS = {
     "summary": "Preview engine: a simple shape is fitted to the silhouette; thickness and back are guessed.",
     "guesses": True,
     "seeded": False,
+    "splats": False,
+    "ignores": ["seed", "quality", "colour_source"],
 }
 
 REPORT: dict[str, Any] = {
@@ -40,6 +42,7 @@ REPORT: dict[str, Any] = {
     "vertices": 21258,
     "holes_filled": 0,
     "holes_kept": 0,
+    "deviation": None,
     "watertight": True,
     "texture_size": 1024,
     "colour_source": "mesh",
@@ -65,6 +68,24 @@ REPORT: dict[str, Any] = {
     "retries": 0,
     "prompt_encodes": 0,
     "bytes": 1696620,
+}
+
+RESULT: dict[str, Any] = {
+    "id": ID,
+    "name": "chair",
+    "page": f"http://127.0.0.1:8000/m/{ID}",
+    "expires_in_seconds": 3412.5,
+    "kept": False,
+    "keepable": True,
+    "exportable": True,
+    "files": {
+        "glb": {
+            "url": f"http://127.0.0.1:8000/api/assets/{ID}.glb",
+            "media_type": "model/gltf-binary",
+            "bytes": 1696620,
+        },
+        "stl": {"url": f"http://127.0.0.1:8000/api/assets/{ID}.stl", "media_type": "model/stl", "bytes": None},
+    },
 }
 
 JOB: dict[str, Any] = {
@@ -105,4 +126,4 @@ HEALTH: dict[str, Any] = {
 }
 
 # By the names of the schemas.
-EXAMPLES = {"Report": REPORT, "Job": JOB, "Health": HEALTH}
+EXAMPLES = {"Report": REPORT, "Result": RESULT, "Job": JOB, "Health": HEALTH}

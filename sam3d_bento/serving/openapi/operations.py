@@ -19,6 +19,7 @@ from sam3d_bento.errors import (
     KeyReused,
     NoDepth,
     NoObject,
+    NoRoomToKeep,
     NoScale,
     NotFound,
     Sam3DError,
@@ -292,6 +293,38 @@ RESULTS = (
         )
         for name, kind in FILE_TYPES.items()
         if name != "glb"
+    ),
+    Operation(
+        "get",
+        "/api/assets/{id}",
+        "describeResult",
+        "Results",
+        "See what there is of a result, and until when",
+        parameters=(ID,),
+        responses={200: response("The result.", {JSON: schema("Result")}, ("Cache-Control",))},
+        errors=STORE_ERRORS,
+    ),
+    Operation(
+        "post",
+        "/api/assets/{id}/keep",
+        "keepResult",
+        "Results",
+        "Keep a result, so that it does not expire",
+        "Where SAM3D_KEEP_MAX_BYTES is set, until it is deleted or the keeping ends. To keep it again changes nothing.",
+        (ID,),
+        responses={200: response("The result, which is kept.", {JSON: schema("Result")}, ("Cache-Control",))},
+        errors=(*STORE_ERRORS, NoRoomToKeep, StorageFull),
+    ),
+    Operation(
+        "delete",
+        "/api/assets/{id}/keep",
+        "releaseResult",
+        "Results",
+        "End the keeping of a result",
+        "It expires as if it had never been kept: at once, if its time is over.",
+        (ID,),
+        responses={204: response("It is not kept.")},
+        errors=STORE_ERRORS,
     ),
     Operation(
         "get",

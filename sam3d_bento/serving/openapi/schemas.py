@@ -177,6 +177,10 @@ class Report(BaseModel):
     vertices: Count
     holes_filled: Annotated[Count, Field(description="Ragged holes of the engine's mesh that were filled.")]
     holes_kept: Annotated[Count, Field(description="Openings that were left: clean rims, and holes too large to fill.")]
+    deviation: Annotated[
+        float | None,
+        Field(description="Largest distance from the dense mesh, as a share of the longest side, if measured."),
+    ] = None
     watertight: Annotated[bool, Field(description="Whether the surface is closed.")]
     texture_size: Annotated[Count, Field(description="Edge of the texture in pixels.")]
     colour_source: Annotated[str, Field(description="What the texture was painted from.")]
@@ -190,6 +194,27 @@ class Report(BaseModel):
     retries: Count
     prompt_encodes: Annotated[Count, Field(description="Photos that the prompt model encoded in this run.")]
     bytes: Annotated[Count, Field(description="Size of the GLB.")]
+
+
+class ResultFile(BaseModel):
+    """File of a result, which GET gives."""
+
+    url: Annotated[str, Field(json_schema_extra={"format": "uri"})]
+    media_type: str
+    bytes: Annotated[Count | None, Field(description="Null for one that is made when it is first asked for.")]
+
+
+class Result(BaseModel):
+    """What there is of a result, and until when."""
+
+    id: Identity
+    name: Annotated[str, Field(description="What the result is called.")]
+    page: Annotated[str, Field(json_schema_extra={"format": "uri"}, description="Its page for people.")]
+    expires_in_seconds: Annotated[float | None, Field(description="Null for a result that is kept.")]
+    kept: Annotated[bool, Field(description="Whether a client keeps it, so that it does not expire.")]
+    keepable: Annotated[bool, Field(description="Whether this service keeps results.")]
+    exportable: Annotated[bool, Field(description="Whether it can be exported with other faces and colours.")]
+    files: Annotated[dict[str, ResultFile], Field(description="By format: those that the result can be had in.")]
 
 
 class JobLinks(BaseModel):
@@ -351,7 +376,8 @@ class _Untitled(GenerateJsonSchema):
 def of_responses() -> dict[str, JsonSchemaValue]:
     """Return the schemas of all JSON responses, by their names in the document's components."""
     types: list[tuple[str, JsonSchemaMode, TypeAdapter[Any]]] = [
-        (kind.__name__, "validation", TypeAdapter(kind)) for kind in (Report, Job, Health, Capabilities, Problem)
+        (kind.__name__, "validation", TypeAdapter(kind))
+        for kind in (Report, Result, Job, Health, Capabilities, Problem)
     ]
     _, found = TypeAdapter.json_schemas(types, ref_template=REFERENCE, schema_generator=_Untitled)
     definitions: dict[str, JsonSchemaValue] = found["$defs"]

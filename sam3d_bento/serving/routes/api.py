@@ -30,7 +30,7 @@ from sam3d_bento.serving.assets import GLB_MEDIA_TYPE, StoredFile, download_name
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.reconstructor import log_fields
 from sam3d_bento.serving.request_context import backend, note, request_id
-from sam3d_bento.serving.routes import assets, description, jobs, metrics, studio, upload_form
+from sam3d_bento.serving.routes import assets, description, jobs, metrics, result_page, studio, upload_form
 from sam3d_bento.serving.routes.handlers import cancelled_when_gone, on_shortage, problem_responses, result, with_urls
 from sam3d_bento.submission import SMALLER_DEPTH, STAGES, MaskImage, SceneInput, Submission, check_scene
 from sam3d_bento.warning_codes import WarningCode
@@ -228,6 +228,7 @@ app = Starlette(
         *assets.routes,
         *jobs.routes,
         *description.routes,
+        *result_page.routes,
         *studio.routes,
     ],
     exception_handlers={OSError: on_shortage, RuntimeError: on_shortage},

@@ -1,4 +1,4 @@
-"""Routes of finished results: the GLB, its picture, and the model in other formats and sizes."""
+"""Routes of finished results: the GLB, its picture, the model in other formats and sizes, and how long it lives."""
 
 from __future__ import annotations
 
@@ -10,17 +10,26 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from sam3d_bento import formats
 from sam3d_bento.errors import NotFound, StorageFull
-from sam3d_bento.formats import FILE_TYPES, Format
-from sam3d_bento.serving.assets import DISPOSITIONS, GONE, MEDIA_TYPES, Kind, StoredFile, StoredObject
+from sam3d_bento.formats import FILE_TYPES, FileType, Format
+from sam3d_bento.serving.assets import (
+    DISPOSITIONS,
+    GONE,
+    MEDIA_TYPES,
+    Holding,
+    Kind,
+    StoredFile,
+    StoredObject,
+    download_name,
+)
 from sam3d_bento.serving.assets.download_name import content_disposition
 from sam3d_bento.serving.request_context import backend, note, request_id
 from sam3d_bento.serving.routes import export_form
-from sam3d_bento.serving.routes.handlers import Handler, problem_responses, result
+from sam3d_bento.serving.routes.handlers import Handler, asset_url, page_url, problem_responses, result
 from sam3d_bento.serving.routes.stored_file import StoredFileResponse
 from sam3d_bento.submission import ExportSubmission, ObjectSubmission, ThumbnailSubmission
 
@@ -181,6 +190,64 @@ async def scene_object(request: Request) -> Response:
     )
 
 
+@problem_responses
+async def description(request: Request) -> Response:
+    """Return what there is of a result: its files, and until when."""
+    return await _described(request)
+
+
+@problem_responses
+async def keeping(request: Request) -> Response:
+    """Keep a result, so that it does not expire. DELETE ends that."""
+    store = backend().assets
+    asset_id = request.path_params["id"]
+    if request.method == "DELETE":
+        await store.release(asset_id)
+        return Response(status_code=204)
+    await store.keep(asset_id)
+    note(request, outcome="kept", asset=asset_id)
+    return await _described(request)
+
+
+async def _described(request: Request) -> Response:
+    server = backend()
+    found = await server.assets.look_up(request.path_params["id"])
+    url = asset_url(request, found.id)
+    left = found.expires_in_seconds
+    listed = {
+        name: {
+            "url": f"{url.removesuffix('.glb')}.{kind.suffix}",
+            "media_type": kind.media_type,
+            "bytes": found.sizes.get(kind.suffix),
+        }
+        for name, kind in formats.available().items()
+        if _can_give(found, kind)
+    }
+    return JSONResponse(
+        {
+            "id": found.id,
+            "name": download_name.cleaned_name(found.extras),
+            "page": page_url(request, found.id),
+            "expires_in_seconds": None if left is None else round(left, 1),
+            "kept": left is None,
+            "keepable": server.assets.keep_max_bytes is not None,
+            "exportable": "npz" in found.sizes,
+            "files": listed,
+        },
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def _can_give(found: Holding, kind: FileType) -> bool:
+    """Return whether GET gives a result in a format. A size that is missing can be given to `/export`."""
+    if kind.from_reconstruction and "npz" not in found.sizes:
+        return False
+    if kind.of_splats:
+        info = backend().worker.info  # None while the engine loads
+        return info is not None and bool(info.facts.get("splats"))
+    return not (kind.one_object and "objects" in found.extras)
+
+
 # Largest body of an export, which has a format and a few options. JSON of megabytes would block the loop for seconds.
 MAX_ORDER_BYTES = 64_000
 BODY_LIMITS = {re.compile(r"/api/assets/[^/]*/export/?"): MAX_ORDER_BYTES}
@@ -193,10 +260,15 @@ def _file_route(suffix: str, handler: Handler, methods: Sequence[str] = ("GET",)
     return route
 
 
+_RESULT = Route("/api/assets/{id}", description)
+_RESULT.path_regex = re.compile(r"^/api/assets/(?P<id>[^/.]+)$")  # with a dot it is a file's
+
 routes = [
     _file_route("glb", asset, ("GET", "DELETE")),
     _file_route("webp", thumbnail),
     *(_file_route(kind.suffix, in_format(name)) for name, kind in FILE_TYPES.items() if name != "glb"),
+    _RESULT,
+    Route("/api/assets/{id}/keep", keeping, methods=["POST", "DELETE"]),
     Route("/api/assets/{id}/objects/{name}.glb", scene_object),
     Route("/api/assets/{id}/export", export, methods=["POST"]),
 ]

@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 from functools import cache
 
-from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -34,6 +32,6 @@ def _written(base: str, keys: bool, metrics_need_key: bool) -> bytes:
 
 
 routes = [
-    Route("/docs.json", description, middleware=[Middleware(GZipMiddleware, compresslevel=studio.COMPRESSION)]),
-    Route("/docs", studio.page_named("docs.html")),
+    Route("/docs.json", description, middleware=studio.COMPRESSED),
+    Route("/docs", studio.page_named("docs.html"), middleware=studio.COMPRESSED),
 ]

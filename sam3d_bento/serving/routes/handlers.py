@@ -80,6 +80,12 @@ def asset_url(request: Request, asset_id: str) -> str:
     return f"{base.rstrip('/')}/api/assets/{asset_id}.glb"
 
 
+def page_url(request: Request, asset_id: str) -> str:
+    """Return the absolute link to the page of a result, below the same address as `asset_url`."""
+    base = backend().settings.public_url or str(request.base_url)
+    return f"{base.rstrip('/')}/m/{asset_id}"
+
+
 def with_urls(request: Request, report: dict[str, Any]) -> dict[str, Any]:
     """Return the report of a stored result with the links to its GLB, and to those of the objects of a scene."""
     url = asset_url(request, report["id"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio.to_thread
@@ -23,7 +24,7 @@ from starlette.routing import Route
 import sam3d_bento
 from sam3d_bento import gpu, weights
 from sam3d_bento.errors import StorageUnavailable
-from sam3d_bento.serving.assets import ASSET_NAME, KINDS, Kind
+from sam3d_bento.serving.assets import ASSET_NAME, KEPT, KINDS, Kind
 from sam3d_bento.serving.assets.threads import StorageThreads
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.request_context import backend
@@ -127,29 +128,44 @@ def _results(backend: Backend) -> Iterator[Metric]:
     if backend.settings.output_url is not None:
         return  # every listing of a bucket costs money
     try:
-        assets, sizes = _threads.call(held, backend.settings.output_dir, patience_seconds=READING_SECONDS)
+        stock = _threads.call(held, backend.settings.output_dir, patience_seconds=READING_SECONDS)
     except (StorageUnavailable, OSError):
         return
-    yield GaugeMetricFamily("sam3d_assets", "Results that can be fetched.", assets)
-    stored = GaugeMetricFamily("sam3d_assets_bytes", "Bytes of the stored results' files.", labels=["kind"])
-    for kind, size in sizes.items():
+    yield GaugeMetricFamily("sam3d_assets", "Results that can be fetched.", stock.results)
+    stored = GaugeMetricFamily("sam3d_assets_bytes", "Bytes of the files of results that expire.", labels=["kind"])
+    for kind, size in stock.sizes.items():
         stored.add_metric([kind], size)
     yield stored
+    yield GaugeMetricFamily("sam3d_assets_kept_bytes", "Bytes of the files of results that clients keep.", stock.kept)
     limit = backend.settings.output_max_bytes
     yield GaugeMetricFamily("sam3d_assets_limit_bytes", "Bytes above which the oldest results are removed.", limit)
 
 
-def held(folder: Path) -> tuple[int, dict[Kind, int]]:
-    """Return the number of results in the folder, and the bytes of their files by kind."""
-    count, sizes = 0, dict.fromkeys(KINDS, 0)
+@dataclass(frozen=True)
+class Stock:
+    """What is in the folder for results. sizes: bytes of the files that expire, by kind. kept: bytes of the others."""
+
+    results: int
+    sizes: dict[Kind, int]
+    kept: int
+
+
+def held(folder: Path) -> Stock:
+    """Return what is in the folder for results."""
+    found: list[tuple[str, Kind, int]] = []
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             if ASSET_NAME.fullmatch(entry.name):
                 with suppress(FileNotFoundError):  # a sweep has removed the file
-                    kind = entry.name.partition(".")[2]
-                    sizes[kind] += entry.stat(follow_symlinks=False).st_size
-                    count += kind == "glb"
-    return count, sizes
+                    owner, _, kind = entry.name.partition(".")
+                    found.append((owner, kind, entry.stat(follow_symlinks=False).st_size))
+    marked = {owner for owner, kind, _ in found if kind == KEPT}
+    sizes = {kind: 0 for kind in KINDS if kind != KEPT}
+    for owner, kind, size in found:
+        if owner not in marked:
+            sizes[kind] += size
+    kept = sum(size for owner, _, size in found if owner in marked)
+    return Stock(sum(kind == "glb" for _, kind, _ in found), sizes, kept)
 
 
 def _weights(settings: Settings) -> Iterator[Metric]:

@@ -1,4 +1,4 @@
-"""Serve the studio: the page at `/`, and its files below `/studio/`. They are static; all the page does, the API does.
+"""Serve the studio: the page at `/`, and its files below `/studio/`. All the page does, the API does.
 
 A policy allows browsers to load data only from this host, and to send data only here. There is one exception: if
 results are stored in a bucket, the link to a model leads there, so the page may also fetch from the bucket. The bucket
@@ -8,8 +8,7 @@ model, only link to it.
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +16,14 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from sam3d_bento.serving.localized_pages import (
+    LANGUAGE_COOKIE,
+    THEME_COOKIE,
+    WEB,
+    language_of,
+    localized,
+    theme_of,
+)
 from sam3d_bento.serving.request_context import backend
 from sam3d_bento.serving.routes.handlers import Handler
 
@@ -55,22 +62,46 @@ class WebFiles(StaticFiles):
         return response
 
 
-files = WebFiles(directory=Path(__file__).parents[1] / "web")
+files = WebFiles(directory=WEB)
+# What answers a page: it is several times as long without.
+COMPRESSED = [Middleware(GZipMiddleware, compresslevel=COMPRESSION)]
 
 
 def page_named(name: str) -> Handler:
-    """Return the handler that answers this page of the folder web/, with the policy for what it may load."""
+    """Return the handler that answers this page of the folder web/: see `page_response`."""
 
     async def page(request: Request) -> Response:
         """Return the page."""
-        response = await files.get_response(name, request.scope)
-        response.headers["Content-Security-Policy"] = content_security_policy(backend().assets.origin)
-        return response
+        return page_response(request, name)
 
     return page
 
 
+def page_response(request: Request, name: str, status_code: int = 200, head: str = "") -> Response:
+    """Return a page of the folder web/, with the policy for what it may load.
+
+    The page is in the language that the query's `lang` names, otherwise in the visitor's: see `localized_pages`.
+    head: HTML for the end of the page's head.
+    """
+    language = language_of(
+        request.query_params.get("lang"),
+        request.cookies.get(LANGUAGE_COOKIE),
+        request.headers.get("accept-language", ""),
+    )
+    found = localized(name, language, theme_of(request.cookies.get(THEME_COOKIE))).with_head(head)
+    headers = {
+        "Cache-Control": CACHING,
+        "Content-Language": language,
+        "Content-Security-Policy": content_security_policy(backend().assets.origin),
+        "ETag": found.etag,
+        "Vary": "Accept-Language, Cookie",
+    }
+    if status_code == 200 and found.etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(found.content, status_code, headers, media_type="text/html")
+
+
 routes = [
-    Route("/", page_named("index.html")),
+    Route("/", page_named("index.html"), middleware=COMPRESSED),
     Mount("/studio", GZipMiddleware(files, compresslevel=COMPRESSION)),
 ]

@@ -2,9 +2,9 @@
 
 import { byId } from "./dom.js";
 import { megabytes } from "./format.js";
+import { text } from "./texts.js";
 
 const ARRAYS = [".npy", ".npz"]; // no photo has these suffixes
-const NONE = "Or drop it here.";
 
 export class Depth {
   /** catalogue(): return the response of /api/options, or null before it has arrived. */
@@ -33,10 +33,7 @@ export class Depth {
     const limit = this.catalogue()?.limits.max_upload_bytes;
     if (file.size > limit) {
       this.#keep(null);
-      this.#say(
-        `${file.name} has ${megabytes(file.size)}; photo and depth may have ${megabytes(limit)} together. ` +
-          "Send float16 in a compressed .npz, or 1024 pixels on the long side.",
-      );
+      this.#say(text("depth.too_large", { name: file.name, size: megabytes(file.size), limit: megabytes(limit) }));
     } else {
       this.#keep(file);
     }
@@ -57,7 +54,7 @@ export class Depth {
   #keep(file) {
     this.file = file;
     byId("depth-remove").hidden = file === null;
-    this.#say(file === null ? NONE : `${file.name}, ${megabytes(file.size)}. The model gets its true size.`);
+    this.#say(file === null ? text("depth.none") : text("depth.kept", { name: file.name, size: megabytes(file.size) }));
   }
 
   #say(sentence) {

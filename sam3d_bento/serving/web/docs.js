@@ -56,6 +56,7 @@ window.SwaggerUIBundle({
 });
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const shade = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+const { theme } = document.documentElement.dataset;
+const shade = () => document.documentElement.classList.toggle("dark-mode", theme === "system" ? dark.matches : theme === "dark");
 dark.addEventListener("change", shade);
 shade();

@@ -1,14 +1,19 @@
 // Format numbers and names for people.
 
-const counts = new Intl.NumberFormat("en");
+import { text } from "./texts.js";
+
+const { lang } = document.documentElement;
+const counts = new Intl.NumberFormat(lang);
+const shares = new Intl.NumberFormat(lang, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const tenths = new Intl.NumberFormat(lang, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
 export const count = (value) => counts.format(value);
 
-export const percent = (share) => `${(share * 100).toFixed(1)}%`;
+export const percent = (share) => shares.format(share);
 
 export const megabytes = (bytes) => (bytes < 100_000 ? `${Math.ceil(bytes / 1000)}\u00a0kB` : `${counts.format((bytes / 1e6).toFixed(2))}\u00a0MB`);
 
-export const seconds = (value) => (value < 10 ? `${value.toFixed(1)}\u00a0s` : `${Math.round(value)}\u00a0s`);
+export const seconds = (value) => (value < 10 ? `${tenths.format(value)}\u00a0s` : `${Math.round(value)}\u00a0s`);
 
 /** Turn a field's name into a label: "target_faces" → "Target faces". */
 export function label(name) {
@@ -16,9 +21,5 @@ export function label(name) {
   return text[0].toUpperCase() + text.slice(1);
 }
 
-export const STAGES = new Map([
-  ["decode", "Reading the photo"],
-  ["mask", "Finding the object"],
-  ["reconstruct", "Building the shape"],
-  ["export", "Making the texture"],
-]);
+/** The stages of a run, by the service's names, in their order. */
+export const STAGES = new Map(["decode", "mask", "reconstruct", "export"].map((stage) => [stage, text(`progress.${stage}`)]));

@@ -1,25 +1,33 @@
 // The studio's main program: connects photo, options, job, display and results.
 
 import * as api from "./api.js";
-import { announce, byId } from "./dom.js";
-import { acceptHeic, listenForPhotos } from "./intake.js";
+import { Batch } from "./batch.js";
+import { announce, byId, make, notify } from "./dom.js";
+import { Gallery } from "./gallery.js";
+import { acceptHeic, isPhoto, listenForPhotos } from "./intake.js";
 import { Depth } from "./depth.js";
 import { Job } from "./job.js";
 import { Display } from "./display.js";
-import { chosenOptions, leaveToService, showFormatOptions, showOptions } from "./options_form.js";
+import { chosenOptions, resetOptions, showFormatOptions, showOptions } from "./options_form.js";
 import { Photo } from "./photo.js";
 import { showWaiting } from "./problem_box.js";
 import { showPause, showProgress } from "./progress.js";
-import { forget, forgetExpired, remember, showRecent } from "./recent.js";
-import { showDownloads, showFacts, showWarnings } from "./result.js";
+import { forget, forgetExpired, remember, showRecent, watchTime } from "./recent.js";
+import { showDownloads } from "./downloads.js";
+import { showFacts, showWarnings } from "./result.js";
 import { watchService } from "./service_state.js";
 import { megabytes } from "./format.js";
+import { offerNextSteps } from "./next_steps.js";
+import { offerPreferences } from "./preferences.js";
+import { text } from "./texts.js";
 
 let catalogue = null; // response of /api/options
 let usable = false; // whether there is a photo with a mask
 let job = null; // the running job
 let shownId = null; // id of the displayed result
-let seeded = false; // whether another seed gives the displayed result's engine another result
+let shown = null; // the displayed result: {result, report}, as of `api.describe` and as the service reported it
+let made = null; // the report and the photo of the result that this page has made last
+let describedEngine = null; // name of the engine whose options are shown; null while none is known
 
 const display = new Display();
 const photo = new Photo(
@@ -32,9 +40,29 @@ const photo = new Photo(
 
 const depth = new Depth(() => catalogue);
 
+const batch = new Batch(
+  {
+    changed: () => refresh(),
+    finished: (report) => {
+      remember(report, catalogue?.limits.output_ttl_seconds);
+      showRecent(open);
+    },
+    open: (report) => open(report),
+    edit: (file) => photo.take(file),
+  },
+  () => catalogue,
+);
+
+const gallery = new Gallery({ open: showSample, makeOwn: (file) => receive([file]) });
+
+/** Return whether the batch is what would be made. A photo that is edited comes first. */
+const isBatch = () => batch.isOpen && !photo.file;
+
 function refresh() {
-  byId("make").disabled = !usable || job !== null;
-  byId("again").disabled = byId("make").disabled || shownId === null;
+  byId("make").disabled = isBatch() ? !batch.ready : !usable || job !== null;
+  byId("make").textContent = isBatch() && batch.ready ? text("batch.make", { count: batch.ready }) : text("order.make");
+  const isShown = made !== null && made.report.id === shownId && made.photo === photo.file;
+  offerNextSteps(isShown && !byId("make").disabled ? made.report : null, begin);
 }
 
 async function loadCatalogue() {
@@ -43,23 +71,25 @@ async function loadCatalogue() {
   } catch {
     return; // the status line says that the service does not answer; this is called again when it does
   }
-  if (!byId("options").childElementCount) {
-    showOptions(catalogue.options, catalogue.presets);
+  const { engine } = catalogue; // null while it loads
+  if (!byId("options").childElementCount || describedEngine !== (engine?.name ?? null)) {
+    describedEngine = engine?.name ?? null;
+    showOptions(catalogue.options, catalogue.presets, engine?.facts.ignores ?? []);
     showFormatOptions(catalogue.export.formats);
   }
-  byId("photo-limits").textContent = `JPEG, PNG, WebP and others, up to ${megabytes(catalogue.limits.max_upload_bytes)}`;
+  byId("photo-limits").textContent = text("photo.formats_up_to", { size: megabytes(catalogue.limits.max_upload_bytes) });
   const heic = catalogue.formats?.includes("HEIC") ?? false; // null while the engine loads; it is asked again then
   acceptHeic(heic);
-  if (catalogue.formats && !heic) byId("photo-limits").append(". HEIC is not read here: the server lacks pillow-heif.");
+  if (catalogue.formats && !heic) byId("photo-limits").append(`. ${text("photo.no_heic")}`);
   offerDownloads();
 }
 
 function offerDownloads() {
-  showDownloads(shownId, catalogue?.export?.formats ?? {}, seeded);
-  byId("again").addEventListener("click", () => {
-    leaveToService("seed");
-    begin();
-  });
+  byId("format-options-box").hidden = !shown || !byId("format-options").childElementCount;
+  if (shown) {
+    const page = make("a", { id: "open-page", className: "button", href: api.pageUrl(shownId), textContent: text("result.open_page") });
+    showDownloads(shown.result, shown.report, catalogue?.export?.formats, page);
+  } else showDownloads(null);
   refresh();
 }
 
@@ -70,38 +100,54 @@ const events = {
   progress: (state) => {
     display.showProgress();
     showProgress(state);
+    photo.showProgress(state.objects);
   },
-  interrupted: () => showPause("The connection was lost. Trying again…"),
+  interrupted: () => showPause(text("progress.interrupted")),
   done: async ({ report }) => {
-    job = null;
-    remember(report);
+    made = { report, photo: job.photo };
+    ended();
+    remember(report, catalogue?.limits.output_ttl_seconds);
     showRecent(open);
     await open(report);
-    announce("The model is ready.");
+    announce(text("progress.ready"));
   },
   failed: (problem) => {
-    job = null;
-    display.showProblem(problem, usable ? [["Try again", begin]] : []);
+    ended();
+    display.showProblem(problem, usable ? [[text("problem.try_again"), () => begin()]] : []);
     refresh();
   },
   cancelled: () => {
-    job = null;
+    ended();
     display.showLast();
-    announce("Cancelled.");
+    byId("model-empty-title").textContent = text("progress.cancelled");
+    notify(text("progress.cancelled"));
     refresh();
     takeFocus(byId("make"));
   },
 };
 
-async function begin() {
+function ended() {
+  job = null;
+  photo.showProgress([]);
+}
+
+/** changes: other values for some options, in this run alone; "" leaves a value to the service. */
+async function begin(changes = {}) {
+  if (isBatch()) {
+    batch.start(chosenOptions());
+    return;
+  }
   if (!usable || job) return;
   job = new Job(events);
   refresh();
+  byId("model-empty-title").textContent = text("viewer.empty"); // an earlier run was cancelled
   display.showProgress();
-  showPause("Sending the photo…");
+  showPause(text("progress.sending"));
   takeFocus(byId("cancel"));
   byId("stage").scrollIntoView({ block: "nearest" });
-  job.submit(photo.file, await photo.mask(), { ...chosenOptions(), ...depth.chosen() });
+  const options = { ...photo.fitting(chosenOptions()), ...depth.chosen(), ...changes };
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== ""));
+  job.submit({ ...(await photo.fields()), ...given });
 }
 
 /** Move the focus off an element that was hidden or disabled, but never away from an element that is in use. */
@@ -115,16 +161,17 @@ function takeFocus(element) {
 async function open(report) {
   const { id } = report;
   shownId = id;
-  seeded = report.engine_facts?.seeded ?? true;
   offerDownloads();
   showFacts(report);
-  showWarnings(report.warnings, catalogue?.warnings ?? {});
+  showWarnings(report.warnings);
   try {
-    await display.show(await api.asset(id), report);
+    shown = { result: await api.describe(id), report };
+    offerDownloads();
+    await display.show(await api.asset(id));
     takeFocus(byId("model-canvas"));
   } catch (error) {
     if (error.code === "not_found") {
-      shownId = null;
+      shownId = shown = null;
       offerDownloads();
       forget(id);
       showRecent(open);
@@ -133,34 +180,65 @@ async function open(report) {
   }
 }
 
+/** Show the finished model of a sample, which is no result of this service. */
+async function showSample(glb) {
+  shownId = shown = null;
+  offerDownloads();
+  showWarnings([]);
+  byId("facts").hidden = byId("times").hidden = true;
+  await display.show(glb);
+}
+
+// --- photos ----------------------------------------------------------------------------------------------------------
+
+/** Take files that came in together: a photo, several for a batch, depth, or depth with its photo. */
+function receive(files) {
+  gallery.close();
+  const depthFile = files.find((file) => depth.isDepth(file));
+  const others = files.filter((file) => !depth.isDepth(file));
+  if (photo.file && others.length) depth.clear(); // it is the former photo's
+  if (depthFile) depth.take(depthFile);
+  if (others.length > 1 || (isBatch() && others.length)) {
+    const photos = others.filter(isPhoto);
+    photo.clear();
+    batch.add(photos, others.length - photos.length);
+  } else if (others.length) {
+    photo.take(others[0]);
+  }
+}
+
 // --- start of the page -----------------------------------------------------------------------------------------------
 
-listenForPhotos((file) => {
-  if (depth.isDepth(file)) {
-    depth.take(file);
-    return;
-  }
-  if (photo.file) depth.clear(); // it is the former photo's
-  photo.take(file);
+listenForPhotos(receive);
+byId("other-photo").addEventListener("click", () => {
+  depth.clear();
+  byId("advanced").open = false;
+  if (isBatch()) batch.clear();
+  photo.clear();
 });
-byId("other-photo").addEventListener("click", () => depth.clear());
 byId("order").addEventListener("submit", (event) => {
   event.preventDefault();
   begin();
 });
+byId("order").addEventListener("invalid", () => (byId("advanced").open = true), { capture: true }); // a wrong value is seen
+byId("options-reset").addEventListener("click", resetOptions);
 byId("cancel").addEventListener("click", () => job.cancel());
 
+offerPreferences();
 offerDownloads();
 showRecent(open);
 watchService(loadCatalogue);
 loadCatalogue();
-forgetExpired().then(() => showRecent(open));
+const showWhatIsLeft = () => forgetExpired().then(() => showRecent(open));
+showWhatIsLeft();
+watchTime(showWhatIsLeft);
+batch.restore();
 
 const runningId = Job.remembered();
 if (runningId) {
   job = new Job(events);
   display.showProgress();
-  showPause("Looking up the running job…");
+  showPause(text("progress.looking_up"));
   job.follow(runningId);
 }
 refresh();

@@ -1,32 +1,19 @@
 // Show a problem: what happened, why, and what the user can do.
 
 import { make } from "./dom.js";
+import { text } from "./texts.js";
 
-// Advice by error code. The service's own sentence does not always give the next step in the studio.
-const ADVICE = {
-  bad_request: "Choose another photo or mask, or change the options.",
-  busy: "The studio tries again automatically.",
-  deadline_exceeded: "Choose a lower quality, fewer faces or a smaller texture.",
-  engine_lost: "Try again. If it fails for this photo only, try another photo.",
-  gpu_out_of_memory: "Try again, or choose a lower quality.",
-  internal: "Try again. If it happens again, send the request id below to the operator.",
-  bad_result: "Correct the mask, or try another seed.",
-  no_object: "Choose another photo, or correct the mask.",
-  not_found: "It may have expired: results are kept for a limited time. Make the model again.",
-  not_ready: "The studio tries again automatically.",
-  storage_full: "Try again later.",
-  too_large: "Choose a smaller photo.",
-  unsupported_media: "Choose a JPEG, PNG or WebP file.",
-};
+// Codes of which only the service's own sentence says which field is meant.
+const SAID_AT_ONCE = ["bad_request"];
 
 /** Show the problem in `box`. `actions`: [text, function] for the buttons below it. */
 export function showProblem(box, problem, actions = []) {
-  const text = [make("strong", { textContent: problem.title ?? "Something went wrong" }), make("p", { textContent: problem.message })];
-  if (ADVICE[problem.code]) text.push(make("p", { textContent: ADVICE[problem.code] }));
-  if (problem.requestId) text.push(make("p", { className: "small", textContent: `Request ${problem.requestId}` }));
+  const parts = [make("strong", { textContent: problem.title }), make("p", { textContent: problem.message })];
+  const said = problem.detail !== problem.message ? problem.detail : null;
+  if (said || problem.requestId) parts.push(details(said, problem.requestId, SAID_AT_ONCE.includes(problem.code)));
   const buttons = actions.map(([label, act]) => make("button", { type: "button", textContent: label, onclick: act }));
-  if (buttons.length) text.push(make("p", { className: "buttons" }, ...buttons));
-  box.replaceChildren(...text);
+  if (buttons.length) parts.push(make("p", { className: "buttons" }, ...buttons));
+  box.replaceChildren(...parts);
   box.dataset.code = problem.code ?? "";
   box.hidden = false;
 }
@@ -34,13 +21,20 @@ export function showProblem(box, problem, actions = []) {
 /** Show in how many seconds the next attempt is made, with a button that stops the attempts. */
 export function showWaiting(box, problem, seconds, stop) {
   if (box.hidden || !box.querySelector(".countdown")) {
-    showProblem(box, problem, [["Stop trying", stop]]);
+    showProblem(box, problem, [[text("problem.stop_trying"), stop]]);
     // Screen readers read the box when it appears; the countdown must not be read out each second.
     const countdown = make("p", { className: "countdown" });
     countdown.setAttribute("aria-live", "off");
     box.append(countdown);
   }
-  box.querySelector(".countdown").textContent = `Next try in ${seconds} s`;
+  box.querySelector(".countdown").textContent = text("problem.next_try", { seconds });
+}
+
+/** Fold away what only some need: the service's own sentence, and what the operator finds the request by. */
+function details(said, requestId, open) {
+  const lines = [said, requestId && text("problem.request", { id: requestId })].filter(Boolean);
+  return make("details", { className: "small", open }, make("summary", { textContent: text("problem.said") }),
+    ...lines.map((line) => make("p", { textContent: line })));
 }
 
 export function hideProblem(box) {

@@ -1,7 +1,8 @@
 // Show the progress of a job, and announce it to screen readers.
 
 import { announce, byId, make } from "./dom.js";
-import { count, seconds, STAGES } from "./format.js";
+import { seconds, STAGES } from "./format.js";
+import { text } from "./texts.js";
 
 export function showProgress(job) {
   const order = [...STAGES.keys()];
@@ -17,7 +18,7 @@ export function showProgress(job) {
   );
   byId("progress-bar").value = job.fraction ?? 0;
   byId("progress-detail").textContent = detail(job);
-  const headline = job.state === "queued" ? waiting(job.position) : `${STAGES.get(job.stage) ?? "Starting"}…`;
+  const headline = job.state === "queued" ? waiting(job.position) : running(job.stage);
   if (byId("progress-headline").textContent !== headline) {
     byId("progress-headline").textContent = headline;
     announce(headline); // once per stage, not at each per cent
@@ -35,10 +36,12 @@ export function showPause(headline) {
 const percentage = (fraction) => `${Math.round(fraction * 100)}%`;
 
 function waiting(position) {
-  return position ? `Waiting: ${count(position)} ahead of you` : "Waiting: you are next";
+  return position ? text("progress.ahead", { count: position }) : text("progress.next");
 }
+
+const running = (stage) => (STAGES.has(stage) ? text("progress.stage", { stage: STAGES.get(stage) }) : text("progress.starting"));
 
 function detail({ fraction, estimated_seconds: left }) {
   const share = percentage(fraction ?? 0);
-  return left === null || left === undefined ? share : `${share} · about ${seconds(Math.max(left, 1))} left`;
+  return left === null || left === undefined ? share : text("progress.left", { share, seconds: seconds(Math.max(left, 1)) });
 }

@@ -2,16 +2,10 @@
 
 import * as api from "./api.js";
 import { byId } from "./dom.js";
+import { text, textOr } from "./texts.js";
 
 const LOADING_POLL = 2000; // milliseconds between requests while the service is not ready
 const READY_POLL = 20000; // milliseconds between requests while it is ready
-
-const STATES = {
-  starting: "The engine is loading. You can choose a photo and correct its mask in the meantime.",
-  restarting: "The engine is restarting. Jobs that you send now will wait for it.",
-  failed: "The engine could not be loaded.",
-  stopped: "The service is shutting down.",
-};
 
 /** Watch the service while the page is open; call `ready` each time it becomes ready. */
 export async function watchService(ready) {
@@ -30,25 +24,33 @@ function show(state, report) {
   const strip = byId("service");
   strip.dataset.state = state;
   strip.dataset.guesses = report?.engine_facts?.guesses ?? false;
-  const text = state === "ready" ? ready(report) : notReady(state, report);
-  if (strip.textContent !== text) strip.textContent = text; // otherwise screen readers would read it at every poll
+  const sentence = state === "ready" ? ready(report) : notReady(state, report);
+  if (strip.textContent !== sentence) strip.textContent = sentence; // otherwise screen readers would read it at every poll
 }
 
 function ready({ engine, engine_facts: facts, device }) {
-  return `${facts.summary ?? `Engine: ${engine}.`} Ready, on ${device === "cpu" ? "the CPU" : device}.`;
+  const summary = textOr(`engine.${engine}`, facts.summary ?? text("engine.other", { name: engine }));
+  return `${summary} ${device === "cpu" ? text("service.ready_on_cpu") : text("service.ready_on", { device })}`;
 }
 
 function notReady(state, report) {
-  if (!report) return "The service does not answer. Trying again…";
-  return [STATES[state] ?? "The service is not ready.", state === "failed" ? report.reason : ""].join(" ").trim();
+  if (!report) return text("service.unreachable");
+  return [textOr(`service.${state}`, text("service.not_ready")), state === "failed" ? report.reason : ""].join(" ").trim();
 }
 
-/** Resolve after the pause, but not before the page is visible. */
+/** Resolve after the pause, but not before the page is visible; at once when a request found the service away. */
 function nextLook(milliseconds) {
   return new Promise((resolve) => {
-    setTimeout(() => {
-      if (document.visibilityState === "visible") resolve();
-      else document.addEventListener("visibilitychange", () => resolve(), { once: true });
+    const over = new AbortController(); // ends the listening
+    const end = () => {
+      clearTimeout(timer);
+      over.abort();
+      resolve();
+    };
+    const timer = setTimeout(() => {
+      if (document.visibilityState === "visible") end();
+      else document.addEventListener("visibilitychange", end, { signal: over.signal });
     }, milliseconds);
+    for (const event of ["unreachable", "online", "offline"]) window.addEventListener(event, end, { signal: over.signal });
   });
 }

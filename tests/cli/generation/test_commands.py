@@ -198,6 +198,7 @@ def scan(tmp_path):
         ("x.usdz", b"PK"),
         ("x.splats.glb", b"glTF"),
         ("x.obj.zip", b"PK"),
+        ("x.lods.zip", b"PK"),
         ("x.OBJ", b"mtllib x.mtl"),
     ],
 )
@@ -319,7 +320,7 @@ def test_a_format_may_be_named(run, scan, tmp_path):
         ("x.stl", ["--density", "500"], "'density' does not go with the format 'stl', only with urdf, mjcf"),
         ("x.urdf.zip", ["--height", "0.1", "--density", "1"], "density"),
         ("x.stl", ["--height", "nan"], "--height"),
-        ("x.model", [], "none of .glb, .obj.zip, .stl,"),
+        ("x.model", [], "none of .glb, .lods.zip, .obj.zip, .stl,"),
         ("x", [], "or --format"),
     ],
 )

@@ -170,6 +170,17 @@ def test_a_given_seed_is_reported_as_ignored(photographed: Photographed, disc: D
     assert engine.facts["seeded"] is False
 
 
+def test_the_options_that_the_engine_says_it_ignores_change_nothing(photographed: Photographed, disc: Disc) -> None:
+    photo, mask = photographed(disc(64, 20))
+    engine = PreviewEngine()
+    usual = engine.reconstruct(photo, mask, Options(), 0, silent)
+    others = {"seed": 7, "quality": "high", "colour_source": "splats"}
+    assert set(engine.facts["ignores"]) == set(others)
+    other = engine.reconstruct(photo, mask, Options.model_validate(others), 7, silent)
+    assert np.array_equal(other.vertices, usual.vertices)
+    assert np.array_equal(other.colours, usual.colours)
+
+
 def test_an_empty_mask_raises_no_object(reconstruct: Reconstruct) -> None:
     with pytest.raises(NoObject):
         reconstruct(np.zeros((30, 30), bool))

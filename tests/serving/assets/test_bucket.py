@@ -9,7 +9,7 @@ import time
 import httpx
 import pytest
 
-from sam3d_bento.errors import NotFound, StorageUnavailable
+from sam3d_bento.errors import NoRoomToKeep, NotFound, StorageUnavailable
 from sam3d_bento.serving.assets import bucket as buckets
 from sam3d_bento.serving.assets import download_name
 from sam3d_bento.serving.assets.bucket import Bucket
@@ -239,3 +239,42 @@ async def test_a_file_that_was_not_kept_is_not_found(open_bucket):
         await bucket.get(asset_id, "npz")
     async with bucket.local(asset_id, "glb", "npz") as files:
         assert set(files) == {"glb"}
+
+
+async def test_a_kept_result_outlives_its_time_until_it_is_released(open_bucket, s3):
+    bucket = open_bucket(url=f"{s3.url}/kept", keep_max_bytes=100)
+    kept, passing = await bucket.put(finished.glb()[:40]), await bucket.put(b"passing")
+    await bucket.keep(kept)
+    await bucket.keep(kept)  # changes nothing
+    over = open_bucket(NOTHING, url=f"{s3.url}/kept")
+    assert over.sweep() == 1
+    assert httpx.get((await over.get(kept)).links["GET"]).status_code == 200
+    found = await over.look_up(kept)
+    assert (found.expires_in_seconds, found.sizes) == (None, {"glb": 40, "kept": 0})
+    with pytest.raises(NotFound):
+        await over.get(passing)
+    await over.release(kept)
+    with pytest.raises(NotFound):
+        await over.get(kept)
+    assert over.sweep() == 1
+
+
+async def test_kept_results_in_a_bucket_have_a_quota(open_bucket, s3):
+    bucket = open_bucket(url=f"{s3.url}/quota", keep_max_bytes=10)
+    first, second = await bucket.put(b"123456"), await bucket.put(b"123456")
+    await bucket.keep(first)
+    with pytest.raises(NoRoomToKeep):
+        await bucket.keep(second)
+    await bucket.delete(first)
+    await bucket.keep(second)
+    assert (await bucket.look_up(second)).expires_in_seconds is None
+    with pytest.raises(NotFound, match="keeps no results"):
+        await open_bucket(url=f"{s3.url}/quota").keep(second)
+
+
+async def test_what_is_left_of_a_kept_result_without_its_model_is_swept(open_bucket, s3):
+    bucket = open_bucket(NOTHING, url=f"{s3.url}/broken", keep_max_bytes=100)
+    asset_id = await open_bucket(url=f"{s3.url}/broken").put(b"x")
+    await open_bucket(url=f"{s3.url}/broken", keep_max_bytes=100).keep(asset_id)
+    bucket._store.delete(f"{asset_id}.glb")
+    assert bucket.sweep() == 1

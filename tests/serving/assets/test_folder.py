@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sam3d_bento.errors import NotFound, StorageFull, StorageUnavailable
+from sam3d_bento.errors import NoRoomToKeep, NotFound, StorageFull, StorageUnavailable
 from sam3d_bento.serving.assets import DERIVED_KINDS
 from sam3d_bento.serving.assets.folder import AssetFolder
 from tests.support import odd_files
@@ -349,3 +349,92 @@ async def test_a_folder_under_the_name_of_a_new_file_is_a_retryable_problem_and_
     with pytest.raises(StorageUnavailable):
         await store.add(asset_id, "webp", b"picture")
     assert names(store) == sorted([f"{asset_id}.glb", f"{asset_id}.webp"])
+
+
+@pytest.fixture
+def keeping(tmp_path):
+    return AssetFolder(tmp_path / "outputs", ttl_seconds=100, max_bytes=1000, keep_max_bytes=500)
+
+
+async def test_a_kept_result_outlives_its_time_and_other_processes_know(keeping):
+    kept, passing = await keeping.put(b"kept"), await keeping.put(b"passing")
+    await keeping.add(kept, "stl", b"solid")
+    await keeping.keep(kept)
+    await keeping.keep(kept)  # changes nothing
+    for asset_id in (kept, passing):
+        age((keeping.root / f"{asset_id}.glb"), 101)
+    without_setting = AssetFolder(keeping.root, ttl_seconds=100, max_bytes=1000)
+    assert without_setting.sweep() == 1
+    assert (await without_setting.get(kept)).path.read_bytes() == b"kept"
+    found = await without_setting.look_up(kept)
+    assert (found.expires_in_seconds, found.sizes) == (None, {"glb": 4, "stl": 5, "kept": 0})
+    with pytest.raises(NotFound):
+        await without_setting.get(passing)
+
+
+async def test_a_result_that_is_no_longer_kept_expires_as_if_it_had_never_been(keeping):
+    old, young = await keeping.put(b"old"), await keeping.put(b"young")
+    for asset_id in (old, young):
+        await keeping.keep(asset_id)
+    age(keeping.root / f"{old}.glb", 101)
+    for asset_id in (old, young):
+        await keeping.release(asset_id)
+    with pytest.raises(NotFound):
+        await keeping.get(old)
+    assert 0 < (await keeping.look_up(young)).expires_in_seconds <= 100
+    await keeping.release(young)  # changes nothing
+
+
+async def test_kept_results_have_a_quota_of_their_own(keeping):
+    kept = await keeping.put(b"k" * 400)
+    await keeping.keep(kept)
+    for _ in range(5):  # more than the quota of the others
+        last = await keeping.put(b"x" * 400)
+    assert (await keeping.get(kept)).path.read_bytes() == b"k" * 400
+    with pytest.raises(NoRoomToKeep, match="quota"):
+        await keeping.keep(last)
+    assert (await keeping.look_up(last)).expires_in_seconds is not None
+    await keeping.delete(kept)
+    await keeping.keep(last)
+    assert list(keeping.root.glob(f"{kept}.*")) == []
+
+
+async def test_files_in_other_formats_make_room_for_results_to_keep_and_are_never_in_their_way(keeping):
+    first, second = await keeping.put(b"1" * 200), await keeping.put(b"2" * 200)
+    await keeping.keep(first)
+    await keeping.add(first, "stl", b"s" * 200)
+    with pytest.raises(StorageFull):
+        await keeping.add(first, "webp", b"w" * 400)
+    assert set((await keeping.look_up(first)).sizes) == {"glb", "kept"}, "the STL was removed for room"
+    await keeping.add(first, "stl", b"s" * 200)
+    await keeping.keep(second)
+    assert [set((await keeping.look_up(one)).sizes) for one in (first, second)] == [{"glb", "kept"}] * 2
+
+
+async def test_a_store_without_the_quota_keeps_nothing_and_says_so(store):
+    asset_id = await store.put(b"x")
+    with pytest.raises(NotFound, match="keeps no results"):
+        await store.keep(asset_id)
+
+
+async def test_only_results_that_exist_can_be_kept(keeping):
+    for act in (keeping.keep, keeping.release, keeping.look_up):
+        with pytest.raises(NotFound):
+            await act("0" * 32)
+
+
+async def test_a_full_disk_takes_nothing_from_kept_results(keeping, tmp_path, monkeypatch):
+    (tmp_path / "scan.npz").write_bytes(b"scan")
+    kept = await keeping.put(b"kept", tmp_path / "scan.npz")
+    await keeping.keep(kept)
+    write = AssetFolder._write
+
+    def refused(self, asset_id, kind, fill):
+        if asset_id != kept:
+            raise StorageFull("The disk is full.")
+        write(self, asset_id, kind, fill)
+
+    monkeypatch.setattr(AssetFolder, "_write", refused)
+    with pytest.raises(StorageFull):
+        await keeping.put(b"another")
+    assert set((await keeping.look_up(kept)).sizes) == {"glb", "npz", "kept"}

@@ -21,7 +21,7 @@ from sam3d_bento.serving.routes.request_body import FILE_FIELDS, OBJECTS_FIELD, 
 from tests.serving.conftest import application
 
 # Pages for people, and BentoML's page and its files, which ours replace.
-PAGES = {"/", "/docs", "/studio/", "/static_content/"}
+PAGES = {"/", "/m/{id}", "/docs", "/studio/", "/static_content/"}
 
 
 @pytest.fixture(scope="module")

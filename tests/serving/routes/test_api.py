@@ -72,9 +72,10 @@ def test_an_asset_can_be_fetched_in_parts_revalidated_and_deleted(serve):
     assert (gone.status_code, gone.json()["code"]) == (404, "not_found")
 
 
-@pytest.mark.parametrize("name", ["x.glb", "..%2f..%2fetc%2fpasswd", "0" * 32 + ".glb", "%00.glb"])
-def test_an_unknown_asset_is_a_404(serve, name):
-    assert serve().get(f"/api/assets/{name}").json()["code"] == "not_found"
+def test_an_unknown_asset_is_a_404(serve):
+    http = serve()
+    for name in ("x.glb", "..%2f..%2fetc%2fpasswd", "0" * 32 + ".glb", "%00.glb"):
+        assert http.get(f"/api/assets/{name}").json()["code"] == "not_found", name
 
 
 def test_a_link_made_by_one_service_is_answered_by_another_over_the_same_bucket(serve, s3, settings, tmp_path):

@@ -114,7 +114,9 @@ def test_every_format_has_its_name_and_media_type(serve, store):
     http = serve()
     path = store()
     listed = http.get("/api/options").json()["export"]["formats"]
-    assert set(listed) == {*WRITERS, *SPLAT_WRITERS, *BODY_WRITERS, "glb"}, "those that have a writer"
+    assert set(listed) == {*WRITERS, *SPLAT_WRITERS, *BODY_WRITERS, "glb", "glb-lods", "web"}, (
+        "those that have a writer"
+    )
     for wanted, (media_type, suffix) in {
         "glb": ("model/gltf-binary", "glb"),
         "obj": ("application/zip", "obj.zip"),
@@ -122,6 +124,7 @@ def test_every_format_has_its_name_and_media_type(serve, store):
         "ply": ("application/octet-stream", "ply"),
         "ply-splats": ("application/octet-stream", "splats.ply"),
         "splats-glb": ("model/gltf-binary", "splats.glb"),
+        "glb-lods": ("application/zip", "lods.zip"),
         "usdz": ("model/vnd.usdz+zip", "usdz"),
         "urdf": ("application/zip", "urdf.zip"),
         "mjcf": ("application/zip", "mjcf.zip"),
@@ -139,9 +142,10 @@ def test_every_format_has_its_name_and_media_type(serve, store):
         assert (listed[wanted]["media_type"], listed[wanted]["suffix"]) == (media_type, suffix)
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "said"),
-    [
+def test_a_mistake_is_named(serve, store):
+    http = serve()
+    result = store()
+    for body, status, said in (
         ({"json": {"format": "fbx"}}, 400, "'format'"),
         ({"json": {"target_faces": 999}}, 400, "target_faces"),
         ({"json": {"target_faces": "5000"}}, 400, "target_faces"),
@@ -151,12 +155,9 @@ def test_every_format_has_its_name_and_media_type(serve, store):
         ({"data": {"texture_size": "100"}}, 400, "texture_size"),
         ({"content": b"x", "headers": {"content-type": "text/plain"}}, 415, "form"),
         ({"files": {"image": b"x"}}, 400, "'image'"),
-    ],
-)
-def test_a_mistake_is_named(serve, store, body, status, said):
-    http = serve()
-    answer = http.post(f"{store()}/export", **body)
-    assert (answer.status_code, said in answer.json()["detail"]) == (status, True), answer.text
+    ):
+        answer = http.post(f"{result}/export", **body)
+        assert (answer.status_code, said in answer.json()["detail"]) == (status, True), answer.text
 
 
 def test_without_usd_the_extra_is_named(serve, store, monkeypatch):
@@ -300,14 +301,14 @@ def test_a_body_of_no_size_is_a_422_that_says_how_to_give_one(serve, store):
         assert "'height'" in refused.json()["detail"]
 
 
-def test_a_link_needs_no_reconstruction_but_for_gaussians(serve, store):
+def test_a_link_needs_no_reconstruction_but_for_gaussians_and_levels(serve, store):
     http = serve()
     path = store(kept=False)
     for suffix in LINKED:
         answers = [http.head(f"{path}.{suffix}"), http.get(f"{path}.{suffix}")]
         status = 404 if LINKED[suffix].from_reconstruction else 200
         assert [answer.status_code for answer in answers] == [status, status], suffix
-    for suffix in ("splats.ply", "splats.glb"):
+    for suffix in ("splats.ply", "splats.glb", "lods.zip"):
         assert "not kept" in http.get(f"{path}.{suffix}").json()["detail"]
 
 
@@ -388,3 +389,47 @@ def test_the_log_tells_what_was_exported(serve, store, capfd):
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
     (done,) = [line for line in lines if line["message"] == "request done" and line["request_id"] == "find-me"]
     assert (done["format"], done["outcome"]) == ("stl", "done")
+
+
+def test_a_result_says_what_there_is_of_it_and_until_when(serve, store, settings):
+    http = serve()
+    path = store()
+    found = http.get(path).json()
+    assert found["name"] == "ведро 2"
+    assert found["page"].endswith(f"/m/{found['id']}")
+    assert 0 < found["expires_in_seconds"] <= settings.output_ttl_seconds
+    assert (found["kept"], found["keepable"], found["exportable"]) == (False, False, True)
+    assert set(found["files"]) == {name for name, kind in FILE_TYPES.items() if not kind.of_splats}
+    for name, file in found["files"].items():
+        answer = http.get(file["url"])
+        assert (answer.status_code, answer.headers["content-type"]) == (200, file["media_type"]), name
+        assert file["bytes"] in (None, len(answer.content))
+    again = http.get(path).json()["files"]
+    assert all(file["bytes"] is not None for file in again.values()), "each was made"
+    assert http.get(f"/api/assets/{'0' * 32}").json()["code"] == "not_found"
+
+
+def test_a_kept_result_does_not_expire_until_that_is_ended_or_it_is_deleted(serve, store):
+    http = serve(keep_max_bytes=10_000_000)
+    path = store()
+    kept = http.post(f"{path}/keep")
+    assert kept.status_code == 200, kept.text
+    assert (kept.json()["kept"], kept.json()["expires_in_seconds"]) == (True, None)
+    assert http.get(path).json() == kept.json()
+    assert http.delete(f"{path}/keep").status_code == 204
+    assert http.get(path).json()["kept"] is False
+    http.post(f"{path}/keep")
+    assert http.delete(f"{path}.glb").status_code == 204
+    for answer in (http.get(path), http.post(f"{path}/keep"), http.delete(f"{path}/keep")):
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code", "words"),
+    [({}, 404, "not_found", "SAM3D_KEEP_MAX_BYTES"), ({"keep_max_bytes": 1000}, 409, "no_room_to_keep", "Delete one")],
+)
+def test_what_cannot_be_kept_is_refused_with_the_next_step(serve, store, changes, status, code, words):
+    http = serve(**changes)
+    refused = http.post(f"{store()}/keep")
+    assert (refused.status_code, refused.json()["code"]) == (status, code)
+    assert words in refused.json()["detail"]

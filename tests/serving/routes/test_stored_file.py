@@ -13,8 +13,13 @@ GLB = bytes(range(256)) * 4000
 
 
 @pytest.fixture
-def http(serve):
-    return serve()
+def http(shared_service):
+    return shared_service[0]
+
+
+@pytest.fixture
+def settings(shared_service):
+    return shared_service[1]
 
 
 @pytest.fixture

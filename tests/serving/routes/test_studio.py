@@ -8,8 +8,8 @@ from sam3d_bento.serving.routes import studio
 
 
 @pytest.fixture
-def http(serve):
-    return serve()
+def http(shared_service):
+    return shared_service[0]
 
 
 def policy(text):

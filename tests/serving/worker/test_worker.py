@@ -146,6 +146,7 @@ def lose(worker, photo):
         finish(submit(worker, photo))
 
 
+@pytest.mark.faults
 def test_losses_in_a_row_are_counted_and_a_job_that_ends_otherwise_starts_anew(start_worker):
     worker = ready(start_worker(deadline_seconds=1.0))
     assert worker.losses == 0
@@ -162,6 +163,7 @@ def test_losses_in_a_row_are_counted_and_a_job_that_ends_otherwise_starts_anew(s
     assert worker.losses == 1
 
 
+@pytest.mark.faults
 def test_a_death_while_idle_is_a_loss_too(start_worker):
     worker = ready(start_worker())
     lose(worker, "crash")
@@ -173,6 +175,7 @@ def test_a_death_while_idle_is_a_loss_too(start_worker):
     assert worker.losses == 1
 
 
+@pytest.mark.faults
 def test_a_process_that_dies_while_idle_is_replaced(start_worker):
     worker = ready(start_worker())
     pid = finish(submit(worker, "nap:0")).report["pid"]
@@ -181,6 +184,7 @@ def test_a_process_that_dies_while_idle_is_replaced(start_worker):
     assert finish(submit(worker, "nap:0")).report["pid"] != pid
 
 
+@pytest.mark.faults
 def test_an_engine_that_stops_reading_is_replaced_at_the_deadline(start_worker):
     worker = ready(start_worker(deadline_seconds=1.0))
     pid = finish(submit(worker, "nap:0")).report["pid"]
@@ -237,6 +241,7 @@ def loading(settings, number):
     return int(found[-1])
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("end", ["killed", "exits"])
 def test_a_process_that_dies_while_it_loads_is_replaced(start_worker, settings, quick_pauses, end):
     worker = start_worker("tests.support.fake_runner:loads_late", queue_while_loading=True)
@@ -255,6 +260,7 @@ def test_a_process_that_dies_while_it_loads_is_replaced(start_worker, settings, 
     assert (worker.loads, worker.all_losses, worker.losses) == (1, worker.all_losses, 0)
 
 
+@pytest.mark.faults
 def test_a_replacement_that_dies_while_it_loads_is_replaced(start_worker, settings, quick_pauses):
     order = settings.work_dir / "order"
     order.write_text("load")
@@ -270,6 +276,7 @@ def test_a_replacement_that_dies_while_it_loads_is_replaced(start_worker, settin
     assert worker.losses == 0
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("how", ["waits for ever", "is stopped"])
 def test_a_load_that_falls_silent_is_begun_again(start_worker, settings, quick_pauses, how):
     loader = "waits" if how == "waits for ever" else "loads_late"
@@ -280,6 +287,7 @@ def test_a_load_that_falls_silent_is_begun_again(start_worker, settings, quick_p
     assert "sent nothing for 1.5 seconds" in worker.reason
 
 
+@pytest.mark.faults
 def test_where_nothing_loads_no_job_waits_and_none_is_taken_in(start_worker, settings, quick_pauses):
     worker = start_worker("tests.support.fake_runner:loads_late", queue_while_loading=True)
     waiting = submit(worker, "nap:0")
@@ -300,6 +308,7 @@ def test_the_pause_after_lost_loads_grows_and_is_bounded(lost_loads, seconds):
     assert module.pause_seconds(lost_loads) == seconds
 
 
+@pytest.mark.faults
 def test_a_process_that_cannot_be_started_is_a_loss(start_worker, quick_pauses):
     """As with too many open files. What is short is given back, and the worker goes on."""
     worker = ready(start_worker())
@@ -361,6 +370,7 @@ def test_a_job_that_waits_for_a_load_ends_too(start_worker):
         finish(submit(worker, "nap:0"))
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("kind", fake_runner.FORGERIES)
 def test_an_engine_that_says_what_is_no_message_is_replaced(start_worker, kind):
     worker = ready(start_worker())

@@ -23,6 +23,7 @@ from sam3d_bento.engines.preview.painting.texture import (
     sample_colours,
     to_colours,
 )
+from sam3d_bento.engines.preview.surface import compute_normals
 
 # Cosines of the angle between line of sight and normal. From FRONT on, the photo's detail is used alone; it fades down
 # to 0, where a pixel would be drawn out without end. From OWN on, a pixel's own colour is used and not one from further
@@ -50,7 +51,8 @@ def paint(canvas: Canvas, vertices: Float32, faces: Int32) -> UInt8:
     detail = sharp - front
     sheet = synthesise_detail(detail, front, back, core, canvas.distance > -float(canvas.distance.max()) / 2)
 
-    facing = _compute_facing(vertices, faces)
+    # The canvas frame is left-handed.
+    facing = compute_normals(vertices * np.array([1, -1, 1], np.float32), faces)[:, 2].astype(np.float32)
     place = vertices[:, [1, 0]].T.astype(np.float64)
     inwards = np.stack([sample(np.gradient(canvas.distance, axis=axis), place) for axis in (0, 1)])
     on_front = _smooth_step(0, FRONT, facing)
@@ -82,15 +84,3 @@ def _smooth_step(low: float, high: float, values: Float32) -> Float32:
     share = np.clip((values - low) / (high - low), 0, 1)
     smooth: Float32 = share * share * (3 - 2 * share)
     return smooth
-
-
-def _compute_facing(vertices: Float32, faces: Int32) -> Float32:
-    """Compute the z (V,) float32 of the vertices' normals, -1..1: positive towards the camera."""
-    upright = vertices * np.array([1, -1, 1], np.float32)  # the canvas frame is left-handed
-    a, b, c = (upright[faces[:, corner]] for corner in range(3))
-    normals = np.cross(b - a, c - a)
-    sums = [
-        sum(np.bincount(faces[:, corner], normals[:, axis], len(vertices)) for corner in range(3)) for axis in range(3)
-    ]
-    length = np.sqrt(sums[0] ** 2 + sums[1] ** 2 + sums[2] ** 2)
-    return (sums[2] / np.maximum(length, 1e-12)).astype(np.float32)

@@ -16,8 +16,9 @@ from sam3d_bento.engines.preview.canvas import Canvas
 # Width of the rim whose colour may be mixed with the background, in cells, or in pixels where these are larger.
 FRINGE_CELLS = 1.5
 
-# Distance by which a visible vertex may show the photo's colours from further inside.
-MAX_INWARD_CELLS = 4.0
+# Distance by which a visible vertex may show the photo's colours from further inside: near the rim, a place on the same
+# ring of a lathe is as far as that, and a nearer one would be a step in its pattern.
+MAX_INWARD_CELLS = 12.0
 
 # Factor of the laplacian that is subtracted from the photo. Colours are interpolated between cells and again between
 # vertices. Each interpolation adds t (1 - t) / 2 times the laplacian, where t is the place between two neighbours: 1/12

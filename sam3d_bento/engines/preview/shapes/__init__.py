@@ -8,10 +8,11 @@ from typing import Any
 from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.canvas import Canvas
 from sam3d_bento.engines.preview.painting.texture import Texture
-from sam3d_bento.engines.preview.shapes.attachments import build_attachment, find_attachments
+from sam3d_bento.engines.preview.shapes.attachments import Parts, build_attachment, find_attachments
 from sam3d_bento.engines.preview.shapes.box import build_box
 from sam3d_bento.engines.preview.shapes.cuboid import Cuboid, fit_cuboid, may_be_cuboid
 from sam3d_bento.engines.preview.shapes.lathe import STUB_ASYMMETRY, Lathe, fit_lathe
+from sam3d_bento.engines.preview.shapes.lathe_refinement import refine_lathe
 from sam3d_bento.engines.preview.shapes.posed_mesh import PosedMesh
 from sam3d_bento.engines.preview.shapes.puff import build_puff
 from sam3d_bento.engines.preview.shapes.revolution import revolve
@@ -44,14 +45,16 @@ def fit_shape(
         lidded = cuboid if cuboid.fits_lidded else None
     on_progress(0.2)
     if shape in ("auto", "lathe"):
-        lathe, attachments = _fit_lathe_with_attachments(canvas, camera)
+        lathe, parts = _fit_lathe_with_attachments(canvas, camera)
         fits["lathe"] = lathe.figures
         near["lathe"] = lathe.nearness
+        if lathe.fits:
+            lathe, camera = refine_lathe(lathe, parts.body, canvas, camera, calibrated=calibrated)
         if shape == "lathe" or lathe.fits:
             made = revolve(lathe, Texture.from_canvas(canvas), camera)
-            for attachment in attachments:
+            for attachment in parts.attachments:
                 made = made.join(build_attachment(attachment, lathe, camera))
-            return made, {"shape": "lathe with a handle" if attachments else "lathe", "fit": fits}
+            return made, {"shape": "lathe with a handle" if parts.attachments else "lathe", "fit": fits}
     if lidded is not None:
         return build_box(lidded, Texture.from_canvas(canvas)), {"shape": "box", "fit": fits}
     on_progress(0.4)
@@ -63,14 +66,15 @@ def fit_shape(
     return build_puff(canvas, camera), details
 
 
-def _fit_lathe_with_attachments(canvas: Canvas, camera: Camera) -> tuple[Lathe, tuple[Canvas, ...]]:
+def _fit_lathe_with_attachments(canvas: Canvas, camera: Camera) -> tuple[Lathe, Parts]:
     """Fit a lathe to the whole silhouette or, if it fits only that, to the body without what sticks out of it.
 
-    A body without a rim counts only as a whole: every animal has a trunk like an egg. Returns also the attachments.
+    A body without a rim counts only as a whole: every animal has a trunk like an egg. Returns also the parts.
     """
     whole = fit_lathe(turn_to_axis(canvas, camera))
     parts = None if whole.fits else find_attachments(canvas)
-    if parts is None:
-        return whole, ()
-    body = fit_lathe(turn_to_axis(parts.body, camera), max_asymmetry=STUB_ASYMMETRY)
-    return (body, parts.attachments) if body.fits and body.rimmed else (whole, ())
+    if parts is not None:
+        body = fit_lathe(turn_to_axis(parts.body, camera), max_asymmetry=STUB_ASYMMETRY)
+        if body.fits and body.rimmed:
+            return body, parts
+    return whole, Parts(canvas, ())

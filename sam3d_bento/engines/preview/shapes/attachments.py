@@ -10,14 +10,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
-from sam3d_bento.arrays import Bool, Float32
+from sam3d_bento.arrays import Bool, Float32, Float64
 from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.canvas import MIN_RADIUS_CELLS, PADDING_CELLS, Canvas
 from sam3d_bento.engines.preview.height import compute_squared_height
 from sam3d_bento.engines.preview.painting.colour import paint
+from sam3d_bento.engines.preview.shapes.exact import Sides
 from sam3d_bento.engines.preview.shapes.lathe import Lathe
 from sam3d_bento.engines.preview.shapes.posed_mesh import PosedMesh
-from sam3d_bento.engines.preview.surface import build_closed_surface
+from sam3d_bento.engines.preview.surface import build_closed_surface, compute_normals
 
 # Radius of the widest disc that fits into an attachment, by that of the widest one that fits into the silhouette.
 THIN_SHARE = 0.28
@@ -28,6 +29,14 @@ STICK_OUT_RADII = 0.8
 
 MAX_PIECES = 3  # a handle, a spout and the knob of a lid
 MAX_SHARE = 0.35  # of the silhouette that all attachments may take
+# Faces of an attachment in the file, those of a surface over one cell of its silhouette, and the radius that its
+# thickest part then has at least.
+MAX_FACES = 4000
+FACES_PER_CELL = 5
+FEWEST_RADIUS_CELLS = 3.0
+
+ROOT_SLOPE = 1.25  # by the depth below the body's outline: beside the attachment, a root would bulge out of the body
+ROOT_CELLS = 1.5  # so that root and attachment hang together
 ROOT_SHARE = 0.15  # depth to which an attachment reaches into the body, by the radius of the widest disc in it
 
 
@@ -57,7 +66,8 @@ def find_attachments(canvas: Canvas) -> Parts | None:
     cut = []
     for number in sticking:
         piece = pieces == number
-        rooted = inside & (ndimage.distance_transform_edt(~piece) < ROOT_SHARE * widest)
+        away = ndimage.distance_transform_edt(~piece)
+        rooted = inside & (away < np.minimum(ROOT_SHARE * widest, np.maximum(body, 0) * ROOT_SLOPE + ROOT_CELLS))
         distance = np.minimum(canvas.distance, _measure_distance(rooted))
         if distance.max() >= MIN_RADIUS_CELLS:  # else it is too thin for the grid
             cut.append(_crop(canvas, distance))
@@ -65,16 +75,36 @@ def find_attachments(canvas: Canvas) -> Parts | None:
 
 
 def build_attachment(canvas: Canvas, lathe: Lathe, camera: Camera) -> PosedMesh:
-    """Build an attachment of a body as a closed mesh."""
-    square = compute_squared_height(canvas.distance)
-    drawn, faces = build_closed_surface(square)
+    """Build an attachment of a body as a closed mesh, which is also there in fewer faces."""
+    drawn, faces = build_closed_surface(compute_squared_height(canvas.distance))
     colours = paint(canvas, drawn, faces)
+    few = _coarsen(canvas)
+    few_drawn, few_faces = build_closed_surface(compute_squared_height(few.distance))
+    vertices = _place(few_drawn, few, lathe, camera)
+    exact = Sides(vertices, np.arange(len(vertices), dtype=np.int32), few_faces, compute_normals(vertices, few_faces))
+    return PosedMesh(_place(drawn, canvas, lathe, camera), faces, colours, lathe.axes, camera, exact)
+
+
+def _place(drawn: Float32, canvas: Canvas, lathe: Lathe, camera: Camera) -> Float64:
+    """Move vertices (V, 3) from the canvas frame to the plane through the lathe's axis; return (V, 3)."""
     rays = camera.unproject(drawn[:, :2] * canvas.cell + np.array(canvas.origin))
     front = lathe.axes[:, 2]
-    depth = (lathe.centre @ front) / (rays @ front)[:, None]  # where the ray meets the plane through the axis
+    depth = (lathe.centre @ front) / (rays @ front)[:, None]  # where the ray meets the plane
     # It is thick along the line of sight, so that all of it is seen where the photo shows it.
-    cell = canvas.cell / camera.focal_length
-    return PosedMesh(rays * depth * (1 - drawn[:, 2:] * cell), faces, colours, lathe.axes, camera)
+    placed: Float64 = rays * depth * (1 - drawn[:, 2:] * canvas.cell / camera.focal_length)
+    return placed
+
+
+def _coarsen(canvas: Canvas) -> Canvas:
+    """Return the canvas of an attachment with larger cells, so that its surface has about MAX_FACES."""
+    step = max(1.0, np.sqrt(FACES_PER_CELL * np.count_nonzero(canvas.distance > 0) / MAX_FACES))
+    step = min(step, max(1.0, float(canvas.distance.max()) / FEWEST_RADIUS_CELLS))
+    # Two more than fit, so that the surface closes beyond the last one.
+    rows, columns = (int(count / step) + 3 for count in canvas.distance.shape)
+    row, column = np.meshgrid(step * (np.arange(rows) - 1), step * (np.arange(columns) - 1), indexing="ij")
+    distance = ndimage.map_coordinates(canvas.distance, [row, column], np.float32, order=1, cval=-PADDING_CELLS)
+    origin = (canvas.origin[0] - step * canvas.cell, canvas.origin[1] - step * canvas.cell)
+    return Canvas(np.zeros((rows, columns, 3), np.float32), distance / np.float32(step), step * canvas.cell, origin)
 
 
 def _crop(canvas: Canvas, distance: Float32) -> Canvas:

@@ -11,6 +11,7 @@ from math import degrees, radians
 from typing import NamedTuple
 
 import numpy as np
+from scipy.ndimage import map_coordinates
 from scipy.optimize import OptimizeResult, least_squares
 from scipy.spatial import ConvexHull
 from skimage.draw import polygon2mask
@@ -51,6 +52,13 @@ LIDDED_ERROR = 0.0081
 
 NEAR_OVERLAP = 0.85  # from which a silhouette that is refused is said to be near a box
 PERFECT_ERROR = 0.0015  # the same; below it, no further start is tried
+
+# The silhouette of a box is fitted again by its edges alone: the support functions depend on its corners, which the
+# pixels of a mask round off. Places along the hull, and the distance to its corners over which they come to count.
+EDGE_PLACES = 180
+CORNER_CELLS = (2.0, 5.0)
+EDGE_USUAL_WEIGHT = 0.0003  # for USUAL_WEIGHT: the mean of a whole edge is far more exact than a corner
+EDGE_LOSS = 0.003  # distance in extents of the silhouette from which places count less: a shadow or a chip
 
 CORNER_SIGNS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
 
@@ -145,6 +153,7 @@ class _Fit:
     def __init__(self, canvas: Canvas, camera: Camera, *, calibrated: bool) -> None:
         outline = np.concatenate(find_contours(canvas.distance, 0.0))[:, ::-1]  # columns, rows
         outline = _find_hull(outline) * canvas.cell + canvas.origin
+        self.canvas = canvas
         self.extent = float(np.ptp(outline, axis=0).max())  # photo pixels
         self._middle = (outline.min(0) + outline.max(0)) / 2
         self._support = (outline @ DIRECTIONS).max(0)
@@ -160,14 +169,35 @@ class _Fit:
     def compute_residuals(self, parameters: Float64) -> Float64:
         """Return the differences of the support functions, in extents, and the weighted deviations from the usual."""
         pose = Pose9(*parameters)
+        difference = ((self.project_corners(pose) @ DIRECTIONS).max(0) - self._support) / self.extent
+        return np.concatenate([difference, USUAL_WEIGHT * len(ANGLES) ** 0.5 * self._weigh_usual(pose)])
+
+    def compute_edge_residuals(self, parameters: Float64) -> Float64:
+        """Return how far the edges of the hull are inside the silhouette, in extents, and the weighted deviations."""
+        pose = Pose9(*parameters)
+        places, from_corner = _walk_hull(_find_hull(self.find_corner_cells(pose)))
+        distance = map_coordinates(self.canvas.distance, places[:, ::-1].T, np.float64, order=1, mode="nearest")
+        low, high = CORNER_CELLS
+        difference = np.clip((from_corner - low) / (high - low), 0, 1) * distance * self.canvas.cell / self.extent
+        return np.concatenate([difference, EDGE_USUAL_WEIGHT * EDGE_PLACES**0.5 * self._weigh_usual(pose)])
+
+    def find_corner_cells(self, pose: Pose9) -> Float64:
+        """Return the columns and rows (8, 2) of the canvas at which the corners are seen."""
+        cells: Float64 = (self.project_corners(pose) - self.canvas.origin) / self.canvas.cell
+        return cells
+
+    def project_corners(self, pose: Pose9) -> Float64:
+        """Return the photo pixels (8, 2) of the corners."""
         camera, centre, axes = self.place(pose)
         corners = _find_corners(centre, axes, pose)
         corners[:, 2] = np.minimum(corners[:, 2], NEAREST_Z)
-        difference = ((camera.project(corners) @ DIRECTIONS).max(0) - self._support) / self.extent
+        return camera.project(corners)
+
+    def _weigh_usual(self, pose: Pose9) -> Float64:
+        """Return the deviations (6,) from the usual, in standard deviations."""
         sizes = pose.log_sizes - pose.log_sizes.mean()
         usual = [(pose.pitch - USUAL_PITCH) / PITCH_DEVIATION, pose.roll / ROLL_DEVIATION]
-        usual = [*usual, *(sizes / SIZE_DEVIATION), pose.log_zoom / self._zoom_deviation]
-        return np.concatenate([difference, USUAL_WEIGHT * len(ANGLES) ** 0.5 * np.array(usual)])
+        return np.array([*usual, *(sizes / SIZE_DEVIATION), pose.log_zoom / self._zoom_deviation])
 
 
 def may_be_cuboid(canvas: Canvas) -> bool:
@@ -183,36 +213,68 @@ def fit_cuboid(canvas: Canvas, camera: Camera, *, calibrated: bool) -> Cuboid:
     calibrated: whether the camera's focal length is known; otherwise the fit may change it.
     """
     fit = _Fit(canvas, camera, calibrated=calibrated)
-    best = _minimize(fit, size=np.log(START_SIZE * fit.extent / camera.focal_length))
-    pose = Pose9(*best.x)
-    zoomed, centre, axes = fit.place(pose)
-    corners = zoomed.project(_find_corners(centre, axes, pose))
+    size = float(np.log(START_SIZE * fit.extent / camera.focal_length))
+    best = _minimize(fit, size)
+    cuboid = _build_cuboid(fit, best.x)
+    if not cuboid.fits:
+        return cuboid
+    run = least_squares(
+        fit.compute_edge_residuals,
+        best.x,
+        bounds=_bound(size),
+        max_nfev=MAX_EVALUATIONS,
+        loss="soft_l1",
+        f_scale=EDGE_LOSS,
+    )
+    refined = _build_cuboid(fit, run.x)
+    return refined if refined.fits else cuboid  # corners that are rounded do not fit the edges
+
+
+def _build_cuboid(fit: _Fit, parameters: Float64) -> Cuboid:
+    """Build the cuboid with these parameters of Pose9."""
+    pose = Pose9(*parameters)
+    camera, centre, axes = fit.place(pose)
     return Cuboid(
-        camera=zoomed,
+        camera=camera,
         axes=axes,
         sizes=np.exp(pose.log_sizes),
         centre=centre,
         yaw=float(pose.yaw),
         pitch=float(pose.pitch),
         roll=float(pose.roll),
-        error=float(np.sqrt(_compute_mean_square(best))),
-        overlap=_measure_overlap(canvas.distance > 0, (corners - canvas.origin) / canvas.cell),
+        error=float(np.sqrt(np.square(fit.compute_residuals(parameters)[: len(ANGLES)]).mean())),
+        overlap=_measure_overlap(fit.canvas.distance > 0, fit.find_corner_cells(pose)),
     )
 
 
 def _minimize(fit: _Fit, size: float) -> OptimizeResult:
     """Run the fit from each of STARTS, until it is perfect; return the best run. size: logarithm of the first sizes."""
-    low = np.array([-0.3, -0.2, -0.25, *[size - 4] * 3, -0.5, -0.5, -0.5])
-    high = np.array([np.pi / 2 + 0.3, 1.3, 0.25, *[size + 1.5] * 3, 0.5, 0.5, 0.5])
     best = None
     for yaw, pitch in STARTS:
         start = Pose9(yaw, pitch, 0, size, size, size, 0, 0, 0)
-        run = least_squares(fit.compute_residuals, start, bounds=(low, high), max_nfev=MAX_EVALUATIONS)
+        run = least_squares(fit.compute_residuals, start, bounds=_bound(size), max_nfev=MAX_EVALUATIONS)
         best = run if best is None or run.cost < best.cost else best
         if _compute_mean_square(best) < PERFECT_ERROR**2:
             break
     assert best is not None
     return best
+
+
+def _bound(size: float) -> tuple[Float64, Float64]:
+    """Return the least and the greatest parameters (9,) that are tried. size: logarithm of the first sizes."""
+    low = np.array([-0.3, -0.2, -0.25, *[size - 4] * 3, -0.5, -0.5, -0.5])
+    high = np.array([np.pi / 2 + 0.3, 1.3, 0.25, *[size + 1.5] * 3, 0.5, 0.5, 0.5])
+    return low, high
+
+
+def _walk_hull(corners: Float64) -> tuple[Float64, Float64]:
+    """Return EDGE_PLACES places (N, 2), evenly along a hull of corners (K, 2), and their distances (N,) to a corner."""
+    closed = np.concatenate([corners, corners[:1]])
+    length = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(closed, axis=0).T))])
+    along = (np.arange(EDGE_PLACES) + 0.5) / EDGE_PLACES * length[-1]
+    edge = np.searchsorted(length, along) - 1
+    places = np.stack([np.interp(along, length, closed[:, axis]) for axis in (0, 1)], 1)
+    return places, np.minimum(along - length[edge], length[edge + 1] - along)
 
 
 def _compute_mean_square(run: OptimizeResult) -> float:

@@ -13,10 +13,13 @@ import numpy.typing as npt
 from sam3d_bento.arrays import Float64, Int32
 from sam3d_bento.reconstruction import ExactSurface
 
-# Vertices of a ring, and rings along the outline. The polygon misses the circle by 3e-4 of the radius between its
-# vertices, and the mesh stays below the usual 40,000 faces.
+# Vertices of a ring: the polygon misses the circle by 3e-4 of the radius between two of them.
 RING_VERTICES = 128
-RINGS = 120
+
+# Rings along the outline, if all of it were curved. A piece has as few as stay within this share of the outline's
+# length of it, so that a lathe has 1,500 (a can) to 20,000 faces: below the usual 40,000, with room for a handle.
+MAX_RINGS = 120
+MAX_MISS = 1e-4
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,16 @@ class Sides:
     def turn(self, axes: Float64, centre: Float64) -> Sides:
         """Return the sides turned by `axes` (3, 3), whose columns are their axes, and moved to `centre` (3,)."""
         return Sides(self.vertices @ axes.T + centre, self.first, self.faces, self.normals @ axes.T)
+
+    def join(self, other: Sides) -> Sides:
+        """Return the sides of both."""
+        count = len(self.vertices)
+        return Sides(
+            np.concatenate([self.vertices, other.vertices]),
+            np.concatenate([self.first, other.first + np.int32(count)]),
+            np.concatenate([self.faces, other.faces + np.int32(count)]),
+            np.concatenate([self.normals, other.normals]),
+        )
 
     def place(self, axes: Float64, middle: Float64, size: float) -> ExactSurface:
         """Return the surface in the frame of `axes` (3, 3), around `middle` (3,) there, in units of `size`."""
@@ -69,12 +82,11 @@ def build_lathe_sides(radii: Float64, heights: Float64, corners: Sequence[int]) 
     last.
     """
     length = np.concatenate([[0], np.cumsum(np.hypot(np.diff(radii), np.diff(heights)))])
-    step = length[-1] / RINGS
     base = (np.array([0, radii[0]]), np.full(2, heights[0]))
     lid = (np.array([radii[-1], 0]), np.full(2, heights[-1]))
     outlines = [base]
     for start, stop in pairwise(corners):
-        along = np.linspace(length[start], length[stop], max(2, round((length[stop] - length[start]) / step) + 1))
+        along = _place_rings(length, radii, start, stop)
         outlines.append((np.interp(along, length, radii), np.interp(along, length, heights)))
     outlines.append(lid)
     vertices, normals, faces, first = [], [], [], []
@@ -98,6 +110,21 @@ def build_lathe_sides(radii: Float64, heights: Float64, corners: Sequence[int]) 
     a, b, c = joined[triangles].T
     real = (a != b) & (b != c) & (c != a)
     return Sides(np.concatenate(vertices), joined, triangles[real], np.concatenate(normals))
+
+
+def _place_rings(length: Float64, radii: Float64, start: int, stop: int) -> Float64:
+    """Choose evenly spaced rings for the piece of the outline from `start` to `stop`; return their lengths along it.
+
+    length, radii (N,): of the outline.
+    """
+    most = max(1, round(MAX_RINGS * (length[stop] - length[start]) / length[-1]))
+    piece = slice(start, stop + 1)
+    for count in range(1, most):
+        along = np.linspace(length[start], length[stop], count + 1)
+        chords = np.interp(length[piece], along, np.interp(along, length, radii))
+        if np.abs(chords - radii[piece]).max() < MAX_MISS * length[-1]:
+            return along
+    return np.linspace(length[start], length[stop], most + 1)
 
 
 def _turn_about_y(out: Float64, up: Float64) -> Float64:

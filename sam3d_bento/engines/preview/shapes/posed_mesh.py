@@ -21,7 +21,7 @@ class PosedMesh:
     colours (V, 3) uint8 sRGB.
     axes: (3, 3), the object's right, up and front in the camera frame, as columns.
     camera: the one through which the mesh looks like the photo.
-    exact: the same surface by its formula, where it has one.
+    exact: the same surface in few faces by its formula, where it has one.
     """
 
     vertices: npt.NDArray[np.float64]
@@ -45,11 +45,12 @@ class PosedMesh:
         return replace(self, vertices=self.vertices * factor, exact=exact)
 
     def join(self, other: PosedMesh) -> PosedMesh:
-        """Join two meshes into one of several closed surfaces, which has no formula."""
+        """Join two meshes into one of several closed surfaces."""
         return PosedMesh(
             np.concatenate([self.vertices, other.vertices]),
             np.concatenate([self.faces, other.faces + len(self.vertices)]),
             np.concatenate([self.colours, other.colours]),
             self.axes,
             self.camera,
+            self.exact.join(other.exact) if self.exact and other.exact else None,
         )

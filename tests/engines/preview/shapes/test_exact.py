@@ -26,6 +26,13 @@ def in_file(result: Reconstruction) -> trimesh.Trimesh:
     return mesh
 
 
+def handle_vertices(surface: ExactSurface) -> Float32:
+    """Return the vertices of the last of the closed pieces; those of a lathe come first."""
+    mesh = trimesh.Trimesh(surface.vertices, surface.faces, process=False)
+    last = max(trimesh.graph.connected_components(mesh.edges, nodes=np.arange(len(mesh.vertices))), key=max)
+    return surface.vertices[last]
+
+
 def faces_outwards(surface: ExactSurface) -> Float32:
     """Return the cosine (F,) between each face and the mean of its corners' normals."""
     mesh = trimesh.Trimesh(surface.vertices, surface.faces, process=False)
@@ -72,6 +79,43 @@ def test_every_ring_of_a_lathe_is_a_circle_in_the_file(
     for number in range(group.max() + 1):
         assert np.ptp(turned[group == number], axis=0).max() < 2e-2
     assert mesh.bounds.shape == (2, 3)
+
+
+@pytest.mark.slow
+def test_the_body_of_a_mug_is_exact_and_its_handle_smooth_in_the_file(
+    reconstruct: Callable[..., Reconstruction], seen_circles: Callable[..., Bool]
+) -> None:
+    rows, columns = np.indices((500, 500))
+    handle_pixels = np.abs(np.hypot(rows - 250, columns - 325) - 39) < 6
+    result = reconstruct(seen_circles([(0.4, -0.6), (0.4, 0.6)], 20) | handle_pixels)
+    assert result.details["shape"] == "lathe with a handle"
+    mesh = in_file(result)
+    assert is_watertight(mesh.vertices, mesh.faces)
+    assert len(mesh.faces) == len(result.exact.faces)
+    surface = result.exact.vertices
+    split = len(surface) - len(handle_vertices(result.exact))
+    body, handle = surface[:split], surface[split:]
+    middle = body[:, [0, 2]].mean(0)
+    radius = np.hypot(*(body[:, [0, 2]] - middle).T)
+    levels, ring = np.unique(np.round(body[:, 1], 6), return_inverse=True)
+    for level in range(len(levels)):
+        at = (ring == level) & (radius > 0.9 * radius.max())
+        assert not at.any() or np.ptp(radius[at]) < 1e-4
+    assert np.hypot(*(handle[:, [0, 2]] - middle).T).max() > 1.2 * radius.max()
+
+
+def test_a_straight_outline_has_few_rings_and_a_bulge_as_many_as_it_needs() -> None:
+    heights = np.linspace(-1, 1, 200)
+    straight = build_lathe_sides(0.5 + 0.1 * heights, heights, (0, 199)).place(*UPRIGHT)
+    bulge = 0.5 - 0.2 * heights**2
+    bulging = build_lathe_sides(bulge, heights, (0, 199)).place(*UPRIGHT)
+    assert len(straight.faces) < 600
+    assert 4000 < len(bulging.faces) < 20_000
+    at = np.argsort(bulging.vertices[:, 1])
+    x, y, z = bulging.vertices[at].T
+    rings = np.unique(np.round(y, 6))
+    radii = [np.hypot(x, z)[np.abs(y - level) < 1e-5].max() for level in rings]
+    assert np.abs(np.interp(heights, rings, radii) - bulge).max() < 5e-4
 
 
 @pytest.mark.slow

@@ -131,7 +131,7 @@ def test_the_model_projects_back_onto_its_photo(
     pixels = {"lathe": seen_circles(MUG, 20), "lathe with a handle": mug, "box": cube, "puff": tall}[shape]
     result = reconstruct(pixels)
     assert result.details["shape"] == shape
-    assert result.details["fov_source"] == ("fitted" if shape == "box" else "assumed")
+    assert result.details["fov_source"] == ("assumed" if shape == "puff" else "fitted")
     pose = result.pose
     assert pose is not None
     w, x, y, z = pose.rotation
@@ -141,7 +141,7 @@ def test_the_model_projects_back_onto_its_photo(
         lambda face, weights, points: np.zeros((len(face), 3)), np.eye(3), np.zeros(3), focal_length, 500, 1
     )
     seen = covered > 0.5
-    assert np.count_nonzero(seen & pixels) >= 0.98 * np.count_nonzero(seen | pixels)
+    assert np.count_nonzero(seen & pixels) > 0.99 * np.count_nonzero(seen | pixels)
 
 
 def test_a_puff_that_is_nearly_a_lathe_says_so(reconstruct: Reconstruct, seen_circles: Callable[..., Bool]) -> None:

@@ -1,0 +1,159 @@
+"""The studio's texts: complete in each language, and nowhere but in web/texts.json."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from sam3d_bento import errors
+from sam3d_bento.serving.localized_pages import LANGUAGES, WEB
+from sam3d_bento.submission import STAGES
+from sam3d_bento.warning_codes import WarningCode
+
+CATALOGUE = json.loads((WEB / "texts.json").read_text())
+PAGES = sorted(WEB.glob("*.html"))
+SCRIPTS = sorted(WEB.glob("*.js"))
+
+# Plural forms that `Intl.PluralRules` knows for our languages.
+PLURAL_FORMS = {"one", "other"}
+# Attributes that are read out or shown.
+SPOKEN = {"aria-label", "aria-roledescription", "alt", "placeholder", "title"}
+
+WORDS = re.compile(r"[^\W\d_]{2}")
+COMMENTS = re.compile(r"/\*.*?\*/|(?<![:\"'`])//[^\n]*", re.DOTALL)
+LITERAL = re.compile(r'"((?:[^"\\\n]|\\.)*)"|`((?:[^`\\]|\\.)*)`')
+# A call with a whole key, or with the beginning of one.
+CALL = re.compile(r"\btext(?:Or)?\(\s*(?:\"([^\"]+)\"|`([^`$]+)(\$\{)?)")
+
+
+def forms(entry):
+    """The sentences of an entry in one language."""
+    return [entry] if isinstance(entry, str) else list(entry.values())
+
+
+def placeholders(sentence):
+    return set(re.findall(r"\{(\w+)\}", sentence))
+
+
+def code_of(script):
+    return COMMENTS.sub("", script.read_text())
+
+
+def faults(languages):
+    """What is wrong with an entry of the catalogue."""
+    if list(languages) != list(LANGUAGES):
+        return "not one text for each language, in their order"
+    sentences = [sentence for entry in languages.values() for sentence in forms(entry)]
+    if not all(sentence.strip() for sentence in sentences):
+        return "an empty text"
+    if len({frozenset(placeholders(sentence)) for sentence in sentences}) > 1:
+        return "texts with different placeholders"
+    plural = [entry for entry in languages.values() if not isinstance(entry, str)]
+    if any(set(entry) != PLURAL_FORMS or "count" not in placeholders(entry["other"]) for entry in plural):
+        return "plural forms that are not `one` and `other` with {count}"
+    return None
+
+
+def test_a_text_is_there_in_each_language_with_the_same_placeholders():
+    found = {key: faults(languages) for key, languages in CATALOGUE.items()}
+    assert {key: fault for key, fault in found.items() if fault} == {}
+
+
+def test_the_catalogue_has_one_key_a_line_in_alphabetical_order():
+    lines = (WEB / "texts.json").read_text().splitlines()
+    assert [line.split('"')[1] for line in lines[1:-1]] == sorted(CATALOGUE)
+
+
+class Reader(HTMLParser):
+    """Notes the keys that a page names, and words that stand in the page itself."""
+
+    # Their content is no text, or in the language that it names.
+    SILENT = ("script", "style")
+
+    def __init__(self):
+        super().__init__()
+        self.keys, self.words, self.silent = [], [], None
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.keys += [key for name, key in attributes if name.startswith("data-text")]
+        self.words += [text for name, text in attributes if name in SPOKEN and WORDS.search(text or "")]
+        if tag in self.SILENT or (tag != "html" and "lang" in given):
+            self.silent = tag
+
+    def handle_endtag(self, tag):
+        if tag == self.silent:
+            self.silent = None
+
+    def handle_data(self, data):
+        if self.silent is None and WORDS.search(data):
+            self.words.append(data)
+
+
+def read(page):
+    reader = Reader()
+    reader.feed(page.read_text())
+    return reader
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_has_no_text_of_its_own(page):
+    assert read(page).words == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_a_script_has_no_text_of_its_own(script):
+    code = code_of(script)
+    literals = [double or template for double, template in LITERAL.findall(code)]
+    assert [text for text in literals if re.match(r"[A-Z][^\W\d_]*,? [^\W\d_]", text)] == [], "a sentence"
+    shown = re.findall(r"(?:textContent|title|alt|placeholder|ariaLabel)(?::| =) ?[\"`]([^\"`]*)", code)
+    shown += re.findall(r"(?:announce|showPause)\([\"`]([^\"`]*)", code)
+    shown += re.findall(r"setAttribute\(\"aria-label\", [\"`]([^\"`]*)", code)
+    assert [text for text in shown if WORDS.search(re.sub(r"\$\{[^}]*", "", text))] == []
+
+
+def used():
+    """The keys that pages and scripts name, and the beginnings of keys that scripts complete."""
+    keys = {key for page in PAGES for key in read(page).keys}
+    beginnings = set()
+    for code in map(code_of, SCRIPTS):
+        keys |= {literal for literal, _ in LITERAL.findall(code) if literal in CATALOGUE}
+        for whole, beginning, goes_on in CALL.findall(code):
+            (beginnings if goes_on else keys).add(whole or beginning)
+    return keys, beginnings
+
+
+def test_every_text_that_is_named_is_there_and_every_text_there_is_named():
+    keys, beginnings = used()
+    assert keys <= set(CATALOGUE)
+    assert [beginning for beginning in beginnings if not any(key.startswith(beginning) for key in CATALOGUE)] == []
+    assert [key for key in CATALOGUE if key not in keys and not key.startswith(tuple(beginnings))] == []
+
+
+def test_the_texts_in_pages_have_no_placeholders_and_no_forms():
+    for key in {key for page in PAGES for key in read(page).keys}:
+        for entry in CATALOGUE[key].values():
+            assert isinstance(entry, str)
+            assert not placeholders(entry)
+
+
+def codes(*prefixes):
+    """What stands behind a prefix in keys, without parts of it."""
+    return {
+        key.removeprefix(prefix).partition(".")[0] for prefix in prefixes for key in CATALOGUE if key.startswith(prefix)
+    }
+
+
+def test_every_error_of_the_service_has_a_title_and_a_sentence():
+    for code in errors.by_code():
+        assert {f"problem.{code}.title", f"problem.{code}.text"} <= set(CATALOGUE)
+
+
+def test_every_warning_has_a_sentence_and_no_other_has():
+    assert codes("warning.") == set(WarningCode)
+    assert codes("mask.warning.") <= set(WarningCode)
+
+
+def test_every_stage_of_a_run_has_its_words():
+    assert set(STAGES) <= codes("progress.")
