@@ -53,6 +53,34 @@ def test_axe_finds_nothing_in_any_state(visit, axe, drawing, width, scheme):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_axe_finds_no_serious_fault_in_what_becomes_of_photos(visit, axe, drawing, width, scheme):
+    """An open sample, several objects, the brush, and a batch with a card that failed."""
+    studio = visit(width=width, scheme=scheme)
+    page = studio.page
+    page.click("#sample-crate")
+    page.wait_for_selector("#model-canvas:visible")
+    assert violations(page, axe) == []
+    page.click("#sample-close")
+    red, blue = ((40, 160, 240, 360), (200, 40, 40)), ((320, 200, 450, 330), (40, 60, 200))
+    studio.choose(drawing(red, blue), options=None)
+    page.click("#add-object")
+    page.check("input[value=brush]", force=True)
+    page.click("#mask-canvas", position={"x": 30, "y": 30})
+    page.wait_for_selector("#objects > li:nth-child(2)")
+    assert violations(page, axe) == []
+    page.click("#other-photo")
+    photos = [drawing(red), drawing()]
+    files = [{"name": f"{n}.png", "mimeType": "image/png", "buffer": photo} for n, photo in enumerate(photos)]
+    page.set_input_files("#photo-file", files)
+    assert violations(page, axe) == []
+    page.click("#make")
+    page.wait_for_selector(".batch-card[data-state=failed]")
+    assert violations(page, axe) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing to scroll sideways"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_question_for_a_key_is_for_everybody(visit, axe, start_server, tmp_path, scheme):
     (tmp_path / "keys").write_text("the-key-of-this-test-0123\n")
     server = start_server(api_keys_file=tmp_path / "keys")

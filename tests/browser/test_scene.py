@@ -74,3 +74,17 @@ def test_a_scene_is_collected_by_keyboard_alone(visit, two):
     page.wait_for_selector("#make:enabled")
     expect(page.locator("#objects > li")).to_have_count(2)
     assert studio.coverage() == pytest.approx(SHARE_OF_SMALLER, abs=0.01)
+
+
+def test_a_mask_of_ones_own_is_that_of_the_object_that_is_edited(visit, two, drawing):
+    studio = visit()
+    page = studio.page
+    studio.choose(two, options=None)
+    page.click("#add-object")
+    wish = drawing(((256, 0, 512, 512), (255, 255, 255)), ground=(0, 0, 0))
+    page.set_input_files("#mask-file", {"name": "mask.png", "mimeType": "image/png", "buffer": wish})
+    expect(page.locator("#mask-status")).to_contain_text("Your mask will be used")
+    assert studio.coverage() == 0.5
+    expect(page.locator("#objects > li")).to_have_count(2)
+    page.click("#undo")
+    expect(page.locator("#mask-status")).to_contain_text("Click the next object")

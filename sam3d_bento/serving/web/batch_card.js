@@ -68,10 +68,10 @@ export class BatchCard {
     }
   }
 
+  /** Show the model's picture once it has come; until then, the photo stays. */
   #showModel(id) {
     this.shown = id;
-    const picture = make("img", { src: thumbnailUrl(id), alt: "", loading: "lazy" });
-    picture.addEventListener("error", () => picture.remove());
-    this.picture.replaceChildren(picture);
+    const picture = make("img", { src: thumbnailUrl(id), alt: "" });
+    picture.addEventListener("load", () => this.picture.replaceChildren(picture));
   }
 }

@@ -12,7 +12,7 @@ export class Gallery {
    * makeOwn(file): called to make the model of a sample's photo anew.
    */
   constructor({ open, makeOwn }) {
-    Object.assign(this, { open, makeOwn });
+    Object.assign(this, { open, makeOwn, shown: null });
     byId("sample-make").addEventListener("click", () => this.#makeShown());
     byId("sample-close").addEventListener("click", () => {
       this.close();
@@ -58,7 +58,6 @@ export class Gallery {
   async #makeShown() {
     const { file, photo } = this.shown;
     const content = await (await fetch(photo)).blob();
-    this.close();
     this.makeOwn(new File([content], file, { type: content.type }));
   }
 }

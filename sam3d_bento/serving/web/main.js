@@ -26,6 +26,7 @@ let usable = false; // whether there is a photo with a mask
 let job = null; // the running job
 let shownId = null; // id of the displayed result
 let shown = null; // the displayed result: {result, report}, as of `api.describe` and as the service reported it
+let isSample = false; // whether the display has the model of a sample
 let made = null; // the report and the photo of the result that this page has made last
 let describedEngine = null; // name of the engine whose options are shown; null while none is known
 
@@ -61,6 +62,7 @@ const isBatch = () => batch.isOpen && !photo.file;
 function refresh() {
   byId("make").disabled = isBatch() ? !batch.ready : !usable || job !== null;
   byId("make").textContent = isBatch() && batch.ready ? text("batch.make", { count: batch.ready }) : text("order.make");
+  byId("other-photo").disabled = isBatch() && batch.isBusy; // nothing that runs is lost by one click
   const isShown = made !== null && made.report.id === shownId && made.photo === photo.file;
   offerNextSteps(isShown && !byId("make").disabled ? made.report : null, begin);
 }
@@ -161,6 +163,7 @@ function takeFocus(element) {
 async function open(report) {
   const { id } = report;
   shownId = id;
+  isSample = false;
   offerDownloads();
   showFacts(report);
   showWarnings(report.warnings);
@@ -183,6 +186,7 @@ async function open(report) {
 /** Show the finished model of a sample, which is no result of this service. */
 async function showSample(glb) {
   shownId = shown = null;
+  isSample = true;
   offerDownloads();
   showWarnings([]);
   byId("facts").hidden = byId("times").hidden = true;
@@ -194,6 +198,8 @@ async function showSample(glb) {
 /** Take files that came in together: a photo, several for a batch, depth, or depth with its photo. */
 function receive(files) {
   gallery.close();
+  if (isSample && !job) display.clear(); // a photo of one's own has no model yet
+  isSample = false;
   const depthFile = files.find((file) => depth.isDepth(file));
   const others = files.filter((file) => !depth.isDepth(file));
   if (photo.file && others.length) depth.clear(); // it is the former photo's

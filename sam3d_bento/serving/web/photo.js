@@ -61,13 +61,13 @@ export class Photo {
   /** Show the photo and request its mask. */
   async take(file) {
     this.clear();
-    this.file = file;
     const limit = this.catalogue()?.limits.max_upload_bytes;
     if (file.size > limit) {
       // The service would cut the connection before the browser could read its answer.
       showProblem(this.box, new api.Problem({ code: "file_too_large" }, null, { size: megabytes(file.size), limit: megabytes(limit) }));
       return;
     }
+    this.file = file;
     showPart("editor");
     byId("mask-canvas").focus({ preventScroll: true });
     byId("editor").scrollIntoView({ block: "nearest" }); // on a phone, a model may be above it
@@ -113,6 +113,7 @@ export class Photo {
     this.image.removeAttribute("src");
     this.#say("");
     byId("candidates").hidden = true;
+    for (const id of ["undo", "redo", "mask-reset"]) byId(id).disabled = true;
     showHome();
     this.changed(false);
   }
@@ -155,12 +156,21 @@ export class Photo {
       if (signal.aborted) return;
       this.#answered(signal);
       if (!(await this.shown)) this.#fit(mask.width / mask.height);
-      this.#begin(mask, { source: answer.source, warnings: answer.warnings, prompt: null, candidates: [], isAutomatic: !uploaded });
+      const choice = { source: answer.source, warnings: answer.warnings, prompt: null, candidates: [], isAutomatic: !uploaded };
+      if (uploaded && this.scene.active) this.#replace(this.scene.active, mask.pixels, choice);
+      else this.#begin(mask, choice);
     } catch (error) {
       if (signal.aborted) return;
       this.#answered(signal);
       await this.#showRefusal(error, uploaded);
     }
+  }
+
+  /** Give an object other pixels. choice: how they came about. */
+  #replace(object, pixels, choice) {
+    object.mask.begin();
+    object.mask.pixels.set(pixels);
+    this.#keep(object, choice);
   }
 
   /** Start with one object. */
@@ -253,9 +263,7 @@ export class Photo {
       const pixels = await object.mask.pixelsOf(answer.png);
       if (signal.aborted) return;
       this.#answered(signal);
-      object.mask.begin();
-      object.mask.pixels.set(pixels);
-      this.#keep(object, { ...object.choice, warnings: answer.warnings, candidate: number });
+      this.#replace(object, pixels, { ...object.choice, warnings: answer.warnings, candidate: number });
     } catch (error) {
       if (signal.aborted) return;
       this.#answered(signal);

@@ -11,7 +11,8 @@ export function showPart(name) {
   showOnly(byId(name), PARTS.map(byId));
   const button = byId("other-photo");
   button.hidden = name === "intake" || name === "sample";
-  button.textContent = text(name === "editor" && home === "batch" ? "batch.back" : "photo.other");
+  if (name === "batch") button.textContent = text("batch.close");
+  else button.textContent = text(home === "batch" ? "batch.back" : "photo.other");
 }
 
 /** Show the batch where there is one, else where photos come in. */
