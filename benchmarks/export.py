@@ -3,7 +3,8 @@
 Prints tables and writes benchmarks/results/export.json and export-worst.png: the view in which our file differs most
 from the dense mesh. Each way runs in a process of its own, so that its peak of memory is its own. Ours and MeshLab take
 turns, since a shared machine is not equally fast all the time: ratios are medians of the rounds' ratios.
-Usage: python benchmarks/export.py [--quick] [--runs 3] [--cases blob,chair] [--meshlab PYTHON]
+Usage: python benchmarks/export.py [--quick] [--runs 3] [--cases blob,chair] [--ways ours,meshlab] [--meshlab PYTHON]
+[--json FILE]. FILE gets each case when it is done.
 """
 
 from __future__ import annotations
@@ -59,20 +60,24 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="rounds of ours and of MeshLab; their times are medians")
     parser.add_argument("--quick", action="store_true", help="one run, and neither xatlas nor MeshLab")
     parser.add_argument("--cases", default=",".join(CASES))
+    parser.add_argument("--ways", help="comma-separated; all of them if left out")
+    parser.add_argument("--json", type=Path, help="where to write the figures, also of some cases or ways")
     parser.add_argument("--meshlab", help="a Python that has pymeshlab, and perhaps pyfqmr and open3d")
     asked = parser.parse_args()
     if not asked.meshlab:
         print("MeshLab is left out: there is no pymeshlab here.")
     figures: dict[str, Any] = {}
+    result = {"machine": machine(), "date": datetime.now(UTC).date().isoformat(), "runs": asked.runs}
+    result |= {"target_faces": TARGET_FACES, "texture_size": TEXTURE_SIZE, "cases": figures}
     worst: tuple[float, Image.Image] | None = None
     for name in asked.cases.split(","):
         figures[name], shown = measure(CASES[name](), asked)
         inner = figures[name]["paths"]["ours"]["psnr_inside"]
         worst = (inner, shown) if worst is None or inner < worst[0] else worst
         print_case(name, figures[name])
-    result = {"machine": machine(), "date": datetime.now(UTC).date().isoformat(), "runs": asked.runs}
-    result |= {"target_faces": TARGET_FACES, "texture_size": TEXTURE_SIZE, "cases": figures}
-    if asked.cases == ",".join(CASES) and not asked.quick:
+        if asked.json:
+            asked.json.write_text(json.dumps(result, indent=1) + "\n")
+    if asked.cases == ",".join(CASES) and not asked.quick and not asked.ways:
         (RESULTS / "export.json").write_text(json.dumps(result, indent=1) + "\n")
         worst[1].save(RESULTS / "export-worst.png")
     print_summary(figures)
@@ -105,6 +110,13 @@ def measure(case: Case, asked: argparse.Namespace) -> tuple[dict[str, Any], Imag
 
 def chosen(case: Case, asked: argparse.Namespace) -> Iterator[tuple[str, int]]:
     """Return the ways to run, and the number of rounds of each."""
+    for path, rounds in possible(case, asked):
+        if path == "ours" or not asked.ways or path in asked.ways.split(","):
+            yield path, rounds
+
+
+def possible(case: Case, asked: argparse.Namespace) -> Iterator[tuple[str, int]]:
+    """Return all ways that this case can be run, and the number of rounds of each."""
     rounds = 1 if asked.quick else asked.runs
     yield "ours", rounds
     if asked.meshlab and not asked.quick:
