@@ -13,7 +13,7 @@ export BENTOML_DO_NOT_TRACK := True
 # tests/conftest.py: however make ends, no process of the tests stays.
 test test-properties test-faults: export TESTS_END_WITH_PARENT := 1
 
-.PHONY: help demo serve samples contact-sheet promtool check test test-properties test-faults test-upstream test-container test-browser \
+.PHONY: help demo serve samples contact-sheet screenshots promtool check test test-properties test-faults test-upstream test-container test-browser \
   test-api test-package test-docs dist python-versions audit sbom \
   bench-service bench-masks bench-pose bench-preview bench-export bench-load fuzz lint weights bytecode requirements clean
 
@@ -22,6 +22,7 @@ help:
 	@echo "make serve         set up, start the service on port $(PORT), for this machine alone (HOST=0.0.0.0: for all), and leave it running"
 	@echo "make samples       make the sample photos, their results and their pictures anew"
 	@echo "make contact-sheet show what the preview engine makes of twelve photos, from five sides; writes docs/samples/contact-sheet.jpg"
+	@echo "make screenshots   show each state of the studio in build/screenshots; SHOTS=--docs also makes the pictures of the documentation anew"
 	@echo "make lint          ruff, mypy, the import contracts and the openings of docstrings"
 	@echo "make check         lint, type-check and run the quick tests: no server, nothing slow"
 	@echo "make test          set up, lint, type-check and test"
@@ -60,6 +61,11 @@ samples: weights bytecode
 # What becomes of twelve photos, seen from five sides, in one picture.
 contact-sheet: weights bytecode
 	$(BIN)/python -m tools.contact_sheet
+
+# Each state of the studio, on a desktop, a tablet and a phone, in light and dark.
+screenshots: weights $(VENV)/.dev
+	tools/browser_tools.sh
+	$(BIN)/python -m tools.screenshots $(SHOTS)
 
 # What the alert rules are tested with; those tests skip, saying so, where it cannot be had.
 promtool:

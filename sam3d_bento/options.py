@@ -54,7 +54,7 @@ PRESETS: dict[PresetName, dict[str, Any]] = {
     # A page loads it in a second, and every viewer that shops use shows it: no decoder is needed.
     "web": {"target_faces": 20_000, "texture_format": "webp", "compress": "quantize", "origin": "bottom"},
     # Engines compress textures themselves and place objects by the point on which they stand.
-    "game": {"target_faces": 5_000, "texture_size": 2048, "origin": "bottom"},
+    "game": {"target_faces": 5_000, "texture_size": 2048, "normal_map": True, "origin": "bottom"},
     # A slicer does not care how many faces there are, and a print shows the flat ones of a coarse mesh.
     "print": {"target_faces": 200_000, "origin": "bottom"},
     # Simulators read PNG alone, and draw many objects at a time.
@@ -121,6 +121,13 @@ class Options(BaseModel):
         Literal["png", "jpeg", "webp"],
         Field(description="Encoding of the texture; `webp` needs a viewer that supports EXT_texture_webp."),
     ] = "png"
+    normal_map: Annotated[
+        bool,
+        Field(
+            description="`true`: a normal map, so that few faces are shaded as the engine's dense mesh; left out where "
+            "it would not help."
+        ),
+    ] = False
     compress: Annotated[
         Compression,
         Field(
@@ -292,7 +299,7 @@ class Options(BaseModel):
         Field(
             exclude=True,
             description="Options for a purpose; those that are given as well replace the preset's. `web`: small, no "
-            "decoder; `game`: few faces; `print`: many faces; `robot`: few faces, small texture.",
+            "decoder; `game`: few faces with a normal map; `print`: many faces; `robot`: few faces, small texture.",
         ),
     ] = None
 

@@ -363,6 +363,7 @@ def _exported_anew(
             texture_format=wanted.texture_format,
             compress=wanted.compress,
             double_sided=wanted.double_sided,
+            relief=mesh.relief,
         )
         check(glb)
         return glb

@@ -14,16 +14,17 @@ from PIL import Image
 from pxr import Usd, UsdGeom, UsdShade, UsdValidation
 
 from sam3d_bento.errors import UnsupportedMedia
-from sam3d_bento.export import conversion
-from sam3d_bento.export.glb.read import TexturedMesh, read_glb
+from sam3d_bento.export import conversion, to_glb
+from sam3d_bento.export.glb.read import TexturedMesh, decoded, read_glb
 from sam3d_bento.export.glb.write import write_glb
 from sam3d_bento.export.mesh.surface import vertex_normals
 from sam3d_bento.export.physics.robot_files import BODY_WRITERS
 from sam3d_bento.export.splat_file import SPLAT_WRITERS
 from sam3d_bento.formats import FORMATS, FormatOptions
+from sam3d_bento.options import Options
 from sam3d_bento.postprocess import LEVELS
 from tests.support import finished
-from tests.support.export_meshes import blob
+from tests.support.export_meshes import blob, painted
 
 
 @pytest.fixture(scope="module")
@@ -304,3 +305,55 @@ def test_every_format_has_a_writer():
 @pytest.mark.parametrize("write", [conversion.to_obj, conversion.to_stl, conversion.to_ply, conversion.to_3mf])
 def test_equal_models_give_equal_bytes(model, glb, write):
     assert write(model) == write(read_glb(glb))
+
+
+@pytest.fixture(scope="module")
+def bumpy():
+    """A model with a normal map, whose texture and map are WebP."""
+    options = Options(texture_size=512, target_faces=1500, normal_map=True, texture_format="webp", name="model")
+    return read_glb(to_glb(painted(blob(90)), options, {}).glb)
+
+
+def test_an_obj_names_its_normal_map_as_three_js_and_as_blender_read_it(bumpy):
+    archive = zipfile.ZipFile(io.BytesIO(conversion.to_obj(bumpy)))
+    assert sorted(archive.namelist()) == ["model.mtl", "model.obj", "model.png", "model_normal.png"]
+    lines = archive.read("model.mtl").decode().splitlines()
+    place = lines.index("map_Kd model.png")
+    assert lines[place + 1 : place + 3] == ["norm model_normal.png", "map_Bump -bm 1 model_normal.png"]
+    picture = np.asarray(Image.open(io.BytesIO(archive.read("model_normal.png"))))
+    assert np.array_equal(picture, decoded(bumpy.normal_map)), "the pixels of the GLB, without loss"
+
+
+def test_normal_maps_of_several_models_have_names_of_their_own(bumpy):
+    models = [dataclasses.replace(bumpy, name=name) for name in ("cup", "cup_normal", "cup")]
+    archive = zipfile.ZipFile(io.BytesIO(conversion.to_obj(*models, name="scene")))
+    assert len(set(archive.namelist())) == 2 + 3 + 3
+    materials = archive.read("scene.mtl").decode().splitlines()
+    pairs = {(line, materials[place + 1]) for place, line in enumerate(materials) if line.startswith("map_Kd ")}
+    assert pairs == {
+        ("map_Kd cup.png", "norm cup_normal_2.png"),
+        ("map_Kd cup_normal.png", "norm cup_normal_normal.png"),
+        ("map_Kd cup_2.png", "norm cup_2_normal.png"),
+    }
+
+
+def test_a_usdz_has_its_normal_map_as_the_preview_surface_wants_it(bumpy, tmp_path):
+    (tmp_path / "model.usdz").write_bytes(conversion.to_usdz(bumpy))
+    stage = Usd.Stage.Open(str(tmp_path / "model.usdz"))
+    surface = next(
+        shader
+        for prim in stage.Traverse()
+        if (shader := UsdShade.Shader(prim)).GetIdAttr().Get() == "UsdPreviewSurface"
+    )
+    source, output, _ = surface.GetInput("normal").GetConnectedSource()
+    bumps = UsdShade.Shader(source.GetPrim())
+    assert output == "rgb"
+    assert bumps.GetInput("sourceColorSpace").Get() == "raw"
+    assert tuple(bumps.GetInput("scale").Get()) == (2, 2, 2, 1)
+    assert tuple(bumps.GetInput("bias").Get()) == (-1, -1, -1, 0)
+    assert "0/model_normal.png" in zipfile.ZipFile(tmp_path / "model.usdz").namelist()
+
+
+@pytest.mark.parametrize("write", [conversion.to_stl, conversion.to_ply, conversion.to_3mf])
+def test_a_format_without_normal_maps_is_written_as_if_there_were_none(bumpy, write):
+    assert write(bumpy) == write(dataclasses.replace(bumpy, normal_map=None, tangents=None))

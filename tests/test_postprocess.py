@@ -392,3 +392,54 @@ def test_a_warning_of_a_former_export_goes_with_its_cause(stored):
     assert read_document(glb.read_bytes())["asset"]["extras"]["warnings"] == ["splats_missing"], "once"
     content = run(ExportSubmission(glb, scan, "glb", {"colour_source": "mesh"}))
     assert read_document(content)["asset"]["extras"]["warnings"] == []
+
+
+def bumpy():
+    """A ball with waves that a thousand faces cannot follow."""
+    dense = finished.reconstruction()
+    length = 1 + 0.03 * np.sin(30 * dense.vertices).sum(axis=1, keepdims=True)
+    return dataclasses.replace(dense, vertices=(dense.vertices * length * 0.9).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"compress": "quantize"},
+        {"double_sided": True},
+        {"texture_format": "webp", "height": 0.2},
+        {"texture_size": 1024},
+        {"normal_map": False},
+        {"name": "ball"},
+    ],
+    ids=str,
+)
+def test_an_export_of_a_result_with_a_normal_map_is_what_a_run_would_have_given(tmp_path, changes):
+    dense, options = bumpy(), finished.OPTIONS.model_copy(update={"normal_map": True})
+    (tmp_path / "result.glb").write_bytes(finished.glb(dense, options))
+    dense.save(tmp_path / "result.npz")
+    content = run(ExportSubmission(tmp_path / "result.glb", tmp_path / "result.npz", "glb", changes))
+    assert content == finished.glb(dense, options.model_copy(update=changes))
+    assert (read_glb(content).normal_map is None) == ("normal_map" in changes)
+
+
+def test_a_normal_map_is_added_to_a_result_by_its_reconstruction(tmp_path):
+    dense = bumpy()
+    (tmp_path / "result.glb").write_bytes(finished.glb(dense))
+    dense.save(tmp_path / "result.npz")
+    stored = tmp_path / "result.glb", tmp_path / "result.npz"
+    assert read_glb(stored[0].read_bytes()).normal_map is None
+    assert read_glb(run(ExportSubmission(*stored, "glb", {"normal_map": True}))).normal_map is not None
+    with pytest.raises(NotFound, match="not kept"):
+        run(ExportSubmission(stored[0], None, "glb", {"normal_map": True}))
+
+
+@pytest.mark.parametrize("wanted", ["obj", "stl", "ply", "usdz", "3mf", "urdf", "mjcf", "web", "glb-lods"])
+def test_a_result_with_a_normal_map_is_had_in_every_format(tmp_path, wanted):
+    dense, options = bumpy(), finished.OPTIONS.model_copy(update={"normal_map": True, "texture_format": "webp"})
+    (tmp_path / "result.glb").write_bytes(finished.glb(dense, options))
+    dense.save(tmp_path / "result.npz")
+    changes = {"height": 0.2} if wanted in ("urdf", "mjcf") else {}
+    content = run(ExportSubmission(tmp_path / "result.glb", tmp_path / "result.npz", wanted, changes))
+    if wanted in ("obj", "usdz", "urdf"):
+        names = zipfile.ZipFile(io.BytesIO(content)).namelist()
+        assert [name for name in names if name.endswith("_normal.png")], names

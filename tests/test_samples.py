@@ -12,22 +12,22 @@ from sam3d_bento.cli import doctor
 from tests.support.places import PROJECT
 from tools import contact_sheet
 
-PHOTOS = PROJECT / "sam3d_bento" / "serving" / "web" / "samples"
-RESULTS = PROJECT / "docs" / "samples"
-LISTED = json.loads((PHOTOS / "samples.json").read_text())
+SAMPLES = PROJECT / "sam3d_bento" / "serving" / "web" / "samples"
+PICTURES = PROJECT / "docs" / "samples"
+LISTED = json.loads((SAMPLES / "samples.json").read_text())
 NAMES = [sample["file"].removesuffix(".jpg") for sample in LISTED]
 
 
 def test_six_photos_are_listed_and_no_other_lies_there():
     assert len(NAMES) == 6
-    assert {path.name for path in PHOTOS.iterdir()} == {"samples.json", *(sample["file"] for sample in LISTED)}
-    made = {"README.md", "sheet.jpg", "hero.jpg", "contact-sheet.jpg", *(f"{name}.glb" for name in NAMES)}
-    assert {path.name for path in RESULTS.iterdir()} == made
+    files = {f"{name}.{suffix}" for name in NAMES for suffix in ("jpg", "glb")}
+    assert {path.name for path in SAMPLES.iterdir()} == {"samples.json", *files}
+    assert {path.name for path in PICTURES.iterdir()} == {"README.md", "sheet.jpg", "hero.jpg", "contact-sheet.jpg"}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_sample_and_its_result_are_small_and_whole(name):
-    photo, glb = PHOTOS / f"{name}.jpg", RESULTS / f"{name}.glb"
+    photo, glb = SAMPLES / f"{name}.jpg", SAMPLES / f"{name}.glb"
     assert photo.stat().st_size <= 150_000
     assert glb.stat().st_size <= 400_000
     with Image.open(photo) as picture:
@@ -40,7 +40,9 @@ def test_a_sample_and_its_result_are_small_and_whole(name):
 
 def test_the_page_of_the_samples_says_of_each_what_the_list_says():
     rows = re.findall(
-        r"^\| \[(\w+)\]\(\S+/(\S+)\) \| \[.*?\]\((\S+)\) \| (.*) \| (.*) \|$", (RESULTS / "README.md").read_text(), re.M
+        r"^\| \[(\w+)\]\(\S+/(\S+)\) \| \[.*?\]\((\S+)\) \| (.*) \| (.*) \|$",
+        (PICTURES / "README.md").read_text(),
+        re.M,
     )
     assert [(file, origin, licence) for _, file, _, origin, licence in rows] == [
         (sample["file"], sample["origin"], sample["licence"]) for sample in LISTED
@@ -49,7 +51,7 @@ def test_the_page_of_the_samples_says_of_each_what_the_list_says():
 
 
 def test_the_contact_sheet_is_small_and_shows_twelve_photos_from_five_sides():
-    sheet = RESULTS / "contact-sheet.jpg"
+    sheet = PICTURES / "contact-sheet.jpg"
     assert sheet.stat().st_size < 400_000
     names = [*contact_sheet.REAL, *contact_sheet.RENDERED]
     assert len(names) == 12
@@ -57,10 +59,10 @@ def test_the_contact_sheet_is_small_and_shows_twelve_photos_from_five_sides():
     with Image.open(sheet) as picture:
         wide, high = (side // contact_sheet.VIEW_PIXELS for side in picture.size)
     assert (wide, high) == (contact_sheet.COLUMNS * (1 + len(contact_sheet.VIEWS)), len(names) / contact_sheet.COLUMNS)
-    page = (RESULTS / "README.md").read_text()
+    page = (PICTURES / "README.md").read_text()
     assert all(name in page.partition("Contact sheet")[2] for name in names)
 
 
 def test_the_self_test_uses_one_of_them():
-    assert PROJECT.joinpath("sam3d_bento", *doctor.SAMPLE).parent == PHOTOS
+    assert PROJECT.joinpath("sam3d_bento", *doctor.SAMPLE).parent == SAMPLES
     assert doctor.SAMPLE[-1] in {sample["file"] for sample in LISTED}

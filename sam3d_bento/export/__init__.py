@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import degrees, sqrt
 from typing import Any, Self
 
 from sam3d_bento.export import size
 from sam3d_bento.export.glb.check import check
 from sam3d_bento.export.glb.geometry import as_written
+from sam3d_bento.export.glb.relief import Relief
 from sam3d_bento.export.glb.write import write_glb
 from sam3d_bento.export.mesh.clean import clean
+from sam3d_bento.export.mesh.tangents import add_tangents
 from sam3d_bento.export.mesh.topology import is_watertight
 from sam3d_bento.export.shapes import Shape, Shapes
 from sam3d_bento.export.texture.bake import bake
 from sam3d_bento.export.texture.colour_source import ColourSource, choose_source
 from sam3d_bento.export.texture.detail import measure_detail
+from sam3d_bento.export.texture.normal_map import NormalMap, NormalPainter
 from sam3d_bento.export.uv.unwrap import unwrap
 from sam3d_bento.options import Options
 from sam3d_bento.progress import OnProgress, part, silent
@@ -46,7 +50,7 @@ def to_glb(
     export, or when the result fails its check.
     """
     size.require_scale(options, reconstruction.measured is not None)
-    with DenseModel(reconstruction, options.colour_source) as dense:
+    with DenseModel(reconstruction, options) as dense:
         on_progress(0.1)
         shape = dense.shape(options, part(on_progress, 0.1, 0.4))
         return dense.export(shape, options, extras, part(on_progress, 0.4, 1.0))
@@ -55,16 +59,18 @@ def to_glb(
 class DenseModel:
     """Cleaned reconstruction, ready to be exported as one file or as several levels of detail.
 
-    Used as a context: the colours are prepared in a thread beside the caller, which ends with it. Raises BadResult when
-    there is nothing to export.
+    Used as a context: what the options' texture needs is prepared in a thread beside the caller, which ends with it.
+    Raises BadResult when there is nothing to export.
     """
 
-    def __init__(self, reconstruction: Reconstruction, colour_source: str) -> None:
+    def __init__(self, reconstruction: Reconstruction, options: Options) -> None:
         self._reconstruction = reconstruction
         self._surface = clean(reconstruction)
         self.shapes = Shapes(self._surface, reconstruction.exact)
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="export")
-        self._source = self._beside.submit(choose_source, self._surface, reconstruction.splats, colour_source)
+        self._source = self._beside.submit(choose_source, self._surface, reconstruction.splats, options.colour_source)
+        if options.normal_map:
+            self._beside.submit(lambda: self._surface.normals)
 
     def __enter__(self) -> Self:
         return self
@@ -88,29 +94,43 @@ class DenseModel:
         on_progress(1 / 3)
         # Vertices are split along the seams only after the normals are known, so that no seam shows in the shading.
         positions, normals = shape.vertices[unwrapped.vertex_map], shape.normals[unwrapped.vertex_map]
-        texture = bake(
+        uv, faces = unwrapped.uv, unwrapped.faces
+        painter: NormalPainter | None = None
+        if options.normal_map and not shape.is_exact:  # the normals of an exact surface are those of its formula
+            split = add_tangents(positions, normals, uv, faces)
+            painter = NormalPainter(
+                source.mesh, normals[split.vertex_map], split.tangents, split.faces, options.texture_size
+            )
+        texture, normal_map = bake(
             positions,
             normals,
-            unwrapped.uv,
-            unwrapped.faces,
+            uv,
+            faces,
             source,
             options.texture_size,
             part(on_progress, 1 / 3, 3 / 4),
+            painter,
         )
+        relief: Relief | None = None
+        if normal_map is not None and normal_map.helps:
+            relief = Relief(normal_map.image, split.tangents)
+            positions, normals, uv = (values[split.vertex_map] for values in (positions, normals, uv))
+            faces = split.faces
         on_progress(3 / 4)
         placement = size.choose_placement(positions, options, reconstruction.measured)
         positions = placement.place(positions)
         described = {
             **extras,
             "name": options.result_name,
-            "faces": len(unwrapped.faces),
+            "faces": len(faces),
             "vertices": len(positions),
             "deviation": shape.deviation,
             "holes_filled": self._surface.holes_filled,
             "holes_kept": self._surface.holes_kept,
-            "watertight": is_watertight(as_written(positions, options.compress), unwrapped.faces),
+            "watertight": is_watertight(as_written(positions, options.compress), faces),
             "texture_size": options.texture_size,
             "colour_source": source.name,
+            "normal_map": _describe_normal_map(normal_map) if options.normal_map else None,
             "scale": size.describe(positions, placement, options, reconstruction.measured),
         }
         if (warnings := _warnings(extras, shape, source, options)) or "warnings" in extras:
@@ -123,19 +143,33 @@ class DenseModel:
         glb = write_glb(
             positions,
             normals,
-            unwrapped.uv,
-            unwrapped.faces,
+            uv,
+            faces,
             texture,
             described,
             name=options.result_name,
             texture_format=options.texture_format,
             compress=options.compress,
             double_sided=options.double_sided,
+            relief=relief,
         )
         on_progress(0.95)
         check(glb)
         on_progress(1.0)
         return Export(glb, described)
+
+
+def _describe_normal_map(normal_map: NormalMap | None) -> dict[str, Any]:
+    """Return what the report says of a normal map that was asked for. None: it was not painted, for an exact surface.
+
+    own_degrees, map_degrees: root mean square angles between the dense mesh's normals and those of the mesh, or of the
+    map.
+    """
+    if normal_map is None:
+        return {"included": False, "reason": "exact_surface", "own_degrees": None, "map_degrees": None}
+    own, with_map = (round(degrees(sqrt(error)), 2) for error in (normal_map.own_error, normal_map.map_error))
+    reason = None if normal_map.helps else "no_gain"
+    return {"included": normal_map.helps, "reason": reason, "own_degrees": own, "map_degrees": with_map}
 
 
 def _warnings(extras: Mapping[str, Any], shape: Shape, source: ColourSource, options: Options) -> list[str]:

@@ -26,7 +26,7 @@ from trimesh.visual.material import SimpleMaterial
 
 from sam3d_bento.arrays import Float32, Int32, UInt8
 from sam3d_bento.errors import NoScale
-from sam3d_bento.export.glb.read import TexturedMesh, sampled
+from sam3d_bento.export.glb.read import TexturedMesh, decoded, sampled
 from sam3d_bento.export.glb.scene import PlacedMesh
 from sam3d_bento.export.size import NO_SCALE, SMALLEST_EXTENT
 from sam3d_bento.formats import FILE_TYPES, Format, FormatOptions, require
@@ -153,7 +153,9 @@ def obj_files(*models: TexturedMesh, name: str | None = None) -> dict[str, bytes
     white, black = [255, 255, 255, 255], [0, 0, 0, 255]
     meshes: list[trimesh.Trimesh] = []
     textures: dict[str, bytes] = {}
-    for own, model in zip(_distinct([OBJ_DIVIDERS.sub("_", model.name) for model in models]), models, strict=True):
+    names = _distinct([OBJ_DIVIDERS.sub("_", model.name) for model in models])
+    normal_maps: dict[str, str] = {}
+    for own, bumps, model in zip(names, _normal_names(names), models, strict=True):
         suffix = TEXTURE_SUFFIXES[model.texture_type]
         # The material only needs the name of its image. The texture's file is added to the archive unchanged, without
         # decoding and encoding it again. The exporter takes materials of equal images for one.
@@ -174,6 +176,9 @@ def obj_files(*models: TexturedMesh, name: str | None = None) -> dict[str, bytes
             )
         )
         textures[f"{own}.{suffix}"] = model.texture
+        if model.normal_map is not None:
+            textures[f"{bumps}.png"] = model.normal_map
+            normal_maps[f"{own}.{suffix}"] = f"{bumps}.png"
     text, files = obj.export_obj(
         meshes[0] if len(meshes) == 1 else _AsTheyAre(meshes),
         include_normals=True,
@@ -182,7 +187,25 @@ def obj_files(*models: TexturedMesh, name: str | None = None) -> dict[str, bytes
         mtl_name=f"{name}.mtl",
         header=None,
     )
-    return {f"{name}.obj": text.encode(), **files, **textures}
+    materials = _with_normal_maps(files[f"{name}.mtl"], normal_maps)
+    return {f"{name}.obj": text.encode(), **files, f"{name}.mtl": materials, **textures}
+
+
+def _normal_names(names: Sequence[str]) -> list[str]:
+    """Return the names of the models' normal maps, which differ from one another and from the models' own names."""
+    return _distinct([*names, *(f"{name}_normal" for name in names)])[len(names) :]
+
+
+def _with_normal_maps(materials: bytes, normal_maps: Mapping[str, str]) -> bytes:
+    """Return the materials' file of an OBJ with normal maps. normal_maps: their files by those of the textures.
+
+    `norm` is what three.js and assimp read, `map_Bump` what Blender reads. Neither is in the original format.
+    """
+    lines = materials.splitlines()
+    for texture, bumps in normal_maps.items():
+        place = lines.index(f"map_Kd {texture}".encode())
+        lines[place + 1 : place + 1] = [f"norm {bumps}".encode(), f"map_Bump -bm 1 {bumps}".encode()]
+    return b"\n".join(lines)
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
@@ -273,23 +296,37 @@ def to_usdz(*models: TexturedMesh | PlacedMesh, name: str | None = None) -> byte
         root.GetPrim().SetDisplayName(shown_name)
         stage.SetDefaultPrim(root.GetPrim())
         identifiers = _distinct([usd_identifier(mesh.name) for mesh in meshes])
-        for identifier, mesh, given in zip(identifiers, meshes, models, strict=True):
+        normal_names = _normal_names(identifiers)
+        for identifier, normal_name, mesh, given in zip(identifiers, normal_names, meshes, models, strict=True):
             texture = Path(folder) / f"{identifier}.{TEXTURE_SUFFIXES[mesh.texture_type]}"
             texture.write_bytes(mesh.texture)
+            normal_map = None
+            if mesh.normal_map is not None:
+                normal_map = f"{normal_name}.png"
+                (Path(folder) / normal_map).write_bytes(mesh.normal_map)
             below = f"/{root_name}"
             if isinstance(given, PlacedMesh):
                 below = f"{below}/{identifier}"
                 # USD's matrices are for row vectors.
                 UsdGeom.Xform.Define(stage, below).AddTransformOp().Set(Gf.Matrix4d(given.matrix.T.tolist()))
-            _add_mesh(stage, mesh, f"{below}/{identifier}", f"{below}/materials/{identifier}", texture.name)
+            _add_mesh(
+                stage,
+                mesh,
+                f"{below}/{identifier}",
+                f"{below}/materials/{identifier}",
+                texture.name,
+                normal_map,
+            )
         stage.GetRootLayer().Save()
         package = Path(folder) / f"{root_name}.usdz"
         UsdUtils.CreateNewUsdzPackage(Sdf.AssetPath(str(layer)), str(package))
         return package.read_bytes()
 
 
-def _add_mesh(stage: Any, model: TexturedMesh, path: str, material_path: str, texture: str) -> None:
-    """Add a mesh and its material to a USD stage. texture: the name of its file in the package."""
+def _add_mesh(
+    stage: Any, model: TexturedMesh, path: str, material_path: str, texture: str, normal_map: str | None
+) -> None:
+    """Add a mesh and its material to a USD stage. texture, normal_map: the names of their files in the package."""
     from pxr import Gf, Sdf, UsdGeom, UsdShade, Vt
 
     mesh = UsdGeom.Mesh.Define(stage, path)
@@ -303,7 +340,7 @@ def _add_mesh(stage: Any, model: TexturedMesh, path: str, material_path: str, te
     uv = UsdGeom.PrimvarsAPI(mesh).CreatePrimvar("st", Sdf.ValueTypeNames.TexCoord2fArray, UsdGeom.Tokens.vertex)
     uv.Set(Vt.Vec2fArray.FromNumpy(upward(model.uv)))
     material = UsdShade.Material.Define(stage, material_path)
-    _paint(stage, material, texture)
+    _paint(stage, material, texture, normal_map)
     UsdShade.MaterialBindingAPI.Apply(mesh.GetPrim()).Bind(material)
     for prim in (mesh, material):
         prim.GetPrim().SetDisplayName(model.name)
@@ -358,26 +395,36 @@ def usd_identifier(name: str) -> str:
     return f"_{identifier}" if identifier[0].isdigit() else identifier
 
 
-def _paint(stage: Any, material: Any, texture: str) -> None:
-    """Give the material a preview surface that is not metallic and has the texture as its base colour."""
-    from pxr import Sdf, UsdShade
+def _paint(stage: Any, material: Any, texture: str, normal_map: str | None) -> None:
+    """Give the material a preview surface that is not metallic, with a base colour and perhaps a normal map."""
+    from pxr import Gf, Sdf, UsdShade
 
     types = Sdf.ValueTypeNames
-    surface, reader, image = (
-        UsdShade.Shader.Define(stage, f"{material.GetPath()}/{part}") for part in ("surface", "uv", "texture")
-    )
+    surface, reader = (UsdShade.Shader.Define(stage, f"{material.GetPath()}/{part}") for part in ("surface", "uv"))
     surface.CreateIdAttr("UsdPreviewSurface")
     surface.CreateInput("metallic", types.Float).Set(0.0)
     surface.CreateInput("roughness", types.Float).Set(1.0)
     reader.CreateIdAttr("UsdPrimvarReader_float2")
     reader.CreateInput("varname", types.String).Set("st")
-    image.CreateIdAttr("UsdUVTexture")
-    image.CreateInput("file", types.Asset).Set(texture)
-    image.CreateInput("sourceColorSpace", types.Token).Set("sRGB")
-    for wrap in ("wrapS", "wrapT"):
-        image.CreateInput(wrap, types.Token).Set("clamp")
-    image.CreateInput("st", types.Float2).ConnectToSource(reader.CreateOutput("result", types.Float2))
-    surface.CreateInput("diffuseColor", types.Color3f).ConnectToSource(image.CreateOutput("rgb", types.Float3))
+    place = reader.CreateOutput("result", types.Float2)
+
+    def image(part: str, file: str, space: str) -> Any:
+        found = UsdShade.Shader.Define(stage, f"{material.GetPath()}/{part}")
+        found.CreateIdAttr("UsdUVTexture")
+        found.CreateInput("file", types.Asset).Set(file)
+        found.CreateInput("sourceColorSpace", types.Token).Set(space)
+        for wrap in ("wrapS", "wrapT"):
+            found.CreateInput(wrap, types.Token).Set("clamp")
+        found.CreateInput("st", types.Float2).ConnectToSource(place)
+        return found
+
+    colours = image("texture", texture, "sRGB").CreateOutput("rgb", types.Float3)
+    surface.CreateInput("diffuseColor", types.Color3f).ConnectToSource(colours)
+    if normal_map is not None:
+        bumps = image("normal_map", normal_map, "raw")
+        bumps.CreateInput("scale", types.Float4).Set(Gf.Vec4f(2, 2, 2, 1))
+        bumps.CreateInput("bias", types.Float4).Set(Gf.Vec4f(-1, -1, -1, 0))
+        surface.CreateInput("normal", types.Normal3f).ConnectToSource(bumps.CreateOutput("rgb", types.Float3))
     material.CreateSurfaceOutput().ConnectToSource(surface.CreateOutput("surface", types.Token))
 
 
@@ -395,8 +442,14 @@ def whole_faces(model: TexturedMesh) -> Int32:
 
 
 def with_common_texture(model: TexturedMesh) -> TexturedMesh:
-    """Return the model with its texture as PNG if it is neither PNG nor JPEG (WebP, say). The pixels stay the same."""
-    return model if model.texture_type in TEXTURE_SUFFIXES else as_png(model)
+    """Return the model with its texture as PNG if it is neither PNG nor JPEG (WebP, say). The pixels stay the same.
+
+    The normal map becomes a PNG too.
+    """
+    model = model if model.texture_type in TEXTURE_SUFFIXES else as_png(model)
+    if model.normal_map is None or model.normal_map_type == "image/png":
+        return model
+    return replace(model, normal_map=_encoded(decoded(model.normal_map), "png"), normal_map_type="image/png")
 
 
 def as_png(model: TexturedMesh) -> TexturedMesh:

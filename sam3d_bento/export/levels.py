@@ -39,7 +39,7 @@ def to_levels(
     """
     size.require_scale(options, reconstruction.measured is not None)
     levels: list[Export] = []
-    with DenseModel(reconstruction, options.colour_source) as dense:
+    with DenseModel(reconstruction, options) as dense:
         on_progress(0.1)
         shape: Shape | None = None
         for number in range(count):

@@ -49,6 +49,15 @@ class LocalizedPage:
     content: bytes
     etag: str
 
+    @classmethod
+    def of(cls, content: bytes) -> LocalizedPage:
+        """Return the page with this content."""
+        return cls(content, f'W/"{hashlib.sha256(content).hexdigest()[:32]}"')
+
+    def with_head(self, head: str) -> LocalizedPage:
+        """Return the page with more HTML at the end of its head."""
+        return self.of(self.content.replace(b"</head>", head.encode() + b"</head>", 1)) if head else self
+
 
 def language_of(asked: str | None, kept: str | None, accepted: str) -> str:
     """Return the language of a page, one of LANGUAGES.
@@ -89,8 +98,7 @@ def localized(name: str, language: str, theme: str) -> LocalizedPage:
     page = page.replace(_ROOT, f'<html lang="{language}" data-theme="{theme}">', 1)
     page = _START_TAG.sub(lambda tag: _filled(tag.group(), texts), page)
     page = page.replace(_TEXTS, _TEXTS + json.dumps(texts, ensure_ascii=False).replace("<", r"\u003c"), 1)
-    content = page.encode()
-    return LocalizedPage(content, f'W/"{hashlib.sha256(content).hexdigest()[:32]}"')
+    return LocalizedPage.of(page.encode())
 
 
 def texts_in(language: str) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Headless Chromium, and the studio of a real service with the preview engine in it."""
 
 import io
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,33 +9,20 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
+from tests.support import chromium
 from tests.support.places import COFFEE, PROJECT
 from tests.support.server_process import PATIENCE
 
 AXE = PROJECT / "tools" / "browser"
-FLAGS = (
-    "--no-sandbox",  # Chromium has none for root, which CI is
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no other host can be reached
-    "--use-angle=swiftshader",  # WebGL without a GPU
-    "--enable-unsafe-swiftshader",
-)
-
-
 expect.set_options(timeout=PATIENCE * 1000)
 
 
-@pytest.fixture(scope="session")
-def chromium():
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("there is no Chromium here")
+@pytest.fixture(scope="session", name="chromium")
+def chromium_browser():
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        browser = chromium.launch(playwright)
+        if browser is None:
+            pytest.skip("there is no Chromium here")
         yield browser
         browser.close()
 

@@ -8,34 +8,74 @@ pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 
 def violations(page, axe):
-    """What axe-core holds for serious or critical, as rule and place."""
+    """What axe-core finds, as rule and place."""
     page.evaluate(axe)
     found = page.evaluate("axe.run()")["violations"]
-    return [
-        (fault["id"], node["target"])
-        for fault in found
-        if fault["impact"] in ("serious", "critical")
-        for node in fault["nodes"]
-    ]
+    return [(fault["id"], node["target"], node["any"][:1]) for fault in found for node in fault["nodes"]]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_axe_finds_no_serious_fault(visit, axe, drawing, width, scheme):
-    studio = visit(width=width, scheme=scheme, failing=["422"])
+def test_axe_finds_nothing_in_any_state(visit, axe, drawing, width, scheme):
+    studio = visit(width=width, scheme=scheme, failing=["422", "ERR_FAILED"], reduced_motion="reduce")
     page = studio.page
+
+    def check(state):
+        assert violations(page, axe) == [], state
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing to scroll sideways"
+
     page.wait_for_selector("#service[data-state=ready]")
-    assert violations(page, axe) == []
+    check("empty")
     page.set_input_files("#photo-file", {"name": "wall.png", "mimeType": "image/png", "buffer": drawing()})
     page.wait_for_selector("#photo-problem:visible")
-    assert violations(page, axe) == []
+    check("problem")
     studio.choose(drawing(((150, 150, 360, 360), (200, 40, 40))))
+    check("photo")
     studio.open_advanced()
-    assert violations(page, axe) == []
+    check("options")
     studio.make()
     page.wait_for_selector("#progress:visible")
-    assert violations(page, axe) == []
+    check("running")
+    page.click("#cancel")
+    expect(page.locator("#model-empty")).to_contain_text("Cancelled")
+    check("cancelled")
+    studio.make()
     studio.wait_for_model()
+    check("result")
+    page.click("#recent .forget")
+    check("question before a deletion")
+    page.route("**/health", lambda route: route.abort())
+    page.evaluate("dispatchEvent(new Event('offline'))")
+    page.wait_for_selector("#service[data-state=unreachable]")
+    check("service away")
+    page.select_option("#theme", "light" if scheme == "dark" else "dark")
+    check("the other colours")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_axe_finds_no_serious_fault_in_what_becomes_of_photos(visit, axe, drawing, width, scheme):
+    """An open sample, several objects, the brush, and a batch with a card that failed."""
+    studio = visit(width=width, scheme=scheme)
+    page = studio.page
+    page.click("#sample-crate")
+    page.wait_for_selector("#model-canvas:visible")
+    assert violations(page, axe) == []
+    page.click("#sample-close")
+    red, blue = ((40, 160, 240, 360), (200, 40, 40)), ((320, 200, 450, 330), (40, 60, 200))
+    studio.choose(drawing(red, blue), options=None)
+    page.click("#add-object")
+    page.check("input[value=brush]", force=True)
+    page.click("#mask-canvas", position={"x": 30, "y": 30})
+    page.wait_for_selector("#objects > li:nth-child(2)")
+    assert violations(page, axe) == []
+    page.click("#other-photo")
+    photos = [drawing(red), drawing()]
+    files = [{"name": f"{n}.png", "mimeType": "image/png", "buffer": photo} for n, photo in enumerate(photos)]
+    page.set_input_files("#photo-file", files)
+    assert violations(page, axe) == []
+    page.click("#make")
+    page.wait_for_selector(".batch-card[data-state=failed]")
     assert violations(page, axe) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing to scroll sideways"
 
@@ -67,16 +107,19 @@ def test_the_main_path_needs_no_mouse(visit):
     page.wait_for_selector("#service[data-state=ready]")
     studio.tab_to("sample-mug")
     page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "sample-make"
+    page.keyboard.press("Enter")
     page.wait_for_selector("#make:enabled")
     found = studio.coverage()
-    page.keyboard.press("Tab")
-    page.keyboard.press("ArrowRight")  # from Parts to Add
-    assert page.is_checked("input[value=add]")
-    page.keyboard.press("Shift+Tab")
     assert page.evaluate("document.activeElement.id") == "mask-canvas"
     for _ in range(4):
+        page.keyboard.press("Tab")  # over the buttons that zoom
+    page.keyboard.press("ArrowLeft")  # from the first tool to the last, the brush
+    assert page.is_checked("input[value=brush]")
+    page.focus("#mask-canvas")
+    for _ in range(4):
         page.keyboard.press("Shift+ArrowLeft")
-    page.keyboard.press("Space")
+    page.keyboard.press("Enter")
     assert studio.coverage() > found
     page.keyboard.press("Control+z")
     assert studio.coverage() == found

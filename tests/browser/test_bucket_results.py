@@ -5,6 +5,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.support.s3_server import S3Server
+from tests.support.studio_results import make_result
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
@@ -53,3 +54,15 @@ def test_without_its_leave_the_page_says_so_and_the_download_works(studio_beside
         studio.page.click("#download")
     assert download.value.path().read_bytes()[:4] == b"glTF"
     assert len(bucket.names()) >= 1
+
+
+def test_the_page_of_a_result_works_with_a_bucket_and_what_it_cannot_read_is_still_saved(studio_beside, drawing):
+    for origins, failing in (("*", ()), ("http://elsewhere.example", ("CORS", "Failed to load resource"))):
+        _, studio = studio_beside(origins, failing=failing)
+        page = studio.page
+        report = make_result(studio, drawing(((150, 150, 360, 360), RED)))
+        page.goto(f"{studio.url}/m/{report['id']}")
+        page.click("#download-menu summary")
+        with page.expect_download() as download:
+            page.click(".single [data-format=stl]")
+        assert download.value.suggested_filename == "box.stl"

@@ -54,7 +54,7 @@ def test_a_link_shows_the_model_alone_and_again_after_a_reload(visit, server, re
     studio = open_result(visit, server, result)
     page = studio.page
     assert page.title() == "box · sam3d-bento"
-    assert page.inner_text("h1") == "box"
+    assert page.inner_text("#name") == "box"
     expect(page.locator("#photo")).to_be_hidden()
     page.reload()
     studio.wait_for_model()

@@ -181,3 +181,26 @@ def test_a_result_has_a_card_with_its_name_and_its_time_and_can_be_deleted(visit
     expect(page.locator("#recent-empty")).to_be_visible()
     expect(page.locator("#toast")).to_have_text("Deleted.")
     assert httpx.head(f"{server.url}/api/assets/{asset}.glb").status_code == 404
+
+
+MOST_BYTES = 900_000  # of page and code before the first frame, as they are sent: some seconds on a slow phone
+
+
+def test_the_page_and_its_viewer_are_small(visit, drawing):
+    studio = visit()
+    page = studio.page
+    sent = {}
+
+    def count(request):
+        path = request.url.removeprefix(studio.url)
+        if path.split("?")[0] in ("", "/") or (path.startswith("/studio/") and not path.endswith(".glb")):
+            sent[path] = request.sizes()["responseBodySize"]
+
+    page.on("requestfinished", count)
+    page.context.new_cdp_session(page).send("Network.clearBrowserCache")  # as at the first visit
+    page.reload()
+    studio.choose(drawing(SQUARE))
+    studio.make()
+    studio.wait_for_model()
+    assert "/studio/vendor/three.js" in sent
+    assert 100_000 < sum(sent.values()) < MOST_BYTES, sorted(sent.items(), key=lambda item: -item[1])

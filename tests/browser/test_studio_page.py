@@ -22,7 +22,7 @@ def test_a_photo_becomes_a_model(visit, server, coffee):
     found = studio.coverage()
     assert 0.3 < found < 0.6
 
-    page.check("input[value=add]", force=True)
+    page.check("input[value=brush]", force=True)
     box = page.locator("#mask-canvas").bounding_box()
     page.mouse.move(box["x"] + 15, box["y"] + 30)
     page.mouse.down()
@@ -53,34 +53,6 @@ def test_a_photo_becomes_a_model(visit, server, coffee):
     assert download.value.suggested_filename == f"{report['name']}.glb"
     assert download.value.path().read_bytes() == stored
     assert stored[:4] == b"glTF"
-
-
-def test_parts_of_a_mask_are_left_out_and_taken_in_by_a_click(visit, drawing):
-    studio = visit()
-    page = studio.page
-    studio.choose(drawing(((40, 160, 240, 360), RED), ((320, 200, 450, 330), BLUE)), options=None)
-    assert "Several separate objects" in page.inner_text("#mask-status")
-    larger = studio.coverage()
-
-    def click(x, y):
-        box = page.locator("#mask-canvas").bounding_box()
-        page.mouse.click(box["x"] + x * box["width"] / 512, box["y"] + y * box["height"] / 512)
-
-    click(385, 265)  # the one that the service left out
-    both = studio.coverage()
-    assert both == pytest.approx(larger + 130 * 130 / 512**2, abs=0.01)
-    click(140, 260)
-    assert studio.coverage() == pytest.approx(both - larger, abs=0.002)
-    page.click("#undo")
-    page.click("#undo")
-    assert studio.coverage() == larger
-    page.click("#redo")
-    assert studio.coverage() == both
-    click(500, 20)
-    assert studio.coverage() == both, "there is only background"
-    page.click("#mask-reset")
-    page.wait_for_selector("#undo:disabled")
-    assert studio.coverage() == larger
 
 
 def test_a_mask_of_ones_own(visit, drawing):
@@ -124,7 +96,7 @@ def test_a_photo_without_an_object_can_still_be_masked_by_hand(visit, drawing):
     page.wait_for_selector("#photo-problem:visible")
     assert "No object was found" in page.inner_text("#photo-problem")
     assert page.is_disabled("#make")
-    page.check("input[value=add]", force=True)
+    page.check("input[value=brush]", force=True)
     page.click("#mask-canvas")
     page.wait_for_selector("#make:enabled")
 
@@ -248,28 +220,6 @@ def test_a_key_is_asked_for_once_and_opens_the_studio(visit, start_server, drawi
     expect(page.locator("#recent img")).to_have_count(1)
     page.wait_for_selector("#options >> css=select", state="attached")
     expect(page.locator("#key-form")).to_be_hidden()
-
-
-def test_a_sample_is_tried_by_a_click_on_its_picture(visit):
-    studio = visit()
-    page = studio.page
-    pictures = page.locator("#samples button img")
-    expect(pictures).to_have_count(6)
-    for picture in pictures.all():
-        picture.evaluate("(picture) => picture.decode()")
-    page.click("#sample-duck")
-    page.wait_for_selector("#make:enabled")
-    assert 0.1 < studio.coverage() < 0.4
-    assert "found in the photo" in page.inner_text("#mask-status")
-
-
-def test_the_page_works_without_the_samples(visit):
-    studio = visit(failing=["404"])
-    page = studio.page
-    page.route("**/samples.json", lambda route: route.fulfill(status=404))
-    page.reload()
-    expect(page.locator("#samples-title")).to_be_hidden()
-    expect(page.locator("label[for=photo-file]")).to_be_visible()
 
 
 @pytest.mark.parametrize("is_read", [True, False])

@@ -62,6 +62,7 @@ def test_the_file_says_how_it_was_made(exported: Export) -> None:
         "watertight": True,
         "texture_size": 512,
         "colour_source": "mesh",
+        "normal_map": None,
         "scale": exported.extras["scale"],  # tests/export/test_size.py
     }
     assert document(exported.glb)["asset"]["extras"] == exported.extras

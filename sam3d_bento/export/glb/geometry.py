@@ -26,13 +26,18 @@ PACKED_STEPS, QUANTIZED_STEPS = (1 << 13) - 1, MOST_SHORT
 UV_STEPS = 16  # steps of packed texture coordinates in a texel; with these, the largest texture just fits into 16 bits
 
 
+# Names of the vertices' attributes, in the order of their accessors.
+ATTRIBUTES = ("POSITION", "NORMAL", "TEXCOORD_0", "TANGENT")
+
+
 @dataclass
 class Geometry:
     """Mesh data of a GLB, before its texture is appended.
 
     data: the binary chunk so far. views, accessors: of the indices, positions, normals and texture coordinates, in this
-    order. buffers: buffers after the binary chunk. node: the node's transform. uv_scale: the factor by which a reader
-    must multiply texture coordinates. extensions: those that a reader must support.
+    order, and of the tangents if there are any. buffers: buffers after the binary chunk. node: the node's transform.
+    uv_scale: the factor by which a reader must multiply texture coordinates. extensions: those that a reader must
+    support.
     """
 
     data: bytearray = field(default_factory=bytearray)
@@ -43,6 +48,11 @@ class Geometry:
     uv_scale: float = 1.0
     extensions: list[str] = field(default_factory=list)
 
+    @property
+    def attributes(self) -> dict[str, int]:
+        """Return the accessors of the vertices' attributes by their names."""
+        return {name: 1 + place for place, name in enumerate(ATTRIBUTES[: len(self.accessors) - 1])}
+
     def append(self, content: bytes) -> dict[str, int]:
         """Append bytes to the binary chunk, padded to a multiple of four; return their place as a bufferView."""
         place = {"buffer": 0, "byteOffset": len(self.data), "byteLength": len(content)}
@@ -50,26 +60,28 @@ class Geometry:
         return place
 
 
-def plain(positions: Float32, normals: Float32, uv: Float32, faces: Int32) -> Geometry:
+def plain(positions: Float32, normals: Float32, uv: Float32, faces: Int32, tangents: Float32 | None = None) -> Geometry:
     """Return the mesh as float32, with the smallest indices that suffice. Arrays as in `write_glb`."""
     geometry = Geometry()
     indices = _indices(faces, len(positions))
     geometry.views.append({**geometry.append(indices.tobytes()), "target": ELEMENT_ARRAY_BUFFER})
     geometry.accessors.append(_accessor(0, indices.ravel()))
-    for vectors in (positions, normals, uv):
+    for vectors in (positions, normals, uv, *(() if tangents is None else (tangents,))):
         geometry.views.append({**geometry.append(vectors.astype("<f4").tobytes()), "target": ARRAY_BUFFER})
         geometry.accessors.append(_accessor(len(geometry.accessors), vectors))
     geometry.accessors[1] |= _bounds(positions)
     return geometry
 
 
-def quantized(positions: Float32, normals: Float32, uv: Float32, faces: Int32) -> Geometry:
+def quantized(
+    positions: Float32, normals: Float32, uv: Float32, faces: Int32, tangents: Float32 | None = None
+) -> Geometry:
     """Return the mesh in half the bytes, for readers of KHR_mesh_quantization, none of which needs a decoder.
 
-    Positions become 16 bits along the longest side, which the node's transform undoes. Normals become bytes. Texture
-    coordinates become 16 bits along the texture's edge: a step is about a sixteenth of a texel in a texture of 4096,
-    and finer in a smaller one. Vertices and faces keep their order. Padding keeps each element at a multiple of four
-    bytes. Arrays as in `write_glb`.
+    Positions become 16 bits along the longest side, which the node's transform undoes. Normals and tangents become
+    bytes. Texture coordinates become 16 bits along the texture's edge: a step is about a sixteenth of a texel in a
+    texture of 4096, and finer in a smaller one. Vertices and faces keep their order. Padding keeps each element at a
+    multiple of four bytes. Arrays as in `write_glb`.
     """
     low, step, places = _on_grid(positions, QUANTIZED_STEPS)
     directions = np.rint(normals * 127).astype(np.int8)
@@ -78,7 +90,11 @@ def quantized(positions: Float32, normals: Float32, uv: Float32, faces: Int32) -
 
     geometry = Geometry(node={"translation": low.tolist(), "scale": [step] * 3}, extensions=["KHR_mesh_quantization"])
     geometry.views.append({**geometry.append(indices.tobytes()), "target": ELEMENT_ARRAY_BUFFER})
-    for elements in (np.pad(places, ((0, 0), (0, 1))), np.pad(directions, ((0, 0), (0, 1))), coordinates):
+    attributes: list[npt.NDArray[Any]]
+    attributes = [np.pad(places, ((0, 0), (0, 1))), np.pad(directions, ((0, 0), (0, 1))), coordinates]
+    if tangents is not None:
+        attributes.append(np.rint(tangents * 127).astype(np.int8))
+    for elements in attributes:
         stride = {"byteStride": elements.itemsize * elements.shape[1], "target": ARRAY_BUFFER}
         geometry.views.append({**geometry.append(np.ascontiguousarray(elements).tobytes()), **stride})
     geometry.accessors = [
@@ -87,15 +103,24 @@ def quantized(positions: Float32, normals: Float32, uv: Float32, faces: Int32) -
         _signed_bytes(2, len(positions)),
         _accessor(3, coordinates) | {"normalized": True},
     ]
+    if tangents is not None:
+        geometry.accessors.append(_signed_bytes(4, len(positions), "VEC4"))
     return geometry
 
 
-def packed(positions: Float32, normals: Float32, uv: Float32, faces: Int32, texture_size: int) -> Geometry:
+def packed(
+    positions: Float32,
+    normals: Float32,
+    uv: Float32,
+    faces: Int32,
+    texture_size: int,
+    tangents: Float32 | None = None,
+) -> Geometry:
     """Return the mesh quantized (KHR_mesh_quantization) and packed (EXT_meshopt_compression).
 
-    Positions become 13 bits along the longest side, which the node's transform undoes. Normals become bytes. Texture
-    coordinates become sixteenths of a texel, which KHR_texture_transform undoes. Vertices and faces get another order.
-    Arrays as in `write_glb`.
+    Positions become 13 bits along the longest side, which the node's transform undoes. Normals and tangents become
+    bytes. Texture coordinates become sixteenths of a texel, which KHR_texture_transform undoes. Vertices and
+    faces get another order. Arrays as in `write_glb`.
     """
     vertices, faces = order.by_first_use(order.in_fans(faces, len(positions)))
     low, step, places = _on_grid(positions, PACKED_STEPS)
@@ -116,7 +141,7 @@ def packed(positions: Float32, normals: Float32, uv: Float32, faces: Int32, text
         _accessor(3, coordinates) | {"normalized": True},
     ]
     four_aligned = np.pad(places, ((0, 0), (0, 1)))
-    streams = (
+    streams = [
         (meshopt.encode_triangles(faces), {"mode": "TRIANGLES"}, indices.itemsize, indices.size),
         (meshopt.encode_attributes(four_aligned.view(np.uint8)), {"mode": "ATTRIBUTES"}, 8, len(vertices)),
         (
@@ -126,7 +151,13 @@ def packed(positions: Float32, normals: Float32, uv: Float32, faces: Int32, text
             len(vertices),
         ),
         (meshopt.encode_attributes(coordinates.view(np.uint8)), {"mode": "ATTRIBUTES"}, 4, len(vertices)),
-    )
+    ]
+    if tangents is not None:
+        folded = meshopt.octahedral(tangents[vertices, :3])
+        folded.view(np.int8)[:, 3] = 127 * tangents[vertices, 3]  # the filter leaves the fourth byte as it is
+        how = {"mode": "ATTRIBUTES", "filter": "OCTAHEDRAL"}
+        streams.append((meshopt.encode_attributes(folded), how, 4, len(vertices)))
+        geometry.accessors.append(_signed_bytes(4, len(vertices), "VEC4"))
     unpacked = 0
     for content, how, stride, count in streams:
         extension = {**geometry.append(content), "byteStride": stride, "count": count, **how}
@@ -164,9 +195,9 @@ def _indices(faces: Int32, vertices: int) -> npt.NDArray[Any]:
     return faces.astype("<u2" if vertices <= MOST_SHORT else "<u4")
 
 
-def _signed_bytes(view: int, count: int) -> dict[str, Any]:
+def _signed_bytes(view: int, count: int, kind: str = "VEC3") -> dict[str, Any]:
     """Return the accessor of unit vectors as bytes."""
-    return {"bufferView": view, "componentType": BYTE, "normalized": True, "count": count, "type": "VEC3"}
+    return {"bufferView": view, "componentType": BYTE, "normalized": True, "count": count, "type": kind}
 
 
 def _accessor(view: int, values: npt.NDArray[Any]) -> dict[str, Any]:

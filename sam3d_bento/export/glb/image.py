@@ -36,6 +36,13 @@ def encode(texture: UInt8, texture_format: str, beside: int = 0) -> tuple[bytes,
     return _png(texture), "image/png"
 
 
+def encode_exactly(texture: UInt8, texture_format: str) -> tuple[bytes, str]:
+    """Encode a texture (S, S, 3) uint8 without loss: as WebP for `webp`, else as PNG. Returns as `encode`."""
+    if texture_format == "webp":
+        return _saved(texture, "WEBP", lossless=True, quality=40, method=2), "image/webp"
+    return _png(texture), "image/png"
+
+
 def _png(texture: UInt8) -> bytes:
     """Encode a PNG by searching for runs; if the file is small, also by a full search. Return the smaller file."""
     file = _saved(texture, "PNG", compress_type=Image.RLE)

@@ -20,10 +20,11 @@ from sam3d_bento import names
 from sam3d_bento.arrays import Float32, Int32, UInt8
 from sam3d_bento.errors import BadRequest
 from sam3d_bento.export.glb import container, meshopt_decoder
+from sam3d_bento.export.glb.relief import Relief
 
 # From the glTF 2.0 specification, sections 3.6.2.2 and 3.6.2.3: component types and elements.
 COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
-WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3}
+WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 TRIANGLES = 4  # mode of a primitive; it is the default
 
 # Extensions of glTF that change how a file is read, and all that a readable file may require.
@@ -39,7 +40,8 @@ class TexturedMesh:
     """Textured mesh in the frame of `Reconstruction`; vertices are duplicated along the texture's seams.
 
     positions, normals (N, 3) and uv (N, 2) float32, (0, 0) the image's top left; faces (F, 3) int32; texture: the image
-    file; texture_type: its media type. name: of the node; clean, as `names.cleaned` says.
+    file; texture_type: its media type. name: of the node; clean, as `names.cleaned` says. normal_map, normal_map_type:
+    the same of the normal map, if there is one; with it, tangents (N, 4) float32 are those of the GLB's own frame.
     """
 
     positions: Float32
@@ -49,12 +51,27 @@ class TexturedMesh:
     texture: bytes
     texture_type: str
     name: str = names.UNNAMED
+    normal_map: bytes | None = None
+    normal_map_type: str = ""
+    tangents: Float32 | None = None
 
     @cached_property
     def image(self) -> UInt8:
         """Return the texture's pixels, (H, W, 3) uint8 sRGB."""
-        with Image.open(io.BytesIO(self.texture)) as picture:
-            return np.asarray(picture.convert("RGB"))
+        return decoded(self.texture)
+
+    @property
+    def relief(self) -> Relief | None:
+        """Return the normal map as `write_glb` takes it, or None without one."""
+        if self.normal_map is None or self.tangents is None:
+            return None
+        return Relief(decoded(self.normal_map), self.tangents)
+
+
+def decoded(picture: bytes) -> UInt8:
+    """Return the pixels (H, W, 3) uint8 of an image file."""
+    with Image.open(io.BytesIO(picture)) as opened:
+        return np.asarray(opened.convert("RGB"))
 
 
 def read_document(glb: bytes) -> dict[str, Any]:
@@ -108,27 +125,38 @@ class _File:
         normals, uv = self._array(attributes["NORMAL"], 3), self._array(attributes["TEXCOORD_0"], 2)
         if not len(positions) == len(normals) == len(uv):
             raise ValueError("attributes of different lengths")
-        sampled, image = self._base_colour()
+        (material,) = self.document["materials"]
+        sampled = material["pbrMetallicRoughness"]["baseColorTexture"]
         transform = sampled.get("extensions", {}).get(TRANSFORM, {})
         if transform.get("rotation"):
             raise ValueError("a texture that is turned")
-        picture = self.document["images"][image]
+        texture, texture_type = self._picture(sampled)
+        normal_map, normal_map_type, tangents = None, "", None
+        if "normalTexture" in material:
+            normal_map, normal_map_type = self._picture(material["normalTexture"])
+            tangents = self._array(attributes["TANGENT"], 4).astype(np.float32)
+            if len(tangents) != len(positions):
+                raise ValueError("attributes of different lengths")
+            if self._is_normalized(attributes["TANGENT"]):
+                tangents[:, :3] = _unit(tangents[:, :3])
         return TexturedMesh(
             positions=_placed(positions, node.get("scale"), node.get("translation")),
             normals=_unit(normals) if self._is_normalized(attributes["NORMAL"]) else normals,
             uv=_placed(uv, transform.get("scale"), transform.get("offset")),
             faces=faces,
-            texture=self._view(picture["bufferView"]).tobytes(),
-            texture_type=str(picture["mimeType"]),
+            texture=texture,
+            texture_type=texture_type,
             name=names.cleaned(str(node.get("name", ""))),
+            normal_map=normal_map,
+            normal_map_type=normal_map_type,
+            tangents=tangents,
         )
 
-    def _base_colour(self) -> tuple[dict[str, Any], int]:
-        """Return the material's entry for its base-colour texture, and the index of the texture's image."""
-        (material,) = self.document["materials"]
-        sampled = material["pbrMetallicRoughness"]["baseColorTexture"]
+    def _picture(self, sampled: dict[str, Any]) -> tuple[bytes, str]:
+        """Return the image file that a material's reference to a texture leads to, and its media type."""
         texture = self.document["textures"][sampled["index"]]
-        return sampled, texture.get("extensions", {}).get(WEBP, texture)["source"]
+        picture = self.document["images"][texture.get("extensions", {}).get(WEBP, texture)["source"]]
+        return self._view(picture["bufferView"]).tobytes(), str(picture["mimeType"])
 
     def _is_normalized(self, index: int) -> bool:
         return bool(self.document["accessors"][index].get("normalized"))
@@ -171,7 +199,9 @@ def _unpacked(stream: bytes, packed: dict[str, Any]) -> UInt8:
         return indices.astype(f"<u{stride}").view(np.uint8).ravel()
     elements = meshopt_decoder.decode_attributes(stream, count, stride)
     if packed.get("filter", "NONE") == "OCTAHEDRAL":
-        elements = meshopt_decoder.to_signed_bytes(meshopt_decoder.from_octahedral(elements))
+        vectors = meshopt_decoder.to_signed_bytes(meshopt_decoder.from_octahedral(elements))
+        vectors[:, 3] = elements[:, 3]  # a tangent's sign, which the filter leaves as it is
+        elements = vectors
     return elements.ravel()
 
 

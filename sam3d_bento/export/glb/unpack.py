@@ -17,7 +17,10 @@ def unpack_glb(glb: bytes) -> bytes:
     if set(document.get("extensionsRequired", ())) <= {WEBP}:
         return glb
     mesh = read_glb(glb)
-    plain = geometry.plain(mesh.positions, mesh.normals, mesh.uv, mesh.faces)
+    plain = geometry.plain(mesh.positions, mesh.normals, mesh.uv, mesh.faces, mesh.tangents)
     extras, (material,) = document.get("asset", {}).get("extras", {}), document["materials"]
     double_sided = bool(material.get("doubleSided", False))
-    return assemble(plain, mesh.texture, mesh.texture_type, extras, mesh.name, double_sided)
+    pictures = [(mesh.texture, mesh.texture_type)]
+    if mesh.normal_map is not None:
+        pictures.append((mesh.normal_map, mesh.normal_map_type))
+    return assemble(plain, pictures, extras, mesh.name, double_sided)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sam3d_bento import __version__
 from sam3d_bento.arrays import Float32, Int32, UInt8
 from sam3d_bento.export.glb import container, geometry, image
 from sam3d_bento.export.glb.geometry import Geometry
+from sam3d_bento.export.glb.relief import Relief
 from sam3d_bento.names import UNNAMED
 from sam3d_bento.options import Compression
 
 # Numbers from the glTF 2.0 specification.
 LINEAR, LINEAR_MIPMAP_LINEAR, CLAMP_TO_EDGE = 9729, 9987, 33071
+
+IMAGE_NAMES = ("base colour", "normal map")
 
 DOCUMENT_BYTES = 4000  # approximate length of the JSON document
 
@@ -30,6 +33,7 @@ def write_glb(
     texture_format: str = "png",
     compress: Compression = False,
     double_sided: bool = False,
+    relief: Relief | None = None,
 ) -> bytes:
     """Return a GLB of one node and one mesh, with one opaque, non-metallic material whose base colour is a texture.
 
@@ -39,40 +43,41 @@ def write_glb(
     name: of the node, the mesh and the material. texture_format: png, jpeg, or webp, which readers without
     EXT_texture_webp refuse. compress: True for quantized and packed geometry, which readers without
     EXT_meshopt_compression refuse; "quantize" for geometry that is only quantized, which readers without
-    KHR_mesh_quantization refuse. double_sided: whether viewers show the faces from behind too.
+    KHR_mesh_quantization refuse. double_sided: whether viewers show the faces from behind too. relief: of the mesh;
+    its map is stored without loss in every format.
     """
+    tangents = None if relief is None else relief.tangents
     # Bytes that count against the budget of a WebP texture, because a packed file is meant to be small.
     beside = 0
     if compress == "quantize":
-        mesh = geometry.quantized(positions, normals, uv, faces)
+        mesh = geometry.quantized(positions, normals, uv, faces, tangents)
     elif compress:
-        mesh = geometry.packed(positions, normals, uv, faces, len(texture))
+        mesh = geometry.packed(positions, normals, uv, faces, len(texture), tangents)
         beside = len(mesh.data) + DOCUMENT_BYTES
     else:
-        mesh = geometry.plain(positions, normals, uv, faces)
-    picture, media_type = image.encode(texture, texture_format, beside)
-    return assemble(mesh, picture, media_type, extras, name, double_sided)
+        mesh = geometry.plain(positions, normals, uv, faces, tangents)
+    pictures = [image.encode(texture, texture_format, beside)]
+    if relief is not None:
+        pictures.append(image.encode_exactly(relief.image, texture_format))
+    return assemble(mesh, pictures, extras, name, double_sided)
 
 
 def assemble(
     mesh: Geometry,
-    picture: bytes,
-    media_type: str,
+    pictures: Sequence[tuple[bytes, str]],
     extras: Mapping[str, Any],
     name: str = UNNAMED,
     double_sided: bool = False,
 ) -> bytes:
-    """Return the GLB of a geometry and an image file. media_type: of the image; the rest: as in `write_glb`."""
-    views = [*mesh.views, mesh.append(picture)]
-    required = list(mesh.extensions)
+    """Return the GLB of a geometry and its image files.
 
-    sampled: dict[str, Any] = {"source": 0, "sampler": 0}
-    if media_type == "image/webp":
+    pictures: the base colour and perhaps the normal map, with their media types. The rest: as in `write_glb`.
+    """
+    views = [*mesh.views, *(mesh.append(picture) for picture, _ in pictures)]
+    required = list(mesh.extensions)
+    if any(media_type == "image/webp" for _, media_type in pictures):
         required.append("EXT_texture_webp")
-        sampled = {"sampler": 0, "extensions": {"EXT_texture_webp": {"source": 0}}}
-    base_colour: dict[str, Any] = {"index": 0}
-    if mesh.uv_scale != 1:
-        base_colour["extensions"] = {"KHR_texture_transform": {"scale": [mesh.uv_scale] * 2}}
+    base_colour, *normals = (_sampled(index, mesh.uv_scale) for index in range(len(pictures)))
 
     document: dict[str, Any] = {
         "asset": {"version": "2.0", "generator": f"sam3d-bento {__version__}", "extras": dict(extras)},
@@ -84,7 +89,7 @@ def assemble(
                 "name": name,
                 "primitives": [
                     {
-                        "attributes": {"POSITION": 1, "NORMAL": 2, "TEXCOORD_0": 3},
+                        "attributes": mesh.attributes,
                         "indices": 0,
                         "material": 0,
                     }
@@ -99,11 +104,15 @@ def assemble(
                     "metallicFactor": 0,  # the default of 1 is black without an environment
                     "roughnessFactor": 1,
                 },
+                **({"normalTexture": normals[0]} if normals else {}),
                 **({"doubleSided": True} if double_sided else {}),
             }
         ],
-        "textures": [sampled],
-        "images": [{"name": "base colour", "bufferView": len(views) - 1, "mimeType": media_type}],
+        "textures": [_texture(index, media_type) for index, (_, media_type) in enumerate(pictures)],
+        "images": [
+            {"name": IMAGE_NAMES[index], "bufferView": len(mesh.views) + index, "mimeType": media_type}
+            for index, (_, media_type) in enumerate(pictures)
+        ],
         "samplers": [
             {
                 "magFilter": LINEAR,
@@ -119,6 +128,20 @@ def assemble(
     if required:
         document |= {"extensionsUsed": sorted(required), "extensionsRequired": sorted(required)}
     return container.join(document, bytes(mesh.data))
+
+
+def _texture(index: int, media_type: str) -> dict[str, Any]:
+    """Return the texture of the image of this index."""
+    if media_type == "image/webp":
+        return {"sampler": 0, "extensions": {"EXT_texture_webp": {"source": index}}}
+    return {"source": index, "sampler": 0}
+
+
+def _sampled(index: int, uv_scale: float) -> dict[str, Any]:
+    """Return a material's reference to the texture of this index."""
+    if uv_scale == 1:
+        return {"index": index}
+    return {"index": index, "extensions": {"KHR_texture_transform": {"scale": [uv_scale] * 2}}}
 
 
 def renamed(glb: bytes, name: str) -> bytes:

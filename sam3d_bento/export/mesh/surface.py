@@ -39,6 +39,11 @@ class Surface:
         """
         return Rays(self.vertices, self.faces)
 
+    @cached_property
+    def normals(self) -> Float32:
+        """Return the unit normals (V, 3) of the vertices, as of `vertex_normals`. Made once, as the rays are."""
+        return vertex_normals(self.vertices, self.faces)
+
 
 def area_vectors(vertices: Float32, faces: Int32) -> Floats:
     """Return the outward normal (F, 3) of each face, with the face's area as its length."""

@@ -18,11 +18,13 @@ class ColourSource:
     """Source of the texture's colours.
 
     name: `mesh`, `splats` or `fused`. colours: returns (N, 3) float32 sRGB 0..255 for points on the surface and its
-    unit normals there, both (N, 3) float32. Several threads may call it at once.
+    unit normals there, both (N, 3) float32, and for the points' hits on the mesh, if these are known. Several threads
+    may call it at once. mesh: the dense surface.
     """
 
     name: str
-    colours: Callable[[Float32, Float32], Float32]
+    colours: Callable[..., Float32]
+    mesh: MeshSource
 
 
 def choose_source(dense: Surface, splats: Splats | None, colour_source: str) -> ColourSource:
@@ -33,17 +35,17 @@ def choose_source(dense: Surface, splats: Splats | None, colour_source: str) -> 
     """
     mesh = MeshSource(dense)
     if splats is None or colour_source == "mesh":
-        return ColourSource("mesh", mesh.colours)
+        return ColourSource("mesh", mesh.colours, mesh)
     source = SplatSource(splats)
     if not len(source):
-        return ColourSource("mesh", mesh.colours)
+        return ColourSource("mesh", mesh.colours, mesh)
     fusion = Fusion(mesh, source)
     if colour_source == "auto":
         part = fusion.needed_part
         if not part:
-            return ColourSource("mesh", mesh.colours)
+            return ColourSource("mesh", mesh.colours, mesh)
         fusion.take_part(part)
     source.prepare()
     if colour_source == "splats":
-        return ColourSource("splats", fusion.colours_from_splats)
-    return ColourSource("fused", fusion.colours)
+        return ColourSource("splats", fusion.colours_from_splats, mesh)
+    return ColourSource("fused", fusion.colours, mesh)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from sam3d_bento.arrays import Bool, Float32, Floats
-from sam3d_bento.export.texture.mesh_source import MeshSource
+from sam3d_bento.export.texture.mesh_source import MeshSource, NearestHits
 from sam3d_bento.export.texture.splat_source import Mixed, SplatSource
 
 # Splats that are compared with their neighbours and with the mesh. Where splats know more in one place of a hundred, a
@@ -101,9 +101,12 @@ class Fusion:
         """Take only this part, 0 to 1, of the correction from now on."""
         self.shares = [part * share for share in self.shares]
 
-    def colours(self, points: Float32, normals: Float32) -> Float32:
-        """Look up fused colours (N, 3) sRGB 0..255 at points (N, 3) with unit normals (N, 3)."""
-        mesh, found = self._look_up(points, normals)
+    def colours(self, points: Float32, normals: Float32, hits: NearestHits | None = None) -> Float32:
+        """Look up fused colours (N, 3) sRGB 0..255 at points (N, 3) with unit normals (N, 3).
+
+        hits: where the points are on the mesh, if it is known.
+        """
+        mesh, found = self._look_up(points, normals, hits)
         expected = self._clip(mesh)
         offered = found.colours - expected
         share = self._share(offered) * found.trust
@@ -111,15 +114,15 @@ class Fusion:
         fused = np.interp(expected + share[:, None] * offered, self._clipped, LEVELS)
         return np.where(share[:, None] > 0, fused, mesh).astype(np.float32)
 
-    def colours_from_splats(self, points: Float32, normals: Float32) -> Float32:
+    def colours_from_splats(self, points: Float32, normals: Float32, hits: NearestHits | None = None) -> Float32:
         """Look up colours of the splats alone, as in `colours`; of the mesh where splats have too little weight."""
-        mesh, found = self._look_up(points, normals)
+        mesh, found = self._look_up(points, normals, hits)
         mixed: Float32 = mesh + found.trust[:, None].astype(np.float32) * (found.colours - mesh)
         return mixed
 
-    def _look_up(self, points: Float32, normals: Float32) -> tuple[Float32, Mixed]:
+    def _look_up(self, points: Float32, normals: Float32, hits: NearestHits | None) -> tuple[Float32, Mixed]:
         """Look up the mesh's colours (N, 3) and those of the splats."""
-        mesh = self._mesh.colours(points, normals)
+        mesh = self._mesh.colours(points, normals, hits)
         return mesh, self._splats.colours(points, normals, mesh)
 
     def _clip(self, colours: Floats) -> Floats:

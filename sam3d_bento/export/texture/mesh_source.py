@@ -46,16 +46,25 @@ class MeshSource:
         self._colours = surface.colours.astype(np.float32)
         self._extent = extent(surface.vertices)
 
-    def colours(self, points: Float32, normals: Float32) -> Float32:
-        """Look up colours (N, 3) float32 sRGB 0..255 where the line along the normal meets the surface, else nearby.
+    def colours(self, points: Float32, normals: Float32, hits: NearestHits | None = None) -> Float32:
+        """Look up colours (N, 3) float32 sRGB 0..255 where `find` finds the surface.
 
-        points and normals: (N, 3) float32, normals of length 1. Colours are interpolated between the corners of a face.
+        points and normals: (N, 3) float32, normals of length 1. hits: of these points, if they are known. Colours are
+        interpolated between the corners of a face.
         """
+        return self._interpolate(self.find(points, normals) if hits is None else hits)
+
+    def find(self, points: Float32, normals: Float32) -> NearestHits:
+        """Find where the line along the normal (N, 3) through each point (N, 3) meets the surface, else nearby."""
         hits = self._hit_close(points, normals)
         for hit in (self._hit_along_normal, self._hit_nearby):
             if len(missed := hits.find_missed()):
                 hits.replace(missed, hit(points.take(missed, axis=0), normals.take(missed, axis=0)))
-        return self._interpolate(hits)
+        return hits
+
+    def normals(self, hits: NearestHits) -> Float32:
+        """Return the surface's unit normals (N, 3) at hits, interpolated between the corners of a face."""
+        return unit(mix(hits.weights, self._surface.normals, self._surface.faces.take(hits.face, axis=0)))
 
     def look_up_nearest(self, points: Float32) -> tuple[Float32, Float32, Float32]:
         """Look up the surface at about the nearest place to each point (N, 3).
@@ -115,8 +124,7 @@ class MeshSource:
     def _interpolate(self, hits: NearestHits) -> Float32:
         """Interpolate colours (N, 3) at the hits."""
         # A hit on an edge may have a weight slightly below zero.
-        weights = np.stack([1 - hits.u - hits.v, hits.u, hits.v], axis=1)
-        return mix(weights, self._colours, self._surface.faces.take(hits.face, axis=0)).clip(0, 255)
+        return mix(hits.weights, self._colours, self._surface.faces.take(hits.face, axis=0)).clip(0, 255)
 
     @cached_property
     def _vertices(self) -> tuple[cKDTree, Indices]:
@@ -144,6 +152,11 @@ class NearestHits:
     u: Float32
     v: Float32
     distance: Float32
+
+    @property
+    def weights(self) -> Float32:
+        """The barycentric weights (N, 3) of the face's corners."""
+        return np.stack([1 - self.u - self.v, self.u, self.v], axis=1)
 
     @classmethod
     def empty(cls, count: int, reach: float) -> NearestHits:

@@ -43,6 +43,7 @@ REPORT: dict[str, Any] = {
     "holes_filled": 0,
     "holes_kept": 0,
     "deviation": None,
+    "normal_map": None,
     "watertight": True,
     "texture_size": 1024,
     "colour_source": "mesh",

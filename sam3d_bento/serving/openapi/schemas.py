@@ -158,6 +158,20 @@ class SceneObject(BaseModel):
     times: Annotated[dict[Stage, list[float]], Field(description="Begin and end of its stages, in seconds.")]
 
 
+class NormalMapFacts(BaseModel):
+    """Whether the file has a normal map."""
+
+    included: bool
+    reason: Annotated[
+        Literal["exact_surface", "no_gain"] | None,
+        Field(description="Why it was left out: the mesh has the normals of a formula, or shades as well without it."),
+    ]
+    own_degrees: Annotated[
+        float | None, Field(description="Root mean square angle between the normals of the mesh and of the dense one.")
+    ]
+    map_degrees: Annotated[float | None, Field(description="The same with the map, between its texels.")]
+
+
 class Report(BaseModel):
     """Report about a result."""
 
@@ -184,6 +198,9 @@ class Report(BaseModel):
     watertight: Annotated[bool, Field(description="Whether the surface is closed.")]
     texture_size: Annotated[Count, Field(description="Edge of the texture in pixels.")]
     colour_source: Annotated[str, Field(description="What the texture was painted from.")]
+    normal_map: Annotated[
+        NormalMapFacts | None, Field(description="Null if none was asked for; absent of a scene.")
+    ] = None
     scale: SizeFacts
     camera: Annotated[CameraFacts | None, Field(description="Null where the engine knows none.")]
     pose: Annotated[ObjectPose | None, Field(description="Absent where the engine knows none.")] = None

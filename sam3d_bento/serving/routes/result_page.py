@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from sam3d_bento.errors import NotFound, StorageUnavailable
 from sam3d_bento.serving.request_context import backend
-from sam3d_bento.serving.routes.studio import page_named
+from sam3d_bento.serving.routes.handlers import asset_url, page_url
+from sam3d_bento.serving.routes.studio import COMPRESSED, page_response
 
-_page = page_named("result.html")
+PAGE = "result.html"
 
 
 async def result_page(request: Request) -> Response:
-    """Return the page. It is the same for every result; the status is 404 where there is no such result any more."""
-    response = await _page(request)
+    """Return the page, with the name and the picture of the result for programs that preview links.
+
+    The status is 404 where there is no such result any more. The page then says so, and asks for nothing else.
+    """
+    asset_id = request.path_params["id"]
     try:
-        await backend().assets.get(request.path_params["id"])
+        name = await backend().assets.name(asset_id)
     except NotFound:
-        response.status_code = 404
+        return page_response(request, PAGE, 404)
     except StorageUnavailable:
-        pass  # the page asks again, and shows this problem
-    return response
+        return page_response(request, PAGE)  # it asks again, and shows this problem
+    return page_response(request, PAGE, head=_preview(request, asset_id, name))
 
 
-routes = [Route("/m/{id}", result_page)]
+def _preview(request: Request, asset_id: str, name: str) -> str:
+    """Return the elements of the Open Graph protocol (ogp.me) that describe a result."""
+    properties = {
+        "og:type": "website",
+        "og:title": name,
+        "og:url": page_url(request, asset_id),
+        "og:image": asset_url(request, asset_id).removesuffix(".glb") + ".webp",
+    }
+    return "".join(f'<meta property="{key}" content="{escape(value)}">\n' for key, value in properties.items())
+
+
+routes = [Route("/m/{id}", result_page, middleware=COMPRESSED)]

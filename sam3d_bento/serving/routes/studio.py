@@ -68,31 +68,37 @@ COMPRESSED = [Middleware(GZipMiddleware, compresslevel=COMPRESSION)]
 
 
 def page_named(name: str) -> Handler:
-    """Return the handler that answers this page of the folder web/, with the policy for what it may load.
-
-    The page is in the language that the query's `lang` names, otherwise in the visitor's: see `localized_pages`.
-    """
+    """Return the handler that answers this page of the folder web/: see `page_response`."""
 
     async def page(request: Request) -> Response:
         """Return the page."""
-        language = language_of(
-            request.query_params.get("lang"),
-            request.cookies.get(LANGUAGE_COOKIE),
-            request.headers.get("accept-language", ""),
-        )
-        found = localized(name, language, theme_of(request.cookies.get(THEME_COOKIE)))
-        headers = {
-            "Cache-Control": CACHING,
-            "Content-Language": language,
-            "Content-Security-Policy": content_security_policy(backend().assets.origin),
-            "ETag": found.etag,
-            "Vary": "Accept-Language, Cookie",
-        }
-        if found.etag in request.headers.get("if-none-match", ""):
-            return Response(status_code=304, headers=headers)
-        return Response(found.content, headers=headers, media_type="text/html")
+        return page_response(request, name)
 
     return page
+
+
+def page_response(request: Request, name: str, status_code: int = 200, head: str = "") -> Response:
+    """Return a page of the folder web/, with the policy for what it may load.
+
+    The page is in the language that the query's `lang` names, otherwise in the visitor's: see `localized_pages`.
+    head: HTML for the end of the page's head.
+    """
+    language = language_of(
+        request.query_params.get("lang"),
+        request.cookies.get(LANGUAGE_COOKIE),
+        request.headers.get("accept-language", ""),
+    )
+    found = localized(name, language, theme_of(request.cookies.get(THEME_COOKIE))).with_head(head)
+    headers = {
+        "Cache-Control": CACHING,
+        "Content-Language": language,
+        "Content-Security-Policy": content_security_policy(backend().assets.origin),
+        "ETag": found.etag,
+        "Vary": "Accept-Language, Cookie",
+    }
+    if status_code == 200 and found.etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(found.content, status_code, headers, media_type="text/html")
 
 
 routes = [

@@ -60,20 +60,24 @@ export const options = async () => (await request(`${ROOT}api/options`)).json();
 /** Return the report of /health, which is JSON with status 503 too. */
 export const health = async () => (await send(`${ROOT}health`, { cache: "no-store" })).json();
 
-/** Return the mask that a run would use: {png, source, coverage, warnings}. */
-export async function mask(photo, uploaded, signal) {
-  const answer = await request(`${ROOT}api/mask`, { method: "POST", body: form({ image: photo, mask: uploaded }), signal });
+/**
+ * Return the mask that a run would use: {png, source, coverage, warnings, report}. fields: `image`, and perhaps `mask`, or
+ * `points`, `box` and `candidate` as strings. report: as the entry `mask` of a result's report.
+ */
+export async function mask(fields, signal) {
+  const answer = await request(`${ROOT}api/mask`, { method: "POST", body: form(fields), signal });
   const { headers } = answer;
   return {
     png: await answer.blob(),
     source: headers.get("X-Mask-Source"),
     coverage: Number(headers.get("X-Mask-Coverage")),
     warnings: headers.get("X-Warnings").split(",").filter(Boolean),
+    report: JSON.parse(headers.get("X-Mask-Report")),
   };
 }
 
-export const submit = async (photo, uploaded, options, signal) =>
-  (await request(`${ROOT}api/jobs`, { method: "POST", body: form({ image: photo, mask: uploaded, ...options }), signal })).json();
+/** Submit a job. fields: the files and the options. */
+export const submit = async (fields, signal) => (await request(`${ROOT}api/jobs`, { method: "POST", body: form(fields), signal })).json();
 
 export const job = async (id) => (await request(`${ROOT}api/jobs/${id}`)).json();
 
@@ -116,11 +120,13 @@ export async function keep(id, on) {
 
 /** Return a file of a result, {blob, name}. It needs no key, unlike an export. url: as in `describe`. */
 export async function file(url) {
-  const last = url.split("/").pop();
-  const answer = await send(`${ROOT}api/assets/${last}`); // the public address may be another one than this page's
+  const answer = await send(fileUrl(url));
   if (!answer.ok) throw await problemOf(answer);
-  return { blob: await answer.blob(), name: fileName(answer.headers.get("Content-Disposition") ?? "") ?? last };
+  return { blob: await answer.blob(), name: fileName(answer.headers.get("Content-Disposition") ?? "") ?? url.split("/").pop() };
 }
+
+/** Return the address of a file of a result for this page, which may have another address than the public one. */
+export const fileUrl = (url) => `${ROOT}api/assets/${url.split("/").pop()}`;
 
 /** Convert the result to another format; return {blob, name}. fields: `format` and its options, as strings. */
 export async function exportAs(id, fields) {
@@ -135,19 +141,14 @@ function fileName(header) {
   return extended ? decodeURIComponent(extended) : header.match(/filename="([^"]+)"/)?.[1];
 }
 
-/** Return whether a result can still be fetched. A failed request counts as yes. */
-export async function exists(id) {
-  // manual: with a bucket the answer is a redirect, which is enough. no-store: do not answer from the browser's cache.
-  const how = { method: "HEAD", redirect: "manual", cache: "no-store" };
-  const answer = await send(assetUrl(id), how).catch(() => null);
-  return answer?.status !== 404;
-}
-
+/** Return fields as a form. A value may be a list, which is sent as several fields of one name; null is left out. */
 function form(fields) {
   const data = new FormData();
-  for (const [name, value] of Object.entries(fields)) {
-    if (value instanceof Blob) data.append(name, value, value.name ?? `${name}.png`);
-    else if (value !== null) data.append(name, value);
+  for (const [name, values] of Object.entries(fields)) {
+    for (const value of [values].flat()) {
+      if (value instanceof Blob) data.append(name, value, value.name ?? `${name}.png`);
+      else if (value !== null) data.append(name, value);
+    }
   }
   return data;
 }

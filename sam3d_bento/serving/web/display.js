@@ -28,6 +28,12 @@ export class Display {
     this.#showPart(byId("model-problem"));
   }
 
+  /** Put the model away. */
+  clear() {
+    this.loaded = false;
+    this.showLast();
+  }
+
   /** Show the previous model, or the empty display if there is none. */
   showLast() {
     this.#showPart(this.loaded ? this.canvas : byId("model-empty"));

@@ -11,11 +11,12 @@ import { text } from "./texts.js";
 // What each purpose offers: the fields of an export, `format` among them.
 const PURPOSES = {
   web: [{ format: "web" }],
-  game: [{ format: "glb", preset: "game" }],
+  game: [{ format: "glb", preset: "game" }, { format: "glb-lods", preset: "game" }],
   print: [{ format: "3mf" }, { format: "stl" }],
   robot: [{ format: "urdf" }, { format: "mjcf" }],
   splats: [{ format: "ply-splats" }, { format: "splats-glb" }],
 };
+const KIND_NAMES = { web: "ZIP", "glb-lods": "LODs" }; // where the name of the format in capitals says too little
 const NEED_HEIGHT = ["urdf", "mjcf"]; // formats of models whose size is known
 
 // About how large a file is that is not made yet, from the bytes of the GLB and the number of faces. Measured on two
@@ -47,7 +48,7 @@ export function showDownloads(result, report, formats = {}, ...others) {
   const list = make("ul", { className: "purposes-list" }, ...purposes.filter(Boolean));
   const all = make("div", { className: "purpose single" }, make("strong", { textContent: text("download.single") }), make("p", { className: "buttons" }, ...single));
   const first = make("p", { className: "buttons" }, glbLink(offer), ...others);
-  byId("downloads").replaceChildren(first, make("details", { id: "download-menu" }, make("summary", { textContent: text("download.more") }), list, all));
+  byId("downloads").replaceChildren(first, make("details", { id: "download-menu", className: "options" }, make("summary", { textContent: text("download.more") }), list, all));
 }
 
 /** Return whether this result can be had so. A preset other than the result's own needs its reconstruction. */
@@ -96,7 +97,10 @@ function sizeOf({ format, preset }, { result, report }) {
   return text("download.about", { size: megabytes(ABOUT[format](result.files.glb.bytes, report.faces)) });
 }
 
-const kindName = ({ format, preset }) => (format === "web" ? "ZIP" : preset ? "GLB" : format.toUpperCase().replace("-", " "));
+const kindName = ({ format }) => KIND_NAMES[format] ?? format.toUpperCase().replace("-", " ");
+
+/** Return whether an order is for a format as the result's link gives it. */
+const isPlain = (order) => Object.keys(order).length === 1;
 
 /** Let the service make the file, which may take seconds, and save it. */
 async function deliver(order, { result, report }, pressed) {
@@ -112,13 +116,15 @@ async function deliver(order, { result, report }, pressed) {
   showStatus(text("download.making", { kind }));
   try {
     const { blob, name } = await retryWhileBusy(
-      () => (Object.keys(order).length === 1 ? api.file(result.files[order.format].url) : api.exportAs(result.id, order)),
+      () => (isPlain(order) ? api.file(result.files[order.format].url) : api.exportAs(result.id, order)),
       (problem, left) => showStatus(text("download.waiting", { message: problem.message, seconds: left })),
     );
     save(blob, name);
     showStatus(text("download.made", { kind, size: megabytes(blob.size) }));
   } catch (problem) {
     showStatus(problem.message);
+    // A bucket may not let this page read the file, but the browser may still save it from there.
+    if (problem.code === "unreachable" && isPlain(order)) make("a", { href: api.fileUrl(result.files[order.format].url), download: "" }).click();
   }
   pressed.removeAttribute("aria-busy");
 }

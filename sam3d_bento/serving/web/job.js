@@ -1,7 +1,7 @@
 // Submit one job and follow it by server-sent events until it ends.
 
 import * as api from "./api.js";
-import { keepPhoto, movePhoto } from "./photos.js";
+import { forgetPhoto, keepPhoto, movePhoto } from "./photos.js";
 import { retryWhileBusy } from "./retry.js";
 
 const JOB_ID_KEY = "sam3d-job"; // storage key of the job's id, so that the page finds the job after a reload
@@ -19,12 +19,13 @@ export class Job {
     return sessionStorage.getItem(JOB_ID_KEY);
   }
 
-  async submit(photo, mask, options) {
-    this.photo = photo;
+  /** Submit the job. fields: the files and the options. */
+  async submit(fields) {
+    this.photo = fields.image;
     const { signal } = this.controller;
     try {
-      const job = await retryWhileBusy(() => api.submit(photo, mask, options, signal), this.on.waiting, signal);
-      keepPhoto(job.id, photo);
+      const job = await retryWhileBusy(() => api.submit(fields, signal), this.on.waiting, signal);
+      keepPhoto(job.id, this.photo);
       this.follow(job.id);
       this.on.progress(job);
     } catch (error) {
@@ -56,7 +57,7 @@ export class Job {
 
   async #end(job) {
     this.#close();
-    if (job.state === "done") await movePhoto(job.id, job.report.id);
+    await (job.state === "done" ? movePhoto(job.id, job.report.id) : forgetPhoto(job.id));
     if (job.state === "done") this.on.done(job);
     else if (job.state === "cancelled") this.on.cancelled();
     else this.on.failed(new api.Problem(job.problem, null));

@@ -1,8 +1,10 @@
 // The studio's main program: connects photo, options, job, display and results.
 
 import * as api from "./api.js";
+import { Batch } from "./batch.js";
 import { announce, byId, make, notify } from "./dom.js";
-import { acceptHeic, listenForPhotos } from "./intake.js";
+import { Gallery } from "./gallery.js";
+import { acceptHeic, isPhoto, listenForPhotos } from "./intake.js";
 import { Depth } from "./depth.js";
 import { Job } from "./job.js";
 import { Display } from "./display.js";
@@ -24,6 +26,7 @@ let usable = false; // whether there is a photo with a mask
 let job = null; // the running job
 let shownId = null; // id of the displayed result
 let shown = null; // the displayed result: {result, report}, as of `api.describe` and as the service reported it
+let isSample = false; // whether the display has the model of a sample
 let made = null; // the report and the photo of the result that this page has made last
 let describedEngine = null; // name of the engine whose options are shown; null while none is known
 
@@ -38,8 +41,28 @@ const photo = new Photo(
 
 const depth = new Depth(() => catalogue);
 
+const batch = new Batch(
+  {
+    changed: () => refresh(),
+    finished: (report) => {
+      remember(report, catalogue?.limits.output_ttl_seconds);
+      showRecent(open);
+    },
+    open: (report) => open(report),
+    edit: (file) => photo.take(file),
+  },
+  () => catalogue,
+);
+
+const gallery = new Gallery({ open: showSample, makeOwn: (file) => receive([file]) });
+
+/** Return whether the batch is what would be made. A photo that is edited comes first. */
+const isBatch = () => batch.isOpen && !photo.file;
+
 function refresh() {
-  byId("make").disabled = !usable || job !== null;
+  byId("make").disabled = isBatch() ? !batch.ready : !usable || job !== null;
+  byId("make").textContent = isBatch() && batch.ready ? text("batch.make", { count: batch.ready }) : text("order.make");
+  byId("other-photo").disabled = isBatch() && batch.isBusy; // nothing that runs is lost by one click
   const isShown = made !== null && made.report.id === shownId && made.photo === photo.file;
   offerNextSteps(isShown && !byId("make").disabled ? made.report : null, begin);
 }
@@ -79,23 +102,24 @@ const events = {
   progress: (state) => {
     display.showProgress();
     showProgress(state);
+    photo.showProgress(state.objects);
   },
   interrupted: () => showPause(text("progress.interrupted")),
   done: async ({ report }) => {
     made = { report, photo: job.photo };
-    job = null;
+    ended();
     remember(report, catalogue?.limits.output_ttl_seconds);
     showRecent(open);
     await open(report);
     announce(text("progress.ready"));
   },
   failed: (problem) => {
-    job = null;
+    ended();
     display.showProblem(problem, usable ? [[text("problem.try_again"), () => begin()]] : []);
     refresh();
   },
   cancelled: () => {
-    job = null;
+    ended();
     display.showLast();
     byId("model-empty-title").textContent = text("progress.cancelled");
     notify(text("progress.cancelled"));
@@ -104,8 +128,17 @@ const events = {
   },
 };
 
+function ended() {
+  job = null;
+  photo.showProgress([]);
+}
+
 /** changes: other values for some options, in this run alone; "" leaves a value to the service. */
 async function begin(changes = {}) {
+  if (isBatch()) {
+    batch.start(chosenOptions());
+    return;
+  }
   if (!usable || job) return;
   job = new Job(events);
   refresh();
@@ -114,8 +147,9 @@ async function begin(changes = {}) {
   showPause(text("progress.sending"));
   takeFocus(byId("cancel"));
   byId("stage").scrollIntoView({ block: "nearest" });
-  const options = { ...chosenOptions(), ...depth.chosen(), ...changes };
-  job.submit(photo.file, await photo.mask(), Object.fromEntries(Object.entries(options).filter(([, value]) => value !== "")));
+  const options = { ...photo.fitting(chosenOptions()), ...depth.chosen(), ...changes };
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== ""));
+  job.submit({ ...(await photo.fields()), ...given });
 }
 
 /** Move the focus off an element that was hidden or disabled, but never away from an element that is in use. */
@@ -129,6 +163,7 @@ function takeFocus(element) {
 async function open(report) {
   const { id } = report;
   shownId = id;
+  isSample = false;
   offerDownloads();
   showFacts(report);
   showWarnings(report.warnings);
@@ -148,19 +183,44 @@ async function open(report) {
   }
 }
 
+/** Show the finished model of a sample, which is no result of this service. */
+async function showSample(glb) {
+  shownId = shown = null;
+  isSample = true;
+  offerDownloads();
+  showWarnings([]);
+  byId("facts").hidden = byId("times").hidden = true;
+  await display.show(glb);
+}
+
+// --- photos ----------------------------------------------------------------------------------------------------------
+
+/** Take files that came in together: a photo, several for a batch, depth, or depth with its photo. */
+function receive(files) {
+  gallery.close();
+  if (isSample && !job) display.clear(); // a photo of one's own has no model yet
+  isSample = false;
+  const depthFile = files.find((file) => depth.isDepth(file));
+  const others = files.filter((file) => !depth.isDepth(file));
+  if (photo.file && others.length) depth.clear(); // it is the former photo's
+  if (depthFile) depth.take(depthFile);
+  if (others.length > 1 || (isBatch() && others.length)) {
+    const photos = others.filter(isPhoto);
+    photo.clear();
+    batch.add(photos, others.length - photos.length);
+  } else if (others.length) {
+    photo.take(others[0]);
+  }
+}
+
 // --- start of the page -----------------------------------------------------------------------------------------------
 
-listenForPhotos((file) => {
-  if (depth.isDepth(file)) {
-    depth.take(file);
-    return;
-  }
-  if (photo.file) depth.clear(); // it is the former photo's
-  photo.take(file);
-});
+listenForPhotos(receive);
 byId("other-photo").addEventListener("click", () => {
   depth.clear();
   byId("advanced").open = false;
+  if (isBatch()) batch.clear();
+  photo.clear();
 });
 byId("order").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -178,6 +238,7 @@ loadCatalogue();
 const showWhatIsLeft = () => forgetExpired().then(() => showRecent(open));
 showWhatIsLeft();
 watchTime(showWhatIsLeft);
+batch.restore();
 
 const runningId = Job.remembered();
 if (runningId) {

@@ -1,50 +1,85 @@
-// A mask at the size of the upright photo, with editing operations and undo.
+// A mask of the upright photo, and what can be done with it.
 
+const LONGEST = 2048; // pixels of the longer side; the mask of a larger photo is edited at this size and enlarged again
 const OBJECT = 128; // of 255: the service's threshold between background and object
 const OTHER_OBJECT = 32; // of 255: from this value on, an object that the service found but did not select
 
 export class Mask {
-  /** pixels: 1 on the object. found: 1 on the object and on other objects, which a click can add. */
-  constructor(width, height, pixels, found) {
-    this.width = width;
-    this.height = height;
-    this.pixels = pixels;
-    this.found = found;
-    this.undone = [];
-    this.done = [];
+  /**
+   * pixels: 1 on the object. found: 1 on each object that the service found by itself; it is shared and not changed.
+   * photoSize: width and height of the upright photo.
+   */
+  constructor(width, height, photoSize, pixels, found) {
+    Object.assign(this, { width, height, photoSize, pixels, found });
   }
 
-  /** Read a mask from a picture of the kind that /api/mask returns. */
+  /** Return a mask without an object, for a photo in which nothing was found. */
+  static empty(photoSize) {
+    const { width, height } = editedSize(photoSize);
+    return new Mask(width, height, photoSize, new Uint8Array(width * height), new Uint8Array(width * height));
+  }
+
+  /** Read a mask from a picture of the kind that /api/mask returns, which is as large as the photo. */
   static async fromPicture(blob) {
     const bitmap = await createImageBitmap(blob);
-    const { width, height } = bitmap;
-    const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
-    context.drawImage(bitmap, 0, 0);
-    bitmap.close();
-    const { data } = context.getImageData(0, 0, width, height);
-    const pixels = new Uint8Array(width * height);
-    const found = new Uint8Array(width * height);
-    for (let i = 0; i < pixels.length; i += 1) {
-      pixels[i] = data[4 * i] >= OBJECT ? 1 : 0;
-      found[i] = data[4 * i] >= OTHER_OBJECT ? 1 : 0;
-    }
-    return new Mask(width, height, pixels, found);
+    const photoSize = { width: bitmap.width, height: bitmap.height };
+    const { width, height } = editedSize(photoSize);
+    const grey = greyOf(bitmap, width, height, false); // not smoothed: between white and black is no other object
+    return new Mask(width, height, photoSize, grey.map((value) => Number(value >= OBJECT)), grey.map((value) => Number(value >= OTHER_OBJECT)));
   }
 
-  async toPng() {
-    const { width, height, pixels } = this;
-    const image = new ImageData(width, height);
-    for (let i = 0; i < pixels.length; i += 1) image.data.fill(255 * pixels[i], 4 * i, 4 * i + 3);
-    for (let i = 3; i < image.data.length; i += 4) image.data[i] = 255;
-    const canvas = new OffscreenCanvas(width, height);
-    canvas.getContext("2d").putImageData(image, 0, 0);
-    return canvas.convertToBlob({ type: "image/png" });
+  /** Return a mask without an object, of the same photo. */
+  emptied() {
+    return new Mask(this.width, this.height, this.photoSize, new Uint8Array(this.pixels.length), this.found);
   }
 
+  /** Return the pixels of a picture of a mask, which may have another size. */
+  async pixelsOf(blob) {
+    const grey = greyOf(await createImageBitmap(blob), this.width, this.height, true);
+    return grey.map((value) => Number(value >= OBJECT));
+  }
+
+  /** Return the mask as a PNG of a size; absent: the photo's. */
+  async toPng({ width, height } = this.photoSize) {
+    const image = new ImageData(this.width, this.height);
+    const colours = new Uint32Array(image.data.buffer);
+    for (let i = 0; i < colours.length; i += 1) colours[i] = this.pixels[i] ? 0xff_ff_ff_ff : 0xff_00_00_00;
+    const own = new OffscreenCanvas(this.width, this.height);
+    own.getContext("2d").putImageData(image, 0, 0);
+    if (width === this.width && height === this.height) return own.convertToBlob({ type: "image/png" });
+    const enlarged = new OffscreenCanvas(width, height);
+    enlarged.getContext("2d").drawImage(own, 0, 0, width, height); // smoothed, so that the outline has no steps
+    return enlarged.convertToBlob({ type: "image/png" });
+  }
+
+  /** Share of the photo that is the object, 0..1. */
   get coverage() {
     let sum = 0;
     for (const pixel of this.pixels) sum += pixel;
     return sum / this.pixels.length;
+  }
+
+  get isEmpty() {
+    return !this.pixels.includes(1);
+  }
+
+  /** Sides of the object: left, top, right, bottom, as of a prompt's box. null if there is no object. */
+  get box() {
+    let [left, top, right, bottom] = [this.width, this.height, -1, -1];
+    for (let y = 0; y < this.height; y += 1) {
+      for (let x = 0; x < this.width; x += 1) {
+        if (!this.pixels[y * this.width + x]) continue;
+        left = Math.min(left, x);
+        right = Math.max(right, x);
+        top = Math.min(top, y);
+        bottom = y;
+      }
+    }
+    return right < 0 ? null : [left, top, right + 1, bottom + 1];
+  }
+
+  has([x, y]) {
+    return this.pixels[this.#index(x, y)] === 1;
   }
 
   /** Draw a stroke of a round brush from one point to another; return its box. Call between `begin` and `end`. */
@@ -63,59 +98,71 @@ export class Mask {
     return { left, top, right, bottom };
   }
 
-  /**
-   * Remove the connected part at a point; where there is none, add the found part or fill the hole at that point.
-   * Call between `begin` and `end`. Return "removed", "added" or "filled", or null for background.
-   */
-  toggle([x, y]) {
-    const start = Math.floor(y) * this.width + Math.floor(x);
-    if (this.pixels[start]) {
-      this.#set(connected(this.pixels, this.width, this.height, start, 1), 0);
-      return "removed";
-    }
-    if (this.found[start]) {
-      this.#set(connected(this.found, this.width, this.height, start, 1), 1);
-      return "added";
-    }
-    const hole = connected(this.pixels, this.width, this.height, start, 0);
-    if (!hole) return null;
-    this.#set(hole, 1);
-    return "filled";
+  /** Add what is known to belong together at a point: an object that was found, or a hole. Return whether there is such. */
+  addPart([x, y]) {
+    const start = this.#index(x, y);
+    if (this.pixels[start]) return false;
+    const part = this.found[start] ? connected(this.found, this.width, this.height, start, 1) : connected(this.pixels, this.width, this.height, start, 0);
+    if (part) this.#set(part, 1);
+    return part !== null;
+  }
+
+  /** Remove the part at a point if it hangs together with nothing else of the object. Return whether it does not. */
+  removePart([x, y]) {
+    const part = connected(this.pixels, this.width, this.height, this.#index(x, y), 1);
+    let rest = -part.length;
+    for (const pixel of this.pixels) rest += pixel;
+    if (rest > 0) this.#set(part, 0);
+    return rest > 0;
+  }
+
+  #index(x, y) {
+    return Math.min(this.height - 1, Math.floor(y)) * this.width + Math.min(this.width - 1, Math.floor(x));
   }
 
   #set(indices, value) {
     for (const index of indices) this.pixels[index] = value;
   }
 
-  /** Start a change, which a single undo reverts. */
+  /** Start a change. */
   begin() {
     this.before = this.pixels.slice();
   }
 
-  /** End the change; return whether any pixel differs. */
+  /** Take back what was changed since `begin`. */
+  revert() {
+    this.pixels.set(this.before);
+    this.before = null;
+  }
+
+  /** End the change; return the indices of the pixels that differ, for `flip`. */
   end() {
     const changed = [];
     for (let i = 0; i < this.pixels.length; i += 1) if (this.pixels[i] !== this.before[i]) changed.push(i);
     this.before = null;
-    if (!changed.length) return false;
-    this.done.push(Uint32Array.from(changed));
-    this.undone = [];
-    return true;
+    return Uint32Array.from(changed);
   }
 
-  undo() {
-    this.#flip(this.done, this.undone);
+  flip(indices) {
+    for (const index of indices) this.pixels[index] ^= 1;
   }
+}
 
-  redo() {
-    this.#flip(this.undone, this.done);
-  }
+function editedSize({ width, height }) {
+  const scale = Math.min(1, LONGEST / Math.max(width, height));
+  return { width: Math.max(1, Math.round(width * scale)), height: Math.max(1, Math.round(height * scale)) };
+}
 
-  #flip(from, to) {
-    const changed = from.pop();
-    for (const index of changed) this.pixels[index] ^= 1;
-    to.push(changed);
-  }
+/** Return the grey values 0..255 of a grey picture at a size, and close the picture. */
+function greyOf(bitmap, width, height, smoothed) {
+  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  context.imageSmoothingEnabled = smoothed;
+  context.drawImage(bitmap, 0, 0, width, height);
+  bitmap.close();
+  const { data } = context.getImageData(0, 0, width, height);
+  const grey = new Uint8Array(width * height);
+  for (let i = 0; i < grey.length; i += 1) grey[i] = data[4 * i];
+  return grey;
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { byId, make, notify } from "./dom.js";
-import { forgetPhoto } from "./photos.js";
+import { forgetOthers, forgetPhoto } from "./photos.js";
 import { text } from "./texts.js";
 
 const KEY = "sam3d-recent"; // storage key of the list
@@ -28,16 +28,27 @@ export function forget(id) {
   write(read().filter((report) => report.id !== id));
 }
 
-/** Remove results from the list that the service no longer has. */
+/** Ask the service how long each result is kept, and remove those from the list that it no longer has. */
 export async function forgetExpired() {
-  for (const { id } of read()) if (!(await api.exists(id))) forget(id);
+  for (const { id } of read()) {
+    try {
+      const { expires_in_seconds: seconds } = await api.describe(id);
+      write(read().map((report) => (report.id === id ? { ...report, until: endOf(seconds) } : report)));
+    } catch (problem) {
+      if (problem.code === "not_found") forget(id); // after any other failure, it may still be there
+    }
+  }
+  forgetOthers(read().map(({ id }) => id));
 }
+
+/** Return when a result ends, in milliseconds as of `Date.now`; null if it is kept. */
+const endOf = (seconds) => (seconds === null ? null : Date.now() + 1000 * seconds);
 
 /** Keep the list true while the page is open: call `expired()` each minute in which a result's time has run out. */
 export function watchTime(expired) {
   setInterval(() => {
     for (const note of byId("recent").querySelectorAll("[data-until]")) note.textContent = timeLeft(Number(note.dataset.until));
-    if (read().some(({ until }) => until <= Date.now())) expired();
+    if (read().some(({ until }) => until !== null && until <= Date.now())) expired();
   }, MINUTE);
 }
 
@@ -47,7 +58,7 @@ function card(report, open) {
   const picture = make("img", { src: api.thumbnailUrl(id), alt: "", width: 128, height: 128, loading: "lazy" });
   picture.addEventListener("error", () => picture.classList.add("missing"));
   const left = make("small", { textContent: timeLeft(until) });
-  left.dataset.until = until;
+  if (until !== null) left.dataset.until = until;
   const caption = make("span", {}, make("strong", { textContent: name, title: name }), left);
   const show = make("button", { type: "button", className: "result", onclick: () => open(report) }, picture, caption);
   const drop = make("button", { type: "button", className: "forget", textContent: "×" });
@@ -86,6 +97,7 @@ function askBeforeDeletion(item, drop, id, open) {
 }
 
 function timeLeft(until) {
+  if (until === null) return text("recent.kept");
   const left = until - Date.now();
   if (!(left > 0)) return "";
   if (left > 2 * DAY) return text("recent.days", { count: Math.floor(left / DAY) });

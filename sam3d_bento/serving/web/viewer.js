@@ -160,6 +160,7 @@ export class Viewer {
     this.controls.autoRotate = false;
     this.throughPhoto = true;
     this.ground.group.visible = false; // it was not in the photo
+    if (this.mark) this.mark.visible = false;
     this.onPhotoCamera(true);
     this.#aim();
     this.draw();
@@ -169,7 +170,7 @@ export class Viewer {
     if (!this.throughPhoto) return;
     this.throughPhoto = false;
     this.ground.group.visible = true;
-    this.camera.clearViewOffset();
+    if (this.mark) this.mark.visible = true;
     this.camera.fov = FIELD_OF_VIEW;
     this.#resize();
     this.#look(this.centre, this.radius, this.camera.position.clone().sub(this.centre));

@@ -30,7 +30,7 @@ class Baked:
     def bake(self, on_progress: OnProgress = silent) -> UInt8:
         parts = self.unwrapped
         source = choose_source(self.dense, None, "auto")
-        return bake(self.positions, self.normals, parts.uv, parts.faces, source, SIZE, on_progress)
+        return bake(self.positions, self.normals, parts.uv, parts.faces, source, SIZE, on_progress)[0]
 
     def surface_points(self, count: int) -> tuple[Floats, Floats]:
         """Draw random points of random faces: places (N, 3) and texture coordinates (N, 2)."""

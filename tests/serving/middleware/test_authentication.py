@@ -29,6 +29,8 @@ def test_without_a_key_nothing_is_made_and_the_answer_says_how(serve, keys):
         ("GET", "/api/options"),
         ("DELETE", f"/api/assets/{ID}.glb"),
         ("POST", f"/api/assets/{ID}/export"),
+        ("POST", f"/api/assets/{ID}/keep"),
+        ("DELETE", f"/api/assets/{ID}/keep"),
         ("DELETE", f"/api/jobs/{ID}"),
         ("GET", "/schema.json"),
         ("GET", "/nowhere"),
@@ -87,6 +89,14 @@ def test_health_and_the_studio_are_open_and_metrics_as_it_is_set(serve, keys):
     assert closed.get("/health").status_code == 200
 
 
+@pytest.mark.parametrize("path", [f"/api/assets/{ID}", f"/m/{ID}", "/m/cut-off"])
+def test_the_page_of_a_result_and_what_it_asks_for_are_open_to_read(path):
+    assert is_open("GET", path, metrics=False)
+    assert is_open("HEAD", path, metrics=False)
+    assert not is_open("POST", path, metrics=False)
+    assert not is_open("DELETE", path, metrics=False)
+
+
 @pytest.mark.parametrize("suffix", [*(kind.suffix for kind in FILE_TYPES.values()), "webp"])
 def test_every_file_that_a_link_names_is_open_to_read(suffix):
     path = f"/api/assets/{ID}.{suffix}"
@@ -101,6 +111,10 @@ def test_every_file_that_a_link_names_is_open_to_read(suffix):
     [
         "/api/assets/short.glb",
         f"/api/assets/{ID}.npz",
+        f"/api/assets/{ID}.kept",
+        f"/api/assets/{ID}/keep",
+        f"/m/{ID}/more",
+        "/m/",
         f"/api/assets/{ID}.glb\n",
         f"/api/assets/{ID}.obj",
         f"/api/assets/{ID}.objxzip",

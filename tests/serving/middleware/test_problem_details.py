@@ -44,7 +44,7 @@ def test_every_error_has_the_one_shape(kind):
 
 def test_codes_are_unique():
     codes = [kind.code for kind in leaves()]
-    assert len(codes) == len(set(codes)) == 22
+    assert len(codes) == len(set(codes)) == 23
 
 
 @pytest.mark.parametrize(
@@ -103,3 +103,13 @@ def test_the_health_report_keeps_its_own_shape():
         return JSONResponse({"status": "starting"}, 503)
 
     assert client(Route("/health", loading)).get("/health").json() == {"status": "starting"}
+
+
+def test_the_page_of_a_result_says_itself_that_there_is_none():
+    async def gone(request):
+        return Response("<p>gone", 404, media_type=request.query_params["type"])
+
+    http = client(Route("/m/{id}", gone), Route("/more/{id}", gone))
+    assert http.get("/m/1?type=text/html").text == "<p>gone"
+    assert http.get("/m/1?type=text/plain").json()["code"] == "not_found"
+    assert http.get("/more/1?type=text/html").json()["code"] == "not_found"

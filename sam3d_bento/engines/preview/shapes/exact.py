@@ -19,7 +19,7 @@ RING_VERTICES = 128
 # Rings along the outline, if all of it were curved. A piece has as few as stay within this share of the outline's
 # length of it, so that a lathe has 1,500 (a can) to 20,000 faces: below the usual 40,000, with room for a handle.
 MAX_RINGS = 120
-MAX_MISS = 1e-4
+MAX_MISS = 2e-4
 
 
 @dataclass(frozen=True)

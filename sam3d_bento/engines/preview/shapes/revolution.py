@@ -35,6 +35,11 @@ BASE_STEP_CELLS = 4.0  # between the rings of the base, which no photo shows
 GRAZING_SIDE = 0.18
 GRAZING_LID = 0.06
 
+# Cells at the rim of a side whose colours are mixed with the background's, and the largest cosine that they lead to: of
+# a narrow ring, something must be left.
+RIM_CELLS = 2.0
+GRAZING_NARROW = 0.5
+
 LID_FLATNESS = 1.15  # inverse of the upward share of the normal from which a ring is as flat as a lid
 MIN_LID_RADII = (
     0.1  # half depth of the lid in the picture from which its far half counts as seen, by the largest radius
@@ -55,7 +60,7 @@ def revolve(lathe: Lathe, texture: Texture, camera: Camera) -> PosedMesh:
         front = int(front / thin)
     back = int(front * behind)
     angles = np.concatenate([np.arange(front) / front * pi - pi / 2, np.arange(back) / back * pi + pi / 2])
-    source_row, source_angle, fade = _find_sources(lathe, radii, heights, angles)
+    source_row, source_angle, fade = _find_sources(lathe, radii, heights, angles, cell)
 
     def place_on_rings(row: npt.NDArray[np.intp], angle: Float64) -> Float64:
         """Return places (V, 3) in the camera frame."""
@@ -87,19 +92,22 @@ def _trace_outline(lathe: Lathe, step: float) -> tuple[Float64, Float64]:
 
 
 def _find_sources(
-    lathe: Lathe, radii: Float64, heights: Float64, angles: Float64
+    lathe: Lathe, radii: Float64, heights: Float64, angles: Float64, cell: float
 ) -> tuple[npt.NDArray[np.intp], Float64, Float64]:
     """Find where the photo shows the colours of each vertex.
 
     Returns the ring (N,), the angle (N, A) in radians, and the share of blur (N,). A ring is seen up to some angle to
     both sides of its middle. The rest of it repeats that part backwards, stretched so that both ends meet behind. A
-    ring that is not seen at all gets the blurred colours of the next ring that is.
+    ring that is not seen at all gets the blurred colours of the next ring that is. cell: of the canvas, as a tangent.
     """
     normal_out, normal_up = np.gradient(heights), -np.gradient(radii)
     length = np.maximum(np.hypot(normal_out, normal_up), 1e-12)
     normal_out, normal_up = normal_out / length, normal_up / length
     eye_up, eye_out = sin(lathe.elevation), cos(lathe.elevation)
-    grazing = GRAZING_SIDE - (GRAZING_SIDE - GRAZING_LID) * np.clip(LID_FLATNESS * normal_up, 0, 1)
+    # The place at which a ring of that radius is so far inside the silhouette.
+    within = np.sqrt(2 * RIM_CELLS * cell / np.maximum(radii, RIM_CELLS * cell))
+    side = np.clip(within, GRAZING_SIDE, GRAZING_NARROW)
+    grazing = side - (side - GRAZING_LID) * np.clip(LID_FLATNESS * normal_up, 0, 1)
     # The cosine between the normal at an angle of the ring and the line of sight is
     # normal_out (eye_out cos(angle) - radius) + normal_up (eye_up - height), divided by a distance of nearly 1.
     rest = grazing + normal_out * radii - normal_up * (eye_up - heights)
