@@ -19,9 +19,9 @@ BYTE, UNSIGNED_SHORT, UNSIGNED_INT, FLOAT = 5120, 5123, 5125, 5126
 ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER = 34962, 34963
 MOST_SHORT = 65_535  # maximum number of vertices for 16-bit indices: the index 65535 itself restarts a primitive
 
-# Steps of quantized positions along the longest side. Packed: 15 bits, which cost smooth colours .3 dB at most, where 13
-# bits cost up to 1.4 dB and save a seventeenth of the geometry's bytes. Quantized only: 16 bits, which a position takes
-# up anyway.
+# Steps of quantized positions along the longest side. Packed: 15 bits, which cost smooth colours .3 dB at most, where
+# 13 bits cost up to 1.4 dB and save a seventeenth of the geometry's bytes. Quantized only: 16 bits, which a position
+# takes up anyway.
 PACKED_STEPS, QUANTIZED_STEPS = (1 << 15) - 1, MOST_SHORT
 UV_STEPS = 16  # steps of packed texture coordinates in a texel; with these, the largest texture just fits into 16 bits
 
