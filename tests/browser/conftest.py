@@ -38,7 +38,12 @@ class Studio:
         page.set_default_timeout(PATIENCE * 1000)
         page.on("request", lambda request: self.requested.append(request.url))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
+        page.on("console", self._note)
+
+    def _note(self, message):
+        """Note whatever the console says, but what WebGL without a GPU says of its own slowness."""
+        if "GL Driver Message" not in message.text:
+            self.errors.append(message.text)
 
     def open(self):
         self.page.goto(self.url)
@@ -94,7 +99,7 @@ def visit(chromium, server):
     studios = []
 
     def start(url=server.url, width=1280, height=900, scheme="light", failing=(), store=None, **context):
-        """failing: parts of the console's errors that this test brings about (the browser logs each 4xx and 5xx).
+        """failing: parts of the console's messages that this test brings about (the browser logs each 4xx and 5xx).
         store: the one other host that may be asked."""
         profile = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, **context)
         studio = Studio(profile.new_page(), url)

@@ -56,13 +56,17 @@ def test_without_its_leave_the_page_says_so_and_the_download_works(studio_beside
     assert len(bucket.names()) >= 1
 
 
-def test_the_page_of_a_result_works_with_a_bucket_and_what_it_cannot_read_is_still_saved(studio_beside, drawing):
-    for origins, failing in (("*", ()), ("http://elsewhere.example", ("CORS", "Failed to load resource"))):
-        _, studio = studio_beside(origins, failing=failing)
-        page = studio.page
-        report = make_result(studio, drawing(((150, 150, 360, 360), RED)))
-        page.goto(f"{studio.url}/m/{report['id']}")
-        page.click("#download-menu summary")
-        with page.expect_download() as download:
-            page.click(".single [data-format=stl]")
-        assert download.value.suggested_filename == "box.stl"
+@pytest.mark.parametrize(
+    ("origins", "failing"), [("*", ()), ("http://elsewhere.example", ("CORS", "Failed to load resource"))]
+)
+def test_the_page_of_a_result_works_with_a_bucket_and_what_it_cannot_read_is_still_saved(
+    studio_beside, drawing, origins, failing
+):
+    _, studio = studio_beside(origins, failing=failing)
+    page = studio.page
+    report = make_result(studio, drawing(((150, 150, 360, 360), RED)))
+    page.goto(f"{studio.url}/m/{report['id']}")
+    page.click("#download-menu summary")
+    with page.expect_download() as download:
+        page.click(".single [data-format=stl]")
+    assert download.value.suggested_filename == "box.stl"

@@ -7,6 +7,8 @@ from html.parser import HTMLParser
 import pytest
 
 from sam3d_bento import errors
+from sam3d_bento.formats import FormatOptions
+from sam3d_bento.options import PRESETS, Options, listed_values
 from sam3d_bento.serving.localized_pages import LANGUAGES, WEB
 from sam3d_bento.submission import STAGES
 from sam3d_bento.warning_codes import WarningCode
@@ -153,6 +155,23 @@ def test_every_error_of_the_service_has_a_title_and_a_sentence():
 def test_every_warning_has_a_sentence_and_no_other_has():
     assert codes("warning.") == set(WarningCode)
     assert codes("mask.warning.") <= set(WarningCode)
+
+
+def test_every_option_that_the_studio_offers_has_its_words():
+    """The page shows what it does not know as the API names it, in English."""
+    elsewhere = re.search(r"const ELSEWHERE = (\[.*\]);", (WEB / "options_form.js").read_text())
+    offered = (Options.model_fields.keys() | FormatOptions.model_fields.keys()) - set(json.loads(elsewhere[1]))
+    for name in offered:
+        model = Options if name in Options.model_fields else FormatOptions
+        values = listed_values(model.model_fields[name].annotation) or ()
+        words = [value for value in values if isinstance(value, str)]
+        keys = {f"option.{name}", f"option.{name}.help"} | {f"option.{name}.value.{word}" for word in words}
+        assert keys <= set(CATALOGUE), name
+
+
+def test_every_preset_has_its_words():
+    for name in ["none", *PRESETS]:
+        assert {f"preset.{name}", f"preset.{name}.help"} <= set(CATALOGUE)
 
 
 def test_every_stage_of_a_run_has_its_words():

@@ -118,11 +118,12 @@ export async function keep(id, on) {
   return on ? answer.json() : describe(id);
 }
 
-/** Return a file of a result, {blob, name}. It needs no key, unlike an export. url: as in `describe`. */
-export async function file(url) {
+/** Return a file of a result (as of `describe`), {blob, name}. It needs no key, unlike an export. format: its name. */
+export async function file({ name, files }, format) {
+  const { url } = files[format];
   const answer = await send(fileUrl(url));
   if (!answer.ok) throw await problemOf(answer);
-  return { blob: await answer.blob(), name: fileName(answer.headers.get("Content-Disposition") ?? "") ?? url.split("/").pop() };
+  return { blob: await answer.blob(), name: fileName(answer.headers.get("Content-Disposition") ?? "") ?? `${name}${url.match(/[^/.]+(\.[^/]+)$/)[1]}` };
 }
 
 /** Return the address of a file of a result for this page, which may have another address than the public one. */

@@ -146,17 +146,24 @@ async function begin(changes = {}) {
   display.showProgress();
   showPause(text("progress.sending"));
   takeFocus(byId("cancel"));
-  byId("stage").scrollIntoView({ block: "nearest" });
+  showStage();
   const options = { ...photo.fitting(chosenOptions()), ...depth.chosen(), ...changes };
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== ""));
   job.submit({ ...(await photo.fields()), ...given });
 }
 
-/** Move the focus off an element that was hidden or disabled, but never away from an element that is in use. */
+/**
+ * Move the focus off an element that was hidden or disabled, but never away from an element that is in use. Return whether
+ * it moved.
+ */
 function takeFocus(element) {
   const { activeElement } = document;
-  if (activeElement === document.body || activeElement.closest("#stage, #make, #downloads")) element.focus({ preventScroll: true });
+  const isFree = activeElement === document.body || activeElement.closest("#stage, #make, #downloads, #next-steps, #recent") !== null;
+  if (isFree) element.focus({ preventScroll: true });
+  return isFree;
 }
+
+const showStage = () => byId("stage").scrollIntoView({ block: "nearest" });
 
 // --- result ----------------------------------------------------------------------------------------------------------
 
@@ -171,7 +178,7 @@ async function open(report) {
     shown = { result: await api.describe(id), report };
     offerDownloads();
     await display.show(await api.asset(id));
-    takeFocus(byId("model-canvas"));
+    if (takeFocus(byId("model-canvas"))) showStage();
   } catch (error) {
     if (error.code === "not_found") {
       shownId = shown = null;
@@ -191,6 +198,7 @@ async function showSample(glb) {
   showWarnings([]);
   byId("facts").hidden = byId("times").hidden = true;
   await display.show(glb);
+  showStage();
 }
 
 // --- photos ----------------------------------------------------------------------------------------------------------

@@ -21,5 +21,5 @@ export function textOr(key, otherwise, values = {}) {
   return form.replace(/\{(\w+)\}/g, (placeholder, name) => written(values[name] ?? placeholder));
 }
 
-const numbers = new Intl.NumberFormat(document.documentElement.lang);
+const numbers = new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 6 });
 const written = (value) => (typeof value === "number" ? numbers.format(value) : value);

@@ -1,7 +1,7 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
-from sam3d_bento.serving.assets import KINDS
+from sam3d_bento.serving.assets import KEPT, KINDS
 from sam3d_bento.serving.backend import Backend
 from sam3d_bento.serving.routes import metrics
 from sam3d_bento.settings import Settings
@@ -25,7 +25,7 @@ def take(tmp_path):
     return take
 
 
-NOTHING = dict.fromkeys(KINDS, 0)
+NOTHING = {kind: 0 for kind in KINDS if kind != KEPT}
 
 
 def test_only_results_are_held(tmp_path):
@@ -39,11 +39,18 @@ def test_only_results_are_held(tmp_path):
         (tmp_path / name).write_bytes(bytes(size))
     for name in (f".{ID}.part", "notes.txt", "short.glb", f"{ID.upper()}.glb"):
         (tmp_path / name).write_bytes(bytes(9999))
-    assert metrics.held(tmp_path) == (2, NOTHING | {"glb": 105, "npz": 1000, "webp": 10, "obj.zip": 7})
+    sizes = NOTHING | {"glb": 105, "npz": 1000, "webp": 10, "obj.zip": 7}
+    assert metrics.held(tmp_path) == metrics.Stock(2, sizes, kept=0)
+
+
+def test_results_that_are_kept_are_counted_apart_from_those_that_expire(tmp_path):
+    for name, size in ((f"{ID}.glb", 100), (f"{ID}.npz", 1000), (f"{ID}.kept", 0), (f"{OTHER}.glb", 5)):
+        (tmp_path / name).write_bytes(bytes(size))
+    assert metrics.held(tmp_path) == metrics.Stock(2, NOTHING | {"glb": 5}, kept=1100)
 
 
 def test_a_folder_that_is_not_there_yet_holds_nothing(tmp_path):
-    assert metrics.held(tmp_path / "nowhere") == (0, NOTHING)
+    assert metrics.held(tmp_path / "nowhere") == metrics.Stock(0, NOTHING, kept=0)
 
 
 def test_a_service_that_failed_is_not_ready_and_says_what_it_is(take):
