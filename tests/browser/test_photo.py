@@ -247,8 +247,9 @@ def test_only_the_last_of_quick_clicks_counts(visit, two):
     studio.choose(two, options=None)
     aborted = []
     page.on("requestfailed", lambda request: aborted.append(request.url))
-    page.mouse.click(*place(page, 385, 265))
-    page.wait_for_selector(".mark.pending")
+    with page.expect_request("**/api/mask"):
+        page.mouse.click(*place(page, 385, 265))
+    expect(page.locator(".mark.pending")).to_have_count(1)
     page.mouse.click(*place(page, 140, 260))
     wait_for_answer(page)
     assert len(aborted) == 1

@@ -94,20 +94,33 @@ def test_normalise_heads(both, dtype):
 
 
 @pytest.mark.parametrize(("target", "bounded"), [(80, True), (90, True), (90, False)])
-@pytest.mark.parametrize("lengths", [(130, 300), (64, 128), (3, 5)])
+@pytest.mark.parametrize("lengths", [(130, 300), (64, 128), (3, 5), (4, 700)])
 def test_attention(both, lengths, target, bounded, monkeypatch):
     """Blocks that are full and not; rows at a stride, as slices of queries, keys and values are.
 
     target: a GPU whose kernel reads by addresses, and one whose kernel reads by descriptors.
     """
+    monkeypatch.setattr(both[0], "_has_bulk_copies", lambda: target == 90)
+    monkeypatch.setattr(both[0], "_multiprocessors", lambda device: 3)
+    compare_attention(both, *lengths, bounded)
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+@pytest.mark.parametrize("multiprocessors", [1, 2, 3, 5, 40])
+def test_attention_does_not_depend_on_how_a_gpu_divides_it(both, multiprocessors, bounded, monkeypatch):
+    """Whole rounds without a rest, with a small rest whose blocks are fewer than the programs, and a rest alone."""
+    monkeypatch.setattr(both[0], "_has_bulk_copies", lambda: True)
+    monkeypatch.setattr(both[0], "_multiprocessors", lambda device: multiprocessors)
+    compare_attention(both, 300, 260, bounded)
+
+
+def compare_attention(both, queries, keys, bounded):
     import torch
 
-    monkeypatch.setattr(both[0], "_has_bulk_copies", lambda: target == 90)
-    queries, keys = lengths
     q = torch.randn(2, queries, 32)
     k, v = torch.randn(2, keys, 96)[:, :, 32:].chunk(2, -1)
     if not bounded:
-        q = q * 40  # exponentials that overflow without the maximum
+        q = q * 20  # exponentials that overflow without the maximum
     fused = both[0].attend(q, k, v, 2, bounded)
     close(fused, both[1].attend(q, k, v, 2), torch.float32)
 

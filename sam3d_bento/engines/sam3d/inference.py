@@ -282,5 +282,8 @@ def merge_mask_to_rgba(image: UInt8, mask: Bool) -> UInt8:
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if len(rows) == 0 or rows[-1] == rows[0] or columns[-1] == columns[0]:
         raise NoObject("The object in the mask is smaller than two by two pixels.")
-    alpha = np.where(mask, np.uint8(255), np.uint8(0))
-    return np.concatenate((image, alpha[:, :, None]), axis=2)
+    rgba = np.empty((*mask.shape, 4), np.uint8)
+    for channel in range(3):  # three times as fast as all at once
+        rgba[..., channel] = image[..., channel]
+    np.multiply(mask, np.uint8(255), out=rgba[..., 3], casting="unsafe")
+    return rgba

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from hydra.utils import instantiate
+from sam3d_objects.model.backbone.dit.embedder.dino import Dino
 from sam3d_objects.pipeline.inference_pipeline_pointmap import InferencePipelinePointMap
 
 from sam3d_bento.camera import Camera, fit_camera
@@ -25,18 +26,17 @@ from sam3d_bento.engines.sam3d.fused.mesh import Upsampling
 from sam3d_bento.engines.sam3d.fused.solver import DenseSolve, Network, Solver, SparseSolve
 from sam3d_bento.engines.sam3d.fused.sparse import SparseNetwork
 from sam3d_bento.engines.sam3d.fused.transformer import Operations, Unsupported
-from sam3d_bento.engines.sam3d.graphs import CudaRecorder, Replayed
+from sam3d_bento.engines.sam3d.graphs import CudaRecorder, Recorder, Replayed
 from sam3d_bento.engines.sam3d.kernels.choice import Choice
 from sam3d_bento.engines.sam3d.loading import modules, precision
 from sam3d_bento.engines.sam3d.memory.profiles import Part, Profile, Stage
 from sam3d_bento.engines.sam3d.memory.residency import Residency
+from sam3d_bento.engines.sam3d.preparation import OnDevice, as_floats, keep_position_embeddings
 from sam3d_bento.errors import BadResult, NoObject
 
 # Called with the stage and its finished share, 0..1. It may raise to end the run.
 OnStageProgress = Callable[[Stage, float], None]
 
-# What upstream's image_to_float makes of each byte.
-BYTES_AS_FLOATS = (np.arange(256) / 255).astype(np.float32)
 # Stages that the generators sample in.
 SAMPLED: dict[Part, Stage] = {"ss_generator": "ss_sample", "slat_generator": "slat_sample"}
 
@@ -142,7 +142,11 @@ class StagedPipeline(InferencePipelinePointMap):
         drops: dict[Part, Callable[[], None]] = {}
         if cuda:
             group_norms.use_channel_moments(parts["depth_model"])
-            drops["slat_condition_embedder"] = self._record(parts["slat_condition_embedder"])
+            drops["depth_model"] = keep_position_embeddings(parts["depth_model"].backbone)
+            # The whole embedder of the first generator waits for the GPU, to look for points that are not finite.
+            backbones = [module for module in parts["ss_condition_embedder"].modules() if isinstance(module, Dino)]
+            drops["ss_condition_embedder"] = self._record(backbones)
+            drops["slat_condition_embedder"] = self._record([parts["slat_condition_embedder"]])
         dense, sparse = parts["ss_generator"], parts["slat_generator"]
         makers: dict[Part, Callable[[], Network]] = {
             "ss_generator": lambda: DenseSolve(DenseNetwork(dense.reverse_fn.backbone, operations), dense.time_scale),
@@ -165,10 +169,20 @@ class StagedPipeline(InferencePipelinePointMap):
             self.kernels = f"{self.kernels} in part: {exc}"
         return drops
 
-    def _record(self, embedder: Any) -> Callable[[], None]:
-        """Replay an embedder from its second call on, where nothing is evicted; return what deletes its recording."""
+    def _record(self, embedders: Sequence[Any]) -> Callable[[], None]:
+        """Replay embedders from their second calls on, where nothing is evicted; return what deletes the recordings."""
+        recorder = CudaRecorder()
+        drops = [self._record_one(embedder, recorder) for embedder in embedders]
+
+        def drop() -> None:
+            for one in drops:
+                one()
+
+        return drop
+
+    def _record_one(self, embedder: Any, recorder: Recorder) -> Callable[[], None]:
         forward = embedder.forward
-        replayed = Replayed(forward, CudaRecorder())
+        replayed = Replayed(forward, recorder)
 
         def either(*args: Any, **kwargs: Any) -> Any:
             return (replayed if self.residency.profile.keep == "all" else forward)(*args, **kwargs)
@@ -199,7 +213,9 @@ class StagedPipeline(InferencePipelinePointMap):
     def image_to_float(self, image: Any) -> Any:
         """Return the photo / 255 in float32. `run` asks for the same photo three times, and it is computed once."""
         if self._float_of is None or self._float_of[0] is not image:
-            self._float_of = image, BYTES_AS_FLOATS[image] if image.dtype == np.uint8 else super().image_to_float(image)
+            cuda = self.compute_device.type == "cuda"
+            as_bytes = image.dtype == np.uint8
+            self._float_of = image, as_floats(image, cuda) if as_bytes else super().image_to_float(image)
         return self._float_of[1]
 
     def compute_pointmap(self, image: Any, pointmap: Any = None) -> Any:
@@ -231,7 +247,7 @@ class StagedPipeline(InferencePipelinePointMap):
         Without any, upstream takes 0 for the median of the object's points, which no object before a camera has. The
         pose then says nothing about the photo.
         """
-        item = super().preprocess_image(image, preprocessor, pointmap=pointmap)
+        item = super().preprocess_image(image, OnDevice(preprocessor, self.compute_device), pointmap=pointmap)
         if "pointmap_shift" in item:
             self.sees_object_depth = bool((item["pointmap_shift"] != 0).any())
         return item

@@ -20,7 +20,7 @@ const KIND_NAMES = { web: "ZIP", "glb-lods": "LODs" }; // where the name of the 
 const NEED_HEIGHT = ["urdf", "mjcf"]; // formats of models whose size is known
 
 // About how large a file is that is not made yet, from the bytes of the GLB and the number of faces. Measured on two
-// results of the samples; most of a file is its texture, which is a PNG in the GLB and in these.
+// results of the samples without a normal map; most of a file is its texture, which is a PNG in the GLB and in these.
 const ABOUT = {
   obj: (glb, faces) => glb + 5 * faces,
   stl: (glb, faces) => 84 + 50 * faces,
@@ -92,8 +92,8 @@ function sizeOf({ format, preset }, { result, report }) {
   const { bytes } = result.files[format];
   if (preset) return "";
   if (bytes !== null) return megabytes(bytes);
-  const { compress, texture_format: texture } = report.options;
-  if (compress || texture !== "png" || !ABOUT[format]) return "";
+  const { compress, texture_format: texture, normal_map: normals } = report.options ?? { compress: true };
+  if (compress || texture !== "png" || normals || !ABOUT[format]) return "";
   return text("download.about", { size: megabytes(ABOUT[format](result.files.glb.bytes, report.faces)) });
 }
 

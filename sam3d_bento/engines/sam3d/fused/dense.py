@@ -18,7 +18,6 @@ from sam3d_bento.engines.sam3d.fused.transformer import (
     require,
     require_common_form,
 )
-from sam3d_bento.engines.sam3d.kernels import reference
 
 # The stream that attends to itself alone (MOTMultiHeadSelfAttention.protect_modality_list).
 SHAPE = "shape"
@@ -113,19 +112,15 @@ class DenseNetwork:
                     both[-few:] = qkv[few:]
                 queries = qkv[:, :width].unflatten(0, (passes, few))
                 _, keys, values = both.unflatten(0, (passes, rows + few)).chunk(3, -1)
-                attended = reference.attend(queries, keys, values, self._heads).flatten(0, 1)
+                attended = operations.attend(queries, keys, values, self._heads).flatten(0, 1)
                 if self._side is not None:
                     read[place % 2] = self._side.record_event()
                 attended = linear(attended, pose_stream.to_out)
-                pose_y = finish_block(
-                    operations, reference.attend, pose, attended, pose_stream, modulation, following, few, self._heads
-                )
+                pose_y = finish_block(operations, pose, attended, pose_stream, modulation, following, few, self._heads)
             queries, keys, values = own.unflatten(0, (passes, rows)).chunk(3, -1)
             attended = operations.attend(queries, keys, values, self._heads, stream.bounded).flatten(0, 1)
             attended = linear(attended, stream.to_out)
-            y = finish_block(
-                operations, operations.attend, shape, attended, stream, modulation, following, rows, self._heads
-            )
+            y = finish_block(operations, shape, attended, stream, modulation, following, rows, self._heads)
         if main is not None:
             main.wait_stream(self._side)
         return [

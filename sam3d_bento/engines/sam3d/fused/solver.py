@@ -133,9 +133,9 @@ class Solver:
             self._begin(start, times, given)
             ended = None
             for index, strength in enumerate(strengths):
+                if index or self._recording is not None:
+                    self._record(strength)
                 self._step(strength)
-                if index == 0:
-                    self._record(strengths)
                 ended = self._after(ended)
                 if index:
                     self._on_progress(index / steps)
@@ -185,17 +185,16 @@ class Solver:
         else:
             replay()
 
-    def _record(self, strengths: Sequence[float]) -> None:
-        """Record the steps of a solve while the GPU computes its first one.
+    def _record(self, strength: float) -> None:
+        """Record the next step, unless it is recorded, while the GPU computes the one before.
 
         A kind of step is recorded only after it has run in this process, because its first run loads its kernels.
         """
-        if self._recorder is None:
+        if self._recorder is None or strength not in self._ran:
             return
         if self._recording is None:
             self._recording = _Recording(self._recorder())
-        for strength in sorted(self._ran.intersection(strengths)):
-            self._recording.add(strength, partial(self._move, strength))
+        self._recording.add(strength, partial(self._move, strength))
 
     def _move(self, strength: float) -> None:
         velocities = self._network(self._sample, self._index, strength > 0)

@@ -123,9 +123,7 @@ class SparseNetwork:
             attended = linear(attended, stream.to_out)
             if len(x) < passes * rows:  # up to here, both passes are equal
                 x, attended = x.repeat(passes, 1), attended.repeat(passes, 1)
-            y = finish_block(
-                operations, operations.attend, x, attended, stream, modulation, following, rows, self._heads
-            )
+            y = finish_block(operations, x, attended, stream, modulation, following, rows, self._heads)
         return x
 
 

@@ -142,7 +142,6 @@ def first_norm(operations: Operations, x: Any, dtype: Any, modulation: Sequence[
 
 def finish_block(
     operations: Operations,
-    attend: Any,
     x: Any,
     attended: Any,
     stream: BlockStream,
@@ -154,7 +153,7 @@ def finish_block(
     """Compute a block from the output of its self-attention on; return the next block's input, None after the last.
 
     x (N, C): the residual stream, changed in place. attended (N, C): the output of the self-attention.
-    attend: computes attention as `Operations.attend`. following: the modulation of the next block.
+    following: the modulation of the next block.
     conditional: the number of rows that see the photo's tokens. They come first.
     """
     _, _, gate, mlp_shift, mlp_scale, mlp_gate = modulation
@@ -162,7 +161,7 @@ def finish_block(
     affine = stream.norm2.weight, stream.norm2.bias
     y = operations.residual_norm(x, dtype, added=attended, gate=gate, affine=affine)
     keys, values = stream.keys_values[None].chunk(2, -1)
-    seen = attend(linear(y[:conditional], stream.cross.to_q)[None], keys, values, heads)
+    seen = operations.attend(linear(y[:conditional], stream.cross.to_q)[None], keys, values, heads)
     crossed = linear(seen[0], stream.cross.to_out)
     y = operations.residual_norm(
         x,

@@ -18,6 +18,10 @@ WIDTH, HEADS = 1024, 16
 ROWS, CONDITIONAL = 40, 24
 # Tokens of a self-attention, and rows of a convolution's result: more than a block, and no whole number of them.
 TOKENS = 150
+# Queries of an attention for which an H200 needs more than one round (`attention_kernel.attend_in_shares`).
+QUERIES = 1200
+# Tokens of the pose. As few are the blocks of a very small object.
+FEW_QUERIES = 4
 # Convolutions by input and output channels: of the second generator, and of the mesh decoder.
 CONVOLUTIONS = ((128, 128), (128, 1024), (1024, 1024), (256, 128), (192, 192), (96, 96))
 UPSAMPLED = ((2048, 128), (768, 192), (192, 96))
@@ -48,11 +52,16 @@ def cases(device: Any) -> Iterator[Case]:
     for stream in (torch.float32, torch.float16):
         yield from _block(make, stream, str(stream).removeprefix("torch."))
     yield Case("queries and keys of each head", _heads(make))
-    own = make(2, TOKENS, 3 * WIDTH, scale=0.5).chunk(3, -1)  # scores below MOST_SCORE
+    own = make(2, QUERIES, 3 * WIDTH, scale=0.5).chunk(3, -1)  # scores below MOST_SCORE
     yield Case("attention with bounded scores", lambda operations: [operations.attend(*own, HEADS, True)])
     tokens = make(1, 2 * TOKENS, 2 * WIDTH, scale=3).chunk(2, -1)
-    seen = make(1, TOKENS, WIDTH, scale=3)
+    seen = make(1, QUERIES, WIDTH, scale=3)
     yield Case("attention", lambda operations: [operations.attend(seen, *tokens, HEADS)])
+    few, few_own = seen[:, :FEW_QUERIES], [own[0][:, :FEW_QUERIES], *own[1:]]
+    yield Case("attention of few queries", lambda operations: [operations.attend(few, *tokens, HEADS)])
+    yield Case(
+        "attention of few queries with bounded scores", lambda operations: [operations.attend(*few_own, HEADS, True)]
+    )
     for channels in AFFINE_CHANNELS:
         affine = make(channels, dtype=torch.float32), make(channels, dtype=torch.float32)
         yield Case(f"residual block, {channels} channels", _norm(make(ROWS, channels), affine=affine, silu=True))

@@ -50,10 +50,19 @@ class ConvolutionTile(NamedTuple):
 # The fastest of a few on an H200. On sm_89, each needs at most the 99 KiB of shared memory that a block has
 # there (tests/upstream/test_kernels_ahead.py).
 ATTENTION = AttentionTile(128, 64, 8, 3)
-BOUNDED_BY_DESCRIPTORS = AttentionTile(128, 64, 8, 4)
-ATTENTION_BY_DESCRIPTORS = AttentionTile(64, 128, 4, 3)
+BOUNDED_IN_SHARES = AttentionTile(128, 64, 4, 3)
+ATTENTION_IN_SHARES = AttentionTile(64, 128, 4, 3)
+# For the few tokens of the pose: so small that it finds room on the GPU beside the kernels of the other stream.
+FEW_QUERIES_IN_SHARES = AttentionTile(16, 64, 1, 2)
 # Compute capabilities of H100 and H200. Others were not measured with descriptors.
 BULK_COPY_TARGETS = (90,)
+# Programs with either of the two large tiles above that a multiprocessor of sm_90 runs at once, by their registers and
+# shared memory.
+PROGRAMS_OF_MULTIPROCESSOR = 2
+# Multiprocessors of an H200, for a device that is no GPU: there, kernels are only compiled or interpreted.
+H200_MULTIPROCESSORS = 132
+# Rows of one program of `join_shares`: few, so that many programs read the parts.
+JOINED_ROWS = 16
 # The first whose columns divide the output channels.
 CONVOLUTIONS = (
     ConvolutionTile(128, 128, 32, 8, 3),
@@ -127,32 +136,92 @@ def normalise_heads(qkv: Any, gammas: Any) -> None:
 def attend(q: Any, k: Any, v: Any, heads: int, bounded: bool = False) -> Any:
     """See `reference.attend`.
 
-    Where scores are not bounded, the kernel for sm_90 is faster than torch's, and needs no plan for each new length as
-    cuDNN does. Elsewhere torch's kernels are used for them.
+    The kernel for sm_90 is faster than torch's, and needs no plan for each new length as cuDNN does. Elsewhere torch's
+    kernels are used for scores that are not bounded.
     """
-    described = _has_bulk_copies()
-    if not (bounded or described):
+    if _has_bulk_copies():
+        return _attend_in_shares(q, k, v, heads, bounded)
+    if not bounded:
         return reference.attend(q, k, v, heads)
     batch, queries, width = q.shape
     length, channels = k.shape[1], width // heads
     out = torch.empty((batch, queries, width), dtype=q.dtype, device=q.device)
-    tile = ATTENTION
-    if described:
-        tile = BOUNDED_BY_DESCRIPTORS if bounded else ATTENTION_BY_DESCRIPTORS
-    grid = triton.cdiv(queries, tile.queries), heads, batch
-    whole, factor = length // tile.keys * tile.keys, channels**-0.5 * LOG2_E
-    options = {"CHANNELS": channels, "QUERIES": tile.queries, "KEYS": tile.keys}
-    options |= {"num_warps": tile.warps, "num_stages": tile.stages}
-    if described:
-        blocks = ((q, tile.queries), (k, tile.keys), (v, tile.keys), (out, tile.queries))
-        rows = [TensorDescriptor.from_tensor(tensor, [1, size, channels]) for tensor, size in blocks]
-        launch(attention_kernel.attend_by_descriptors, grid, *rows, length, whole, factor, BOUNDED=bounded, **options)
-        return out
     strides = (*(tensor.stride(1) for tensor in (q, k, v)), *(tensor.stride(0) for tensor in (q, k, v)))
     launch(
-        attention_kernel.attend, grid, q, k, v, out, queries, length, whole, *strides, factor, HEADS=heads, **options
+        attention_kernel.attend,
+        (triton.cdiv(queries, ATTENTION.queries), heads, batch),
+        q,
+        k,
+        v,
+        out,
+        queries,
+        length,
+        length // ATTENTION.keys * ATTENTION.keys,
+        *strides,
+        channels**-0.5 * LOG2_E,
+        CHANNELS=channels,
+        HEADS=heads,
+        QUERIES=ATTENTION.queries,
+        KEYS=ATTENTION.keys,
+        num_warps=ATTENTION.warps,
+        num_stages=ATTENTION.stages,
     )
     return out
+
+
+def _attend_in_shares(q: Any, k: Any, v: Any, heads: int, bounded: bool) -> Any:
+    """See `attention_kernel.attend_in_shares`. Without it, a last round of few tiles takes as long as a full one."""
+    batch, queries, width = q.shape
+    length, channels = k.shape[1], width // heads
+    tile = BOUNDED_IN_SHARES if bounded else ATTENTION_IN_SHARES
+    if queries <= FEW_QUERIES_IN_SHARES.queries:
+        tile = FEW_QUERIES_IN_SHARES
+    programs = PROGRAMS_OF_MULTIPROCESSOR * _multiprocessors(q.device)
+    rounds, rest = divmod(triton.cdiv(queries, tile.queries) * heads * batch, programs)
+    out = torch.empty((batch, queries, width), dtype=q.dtype, device=q.device)
+    parts = torch.empty((2 * programs, tile.queries, channels), dtype=torch.float32, device=q.device)
+    sums = torch.empty((2 * programs, 2, tile.queries), dtype=torch.float32, device=q.device)
+    blocks = ((q, tile.queries), (k, tile.keys), (v, tile.keys), (out, tile.queries))
+    rows = [TensorDescriptor.from_tensor(tensor, [1, size, channels]) for tensor, size in blocks]
+    form = {"HEADS": heads, "CHANNELS": channels, "QUERIES": tile.queries, "KEYS": tile.keys, "BOUNDED": bounded}
+    launch(
+        attention_kernel.attend_in_shares,
+        (programs,),
+        *rows,
+        parts,
+        sums,
+        queries,
+        length,
+        rounds,
+        rest,
+        channels**-0.5 * LOG2_E,
+        **form,
+        num_warps=tile.warps,
+        num_stages=tile.stages,
+    )
+    if rest:
+        launch(
+            attention_kernel.join_shares,
+            (rest, tile.queries // JOINED_ROWS),
+            parts,
+            sums,
+            out,
+            queries,
+            length,
+            rounds,
+            programs,
+            **form,
+            ROWS=JOINED_ROWS,
+            num_warps=4,
+        )
+    return out
+
+
+def _multiprocessors(device: torch.device) -> int:
+    """Return how many multiprocessors the GPU has."""
+    if device.type != "cuda":
+        return H200_MULTIPROCESSORS
+    return int(torch.cuda.get_device_properties(device).multi_processor_count)
 
 
 def _has_bulk_copies() -> bool:
