@@ -3,7 +3,8 @@
 Prints tables and writes benchmarks/results/export.json and export-worst.png: the view in which our file differs most
 from the dense mesh. Each way runs in a process of its own, so that its peak of memory is its own. Ours and MeshLab take
 turns, since a shared machine is not equally fast all the time: ratios are medians of the rounds' ratios.
-Usage: python benchmarks/export.py [--quick] [--runs 3] [--cases blob,chair] [--meshlab PYTHON]
+Usage: python benchmarks/export.py [--quick] [--runs 3] [--cases blob,chair] [--ways ours,meshlab] [--meshlab PYTHON]
+[--json FILE]. FILE gets each case when it is done.
 """
 
 from __future__ import annotations
@@ -59,20 +60,24 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="rounds of ours and of MeshLab; their times are medians")
     parser.add_argument("--quick", action="store_true", help="one run, and neither xatlas nor MeshLab")
     parser.add_argument("--cases", default=",".join(CASES))
+    parser.add_argument("--ways", help="comma-separated; all of them if left out")
+    parser.add_argument("--json", type=Path, help="where to write the figures, also of some cases or ways")
     parser.add_argument("--meshlab", help="a Python that has pymeshlab, and perhaps pyfqmr and open3d")
     asked = parser.parse_args()
     if not asked.meshlab:
         print("MeshLab is left out: there is no pymeshlab here.")
     figures: dict[str, Any] = {}
+    result = {"machine": machine(), "date": datetime.now(UTC).date().isoformat(), "runs": asked.runs}
+    result |= {"target_faces": TARGET_FACES, "texture_size": TEXTURE_SIZE, "cases": figures}
     worst: tuple[float, Image.Image] | None = None
     for name in asked.cases.split(","):
         figures[name], shown = measure(CASES[name](), asked)
         inner = figures[name]["paths"]["ours"]["psnr_inside"]
         worst = (inner, shown) if worst is None or inner < worst[0] else worst
         print_case(name, figures[name])
-    result = {"machine": machine(), "date": datetime.now(UTC).date().isoformat(), "runs": asked.runs}
-    result |= {"target_faces": TARGET_FACES, "texture_size": TEXTURE_SIZE, "cases": figures}
-    if asked.cases == ",".join(CASES) and not asked.quick:
+        if asked.json:
+            asked.json.write_text(json.dumps(result, indent=1) + "\n")
+    if asked.cases == ",".join(CASES) and not asked.quick and not asked.ways:
         (RESULTS / "export.json").write_text(json.dumps(result, indent=1) + "\n")
         worst[1].save(RESULTS / "export-worst.png")
     print_summary(figures)
@@ -91,7 +96,8 @@ def measure(case: Case, asked: argparse.Namespace) -> tuple[dict[str, Any], Imag
         for number in range(max(rounds for _, rounds in chosen(case, asked))):
             for path, rounds in chosen(case, asked):
                 if number < rounds:
-                    timed.setdefault(path, []).append(run_path(path, folder, folder / f"{path}.glb", asked.meshlab))
+                    figures = run_path(path, folder, asked.meshlab, runs=1 if asked.runs == 1 else 2)
+                    timed.setdefault(path, []).append(figures)
         for path, runs in timed.items():
             model = TexturedMesh(folder / f"{path}.glb" if path != "meshlab" else folder / "model.obj")
             pictures = model.pictures()
@@ -105,6 +111,13 @@ def measure(case: Case, asked: argparse.Namespace) -> tuple[dict[str, Any], Imag
 
 def chosen(case: Case, asked: argparse.Namespace) -> Iterator[tuple[str, int]]:
     """Return the ways to run, and the number of rounds of each."""
+    for path, rounds in possible(case, asked):
+        if path == "ours" or not asked.ways or path in asked.ways.split(","):
+            yield path, rounds
+
+
+def possible(case: Case, asked: argparse.Namespace) -> Iterator[tuple[str, int]]:
+    """Return all ways that this case can be run, and the number of rounds of each."""
     rounds = 1 if asked.quick else asked.runs
     yield "ours", rounds
     if asked.meshlab and not asked.quick:
@@ -117,9 +130,9 @@ def chosen(case: Case, asked: argparse.Namespace) -> Iterator[tuple[str, int]]:
             yield path, rounds if path.startswith("ours") else 1
 
 
-def run_path(path: str, folder: Path, output: Path, meshlab: str | None) -> dict[str, Any]:
+def run_path(path: str, folder: Path, meshlab: str | None, runs: int) -> dict[str, Any]:
     """Times and peak of memory. MeshLab is given the cleaned mesh, and so is not charged for cleaning. Of the
-    others, as of a service, the first run in a process does not count."""
+    others, as of a service, only the last of some runs in a process counts."""
     if path == "meshlab":
         script, python = FOLDER / "export_meshlab.py", str(meshlab)
         command = [python, script, folder / "clean.npz", folder, str(TEXTURE_SIZE), str(TARGET_FACES)]
@@ -127,7 +140,9 @@ def run_path(path: str, folder: Path, output: Path, meshlab: str | None) -> dict
         return figures
     if meshlab:
         os.environ["BENCH_PYTHON"] = meshlab
-    timed = json.loads(run([sys.executable, FOLDER / "export_paths.py", path, folder / "case.npz", output, 2]))
+    timed = json.loads(
+        run([sys.executable, FOLDER / "export_paths.py", path, folder / "case.npz", folder / f"{path}.glb", runs])
+    )
     return timed[-1] | {"peak_rss_bytes": max(one["peak_rss_bytes"] for one in timed)}
 
 

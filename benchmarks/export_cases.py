@@ -47,26 +47,26 @@ class Case:
 
 def blob() -> Case:
     """Smooth, with a texture as fine as the vertices can hold."""
-    field = _balls(np.random.default_rng(1), count=9, spread=0.25, size=1.2)
-    return _case("blob", field, _checks(26, _waves(9)), splats=500_000)
+    field = balls(np.random.default_rng(1), count=9, spread=0.25, size=1.2)
+    return make_case("blob", field, _checks(26, _waves(9)), splats=500_000)
 
 
 def machine() -> Case:
     """Flat sides, sharp edges, round holes; paint with hard borders."""
-    body = np.maximum(np.maximum(abs(X) - 0.42, abs(Y) - 0.18), abs(Z) - 0.3) + _nothing()
+    body = np.maximum(np.maximum(abs(X) - 0.42, abs(Y) - 0.18), abs(Z) - 0.3) + nothing()
     tower = np.maximum(np.hypot(X + 0.15, Z) - 0.17, abs(Y - 0.22) - 0.2)
     pocket = np.maximum(np.maximum(abs(X - 0.22), abs(Z)) - 0.13, 0.02 - Y)
     field = np.maximum(np.minimum(body, tower), -pocket)
     for x, z in ((-0.34, -0.22), (-0.34, 0.22), (0.36, -0.22), (0.36, 0.22)):
         field = np.maximum(field, 0.035 - np.hypot(X - x, Z - z))
     field = np.maximum(field, 0.09 - np.hypot(X + 0.15, Z))
-    return _case("machine", field, _stripes(11), splats=400_000)
+    return make_case("machine", field, stripes(11), splats=400_000)
 
 
 def chair() -> Case:
     """Rods and wires of 1 to 3 percent of the whole, a thin seat."""
-    field = _nothing() + np.float32(0.1)
-    _add(field, (-0.3, -0.06, -0.3), (0.3, -0.03, 0.3), lambda x, y, z: _box(x, y + 0.045, z, 0.28, 0.009, 0.28))
+    field = nothing() + np.float32(0.1)
+    _add(field, (-0.3, -0.06, -0.3), (0.3, -0.03, 0.3), lambda x, y, z: box(x, y + 0.045, z, 0.28, 0.009, 0.28))
     for x in (-0.26, 0.26):
         for z in (-0.26, 0.26):
             _rod(field, (x, -0.47, z), (x, -0.05, z), 0.014)
@@ -82,7 +82,7 @@ def chair() -> Case:
         for radius, height in ((0.1, -0.03), (0.145, 0.085), (0.19, 0.2)):
             ends = [(radius * np.cos(t), height, radius * np.sin(t) + 0.03) for t in (turn, after)]
             _rod(field, ends[0], ends[1], 0.006)
-    return _case("chair", field, _stripes(17), splats=300_000)
+    return make_case("chair", field, stripes(17), splats=300_000)
 
 
 def hollow() -> Case:
@@ -90,7 +90,7 @@ def hollow() -> Case:
     radius = np.sqrt(X**2 + (Y / 0.9) ** 2 + Z**2) + 0.02 * np.sin(11 * X) * np.sin(13 * Y) * np.sin(9 * Z)
     shell = abs(radius - 0.42) - 0.02
     core = np.sqrt((abs(X) - 0.13) ** 2 + (abs(Y) - 0.13) ** 2 + (abs(Z) - 0.13) ** 2) - 0.1
-    return _case("hollow", np.minimum(shell, core).astype(np.float32), _checks(18, _waves(7)), splats=600_000)
+    return make_case("hollow", np.minimum(shell, core).astype(np.float32), _checks(18, _waves(7)), splats=600_000)
 
 
 def debris() -> Case:
@@ -102,8 +102,8 @@ def debris() -> Case:
     random = np.random.default_rng(5)
     for place in random.uniform(-0.47, 0.47, (25, 3)):
         size = random.uniform(0.004, 0.012)
-        _add(field, place - 0.03, place + 0.03, lambda x, y, z, p=place, s=size: _length(x, y, z, p) - s)
-    case = _case("debris", field, _checks(15, _waves(8)), splats=400_000)
+        _add(field, place - 0.03, place + 0.03, lambda x, y, z, p=place, s=size: length(x, y, z, p) - s)
+    case = make_case("debris", field, _checks(15, _waves(8)), splats=400_000)
     vertices, faces = case.reconstruction.vertices, case.reconstruction.faces
     for vertex in random.choice(len(vertices), 12, replace=False):
         near = np.linalg.norm(vertices - vertices[vertex], axis=1) < random.uniform(1.5, 4) * CELL
@@ -118,26 +118,26 @@ def gyroid() -> Case:
     x, y, z = X * period, Y * period, Z * period
     sheet = np.sin(x) * np.cos(y) + np.sin(y) * np.cos(z) + np.sin(z) * np.cos(x)
     field = np.maximum(abs(sheet / (1.4 * period)) - 0.009, np.sqrt(X**2 + Y**2 + Z**2) - 0.46)
-    return _case("gyroid", field, _waves(6), splats=1_300_000)
+    return make_case("gyroid", field, _waves(6), splats=1_300_000)
 
 
 def engraved() -> Case:
     """Splats that carry a drawing finer than the vertices, whose colours are its blur."""
-    field = _balls(np.random.default_rng(4), count=5, spread=0.12, size=1.0)
-    fine = _stripes(110)
+    field = balls(np.random.default_rng(4), count=5, spread=0.12, size=1.0)
+    fine = stripes(110)
     random = np.random.default_rng(0)
 
     def blurred(points: Floats) -> Floats:
         return np.mean([fine(points + random.normal(scale=0.8 * CELL, size=points.shape)) for _ in range(12)], axis=0)
 
-    case = _case("engraved", field, blurred, splats=1_300_000, splat_paint=fine, splat_noise=COLOUR_NOISE)
+    case = make_case("engraved", field, blurred, splats=1_300_000, splat_paint=fine, splat_noise=COLOUR_NOISE)
     return Case("engraved", case.reconstruction, fine)
 
 
 def ragged() -> Case:
     """A noisy surface with 24 ragged holes of one to three voxels; the whole one is the truth."""
-    field = _balls(np.random.default_rng(6), count=6, spread=0.22, size=1.0)
-    case = _case("ragged", field, _checks(20, _waves(8)), splats=300_000)
+    field = balls(np.random.default_rng(6), count=6, spread=0.22, size=1.0)
+    case = make_case("ragged", field, _checks(20, _waves(8)), splats=300_000)
     whole = case.reconstruction
     random = np.random.default_rng(7)
     vertices = (whole.vertices + random.normal(scale=0.06 * CELL, size=whole.vertices.shape)).astype(np.float32)
@@ -184,26 +184,26 @@ def sheets() -> Case:
 def relief() -> Case:
     """A slab with raised and sunken bars as fine as four voxels."""
     bars = np.sign(np.sin(2 * np.pi * 16 * X + 2 * np.sin(9 * Y))) * np.sign(np.sin(2 * np.pi * 9 * Y))
-    field = np.maximum(np.maximum(abs(X) - 0.45, abs(Y) - 0.45), abs(Z) - 0.06 - 0.008 * bars) + _nothing()
-    return _case("relief", gaussian_filter(field, 0.6), _stripes(7), splats=300_000)
+    field = np.maximum(np.maximum(abs(X) - 0.45, abs(Y) - 0.45), abs(Z) - 0.06 - 0.008 * bars) + nothing()
+    return make_case("relief", gaussian_filter(field, 0.6), stripes(7), splats=300_000)
 
 
 def leaves() -> Case:
     """Discs of one and a half voxels' thickness, each side in a colour of its own."""
-    field = _nothing() + np.float32(0.1)
+    field = nothing() + np.float32(0.1)
     random = np.random.default_rng(8)
     for _ in range(14):
         centre, normal = random.uniform(-0.3, 0.3, 3), random.normal(size=3)
         normal /= np.linalg.norm(normal)
         off = (X - centre[0]) * normal[0] + (Y - centre[1]) * normal[1] + (Z - centre[2]) * normal[2]
-        disc = np.maximum(abs(off) - 0.75 * CELL, _length(X, Y, Z, centre) - random.uniform(0.1, 0.18))
+        disc = np.maximum(abs(off) - 0.75 * CELL, length(X, Y, Z, centre) - random.uniform(0.1, 0.18))
         field = np.minimum(field, disc.astype(np.float32))
-    return _case("leaves", field, _checks(9, _waves(7)), splats=300_000)
+    return make_case("leaves", field, _checks(9, _waves(7)), splats=300_000)
 
 
 def lowpoly() -> Case:
     """About 30,000 faces, with ragged holes: nothing is to be simplified."""
-    field = _balls(np.random.default_rng(9), count=6, spread=0.22, size=1.0)[::4, ::4, ::4]
+    field = balls(np.random.default_rng(9), count=6, spread=0.22, size=1.0)[::4, ::4, ::4]
     vertices, faces, _, _ = marching_cubes(field, 0)
     vertices = vertices * 4 * CELL - 0.5
     whole = _painted("lowpoly", vertices, faces, _waves(5)).reconstruction
@@ -217,8 +217,8 @@ def lowpoly() -> Case:
 
 def fineprint() -> Case:
     """A can with marks a voxel wide, which vertices can hardly hold and noisy splats hardly better."""
-    field = np.maximum(np.hypot(X, Z) - 0.3, abs(Y) - 0.45) + _nothing()
-    return _case("fineprint", field, _stripes(90), splats=400_000)
+    field = np.maximum(np.hypot(X, Z) - 0.3, abs(Y) - 0.45) + nothing()
+    return make_case("fineprint", field, stripes(90), splats=400_000)
 
 
 def dirty() -> Case:
@@ -258,7 +258,7 @@ def _painted(name: str, vertices: Floats, faces: Any, paint: Paint) -> Case:
     return Case(name, Reconstruction(places, corners, colours, splats))
 
 
-def _case(
+def make_case(
     name: str,
     field: Floats,
     paint: Paint,
@@ -266,7 +266,9 @@ def _case(
     splats: int,
     splat_paint: Paint | None = None,
     splat_noise: float = SPLAT_COLOUR_NOISE,
+    vertex_noise: float = COLOUR_NOISE,
 ) -> Case:
+    """Make a case of the zero surface of a field (CELLS + 1,) * 3, with noise, painted and splatted."""
     random = np.random.default_rng(9)
     noise = gaussian_filter(random.standard_normal(field.shape, dtype=np.float32), 1.2)
     field = field.astype(np.float32) + np.float32(FIELD_NOISE / noise.std()) * noise
@@ -274,7 +276,7 @@ def _case(
         field[side], field[:, side], field[:, :, side] = CELL, CELL, CELL
     vertices, faces, _, _ = marching_cubes(field, 0)
     vertices = (vertices * CELL - 0.5).astype(np.float32)
-    colours = _bytes(paint(vertices) + random.normal(scale=COLOUR_NOISE, size=vertices.shape))
+    colours = _bytes(paint(vertices) + random.normal(scale=vertex_noise, size=vertices.shape))
     gaussians = _splats(vertices, faces, splat_paint or paint, splats, splat_noise, random)
     return Case(name, Reconstruction(vertices, faces.astype(np.int32), colours, gaussians))
 
@@ -309,14 +311,14 @@ def _bytes(colours: Floats) -> npt.NDArray[np.uint8]:
     return np.rint(colours.clip(0, 1) * 255).astype(np.uint8)
 
 
-def _nothing() -> Floats:
+def nothing() -> Floats:
     return np.zeros((CELLS + 1,) * 3, dtype=np.float32)
 
 
-def _balls(random: np.random.Generator, count: int, spread: float, size: float) -> Floats:
+def balls(random: np.random.Generator, count: int, spread: float, size: float) -> Floats:
     """Ellipsoids grown together, with shallow bumps."""
     x, y, z = X / size, Y / size, Z / size
-    field = _nothing() + np.float32(1)
+    field = nothing() + np.float32(1)
     for _ in range(count):
         (cx, cy, cz), (rx, ry, rz) = random.uniform(-spread, spread, 3), random.uniform(0.12, 0.26, 3)
         ball = np.sqrt(((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 + ((z - cz) / rz) ** 2) - 1
@@ -327,11 +329,11 @@ def _balls(random: np.random.Generator, count: int, spread: float, size: float) 
     return size * (field + 0.004 * np.sin(45 * x) * np.sin(41 * y) * np.sin(38 * z))
 
 
-def _box(x: Floats, y: Floats, z: Floats, *half: float) -> Floats:
+def box(x: Floats, y: Floats, z: Floats, *half: float) -> Floats:
     return np.maximum(np.maximum(abs(x) - half[0], abs(y) - half[1]), abs(z) - half[2])
 
 
-def _length(x: Floats, y: Floats, z: Floats, centre: Any) -> Floats:
+def length(x: Floats, y: Floats, z: Floats, centre: Any) -> Floats:
     return np.sqrt((x - centre[0]) ** 2 + (y - centre[1]) ** 2 + (z - centre[2]) ** 2)
 
 
@@ -341,7 +343,7 @@ def _rod(field: Floats, start: Any, end: Any, radius: float) -> None:
     def distance(x: Floats, y: Floats, z: Floats) -> Floats:
         along = ((x - low[0]) * run[0] + (y - low[1]) * run[1] + (z - low[2]) * run[2]) / (run @ run)
         along = along.clip(0, 1)
-        return _length(x - along * run[0], y - along * run[1], z - along * run[2], low) - radius
+        return length(x - along * run[0], y - along * run[1], z - along * run[2], low) - radius
 
     _add(field, np.minimum(start, end) - radius, np.maximum(start, end) + radius, distance)
 
@@ -378,7 +380,7 @@ def _checks(frequency: float, ground: Paint) -> Paint:
     return paint
 
 
-def _stripes(frequency: float) -> Paint:
+def stripes(frequency: float) -> Paint:
     """Bands of four paints with hard borders, slightly bent."""
     palette = np.array([[0.85, 0.2, 0.15], [0.93, 0.9, 0.82], [0.1, 0.25, 0.5], [0.95, 0.7, 0.15]])
 

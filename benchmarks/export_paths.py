@@ -22,8 +22,10 @@ import trimesh
 import xatlas
 
 from sam3d_bento import export, malloc
+from sam3d_bento.export import shapes
 from sam3d_bento.export.mesh.clean import clean
 from sam3d_bento.export.mesh.meshoptimizer import collapse_edges
+from sam3d_bento.export.mesh.simplify import simplify_visible
 from sam3d_bento.export.mesh.surface import Surface, referenced, vertex_normals
 from sam3d_bento.export.uv.unwrap import UnwrappedMesh
 from sam3d_bento.options import Options
@@ -32,7 +34,9 @@ from sam3d_bento.reconstruction import Reconstruction
 
 TARGET_FACES = 40_000
 PEER_WEIGHT = 0.5  # of normals and colours, as gltfpack weighs them
-STEPS = ("clean", "simplify_visible", "repair", "unwrap", "vertex_normals", "bake", "write_glb", "check")
+# Steps that are timed, and the module that calls each.
+STEPS = dict.fromkeys(("clean", "unwrap", "bake", "write_glb", "check"), export)
+STEPS |= dict.fromkeys(("repair", "vertex_normals"), shapes)
 
 
 def main() -> None:
@@ -45,22 +49,39 @@ def main() -> None:
 def ours(**choices: Any) -> Callable[[Reconstruction, Path], dict[str, Any]]:
     """to_glb with these options, its steps timed; a step given by its name is replaced."""
     steps = {name: choices.pop(name) for name in STEPS if name in choices}
+    simplify = choices.pop("simplify", simplify_visible)
     options = Options(target_faces=TARGET_FACES, **choices)
 
     def run(reconstruction: Reconstruction, output: Path) -> dict[str, Any]:
         clock = Clock()
-        originals = {name: getattr(export, name) for name in STEPS}
+        originals = {name: getattr(module, name) for name, module in STEPS.items()}
+        visible_surface = shapes.VisibleSurface
         for name, original in originals.items():
-            setattr(export, name, clock.timed(name, steps.get(name, original)))
+            setattr(STEPS[name], name, clock.timed(name, steps.get(name, original)))
+        shapes.VisibleSurface = in_one_step(clock.timed("simplify", simplify))
         try:
             result = clock.timed("all", export.to_glb)(reconstruction, options, {})
         finally:
             for name, original in originals.items():
-                setattr(export, name, original)
+                setattr(STEPS[name], name, original)
+            shapes.VisibleSurface = visible_surface
         output.write_bytes(result.glb)
         return clock.figures() | {key: result.extras[key] for key in ("colour_source", "holes_filled", "holes_kept")}
 
     return run
+
+
+def in_one_step(simplify: Callable[..., Any]) -> Any:
+    """Return what stands for VisibleSurface, and simplifies by this function alone."""
+
+    class OneStep:
+        def __init__(self, dense: Surface, largest_target: int, on_progress: Any = silent) -> None:
+            self._dense = dense
+
+        def simplify(self, target_faces: int) -> Any:
+            return simplify(self._dense, target_faces)
+
+    return OneStep
 
 
 class Clock:
@@ -103,7 +124,7 @@ def plain_xatlas(vertices: Any, faces: Any, texture_size: int, detail: Any) -> U
     return UnwrappedMesh(vertex_map.astype(np.int32), corners.astype(np.int32), uv.clip(0, 1).astype(np.float32))
 
 
-def default_quadric(dense: Surface, target_faces: int, on_progress: Any) -> Any:
+def default_quadric(dense: Surface, target_faces: int) -> Any:
     """fast_simplification with its defaults, which are trimesh's as well."""
     if len(dense.faces) <= target_faces:
         return dense.vertices, dense.faces
@@ -111,7 +132,7 @@ def default_quadric(dense: Surface, target_faces: int, on_progress: Any) -> Any:
     return points.astype(np.float32), faces.astype(np.int32)
 
 
-def single_collapse(dense: Surface, target_faces: int, on_progress: Any = silent) -> Any:
+def single_collapse(dense: Surface, target_faces: int) -> Any:
     """Simplify by meshoptimizer alone, in one step, with normals and colours as attributes."""
     if len(dense.faces) <= target_faces:
         return dense.vertices, dense.faces
@@ -126,7 +147,7 @@ def single_collapse(dense: Surface, target_faces: int, on_progress: Any = silent
 def peer(name: str) -> Callable[..., Any]:
     """A simplifier of benchmarks/export_simplifiers.py, run by the Python that BENCH_PYTHON names."""
 
-    def run(dense: Surface, target_faces: int, on_progress: Any = silent) -> Any:
+    def run(dense: Surface, target_faces: int) -> Any:
         if len(dense.faces) <= target_faces:
             return dense.vertices, dense.faces
         with tempfile.TemporaryDirectory() as folder:
@@ -162,10 +183,10 @@ PATHS: dict[str, Callable[[Reconstruction, Path], dict[str, Any]]] = {
     "ours splats": ours(colour_source="splats"),
     "ours fused": ours(colour_source="fused"),
     "with xatlas": ours(unwrap=plain_xatlas),
-    "with quadric defaults": ours(simplify_visible=default_quadric),
-    "with meshoptimizer": ours(simplify_visible=single_collapse),
-    "with pyfqmr": ours(simplify_visible=peer("pyfqmr")),
-    "with open3d": ours(simplify_visible=peer("open3d")),
+    "with quadric defaults": ours(simplify=default_quadric),
+    "with meshoptimizer": ours(simplify=single_collapse),
+    "with pyfqmr": ours(simplify=peer("pyfqmr")),
+    "with open3d": ours(simplify=peer("open3d")),
     "vertex colours": vertex_colours,
 }
 

@@ -17,7 +17,7 @@ def test_the_studio_speaks_the_language_of_the_browser(visit):
     studio = visit(locale="de-DE", failing=["415"])
     page = studio.page
     assert page.get_attribute("html", "lang") == "de"
-    assert page.inner_text("label[for=photo-file]") == CHOOSE["de"]
+    assert page.inner_text("#intake label[for=photo-file]") == CHOOSE["de"]
     expect(page.locator("#service")).to_contain_text(CATALOGUE["engine.preview"]["de"])
     page.set_input_files("#photo-file", {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no photo"})
     page.wait_for_selector("#photo-problem:visible")
@@ -27,15 +27,15 @@ def test_the_studio_speaks_the_language_of_the_browser(visit):
 def test_a_language_that_is_chosen_stays(visit):
     studio = visit()
     page = studio.page
-    assert page.inner_text("label[for=photo-file]") == CHOOSE["en"]
+    assert page.inner_text("#intake label[for=photo-file]") == CHOOSE["en"]
     page.select_option("#language", "de")
-    expect(page.locator("label[for=photo-file]")).to_have_text(CHOOSE["de"])
+    expect(page.locator("#intake label[for=photo-file]")).to_have_text(CHOOSE["de"])
     page.goto(studio.url)
-    assert page.inner_text("label[for=photo-file]") == CHOOSE["de"]
+    assert page.inner_text("#intake label[for=photo-file]") == CHOOSE["de"]
     page.goto(f"{studio.url}/?lang=en")
-    assert page.inner_text("label[for=photo-file]") == CHOOSE["en"]
+    assert page.inner_text("#intake label[for=photo-file]") == CHOOSE["en"]
     page.select_option("#language", "de")
-    expect(page.locator("label[for=photo-file]")).to_have_text(CHOOSE["de"])
+    expect(page.locator("#intake label[for=photo-file]")).to_have_text(CHOOSE["de"])
 
 
 def brightness(studio):

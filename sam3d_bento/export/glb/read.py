@@ -88,7 +88,7 @@ def read_extras(glb: bytes) -> dict[str, Any]:
 def read_glb(glb: bytes) -> TexturedMesh:
     """Read the mesh and the texture of a GLB that `write_glb` made.
 
-    The mesh has the precision of the file. Packed: positions of 13 bits along the longest side, normals of 8 bits a
+    The mesh has the precision of the file. Packed: positions of 15 bits along the longest side, normals of 8 bits a
     component, texture coordinates in sixteenths of a texel, and another order of vertices and faces than the one that
     was written. Quantized: positions and texture coordinates of 16 bits, normals of 8, and the same order. The texture
     stays encoded as it is. Raises BadRequest for bytes that are not a GLB, or a GLB with another layout.

@@ -30,8 +30,8 @@ Mesh = tuple[Float32, Int32]
 # where a thin tip collapses. A larger share is a sheet with two sides, which keeps them.
 FEW_FOLDS = 0.01
 
-# Distance that copies of a vertex are moved, in scene units. It is two of the steps to which positions are quantized in
-# compressed files (13 bits of the longest side, which is 1), so that the copies stay apart there.
+# Distance that copies of a vertex are moved, in scene units. It is eight of the steps to which positions are quantized
+# in compressed files (15 bits of the longest side, which is 1), so that the copies stay apart there.
 SEPARATION = 2.5e-4
 MAX_MOVE = 0.1  # share of the shortest edge at the position; more could turn a face over
 

@@ -70,7 +70,7 @@ def test_a_plain_file_is_read_back_exactly(mesh):
 @pytest.mark.parametrize("texture_format", choices("texture_format"))
 @pytest.mark.parametrize("mesh", [sphere(40), soup(1, 0.1), tangle(200, 30), (sphere(20)[0] * 1e3 + 50, sphere(20)[1])])
 def test_a_packed_file_is_read_to_a_step_of_what_was_written(mesh, texture_format):
-    """Half a step of 13 bits along the longest side, a sixteenth of a texel, two steps of a byte for normals."""
+    """Half a step of 15 bits along the longest side, a sixteenth of a texel, two steps of a byte for normals."""
     positions, normals, uv, faces = arrays(mesh)
     model = read_glb(
         write_glb(positions, normals, uv, faces, TEXTURE, {}, texture_format=texture_format, compress=True)
