@@ -15,6 +15,7 @@ import { makeRoomLight } from "./viewer_room.js";
 const FIELD_OF_VIEW = 35; // degrees
 const FRONT = new Vector3(0.45, 0.3, 1); // the side that the photo saw faces +z
 const ROOM = 1.08; // radius of the view, in radii of the model
+const LABEL_ROOM = { wide: 1.12, upright: 1.3 }; // more of the radius, for the labels of the dimensions beside the model
 const NEAREST = 0.3; // smallest distance of the camera, in distances of the first view
 const FARTHEST = 4; // largest distance of the camera, in distances of the first view
 const ZOOM_STEP = 1.25; // factor of the distance for one step
@@ -96,7 +97,8 @@ export class Viewer {
 
   reset() {
     this.leavePhotoCamera();
-    this.#look(this.centre, this.radius, FRONT);
+    const room = this.sized ? LABEL_ROOM[this.camera.aspect < 1 ? "upright" : "wide"] : 1;
+    this.#look(this.centre, room * this.radius, FRONT);
   }
 
   /** Move the camera nearer by a number of steps, farther if negative. */

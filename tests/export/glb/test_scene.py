@@ -23,6 +23,7 @@ from sam3d_bento.export.pose import Transform, find_ground
 from sam3d_bento.export.render import joined, render_seen, shape_of
 from sam3d_bento.options import Options, choices
 from tests.support import finished, scene_truth
+from tests.support.export_meshes import blob, painted
 
 POSE = {"rotation": [0.8, 0.6, 0.0, 0.0], "translation": [1.0, 2.0, 3.0], "scale": [2.0, 2.0, 2.0]}
 SHOWN = Camera.assumed(640, 480)
@@ -183,3 +184,13 @@ def test_what_is_no_scene_is_refused():
     del document["nodes"][2]["mesh"]
     with pytest.raises(BadRequest):
         read_scene(container.join(document, data))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("compress", "texture_format"), [(False, "png"), (True, "webp"), ("quantize", "jpeg")])
+def test_an_object_keeps_its_normal_map_beside_one_that_has_none(compress, texture_format):
+    how = {"texture_size": 512, "target_faces": 1500, "compress": compress, "texture_format": texture_format}
+    glbs = [to_glb(painted(blob(90)), Options(normal_map=wanted, **how), {}).glb for wanted in (False, True, True)]
+    scene = scene_of(*glbs)
+    assert [take_object(scene, f"object-{i + 1}") for i in range(3)] == glbs
+    assert [each.mesh.normal_map is not None for each in read_scene(scene)] == [False, True, True]

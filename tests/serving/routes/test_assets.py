@@ -19,6 +19,7 @@ from sam3d_bento.export.glb.read import read_document
 from sam3d_bento.export.physics.robot_files import BODY_WRITERS
 from sam3d_bento.export.splat_file import SPLAT_WRITERS
 from sam3d_bento.formats import FILE_TYPES
+from sam3d_bento.serving.openapi.schemas import Result
 from sam3d_bento.serving.request_context import backend
 from sam3d_bento.submission import ThumbnailSubmission
 from tests.support import finished
@@ -395,6 +396,8 @@ def test_a_result_says_what_there_is_of_it_and_until_when(serve, store, settings
     http = serve()
     path = store()
     found = http.get(path).json()
+    assert set(found) == set(Result.model_fields), "as the description of the API has it"
+    Result.model_validate(found, strict=True)
     assert found["name"] == "ведро 2"
     assert found["page"].endswith(f"/m/{found['id']}")
     assert 0 < found["expires_in_seconds"] <= settings.output_ttl_seconds
