@@ -27,6 +27,10 @@ LEAST_UP = 1 / 255
 LEAST_GAIN = 5e-4
 
 
+# Rows of texels, evenly spaced, in which a map is measured. All of a large one would take a gigabyte.
+SAMPLED_ROWS = 512
+
+
 @dataclass(frozen=True)
 class NormalMap:
     """Normal map that `NormalPainter` has painted.
@@ -105,6 +109,8 @@ def _interpolation(image: UInt8, painted: Bool) -> float:
     image (S, S, 3); painted (S, S). If neighbours have nothing to do with each other, it is a quarter of the squared
     second difference along a row, and less if they have.
     """
+    step = max(1, len(image) // SAMPLED_ROWS)
+    image, painted = image[::step], painted[::step]
     normals = unit(image.reshape(-1, 3).astype(np.float32) / 127.5 - 1).reshape(image.shape)
     three = painted[:, :-2] & painted[:, 1:-1] & painted[:, 2:]
     bend = np.square(normals[:, :-2] - 2 * normals[:, 1:-1] + normals[:, 2:]).sum(axis=2)[three]
