@@ -95,7 +95,7 @@ def test_a_usdz_of_any_name_has_it_as_its_display_name_and_in_its_prims_as_far_a
 ):
     path = tmp_path / "x.usdz"
     path.write_bytes(conversion.to_usdz(dataclasses.replace(model, name=name)))
-    assert zipfile.ZipFile(path).namelist() == [f"{identifier}.usdc", f"0/{identifier}.png"]
+    assert zipfile.ZipFile(path).namelist() == [f"{identifier}.usdc", f"{identifier}.png"]
     stage = Usd.Stage.Open(str(path))
     root = stage.GetDefaultPrim()
     mesh = stage.GetPrimAtPath(f"/{identifier}/{identifier}")
@@ -123,6 +123,13 @@ def test_a_ply_is_one_closed_mesh_with_colours_at_its_vertices(model):
     mesh = trimesh.load_mesh(io.BytesIO(content), file_type="ply", process=False)
     assert mesh.is_watertight
     assert len(mesh.vertices) < len(model.positions), "the seams are closed"
+
+
+def test_equal_models_are_equal_usdz_packages(model):
+    package = conversion.to_usdz(model)
+    assert conversion.to_usdz(model) == package
+    times = {entry.date_time for entry in zipfile.ZipFile(io.BytesIO(package)).infolist()}
+    assert times == {(1980, 1, 1, 0, 0, 0)}, "otherwise a second later it would be another"
 
 
 def test_a_usdz_is_a_valid_package_with_its_texture(model, tmp_path):
@@ -351,7 +358,7 @@ def test_a_usdz_has_its_normal_map_as_the_preview_surface_wants_it(bumpy, tmp_pa
     assert bumps.GetInput("sourceColorSpace").Get() == "raw"
     assert tuple(bumps.GetInput("scale").Get()) == (2, 2, 2, 1)
     assert tuple(bumps.GetInput("bias").Get()) == (-1, -1, -1, 0)
-    assert "0/model_normal.png" in zipfile.ZipFile(tmp_path / "model.usdz").namelist()
+    assert "model_normal.png" in zipfile.ZipFile(tmp_path / "model.usdz").namelist()
 
 
 @pytest.mark.parametrize("write", [conversion.to_stl, conversion.to_ply, conversion.to_3mf])

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import io
 import locale
+import os
 import re
 import tempfile
+import time
 import uuid
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -44,6 +46,7 @@ NOT_IN_USD_IDENTIFIERS = re.compile(r"[^A-Za-z0-9]+")
 NAMESPACE_3MF = uuid.uuid5(uuid.NAMESPACE_URL, "http://schemas.microsoft.com/3dmanufacturing/production/2015/06")
 # Modification time of files in an archive; constant, so that equal models give equal bytes.
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+USDZ_TIME = time.mktime((*ZIP_TIME, 0, 0, -1))  # the same, which USD reads from the files and writes as local time
 
 
 def convert(
@@ -282,7 +285,7 @@ def to_usdz(*models: TexturedMesh | PlacedMesh, name: str | None = None) -> byte
     display names. Raises UnsupportedMedia without usd-core.
     """
     require("usdz")
-    from pxr import Gf, Sdf, Usd, UsdGeom, UsdUtils
+    from pxr import Gf, Sdf, Usd, UsdGeom
 
     meshes = [with_common_texture(each.mesh if isinstance(each, PlacedMesh) else each) for each in models]
     shown_name = meshes[0].name if name is None else name
@@ -297,13 +300,16 @@ def to_usdz(*models: TexturedMesh | PlacedMesh, name: str | None = None) -> byte
         stage.SetDefaultPrim(root.GetPrim())
         identifiers = _distinct([usd_identifier(mesh.name) for mesh in meshes])
         normal_names = _normal_names(identifiers)
+        textures = []
         for identifier, normal_name, mesh, given in zip(identifiers, normal_names, meshes, models, strict=True):
             texture = Path(folder) / f"{identifier}.{TEXTURE_SUFFIXES[mesh.texture_type]}"
             texture.write_bytes(mesh.texture)
+            textures.append(texture)
             normal_map = None
             if mesh.normal_map is not None:
                 normal_map = f"{normal_name}.png"
-                (Path(folder) / normal_map).write_bytes(mesh.normal_map)
+                textures.append(Path(folder) / normal_map)
+                textures[-1].write_bytes(mesh.normal_map)
             below = f"/{root_name}"
             if isinstance(given, PlacedMesh):
                 below = f"{below}/{identifier}"
@@ -319,7 +325,10 @@ def to_usdz(*models: TexturedMesh | PlacedMesh, name: str | None = None) -> byte
             )
         stage.GetRootLayer().Save()
         package = Path(folder) / f"{root_name}.usdz"
-        UsdUtils.CreateNewUsdzPackage(Sdf.AssetPath(str(layer)), str(package))
+        with Sdf.ZipFileWriter.CreateNew(str(package)) as archive:
+            for file in (layer, *textures):  # the layer comes first, as USDZ asks
+                os.utime(file, (USDZ_TIME, USDZ_TIME))
+                archive.AddFile(str(file), file.name)
         return package.read_bytes()
 
 
