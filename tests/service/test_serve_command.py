@@ -49,5 +49,5 @@ def test_it_says_where_the_studio_is_once_that_works_and_only_this_machine_reach
     (address,) = re.findall(r"the studio is ready address=(\S+)", log.read_text())
     assert address == f"http://127.0.0.1:{port}"
     assert httpx.get(f"{address}/health").json()["status"] == "ready"
-    assert "<title>Studio" in httpx.get(address).text
+    assert "a photo in, a 3D model out</title>" in httpx.get(address).text
     assert listening_addresses(port) == {"0100007F"}

@@ -27,6 +27,8 @@ NOT_RUN = {
     "README.md / Install / 2": DOCKER,
     "README.md / Install / 3": "sets up and starts the service, and runs these tests",
     "docs/api.md / Export / 1": "a page that fetches model-viewer from another host",
+    "docs/api.md / Export / 2": "its id is made up; tests/serving/routes/test_assets.py fetches every format",
+    "docs/api.md / Keeping a result / 1": "its id is made up; tests/serving/routes/test_assets.py keeps results",
     "docs/bentoml.md / For people who know BentoML / 1": "in tests/package/test_wheel.py",
     "docs/bentoml.md / Depend on it / 1": "in test_depends.py",
     **{f"docs/clients.md / {part}": "run by tests/api" for part in ("Python / 1", "Python / 2", "Python / 3")},

@@ -82,7 +82,7 @@ def test_a_stranger_cannot_make_series(serve):
 
 def test_stages_are_measured_with_the_wait_before_them(serve):
     http = serve(queue_limit=5)
-    first = threading.Thread(target=http.post, args=("/api/inference",), kwargs={"files": photo("nap:0.3")})
+    first = threading.Thread(target=http.post, args=("/api/inference",), kwargs={"files": photo("nap:1")})
     first.start()
     until(lambda: http.get("/health").json()["queue"]["running"])
     http.post("/api/inference", files=photo("nap:0"))
