@@ -123,7 +123,7 @@ def test_the_service_serves_from_an_empty_folder_with_its_studio(serve, folder, 
     url = serve("sam3d-bento", "serve")
     assert reconstruct(url, folder / "photo.jpg") <= 1000
     page = httpx.get(f"{url}/").text
-    assert "<title>" in page
+    assert "</title>" in page
     for path in tracked():
         if path.is_relative_to("sam3d_bento/serving/web") and path.suffix in (".js", ".css"):
             name = path.relative_to("sam3d_bento/serving/web").as_posix()
