@@ -85,7 +85,8 @@ def test_a_change_of_code_moves_megabytes(images, base, service, build_bento, pr
     new = {digest.removeprefix("sha256:") for digest in set(after) - set(before)}
     moved = [path for path in images.export(tag, tmp_path).rglob("*.tar") if path.stem in new]
     assert len(moved) == len(new) > 0
-    assert sum(path.stat().st_size for path in moved) < 10_000_000
+    # Not compressed: the code, its bytecode, the studio and the finished models of its samples.
+    assert sum(path.stat().st_size for path in moved) < 15_000_000
 
 
 def test_hadolint_finds_nothing_in_the_dockerfile_that_bentoml_writes(bento, project):
