@@ -66,7 +66,7 @@ class DeviationGauge:
 
     @cached_property
     def _tree(self) -> cKDTree:
-        """The vertices that faces of the dense surface use."""
+        """Build a search tree of the vertices that faces of the dense surface use."""
         used, _ = referenced(len(self._dense.vertices), self._dense.faces)
         return cKDTree(self._dense.vertices.take(used, axis=0), balanced_tree=False, compact_nodes=False)
 

@@ -88,24 +88,26 @@ def test_a_batch_is_cancelled_card_by_card_and_as_a_whole(visit, drawing):
     expect(page.locator("#intake")).to_be_visible()
 
 
-def test_a_full_queue_is_waited_for_by_the_batch(visit, start_server, drawing):
+@pytest.fixture
+def crowded_page(visit, start_server, drawing):
+    """The page of a service that queues one job, after a batch of four photos was sent."""
     server = start_server(queue_limit=1)
     server.wait_until(200)
     studio = visit(server.url, failing=["429"])
     page = studio.page
     add(page, photos(drawing, *(f"{number}.png" for number in range(4))))
     page.click("#make")
+    return page
+
+
+def test_a_full_queue_is_waited_for_by_the_batch(crowded_page):
+    page = crowded_page
     expect(page.locator(".batch-card[data-state=waiting]").first).to_contain_text("The queue is full; next try in")
     wait_for_all(page)
 
 
-def test_a_reload_finds_the_jobs_and_sends_what_was_not_sent(visit, start_server, drawing):
-    server = start_server(queue_limit=1)
-    server.wait_until(200)
-    studio = visit(server.url, failing=["429"])
-    page = studio.page
-    add(page, photos(drawing, *(f"{number}.png" for number in range(4))))
-    page.click("#make")
+def test_a_reload_finds_the_jobs_and_sends_what_was_not_sent(crowded_page):
+    page = crowded_page
     page.wait_for_selector(".batch-card[data-state=waiting]")
     page.reload()
     expect(page.locator(".batch-card")).to_have_count(4)

@@ -8,40 +8,19 @@ from scipy.ndimage import binary_erosion, maximum_filter, minimum_filter
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from benchmarks.export_views import DISTANCE, FIELD_OF_VIEW_DEGREES, SIZE, camera, render
+from benchmarks.export_views import camera, render
 from sam3d_bento.export import to_glb
 from sam3d_bento.export.glb.read import read_glb
 from sam3d_bento.export.mesh.surface import vertex_normals
 from sam3d_bento.options import Options
 from tests.support.export_meshes import blob, painted
-from tests.support.three_page import halved, three_page
+from tests.support.three_page import pictures_from
 
 VIEW = 4
-PAGE = """<!doctype html>
-<script type="module">
-import * as three from "/three.js";
-
-window.show = async ({size, fov, eye, up, mapped}) => {
-  const loader = new three.GLTFLoader().setMeshoptDecoder(three.MeshoptDecoder);
-  const {scene} = await loader.loadAsync("/model.glb");
-  scene.traverse((part) => {
-    if (!part.isMesh) return;
-    const {normalMap, normalScale} = part.material;
-    part.material = new three.MeshNormalMaterial(mapped ? {normalMap, normalScale} : {});
-  });
-  const camera = new three.PerspectiveCamera(fov, 1, 0.1, 10);
-  camera.position.set(...eye);
-  camera.up.set(...up);
-  camera.lookAt(0, 0, 0);
-  const renderer = new three.WebGLRenderer({preserveDrawingBuffer: true});
-  renderer.setSize(size, size);
-  const stage = new three.Scene();
-  stage.add(scene);
-  renderer.setClearColor("#000000");
-  renderer.render(stage, camera);
-  return renderer.domElement.toDataURL("image/png");
-};
-</script>
+NORMALS = """
+const dress = ({normalMap, normalScale}, {mapped}) =>
+  new three.MeshNormalMaterial(mapped ? {normalMap, normalScale} : {});
+const ground = () => "#000000";
 """
 
 
@@ -75,15 +54,8 @@ def at_seams(mesh):
 @pytest.fixture
 def photograph(chromium):
     """A function from a GLB to its normals in three.js, (SIZE, SIZE, 3), without and with its map."""
-    _, up, backward = camera(VIEW)
-    shot = {"size": 2 * SIZE, "fov": FIELD_OF_VIEW_DEGREES, "eye": (DISTANCE * backward).tolist(), "up": up.tolist()}
-    with three_page(chromium, PAGE) as show:
-
-        def take(glb):
-            shown = show(glb, shot | {"mapped": False}, shot | {"mapped": True})
-            return [halved(each).mean(axis=(2, 3)) for each in shown]
-
-        yield take
+    with pictures_from(chromium, VIEW, NORMALS) as show:
+        yield lambda glb: [each.mean(axis=(2, 3)) for each in show(glb, {"mapped": False}, {"mapped": True})]
 
 
 @pytest.mark.browser

@@ -3,37 +3,17 @@
 import numpy as np
 import pytest
 
-from benchmarks.export_views import DISTANCE, FIELD_OF_VIEW_DEGREES, SIZE, camera, from_texture, render
+from benchmarks.export_views import from_texture, render
 from sam3d_bento.export import to_glb
 from sam3d_bento.export.glb.unpack import unpack_glb
 from sam3d_bento.options import Options
 from tests.support.export_meshes import blob, painted, read
-from tests.support.three_page import halved, three_page
+from tests.support.three_page import pictures_from
 
 VIEW = 4
-PAGE = """<!doctype html>
-<script type="module">
-import * as three from "/three.js";
-
-window.show = async ({size, fov, eye, up, flat}) => {
-  const loader = new three.GLTFLoader().setMeshoptDecoder(three.MeshoptDecoder);
-  const {scene} = await loader.loadAsync("/model.glb");
-  scene.traverse((part) => {
-    if (part.isMesh) part.material = new three.MeshBasicMaterial(flat ? {color: "white"} : {map: part.material.map});
-  });
-  const camera = new three.PerspectiveCamera(fov, 1, 0.1, 10);
-  camera.position.set(...eye);
-  camera.up.set(...up);
-  camera.lookAt(0, 0, 0);
-  const renderer = new three.WebGLRenderer({preserveDrawingBuffer: true});
-  renderer.setSize(size, size);
-  const stage = new three.Scene();
-  stage.add(scene);
-  renderer.setClearColor(flat ? "#000000" : "#808080");
-  renderer.render(stage, camera);
-  return renderer.domElement.toDataURL("image/png");
-};
-</script>
+UNLIT = """
+const dress = ({map}, {flat}) => new three.MeshBasicMaterial(flat ? {color: "white"} : {map});
+const ground = ({flat}) => (flat ? "#000000" : "#808080");
 """
 
 
@@ -45,12 +25,10 @@ def reconstruction():
 @pytest.fixture
 def photograph(chromium):
     """A function from a GLB to its picture in three.js, unlit, and its silhouette: (SIZE, SIZE, 3), (SIZE, SIZE)."""
-    _, up, backward = camera(VIEW)
-    shot = {"size": 2 * SIZE, "fov": FIELD_OF_VIEW_DEGREES, "eye": (DISTANCE * backward).tolist(), "up": up.tolist()}
-    with three_page(chromium, PAGE) as show:
+    with pictures_from(chromium, VIEW, UNLIT) as show:
 
         def take(glb):
-            picture, flat = map(halved, show(glb, shot | {"flat": False}, shot | {"flat": True}))
+            picture, flat = show(glb, {"flat": False}, {"flat": True})
             return picture.mean(axis=(2, 3)), flat[..., 0].min(axis=(2, 3)) > 127
 
         yield take

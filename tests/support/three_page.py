@@ -7,10 +7,52 @@ import io
 import numpy as np
 from PIL import Image
 
+from benchmarks.export_views import DISTANCE, FIELD_OF_VIEW_DEGREES, SIZE, camera
 from tests.support.places import PROJECT
 
+# A page whose `show` pictures the GLB from a camera, {size, fov, eye, up}, in the materials that `dress(material, how)`
+# gives, before the colour that `ground(how)` gives.
+PICTURE = """<!doctype html>
+<script type="module">
+import * as three from "/three.js";
+
+DRESS
+
+window.show = async (how) => {
+  const loader = new three.GLTFLoader().setMeshoptDecoder(three.MeshoptDecoder);
+  const {scene} = await loader.loadAsync("/model.glb");
+  scene.traverse((part) => {
+    if (part.isMesh) part.material = dress(part.material, how);
+  });
+  const camera = new three.PerspectiveCamera(how.fov, 1, 0.1, 10);
+  camera.position.set(...how.eye);
+  camera.up.set(...how.up);
+  camera.lookAt(0, 0, 0);
+  const renderer = new three.WebGLRenderer({preserveDrawingBuffer: true});
+  renderer.setSize(how.size, how.size);
+  const stage = new three.Scene();
+  stage.add(scene);
+  renderer.setClearColor(ground(how));
+  renderer.render(stage, camera);
+  return renderer.domElement.toDataURL("image/png");
+};
+</script>
+"""
 THREE = PROJECT / "sam3d_bento" / "serving" / "web" / "vendor" / "three.js"
 ORIGIN = "http://127.0.0.1"
+
+
+@contextlib.contextmanager
+def pictures_from(chromium, view, dress):
+    """A function from a GLB to its pictures in three.js, each (SIZE, SIZE, 2, 2, 3), as `halved` gives it.
+
+    view: the number of a camera of the benchmark. dress: JavaScript of the functions `dress` and `ground`. The function
+    takes what they are given for each picture.
+    """
+    _, up, backward = camera(view)
+    shot = {"size": 2 * SIZE, "fov": FIELD_OF_VIEW_DEGREES, "eye": (DISTANCE * backward).tolist(), "up": up.tolist()}
+    with three_page(chromium, PICTURE.replace("DRESS", dress)) as show:
+        yield lambda glb, *ways: [halved(each) for each in show(glb, *(shot | how for how in ways))]
 
 
 @contextlib.contextmanager
