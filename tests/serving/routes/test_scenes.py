@@ -101,7 +101,8 @@ def test_a_job_tells_the_state_of_each_object_and_an_engine_that_dies_costs_one(
         fractions.append(job["fraction"])
     assert job["state"] == "done", job["problem"]
     check(job["report"], "engine_lost")
-    assert ["running", "waiting", "waiting"] in seen or ["done", "running", "waiting"] in seen
+    # While a new engine starts, the second object stays where it was, whatever the polls saw of the first.
+    assert any(states[1:] == ["running", "waiting"] for states in seen)
     assert job["objects"] == []
 
 
