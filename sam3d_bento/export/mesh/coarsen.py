@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sam3d_bento.arrays import Float32, Floats, Indices, Int32
+from sam3d_bento.arrays import Bool, Float32, Floats, Indices, Int32
 from sam3d_bento.export.grouping import added_up
 from sam3d_bento.export.mesh.components import components
 from sam3d_bento.export.mesh.surface import area_vectors, bounds, unit
@@ -24,15 +24,17 @@ STAY = 0.02
 FARTHEST = 0.75  # maximum distance of a merged vertex from the mean along an axis, in cells
 
 
-def coarsen(vertices: Float32, faces: Int32, cell: float) -> tuple[Float32, Int32, Indices]:
+def coarsen(vertices: Float32, faces: Int32, cell: float, border: Bool | None = None) -> tuple[Float32, Int32, Indices]:
     """Merge connected vertices in the same cell of a grid, and remove the faces that lose a corner.
 
-    vertices (V, 3) float32, faces (F, 3) int32; cell: edge of the grid's cubes, in scene units. Returns the merged
-    vertices (C, 3), the remaining faces, and for each vertex (V,) the merged one that it became. A merged vertex lies
-    where the planes through its vertices, perpendicular to their normals, come closest to meeting. Vertices at a border
-    are not merged, and keep their place.
+    vertices (V, 3) float32, faces (F, 3) int32; cell: edge of the grid's cubes, in scene units. border (V,)
+    bool: the vertices at a border, sought here if left out. Returns the merged vertices (C, 3), the remaining faces,
+    and for each vertex (V,) the merged one that it became. A merged vertex lies where the planes through its vertices,
+    perpendicular to their normals, come closest to meeting. Vertices at a border are not merged, and keep their place.
     """
-    normals, cluster = both(lambda: _normals(vertices, faces), lambda: _clusters(vertices, faces, cell))
+    if border is None:
+        border = at_border(len(vertices), faces)
+    normals, cluster = both(lambda: _normals(vertices, faces), lambda: _clusters(vertices, faces, cell, border))
     size = np.bincount(cluster).astype(np.float64)
     mean = added_up(cluster, vertices, len(size)) / size[:, None]
     move = _towards_planes(vertices - mean.take(cluster, axis=0), normals, cluster, size)
@@ -43,14 +45,14 @@ def coarsen(vertices: Float32, faces: Int32, cell: float) -> tuple[Float32, Int3
     return (mean + move).astype(np.float32), reduced, cluster
 
 
-def _clusters(vertices: Float32, faces: Int32, cell: float) -> Indices:
+def _clusters(vertices: Float32, faces: Int32, cell: float, border: Bool) -> Indices:
     """Return the cluster (V,) of each vertex."""
     low, high = bounds(vertices)
     cell = max(cell, float((high - low).max()) / (GRID - 1))
     x, y, z = ((vertices - low) / np.float32(cell)).astype(np.int64).T
     place = (x * GRID + y) * GRID + z
-    border = np.flatnonzero(at_border(len(vertices), faces))
-    place[border] = -1 - border  # a cell of its own
+    alone = np.flatnonzero(border)
+    place[alone] = -1 - alone  # a cell of its own
     at = [place.take(faces[:, corner]) for corner in range(3)]
     inside = [np.flatnonzero(at[one] == at[(one + 1) % 3]) for one in range(3)]
     starts, ends = (

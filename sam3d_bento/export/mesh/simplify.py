@@ -21,6 +21,7 @@ from sam3d_bento.export.mesh.repair import repair
 from sam3d_bento.export.mesh.surface import Surface, extent, face_areas, median_edge, referenced
 from sam3d_bento.export.mesh.topology import at_border, front_sides, in_closed_pieces
 from sam3d_bento.export.mesh.volume import restore_volume, signed_volume
+from sam3d_bento.export.parallel import both
 from sam3d_bento.progress import OnProgress, silent
 
 Mesh = tuple[Float32, Int32]
@@ -108,9 +109,8 @@ class VisibleSurface:
             return
         reduced = _coarse(dense, largest_target)
         on_progress(0.4)
-        seen = visible(reduced.vertices, reduced.faces)
+        self._lost, seen = both(lambda: _lost_volume(dense, reduced), lambda: visible(reduced.vertices, reduced.faces))
         on_progress(0.7)
-        self._lost = _lost_volume(dense, reduced)
         self._reduced = replace(reduced, faces=reduced.faces.compress(seen, axis=0))
 
     def simplify(self, target_faces: int) -> Mesh:
@@ -143,12 +143,14 @@ def _lost_volume(dense: Surface, reduced: _Painted) -> float:
 
 def _coarse(dense: Surface, target_faces: int) -> _Painted:
     """Run stage one: reduce to about STAGE times the target."""
-    rim = at_border(len(dense.vertices), dense.faces)
+    rim, edge = both(
+        lambda: at_border(len(dense.vertices), dense.faces), lambda: median_edge(dense.vertices, dense.faces)
+    )
     mesh = _Painted(dense.vertices, dense.faces, dense.colours * np.float32(1 / 255), rim)
     surplus = len(dense.faces) / (LARGEST_INPUT * target_faces)
     if surplus > 1:
-        cell = median_edge(dense.vertices, dense.faces) * min(np.sqrt(surplus / FEWER), COARSEST)
-        vertices, faces, cluster = coarsen(mesh.vertices, mesh.faces, cell)
+        cell = edge * min(np.sqrt(surplus / FEWER), COARSEST)
+        vertices, faces, cluster = coarsen(mesh.vertices, mesh.faces, cell, rim)
         sums = added_up(cluster, mesh.colours, len(vertices))
         means = sums / np.bincount(cluster)[:, None]
         rim_left = np.zeros(len(vertices), bool)
