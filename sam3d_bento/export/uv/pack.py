@@ -33,8 +33,8 @@ FIRST_FILL = 0.76  # share of the page's cells that the charts take at the first
 # Scales that are tried before the best one so far is taken: CHARTS_PER_TRY_BUDGET / charts, within these limits. Few
 # charts are tried more often, so that any number of them takes about equal time.
 MIN_TRIES = 2
-MAX_TRIES = 3
-CHARTS_PER_TRY_BUDGET = 300  # charts times tries
+MAX_TRIES = 4
+CHARTS_PER_TRY_BUDGET = 400  # charts times tries
 
 SAMPLE_ABOVE = 200  # charts; above this number, the scale is estimated from a sample of them
 SAMPLE_SIZE = 250  # charts, about
@@ -243,14 +243,14 @@ class _CellRuns:
 def _place_charts(flat: FlatCharts, scale: float, cells: int) -> tuple[Packing, int]:
     """Place all charts on a page of `cells` columns at this scale; return also the number of rows that they need.
 
-    The largest come first: those of most cells or, where that takes fewer rows, those of the longest boxes. Of more
-    than SAMPLE_ABOVE charts, only the first order is tried.
+    The largest come first: those of most cells or, where that takes fewer rows, those of the largest or of the widest
+    boxes. Of more than SAMPLE_ABOVE charts, only the first order is tried.
     """
     boxes = _ChartBoxes(flat, scale)
-    longer = np.maximum(boxes.columns, boxes.rows)
-    orders = [boxes.sort_by_cells(), np.lexsort((-boxes.cells, -longer))]
-    if len(longer) > SAMPLE_ABOVE:
-        orders = orders[:1]
+    orders = [boxes.sort_by_cells()]
+    if len(boxes.cells) <= SAMPLE_ABOVE:
+        sizes = boxes.columns * boxes.rows, np.minimum(boxes.columns, boxes.rows)
+        orders += [np.lexsort((-boxes.cells, -size)) for size in sizes]
     largest = np.unique([order[:SHELF_PACK_AFTER] for order in orders])
     orientations = dict(zip(largest.tolist(), boxes.list_orientations(cells, largest), strict=True))
     best: tuple[Packing, int] | None = None
