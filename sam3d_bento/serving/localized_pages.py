@@ -1,9 +1,9 @@
-"""Fill the pages of the folder web/ with texts in the visitor's language, and with the visitor's choice of colours.
+"""Fill the pages of the folder web/pages/ with texts in the visitor's language, and with the visitor's colours.
 
 The service does this, not the page's script, so that no visitor sees texts in another language, or a light page that
 turns dark, while the script loads. The texts are in web/texts.json: by key and language. A page names the keys:
 `data-text` for the content of an element, `data-text-label` and others (see `_FILLED`) for its attributes. The
-element with the id `texts` receives all texts in the language, as JSON for web/texts.js.
+element with the id `texts` receives all texts in the language, as JSON for web/common/texts.js.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LANGUAGES = ("en", "de")
 # `system`: as the visitor's system is.
 THEMES = ("system", "light", "dark")
 
-# Cookies in which web/preferences.js keeps what the visitor chose.
+# Cookies in which web/common/preferences.js keeps what the visitor chose.
 LANGUAGE_COOKIE = "sam3d-language"
 THEME_COOKIE = "sam3d-theme"
 
@@ -92,9 +92,9 @@ def theme_of(kept: str | None) -> str:
 
 @cache  # the files do not change while the service runs
 def localized(name: str, language: str, theme: str) -> LocalizedPage:
-    """Return a page of the folder web/ with the texts and colours filled in."""
+    """Return a page of the folder web/pages/ with the texts and colours filled in."""
     texts = texts_in(language)
-    page = (WEB / name).read_text()
+    page = (WEB / "pages" / name).read_text()
     page = page.replace(_ROOT, f'<html lang="{language}" data-theme="{theme}">', 1)
     page = _START_TAG.sub(lambda tag: _filled(tag.group(), texts), page)
     page = page.replace(_TEXTS, _TEXTS + json.dumps(texts, ensure_ascii=False).replace("<", r"\u003c"), 1)

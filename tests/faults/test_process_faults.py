@@ -110,7 +110,7 @@ def test_a_shortage_of_descriptors_costs_a_503_and_no_traceback(start_faulty, ph
                     client.post("/api/inference", content=photo, headers={"content-type": "image/png"}),
                     client.post("/api/jobs", files={"image": bytes(3_000_000)}),
                     client.post("/api/mask", files={"image": photo}),
-                    client.get("/studio/main.js"),
+                    client.get("/studio/pages/main.js"),
                     client.get("/metrics"),
                     client.get("/livez"),
                 ]

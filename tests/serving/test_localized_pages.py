@@ -75,7 +75,8 @@ def test_a_page_is_compressed_and_sent_again_only_in_another_language(serve):
 def test_a_text_with_markup_stays_text(tmp_path, monkeypatch):
     hostile = '</script><b title="x">&'
     (tmp_path / "texts.json").write_text(json.dumps({"a.b": {"en": hostile, "de": hostile}}))
-    (tmp_path / "page.html").write_text(
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "page.html").write_text(
         '<html lang="en"><script type="application/json" id="texts"></script>'
         '<p data-text="a.b" data-text-title="a.b" hidden></p></html>'
     )

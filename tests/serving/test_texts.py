@@ -14,8 +14,8 @@ from sam3d_bento.submission import STAGES
 from sam3d_bento.warning_codes import WarningCode
 
 CATALOGUE = json.loads((WEB / "texts.json").read_text())
-PAGES = sorted(WEB.glob("*.html"))
-SCRIPTS = sorted(WEB.glob("*.js"))
+PAGES = sorted(WEB.glob("pages/*.html"))
+SCRIPTS = sorted(script for script in WEB.glob("*/*.js") if script.parent.name != "vendor")
 
 # Plural forms that `Intl.PluralRules` knows for our languages.
 PLURAL_FORMS = {"one", "other"}
@@ -159,7 +159,7 @@ def test_every_warning_has_a_sentence_and_no_other_has():
 
 def test_every_option_that_the_studio_offers_has_its_words():
     """The page shows what it does not know as the API names it, in English."""
-    elsewhere = re.search(r"const ELSEWHERE = (\[.*\]);", (WEB / "options_form.js").read_text())
+    elsewhere = re.search(r"const ELSEWHERE = (\[.*\]);", (WEB / "run" / "options_form.js").read_text())
     offered = (Options.model_fields.keys() | FormatOptions.model_fields.keys()) - set(json.loads(elsewhere[1]))
     for name in offered:
         model = Options if name in Options.model_fields else FormatOptions

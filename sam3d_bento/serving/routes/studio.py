@@ -68,7 +68,7 @@ COMPRESSED = [Middleware(GZipMiddleware, compresslevel=COMPRESSION)]
 
 
 def page_named(name: str) -> Handler:
-    """Return the handler that answers this page of the folder web/: see `page_response`."""
+    """Return the handler that answers this page of the folder web/pages/: see `page_response`."""
 
     async def page(request: Request) -> Response:
         """Return the page."""
@@ -78,7 +78,7 @@ def page_named(name: str) -> Handler:
 
 
 def page_response(request: Request, name: str, status_code: int = 200, head: str = "") -> Response:
-    """Return a page of the folder web/, with the policy for what it may load.
+    """Return a page of the folder web/pages/, with the policy for what it may load.
 
     The page is in the language that the query's `lang` names, otherwise in the visitor's: see `localized_pages`.
     head: HTML for the end of the page's head.

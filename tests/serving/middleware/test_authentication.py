@@ -81,7 +81,7 @@ def test_links_work_without_a_key_and_deleting_does_not(serve, keys):
 
 def test_health_and_the_studio_are_open_and_metrics_as_it_is_set(serve, keys):
     http = serve(api_keys_file=keys)
-    for path in ("/", "/studio/main.js", "/health", "/livez", "/readyz", "/docs", "/docs.json", "/metrics"):
+    for path in ("/", "/studio/pages/main.js", "/health", "/livez", "/readyz", "/docs", "/docs.json", "/metrics"):
         assert http.get(path).status_code == 200, path
     closed = serve(api_keys_file=keys, metrics_need_key=True)
     assert closed.get("/metrics").status_code == 401

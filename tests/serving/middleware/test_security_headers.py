@@ -25,7 +25,7 @@ def test_every_answer_says_what_it_may_do(serve):
     http = serve()
     for method, path in (
         ("GET", "/"),
-        ("GET", "/studio/main.js"),
+        ("GET", "/studio/pages/main.js"),
         ("GET", "/health"),
         ("GET", "/livez"),
         ("GET", "/metrics"),
