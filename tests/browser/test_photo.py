@@ -33,12 +33,12 @@ def place(page, x, y, side=SIDE):
     return box["x"] + x * box["width"] / width, box["y"] + y * box["height"] / height
 
 
-def point(studio, x, y, *modifiers):
-    """Click a pixel of the photo, and wait until the answer is shown."""
+def point(studio, x, y, *modifiers, side=SIDE):
+    """Click a pixel of the photo, and wait until the answer is shown. side: as of `place`."""
     page = studio.page
     for key in modifiers:
         page.keyboard.down(key)
-    page.mouse.click(*place(page, x, y))
+    page.mouse.click(*place(page, x, y, side))
     for key in modifiers:
         page.keyboard.up(key)
     wait_for_answer(page)
