@@ -3,13 +3,16 @@
 import json
 import re
 from html.parser import HTMLParser
+from typing import get_args
 
 import pytest
 
 from sam3d_bento import errors
 from sam3d_bento.formats import FormatOptions
-from sam3d_bento.options import PRESETS, Options, listed_values
+from sam3d_bento.options import PRESETS, USED_VALUES, Options, listed_values
+from sam3d_bento.reconstruction import MaskSource
 from sam3d_bento.serving.localized_pages import LANGUAGES, WEB
+from sam3d_bento.settings import EngineName
 from sam3d_bento.submission import STAGES
 from sam3d_bento.warning_codes import WarningCode
 
@@ -172,6 +175,20 @@ def test_every_option_that_the_studio_offers_has_its_words():
         words = [value for value in values if isinstance(value, str)]
         keys = {f"option.{name}", f"option.{name}.help"} | {f"option.{name}.value.{word}" for word in words}
         assert keys <= set(CATALOGUE), name
+
+
+def test_every_option_that_a_report_has_has_its_words():
+    for name in Options().model_dump(exclude=set(USED_VALUES)):
+        assert {f"option.{name}", f"result.option.{name}"} & set(CATALOGUE), name
+        for value in listed_values(Options.model_fields[name].annotation) or ():
+            is_plain = isinstance(value, bool | int)  # "yes", "no", or the number
+            assert is_plain or f"option.{name}.value.{value}" in CATALOGUE, name
+
+
+def test_every_fact_of_a_result_has_its_words():
+    """The page shows what it does not know as the report names it."""
+    assert {f"result.engine.{name}" for name in get_args(EngineName)} <= set(CATALOGUE)
+    assert {f"result.mask.{source}" for source in get_args(MaskSource)} <= set(CATALOGUE)
 
 
 def test_every_preset_has_its_words():
