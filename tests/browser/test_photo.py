@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from sam3d_bento.serving.localized_pages import LANGUAGES
 from tests.support.places import COFFEE
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
@@ -374,6 +375,17 @@ def touch(session, kind, *fingers):
     """Put fingers on the page as the system does. session: of Chromium's protocol. fingers: places in the window."""
     points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(fingers)]
     session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("width", [390, 375, 360])
+def test_on_a_phone_the_tools_are_one_row_with_undo_and_redo(visit, two, width, language):
+    studio = visit(width=width, height=844, has_touch=True, is_mobile=True, locale=language)
+    page = studio.page
+    studio.choose(two, options=None)
+    tools, undo, redo = (page.locator(name).bounding_box() for name in (".mask-bar .segmented", "#undo", "#redo"))
+    assert {box["y"] for box in (undo, redo)} == {tools["y"]}
+    assert redo["x"] + redo["width"] <= width
 
 
 def test_on_a_phone_a_tap_chooses_and_two_fingers_zoom(phone, two):
