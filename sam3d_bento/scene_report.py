@@ -16,7 +16,7 @@ from sam3d_bento.warning_codes import WarningCode
 OBJECT_STAGES: tuple[Stage, ...] = ("reconstruct", "export")
 
 # Facts about an object that are known when the scene is assembled.
-FOUND_BY_ASSEMBLY = ("faces", "pose", "pose_source", "size", "silhouette_iou", "network_iou")
+FOUND_BY_ASSEMBLY = ("faces", "deviation", "normal_map", "pose", "pose_source", "size", "silhouette_iou", "network_iou")
 
 
 def describe(

@@ -88,7 +88,7 @@ def test_an_obj_of_any_name_opens_with_its_material_and_its_texture(model, tmp_p
 
 @pytest.mark.parametrize(
     ("name", "identifier"),
-    zip(NAMES, ["chair", "Red_chair_2", "object", "_2", "_2_chairs", "a_b_c_d", "a_b"], strict=True),
+    list(zip(NAMES, ["chair", "Red_chair_2", "object", "_2", "_2_chairs", "a_b_c_d", "a_b"], strict=True)),
 )
 def test_a_usdz_of_any_name_has_it_as_its_display_name_and_in_its_prims_as_far_as_they_can(
     model, tmp_path, name, identifier

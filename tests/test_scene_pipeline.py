@@ -99,6 +99,17 @@ def test_the_report_describes_each_object(made):
     ]
 
 
+@pytest.mark.slow
+def test_the_report_has_each_objects_deviation_and_normal_map(truth, made):
+    for entry in made[0].report["objects"]:
+        assert (entry["deviation"], entry["normal_map"]) == (None, None), "neither was asked for"
+    report = run(truth, options=Options(seed=7, texture_size=512, max_deviation=0.02, normal_map=True)).report
+    assert "normal_map" not in report
+    for entry in report["objects"]:
+        assert 0 < entry["deviation"] <= 0.02
+        assert (entry["normal_map"]["reason"] is None) == entry["normal_map"]["included"]
+
+
 def test_progress_tells_the_state_of_each_object(made):
     states = [what[2] for what in made[1] if len(what) > 2]
     assert [state.state for state in states[0]] == ["running", "waiting", "waiting"]

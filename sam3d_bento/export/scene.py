@@ -215,6 +215,8 @@ def _describe(placed: _Placed) -> dict[str, Any]:
     extents = np.ptp(placed.mesh.positions.astype(np.float64), axis=0) * transform.scale
     return {
         "faces": extras["faces"],
+        "deviation": extras.get("deviation"),
+        "normal_map": extras.get("normal_map"),
         "pose": {
             "rotation": size.rounded(transform.rotation),
             "translation": size.rounded(transform.translation),

@@ -20,13 +20,12 @@ import numpy as np
 import numpy.typing as npt
 import wasmtime
 
-from sam3d_bento.arrays import Float32, Int32
+from sam3d_bento.arrays import Bool, Float32, Int32
 
 PROGRAM = Path(__file__).with_name("meshopt_simplifier.wasm")
 
 ANY_ERROR = 1e9  # share of the extent; the number of faces alone ends the simplification
 NO_OPTIONS = 0
-NO_LOCKS = 0  # address of the array of locked vertices
 ALIGNMENT_BYTES = 16  # of every array in the program's memory
 
 
@@ -35,17 +34,23 @@ class SimplifierFailed(Exception):
 
 
 def collapse_edges(
-    vertices: Float32, faces: Int32, attributes: Float32, weight: float, target_faces: int
+    vertices: Float32,
+    faces: Int32,
+    attributes: Float32,
+    weight: float,
+    target_faces: int,
+    locked: Bool | None = None,
 ) -> tuple[Float32, Int32, Float32]:
     """Collapse edges until at most `target_faces` faces are left, or no further edge can be collapsed.
 
     vertices (V, 3) float32, faces (F, 3) int32, attributes (V, A) float32, A from 1 to 32. weight: the distance, as a
-    share of the extent, that counts as much as a difference of 1 in an attribute. Returns the vertices that are left,
-    at new places, their faces, and their attributes. Borders keep their place, and edges of more than two faces are not
-    collapsed. Raises SimplifierFailed.
+    share of the extent, that counts as much as a difference of 1 in an attribute. locked (V,) bool: vertices that keep
+    their place; none if left out. Returns the vertices that are left, at new places, their faces, and their attributes.
+    Borders hardly move, and edges of more than two faces are not collapsed. Raises SimplifierFailed.
     """
+    locks = np.zeros(len(vertices), bool) if locked is None else locked
     try:
-        return _Program().simplify(vertices, faces, attributes, weight, target_faces)
+        return _Program().simplify(vertices, faces, attributes, weight, target_faces, locks)
     except (wasmtime.Trap, wasmtime.WasmtimeError) as exc:
         raise SimplifierFailed(str(exc).splitlines()[0]) from exc
 
@@ -68,13 +73,14 @@ class _Program:
         self._exports["__wasm_call_ctors"](self._store)
 
     def simplify(
-        self, vertices: Float32, faces: Int32, attributes: Float32, weight: float, target_faces: int
+        self, vertices: Float32, faces: Int32, attributes: Float32, weight: float, target_faces: int, locked: Bool
     ) -> tuple[Float32, Int32, Float32]:
         """Simplify as `collapse_edges` does."""
         width = attributes.shape[1]
         places, values = self._put(vertices, np.float32), self._put(attributes, np.float32)
         weights = self._put(np.full(width, weight), np.float32)
         indices = self._put(faces, np.uint32)
+        locks = self._put(locked, np.uint8)
         error = self._put(np.zeros(1), np.float32)
         floats = np.dtype(np.float32).itemsize
         count = self._exports["meshopt_simplifyWithUpdate"](
@@ -88,7 +94,7 @@ class _Program:
             width * floats,
             weights,
             width,
-            NO_LOCKS,
+            locks,
             3 * target_faces,
             ANY_ERROR,
             NO_OPTIONS,

@@ -10,7 +10,7 @@ from functools import partial
 import fast_simplification
 import numpy as np
 
-from sam3d_bento.arrays import Float32, Int32
+from sam3d_bento.arrays import Bool, Float32, Int32
 from sam3d_bento.export.grouping import added_up
 from sam3d_bento.export.mesh.coarsen import coarsen
 from sam3d_bento.export.mesh.degenerate import contract
@@ -19,7 +19,7 @@ from sam3d_bento.export.mesh.hidden import visible
 from sam3d_bento.export.mesh.meshoptimizer import SimplifierFailed, collapse_edges
 from sam3d_bento.export.mesh.repair import repair
 from sam3d_bento.export.mesh.surface import Surface, extent, face_areas, median_edge, referenced
-from sam3d_bento.export.mesh.topology import front_sides, in_closed_pieces
+from sam3d_bento.export.mesh.topology import at_border, front_sides, in_closed_pieces
 from sam3d_bento.export.mesh.volume import restore_volume, signed_volume
 from sam3d_bento.progress import OnProgress, silent
 
@@ -50,6 +50,10 @@ COARSEST = 2.2
 # 255. So vertices stay at the borders between colours, at no cost for the shape.
 COLOUR_WEIGHT = 0.02
 
+# Share of the target number of faces. Where the vertices at borders are no more than this, they all keep their place:
+# each costs about one face. Of more, those are left that keep the border's shape best.
+MAX_RIM_SHARE = 0.25
+
 # Grids for meshes where quadrics fail. The first has cells of the extent divided by FINEST_GRID. Each further grid has
 # cells wider by a factor of WIDER, so that it leaves about a third fewer faces.
 FINEST_GRID, WIDER = 1000, 1.2
@@ -59,11 +63,15 @@ log = logging.getLogger("sam3d_bento.export")
 
 @dataclass(frozen=True)
 class _Painted:
-    """Mesh between two stages. colours (V, 3) float32: sRGB, 0..1."""
+    """Mesh between two stages.
+
+    colours (V, 3) float32: sRGB, 0..1. rim (V,) bool: the vertices at a border of the dense surface.
+    """
 
     vertices: Float32
     faces: Int32
     colours: Float32
+    rim: Bool
 
 
 def simplify(dense: Surface, target_faces: int) -> Mesh:
@@ -135,14 +143,17 @@ def _lost_volume(dense: Surface, reduced: _Painted) -> float:
 
 def _coarse(dense: Surface, target_faces: int) -> _Painted:
     """Run stage one: reduce to about STAGE times the target."""
-    mesh = _Painted(dense.vertices, dense.faces, dense.colours * np.float32(1 / 255))
+    rim = at_border(len(dense.vertices), dense.faces)
+    mesh = _Painted(dense.vertices, dense.faces, dense.colours * np.float32(1 / 255), rim)
     surplus = len(dense.faces) / (LARGEST_INPUT * target_faces)
     if surplus > 1:
         cell = median_edge(dense.vertices, dense.faces) * min(np.sqrt(surplus / FEWER), COARSEST)
         vertices, faces, cluster = coarsen(mesh.vertices, mesh.faces, cell)
         sums = added_up(cluster, mesh.colours, len(vertices))
         means = sums / np.bincount(cluster)[:, None]
-        mesh = _Painted(vertices, faces, means.astype(np.float32))
+        rim_left = np.zeros(len(vertices), bool)
+        rim_left[cluster[rim]] = True
+        mesh = _Painted(vertices, faces, means.astype(np.float32), rim_left)
     return _collapsed(mesh, STAGE * target_faces)
 
 
@@ -161,15 +172,18 @@ def _collapsed(mesh: _Painted, target_faces: int) -> _Painted:
     """Collapse edges until `target_faces` faces are left, or as many as can be; drop unused vertices."""
     if len(mesh.faces) <= target_faces:
         return mesh
+    locked = mesh.rim & (np.count_nonzero(mesh.rim) <= MAX_RIM_SHARE * target_faces)
     try:
-        vertices, faces, colours = collapse_edges(mesh.vertices, mesh.faces, mesh.colours, COLOUR_WEIGHT, target_faces)
+        vertices, faces, colours = collapse_edges(
+            mesh.vertices, mesh.faces, mesh.colours, COLOUR_WEIGHT, target_faces, locked
+        )
     except SimplifierFailed as exc:
         log.warning("meshoptimizer failed on %d faces: %s.", len(mesh.faces), exc)
         return mesh
     if not len(faces):
         return mesh
     used, faces = referenced(len(vertices), faces)
-    return _Painted(vertices.take(used, axis=0), faces, colours.take(used, axis=0))
+    return _Painted(vertices.take(used, axis=0), faces, colours.take(used, axis=0), mesh.rim.take(used))
 
 
 def _fine(reduced: _Painted, target_faces: int) -> Mesh:
@@ -192,7 +206,8 @@ def _fine(reduced: _Painted, target_faces: int) -> Mesh:
 def _cut_apart(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
     """Cut closed pieces apart where surfaces meet, such as the two sides of a sheet, and collapse edges then."""
     vertices, faces = repair(vertices, faces)
-    apart = _collapsed(_Painted(vertices, faces, np.zeros(vertices.shape, np.float32)), target_faces)
+    rim = at_border(len(vertices), faces)
+    apart = _collapsed(_Painted(vertices, faces, np.zeros(vertices.shape, np.float32), rim), target_faces)
     return apart.vertices, apart.faces
 
 
@@ -225,9 +240,14 @@ def _largest(vertices: Float32, faces: Int32, target_faces: int) -> Mesh:
 
 
 def _without_needles(vertices: Float32, faces: Int32) -> Int32:
-    """Contract every edge that is far shorter than the others; return the faces. A closed mesh stays closed."""
+    """Contract every edge that is far shorter than the others; return the faces. A closed mesh stays closed.
+
+    Edges between two vertices at borders are kept: a row of them would close an opening, or join two.
+    """
     start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
     length = np.linalg.norm(vertices[end] - vertices[start], axis=1)
+    border = at_border(len(vertices), faces)
     short = length < min(NEEDLE_SHARE * np.median(length), NEEDLE_LENGTH)
+    short &= ~(border[start] & border[end])
     kept = contract(len(vertices), faces, start[short], end[short])
     return kept if len(kept) else faces

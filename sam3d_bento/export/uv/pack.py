@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sam3d_bento.arrays import Bool, Floats, Indices
-from sam3d_bento.export.grouping import stable_order
+from sam3d_bento.export.grouping import leads, stable_order
 from sam3d_bento.export.uv.flatten import FlatCharts
 from sam3d_bento.export.uv.outline import EDGE_TOLERANCE_CELLS, Windows, find_sampled_cells
 from sam3d_bento.export.uv.page import Orientation, Page
@@ -50,6 +50,9 @@ MIN_SCALE = 0.05  # of the first scale; where no scale above it fits, none does
 # Cells of a box from which all four quarter turns are tried instead of two. Upside down, a smaller chart would hardly
 # fit any better.
 FOUR_TURNS_FROM_CELLS = 100
+
+# Power of two: distance in rows between the first runs of a chart that are tested (see `_CellRuns`).
+SPREAD_ROWS = 32
 
 # Charts, the largest first, that are placed where their cells are free. The others are placed on shelves by their
 # boxes, which does not look for holes and takes less time.
@@ -210,7 +213,11 @@ class _ChartBoxes:
 
 @dataclass(frozen=True)
 class _CellRuns:
-    """Runs (N,) of cells along the rows of windows, grouped by chart, the longest run of a chart first."""
+    """Runs (N,) of cells along the rows of windows, grouped by chart.
+
+    The runs of a chart come in an order in which few of them tell where there is no room: the longest one, then those
+    of rows far from its row and from each other. Neighbouring rows are much alike, so that the second tells little.
+    """
 
     chart: Indices
     column: Indices
@@ -223,8 +230,14 @@ class _CellRuns:
         change = np.flatnonzero(np.diff(sampled, prepend=False))
         begin, stop = change[::2], change[1::2]
         places, length = windows.locate(begin), stop - begin
-        ordered = stable_order((places[0] + 1) * (int(length.max()) + 1) - length)
-        return cls(*(values.take(ordered) for values in (*places, length)))
+        longest_first = stable_order((places[0] + 1) * (int(length.max()) + 1) - length)
+        chart, column, row, length = (values.take(longest_first) for values in (*places, length))
+        lead = np.flatnonzero(leads(chart))
+        away = row - np.repeat(row.take(lead), np.diff(lead, append=len(row)))
+        # Rows a multiple of SPREAD_ROWS away come first, then those half way between these, and so on.
+        spread = np.where(away % SPREAD_ROWS, away & -away, SPREAD_ROWS)
+        ordered = stable_order((chart + 1) * (SPREAD_ROWS + 1) - spread)
+        return cls(*(values.take(ordered) for values in (chart, column, row, length)))
 
 
 def _place_charts(flat: FlatCharts, scale: float, cells: int) -> tuple[Packing, int]:
@@ -236,19 +249,38 @@ def _place_charts(flat: FlatCharts, scale: float, cells: int) -> tuple[Packing, 
     boxes = _ChartBoxes(flat, scale)
     longer = np.maximum(boxes.columns, boxes.rows)
     orders = [boxes.sort_by_cells(), np.lexsort((-boxes.cells, -longer))]
-    some = orders if len(longer) <= SAMPLE_ABOVE else orders[:1]
-    return min((_place_in_order(boxes, order, scale, cells) for order in some), key=lambda placed: placed[1])
+    if len(longer) > SAMPLE_ABOVE:
+        orders = orders[:1]
+    largest = np.unique([order[:SHELF_PACK_AFTER] for order in orders])
+    orientations = dict(zip(largest.tolist(), boxes.list_orientations(cells, largest), strict=True))
+    best: tuple[Packing, int] | None = None
+    for order in orders:
+        best = _place_in_order(boxes, orientations, order, scale, cells, best and best[1]) or best
+    assert best
+    return best
 
 
-def _place_in_order(boxes: _ChartBoxes, order: Indices, scale: float, cells: int) -> tuple[Packing, int]:
-    """Place the charts in this order (C,), as `_place_charts` does."""
+def _place_in_order(
+    boxes: _ChartBoxes,
+    orientations: dict[int, list[Orientation]],
+    order: Indices,
+    scale: float,
+    cells: int,
+    too_high: int | None,
+) -> tuple[Packing, int] | None:
+    """Place the charts in this order (C,), as `_place_charts` does; return None if they reach the row `too_high`.
+
+    orientations: by chart, at least of those that are not placed on shelves.
+    """
     turns = np.zeros(len(boxes.cells), dtype=np.intp)
     places = np.zeros((len(boxes.cells), 2), dtype=np.intp)
     longer = np.maximum(boxes.columns, boxes.rows)
     page = Page(cells)
     largest, rest = order[:SHELF_PACK_AFTER], order[SHELF_PACK_AFTER:]
-    added = [page.add(orientations) for orientations in boxes.list_orientations(cells, largest)]
-    turns[largest], places[largest] = [turn for turn, _ in added], [place for _, place in added]
+    for chart in largest.tolist():
+        turns[chart], places[chart] = page.add(orientations[chart])
+        if too_high is not None and page.height >= too_high:
+            return None
     turns[rest] = boxes.rows[rest] > boxes.columns[rest]
     places[rest], height = _place_on_shelves(
         longer[rest], np.minimum(boxes.columns, boxes.rows)[rest], cells, page.height

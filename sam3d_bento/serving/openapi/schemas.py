@@ -26,6 +26,10 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Identity = Annotated[str, Field(pattern=f"^{ASSET_ID.pattern}$")]
 Objects = Annotated[dict[str, Any], Field(description="Facts that depend on the engine.")]
+Deviation = Annotated[
+    float | None,
+    Field(description="Largest distance from the dense mesh, as a share of the longest side, if measured."),
+]
 Seconds = Annotated[
     dict[str, float], Field(description="Seconds of each stage so far: queue, decode, mask, reconstruct, export.")
 ]
@@ -134,6 +138,20 @@ class ObjectProblem(BaseModel):
     retryable: bool
 
 
+class NormalMapFacts(BaseModel):
+    """Whether the file has a normal map."""
+
+    included: bool
+    reason: Annotated[
+        Literal["exact_surface", "no_gain"] | None,
+        Field(description="Why it was left out: the mesh has the normals of a formula, or shades as well without it."),
+    ]
+    own_degrees: Annotated[
+        float | None, Field(description="Root mean square angle between the normals of the mesh and of the dense one.")
+    ]
+    map_degrees: Annotated[float | None, Field(description="The same with the map, between its texels.")]
+
+
 class SceneObject(BaseModel):
     """Object of a scene. Figures are null for one that failed."""
 
@@ -142,6 +160,8 @@ class SceneObject(BaseModel):
     seed: Count
     mask: MaskFacts | None
     faces: Count | None
+    deviation: Deviation = None
+    normal_map: Annotated[NormalMapFacts | None, Field(description="Null if none was asked for.")] = None
     pose: Annotated[ObjectPose | None, Field(description="Where it stands, in the frame of glTF's cameras.")]
     pose_source: Annotated[
         Literal["network", "refined", "guessed"] | None, Field(description="Where its pose is from.")
@@ -156,20 +176,6 @@ class SceneObject(BaseModel):
     warnings: list[WarningCode]
     problem: ObjectProblem | None
     times: Annotated[dict[Stage, list[float]], Field(description="Begin and end of its stages, in seconds.")]
-
-
-class NormalMapFacts(BaseModel):
-    """Whether the file has a normal map."""
-
-    included: bool
-    reason: Annotated[
-        Literal["exact_surface", "no_gain"] | None,
-        Field(description="Why it was left out: the mesh has the normals of a formula, or shades as well without it."),
-    ]
-    own_degrees: Annotated[
-        float | None, Field(description="Root mean square angle between the normals of the mesh and of the dense one.")
-    ]
-    map_degrees: Annotated[float | None, Field(description="The same with the map, between its texels.")]
 
 
 class Report(BaseModel):
@@ -191,15 +197,12 @@ class Report(BaseModel):
     vertices: Count
     holes_filled: Annotated[Count, Field(description="Ragged holes of the engine's mesh that were filled.")]
     holes_kept: Annotated[Count, Field(description="Openings that were left: clean rims, and holes too large to fill.")]
-    deviation: Annotated[
-        float | None,
-        Field(description="Largest distance from the dense mesh, as a share of the longest side, if measured."),
-    ] = None
+    deviation: Deviation = None
     watertight: Annotated[bool, Field(description="Whether the surface is closed.")]
     texture_size: Annotated[Count, Field(description="Edge of the texture in pixels.")]
     colour_source: Annotated[str, Field(description="What the texture was painted from.")]
     normal_map: Annotated[
-        NormalMapFacts | None, Field(description="Null if none was asked for; absent of a scene.")
+        NormalMapFacts | None, Field(description="Null if none was asked for; absent of a scene: its objects have it.")
     ] = None
     scale: SizeFacts
     camera: Annotated[CameraFacts | None, Field(description="Null where the engine knows none.")]

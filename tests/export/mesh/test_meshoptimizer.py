@@ -30,6 +30,15 @@ def test_attributes_move_along() -> None:
     np.testing.assert_allclose(attributes[used], vertices[used], atol=5e-3)
 
 
+def test_locked_vertices_keep_their_place() -> None:
+    vertices, faces = BLOB
+    locked = np.zeros(len(vertices), bool)
+    locked[::50] = True
+    moved, kept, _ = collapse_edges(vertices, faces, vertices, 0.0, 2000, locked)
+    assert np.isin(np.flatnonzero(locked), kept).all()
+    np.testing.assert_array_equal(moved[locked], vertices[locked])
+
+
 def test_a_border_between_colours_keeps_vertices() -> None:
     axis = np.linspace(-0.5, 0.5, 61)
     x, y = (values.ravel() for values in np.meshgrid(axis, axis))

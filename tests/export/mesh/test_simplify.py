@@ -193,6 +193,36 @@ def test_a_border_keeps_its_place(target: int) -> None:
     assert KDTree(ends).query(rim)[0].max() < 0.5 * 0.0085
 
 
+def test_a_border_of_few_vertices_keeps_them_all_and_its_corners() -> None:
+    axis = np.linspace(-0.5, 0.5, 101)
+    x, y = (grid.ravel() for grid in np.meshgrid(axis, axis))
+    corner = (np.arange(100)[:, None] * 101 + np.arange(100)).ravel()
+    faces = np.vstack(
+        [np.stack([corner, corner + 1, corner + 101], 1), np.stack([corner + 1, corner + 102, corner + 101], 1)]
+    )
+    sheet = surface(np.stack([x, y, 0.1 * np.sin(9 * x)], axis=1).astype(np.float32), faces.astype(np.int32))
+    reduced, fewer = simplify(sheet, 4000)
+    assert len(fewer) > 3900
+    before, after = (
+        sorted(map(tuple, places[at_border(len(places), among)]))
+        for places, among in ((sheet.vertices, sheet.faces), (reduced, fewer))
+    )
+    assert after == before
+
+
+def test_a_small_opening_of_short_edges_stays_open() -> None:
+    """A bowl whose foot is open: its edges there are a hundredth of the others."""
+    along, turn = np.meshgrid(np.linspace(0.02, 1.9, 60), np.linspace(0, 2 * np.pi, 200, endpoint=False), indexing="ij")
+    places = np.stack([np.sin(along) * np.cos(turn), -np.cos(along), np.sin(along) * np.sin(turn)], axis=-1) * 0.45
+    here = (np.arange(59)[:, None] * 200 + np.arange(200)).ravel()
+    right = (np.arange(59)[:, None] * 200 + (np.arange(200) + 1) % 200).ravel()
+    faces = np.vstack([np.stack([here, right, here + 200], 1), np.stack([right, right + 200, here + 200], 1)])
+    vertices, faces = simplify(surface(places.reshape(-1, 3).astype(np.float32), faces.astype(np.int32)), 8000)
+    rim = vertices[at_border(len(vertices), faces)]
+    assert np.count_nonzero(rim[:, 1] < -0.44) == 200
+    assert np.count_nonzero(rim[:, 1] > 0.1) == 200
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("target", "accuracy"), [(1000, 0.1), (6000, 0.01)])
 def test_a_closed_mesh_of_slender_faces_stays_closed(target: int, accuracy: float) -> None:

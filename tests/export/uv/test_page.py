@@ -1,3 +1,5 @@
+import numpy as np
+
 from sam3d_bento.export.uv.page import BAND_ROWS, Orientation, Page
 
 COLUMNS = 10
@@ -59,3 +61,23 @@ def test_no_cell_is_taken_twice() -> None:
             assert not cells & taken
             taken |= cells
     assert max(column for column, _ in taken) < COLUMNS
+
+
+def test_each_chart_takes_the_first_place_that_is_free_after_all_others() -> None:
+    page, random = Page(COLUMNS), np.random.default_rng(1)
+    taken = np.zeros((80 * BAND_ROWS, COLUMNS), bool)
+    for _ in range(60):
+        one = frame(*random.integers([3, 3], [COLUMNS + 1, BAND_ROWS + 20]).tolist())
+        cells = np.zeros((one.height, COLUMNS), bool)
+        for first, length in zip(one.firsts, one.lengths, strict=True):
+            cells.flat[first : first + length] = True
+        cells = cells[:, : one.width]
+        free = (
+            (x, y)
+            for y in range(len(taken))
+            for x in range(COLUMNS - one.width + 1)
+            if not (taken[y : y + one.height, x : x + one.width] & cells).any()
+        )
+        x, y = next(free)
+        assert page.add([one])[1] == (x, y)
+        taken[y : y + one.height, x : x + one.width] |= cells

@@ -23,7 +23,7 @@ def test_nothing_else_under_the_name_is_followed_or_waited_for(tmp_path, make, l
     before, start = len(os.listdir("/proc/self/fd")), time.monotonic()
     with pytest.raises(FileNotFoundError):
         look(tmp_path / "name")
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 10, "it does not wait for a writer"
     assert len(os.listdir("/proc/self/fd")) == before
 
 
