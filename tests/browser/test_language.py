@@ -123,3 +123,16 @@ def test_a_sample_stays_open_when_the_language_is_switched(visit):
     name = CATALOGUE["photo.sample.mug"]["de"]
     expect(page.locator("#sample-title")).to_have_text(CATALOGUE["photo.sample.shown"]["de"].format(name=name))
     studio.wait_for_model()
+
+
+def test_a_photo_whose_object_is_still_looked_for_is_looked_at_again_in_the_other_language(visit, coffee):
+    studio = visit()
+    page = studio.page
+    page.route("**/api/mask", lambda _: None)  # the answer never comes
+    page.set_input_files("#photo-file", coffee)
+    page.wait_for_selector("#editor:visible")
+    page.unroute("**/api/mask")
+    page.select_option("#language", "de")
+    expect(page.locator("html")).to_have_attribute("lang", "de")
+    page.wait_for_selector("#make:enabled")
+    assert page.locator("#photo-image").evaluate("(image) => image.naturalWidth") == 600
