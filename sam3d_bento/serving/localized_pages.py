@@ -1,27 +1,27 @@
-"""Fill the pages of the folder web/pages/ with texts in the visitor's language, and with the visitor's colours.
+"""Write the pages of the folder web/pages/ in the visitor's language, and with the visitor's choice of colours.
 
 The service does this, not the page's script, so that no visitor sees texts in another language, or a light page that
-turns dark, while the script loads. The texts are in web/texts.json: by key and language. A page names the keys:
-`data-text` for the content of an element, `data-text-label` and others (see `_FILLED`) for its attributes. The
-element with the id `texts` receives all texts in the language, as JSON for web/common/texts.js.
+turns dark, while the script loads. The pages are templates of Jinja; their head and header are in base.html. The texts
+are in web/texts.json, by key and language. A page asks for one with `text('photo.choose')`. The element with the id
+`texts` receives all texts in the language, as JSON for web/common/texts.js.
 """
 
 from __future__ import annotations
 
 import hashlib
-import html
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
 WEB = Path(__file__).parent / "web"
 
-# The first one is for visitors who prefer none of them.
-LANGUAGES = ("en", "de")
+# Languages by their codes. The first one is for visitors who prefer none of them.
+LANGUAGES = {"en": "English", "de": "Deutsch"}
 # `system`: as the visitor's system is.
 THEMES = ("system", "light", "dark")
 
@@ -29,17 +29,16 @@ THEMES = ("system", "light", "dark")
 LANGUAGE_COOKIE = "sam3d-language"
 THEME_COOKIE = "sam3d-theme"
 
-# Attribute that each `data-text…` fills, by the end of its name.
-_FILLED = {
-    "-label": "aria-label",
-    "-placeholder": "placeholder",
-    "-roledescription": "aria-roledescription",
-    "-title": "title",
-}
-_START_TAG = re.compile(r"<\w[^<>]*\sdata-text[^<>]*>")
-_KEY = re.compile(r'\sdata-text(-\w+)?="([^"]+)"')
-_ROOT = '<html lang="en">'
-_TEXTS = '<script type="application/json" id="texts">'
+_environment = Environment(
+    loader=FileSystemLoader(WEB / "pages"),
+    autoescape=True,
+    auto_reload=False,  # the files do not change while the service runs
+    keep_trailing_newline=True,
+    lstrip_blocks=True,
+    trim_blocks=True,
+    undefined=StrictUndefined,
+)
+_environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}  # as UTF-8, umlauts are shorter
 
 
 @dataclass(frozen=True)
@@ -54,13 +53,9 @@ class LocalizedPage:
         """Return the page with this content."""
         return cls(content, f'W/"{hashlib.sha256(content).hexdigest()[:32]}"')
 
-    def with_head(self, head: str) -> LocalizedPage:
-        """Return the page with more HTML at the end of its head."""
-        return self.of(self.content.replace(b"</head>", head.encode() + b"</head>", 1)) if head else self
-
 
 def language_of(asked: str | None, kept: str | None, accepted: str) -> str:
-    """Return the language of a page, one of LANGUAGES.
+    """Return the language of a page, a code of LANGUAGES.
 
     asked: the address's `lang`. kept: the visitor's earlier choice. accepted: the header `Accept-Language`. The first
     of them that names a language of ours decides.
@@ -68,7 +63,7 @@ def language_of(asked: str | None, kept: str | None, accepted: str) -> str:
     for choice in (asked, kept, *_by_preference(accepted)):
         if choice in LANGUAGES:
             return choice
-    return LANGUAGES[0]
+    return next(iter(LANGUAGES))
 
 
 def _by_preference(accepted: str) -> list[str]:
@@ -90,29 +85,24 @@ def theme_of(kept: str | None) -> str:
     return kept if kept in THEMES else THEMES[0]
 
 
-@cache  # the files do not change while the service runs
-def localized(name: str, language: str, theme: str) -> LocalizedPage:
-    """Return a page of the folder web/pages/ with the texts and colours filled in."""
+def localized(name: str, language: str, theme: str, preview: Mapping[str, str] | None = None) -> LocalizedPage:
+    """Return a page of the folder web/pages/ with the texts and colours filled in.
+
+    preview: what programs that preview links show, by property of the Open Graph protocol (ogp.me).
+    """
     texts = texts_in(language)
-    page = (WEB / "pages" / name).read_text()
-    page = page.replace(_ROOT, f'<html lang="{language}" data-theme="{theme}">', 1)
-    page = _START_TAG.sub(lambda tag: _filled(tag.group(), texts), page)
-    page = page.replace(_TEXTS, _TEXTS + json.dumps(texts, ensure_ascii=False).replace("<", r"\u003c"), 1)
+    page = _environment.get_template(name).render(
+        language=language,
+        languages=LANGUAGES,
+        preview=preview or {},
+        text=texts.__getitem__,
+        texts=texts,
+        theme=theme,
+    )
     return LocalizedPage.of(page.encode())
 
 
+@cache  # the file does not change while the service runs
 def texts_in(language: str) -> dict[str, Any]:
     """Return the texts in a language by key. A text that depends on a number is a mapping, by plural category."""
     return {key: languages[language] for key, languages in json.loads((WEB / "texts.json").read_text()).items()}
-
-
-def _filled(tag: str, texts: Mapping[str, str]) -> str:
-    """Return a start tag with the attributes, and followed by the content, that it names."""
-    attributes, content = "", ""
-    for kind, key in _KEY.findall(tag):
-        text = html.escape(texts[key])
-        if kind:
-            attributes += f' {_FILLED[kind]}="{text}"'
-        else:
-            content = text
-    return f"{tag[:-1]}{attributes}>{content}"

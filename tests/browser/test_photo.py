@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from sam3d_bento.serving.localized_pages import LANGUAGES
 from tests.support.places import COFFEE
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
@@ -33,12 +34,12 @@ def place(page, x, y, side=SIDE):
     return box["x"] + x * box["width"] / width, box["y"] + y * box["height"] / height
 
 
-def point(studio, x, y, *modifiers):
-    """Click a pixel of the photo, and wait until the answer is shown."""
+def point(studio, x, y, *modifiers, side=SIDE):
+    """Click a pixel of the photo, and wait until the answer is shown. side: as of `place`."""
     page = studio.page
     for key in modifiers:
         page.keyboard.down(key)
-    page.mouse.click(*place(page, x, y))
+    page.mouse.click(*place(page, x, y, side))
     for key in modifiers:
         page.keyboard.up(key)
     wait_for_answer(page)
@@ -219,6 +220,46 @@ def test_the_object_is_chosen_without_a_mouse(visit, two):
     assert page.inner_text("#photo-zoom-reset") == "100%"
 
 
+def test_a_box_is_drawn_ended_and_cancelled_without_a_mouse(visit, two):
+    studio = visit()
+    page = studio.page
+    studio.choose(two, options=None)
+    found = studio.coverage()
+    page.evaluate(NOTE_FIELDS)
+    page.focus("#mask-canvas")
+    help_line, box = page.locator("#mask-help"), page.locator("#marks .box-mark")
+    usual = help_line.inner_text()
+    # The cursor begins in the middle, at 256; a step is a fiftieth of the photo, with Shift a tenth.
+    for key in ("Shift+ArrowRight", "Shift+ArrowUp", "ArrowUp", "b"):
+        page.keyboard.press(key)
+    expect(help_line).to_contain_text("B or Enter ends it, Esc cancels it")
+    expect(page.locator("#announcer")).to_have_text(help_line.inner_text())
+    for key in 3 * ["Shift+ArrowRight", "Shift+ArrowDown"]:
+        page.keyboard.press(key)
+    expect(box).to_be_visible()
+    expect(page.locator("#announcer")).to_have_text("154 × 154 px")
+    page.keyboard.press("Escape")
+    expect(box).to_have_count(0)
+    expect(help_line).to_have_text(usual)
+    assert (studio.coverage(), sent(page, "box")) == (found, [])
+
+    page.keyboard.press("b")
+    for key in 3 * ["Shift+ArrowLeft", "Shift+ArrowUp"]:
+        page.keyboard.press(key)
+    page.keyboard.press("Enter")
+    wait_for_answer(page)
+    (asked,) = sent(page, "box")
+    assert [float(number) for number in asked.split(",")] == pytest.approx([307.2, 194.6, 460.8, 348.2], abs=0.1)
+    assert studio.coverage() == pytest.approx(SHARE_OF_SMALLER, abs=0.01)
+    expect(help_line).to_have_text(usual)
+    page.keyboard.press("b")
+    page.keyboard.press("b")
+    assert len(sent(page, "box")) == 1, "a box without an area is none"
+    page.keyboard.press("b")
+    page.keyboard.press("Tab")
+    expect(help_line).to_have_text(usual)
+
+
 def test_a_photo_that_is_zoomed_and_moved_is_pointed_at_where_it_is_seen(visit, two):
     studio = visit()
     page = studio.page
@@ -334,6 +375,17 @@ def touch(session, kind, *fingers):
     """Put fingers on the page as the system does. session: of Chromium's protocol. fingers: places in the window."""
     points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(fingers)]
     session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("width", [390, 375, 360])
+def test_on_a_phone_the_tools_are_one_row_with_undo_and_redo(visit, two, width, language):
+    studio = visit(width=width, height=844, has_touch=True, is_mobile=True, locale=language)
+    page = studio.page
+    studio.choose(two, options=None)
+    tools, undo, redo = (page.locator(name).bounding_box() for name in (".mask-bar .segmented", "#undo", "#redo"))
+    assert {box["y"] for box in (undo, redo)} == {tools["y"]}
+    assert redo["x"] + redo["width"] <= width
 
 
 def test_on_a_phone_a_tap_chooses_and_two_fingers_zoom(phone, two):

@@ -1,16 +1,21 @@
 """The page of a result, /m/{id}: for whoever sent the photo, and for whoever got the link."""
 
+import json
+from pathlib import Path
+
 import httpx
 import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from sam3d_bento.serving.localized_pages import LANGUAGES, WEB
 from tests.browser.conftest import AXE
 from tests.browser.test_accessibility import violations
 from tests.support.studio_results import make_result, open_result
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
+CATALOGUE = json.loads((WEB / "texts.json").read_text())
 RED = (200, 40, 40)
 BOX = (150, 150, 360, 360)
 KEY = "the-key-of-this-test-0123"
@@ -70,10 +75,26 @@ def test_a_link_shows_the_model_alone_and_again_after_a_reload(visit, server, re
     page.reload()
     studio.wait_for_model()
     page.click("text=Details")
-    facts = page.inner_text("#about")
     assert "7" in page.inner_text("#facts").split(), "the seed"
-    assert "Target faces" in facts
     assert "thickness and the back are guessed" in page.inner_text("#warnings")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_details_are_in_words_and_the_whole_report_is_a_file(visit, server, result, language):
+    studio = open_result(visit, server, result, locale=language)
+    page = studio.page
+    page.get_by_text(CATALOGUE["result.details"][language], exact=True).click()
+    names = page.locator("#about .fact dt").all_inner_texts()
+    values = page.locator("#used-options dd").all_inner_texts()
+    assert CATALOGUE["option.target_faces"][language] in names
+    assert CATALOGUE["option.texture_format.value.png"][language] in values
+    assert CATALOGUE["result.no"][language] in values
+    with page.expect_download() as download:
+        page.click("#report")
+    assert download.value.suggested_filename == "box.json"
+    report = json.loads(Path(download.value.path()).read_text())
+    assert (report["seed"], report["options"]["texture_format"]) == (7, "png")
+    assert [name for name in names + values if "_" in name] == [], "names of fields"
 
 
 def test_who_sent_the_photo_sees_it_beside_the_model_until_the_result_is_deleted(visit, drawing):

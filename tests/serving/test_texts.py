@@ -3,13 +3,16 @@
 import json
 import re
 from html.parser import HTMLParser
+from typing import get_args
 
 import pytest
 
 from sam3d_bento import errors
 from sam3d_bento.formats import FormatOptions
-from sam3d_bento.options import PRESETS, Options, listed_values
+from sam3d_bento.options import PRESETS, USED_VALUES, Options, listed_values
+from sam3d_bento.reconstruction import MaskSource
 from sam3d_bento.serving.localized_pages import LANGUAGES, WEB
+from sam3d_bento.settings import EngineName
 from sam3d_bento.submission import STAGES
 from sam3d_bento.warning_codes import WarningCode
 
@@ -25,6 +28,9 @@ SPOKEN = {"aria-label", "aria-roledescription", "alt", "placeholder", "title"}
 WORDS = re.compile(r"[^\W\d_]{2}")
 COMMENTS = re.compile(r"/\*.*?\*/|(?<![:\"'`])//[^\n]*", re.DOTALL)
 LITERAL = re.compile(r'"((?:[^"\\\n]|\\.)*)"|`((?:[^`\\]|\\.)*)`')
+# What a template takes from elsewhere, and the keys that it names.
+TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+NAMED = re.compile(r"\btext\('([^']+)'\)")
 # A call with a whole key, or with the beginning of one.
 CALL = re.compile(r"\btext(?:Or)?\(\s*(?:\"([^\"]+)\"|`([^`$]+)(\$\{)?)")
 
@@ -68,18 +74,17 @@ def test_the_catalogue_has_one_key_a_line_in_alphabetical_order():
 
 
 class Reader(HTMLParser):
-    """Notes the keys that a page names, and words that stand in the page itself."""
+    """Notes words that stand in a page itself."""
 
     # Their content is no text, or in the language that it names.
     SILENT = ("script", "style")
 
     def __init__(self):
         super().__init__()
-        self.keys, self.words, self.silent = [], [], None
+        self.words, self.silent = [], None
 
     def handle_starttag(self, tag, attributes):
         given = dict(attributes)
-        self.keys += [key for name, key in attributes if name.startswith("data-text")]
         self.words += [text for name, text in attributes if name in SPOKEN and WORDS.search(text or "")]
         if tag in self.SILENT or (tag != "html" and "lang" in given):
             self.silent = tag
@@ -93,15 +98,19 @@ class Reader(HTMLParser):
             self.words.append(data)
 
 
-def read(page):
+def own_words(page):
     reader = Reader()
-    reader.feed(page.read_text())
-    return reader
+    reader.feed(TEMPLATE.sub("", page.read_text()))
+    return reader.words
+
+
+def keys_of_pages():
+    return {key for page in PAGES for key in NAMED.findall(page.read_text())}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_has_no_text_of_its_own(page):
-    assert read(page).words == []
+    assert own_words(page) == []
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
@@ -117,8 +126,7 @@ def test_a_script_has_no_text_of_its_own(script):
 
 def used():
     """The keys that pages and scripts name, and the beginnings of keys that scripts complete."""
-    keys = {key for page in PAGES for key in read(page).keys}
-    beginnings = set()
+    keys, beginnings = keys_of_pages(), set()
     for code in map(code_of, SCRIPTS):
         keys |= {literal for literal, _ in LITERAL.findall(code) if literal in CATALOGUE}
         for whole, beginning, goes_on in CALL.findall(code):
@@ -134,7 +142,7 @@ def test_every_text_that_is_named_is_there_and_every_text_there_is_named():
 
 
 def test_the_texts_in_pages_have_no_placeholders_and_no_forms():
-    for key in {key for page in PAGES for key in read(page).keys}:
+    for key in keys_of_pages():
         for entry in CATALOGUE[key].values():
             assert isinstance(entry, str)
             assert not placeholders(entry)
@@ -167,6 +175,20 @@ def test_every_option_that_the_studio_offers_has_its_words():
         words = [value for value in values if isinstance(value, str)]
         keys = {f"option.{name}", f"option.{name}.help"} | {f"option.{name}.value.{word}" for word in words}
         assert keys <= set(CATALOGUE), name
+
+
+def test_every_option_that_a_report_has_has_its_words():
+    for name in Options().model_dump(exclude=set(USED_VALUES)):
+        assert {f"option.{name}", f"result.option.{name}"} & set(CATALOGUE), name
+        for value in listed_values(Options.model_fields[name].annotation) or ():
+            is_plain = isinstance(value, bool | int)  # "yes", "no", or the number
+            assert is_plain or f"option.{name}.value.{value}" in CATALOGUE, name
+
+
+def test_every_fact_of_a_result_has_its_words():
+    """The page shows what it does not know as the report names it."""
+    assert {f"result.engine.{name}" for name in get_args(EngineName)} <= set(CATALOGUE)
+    assert {f"result.mask.{source}" for source in get_args(MaskSource)} <= set(CATALOGUE)
 
 
 def test_every_preset_has_its_words():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -28,18 +26,17 @@ async def result_page(request: Request) -> Response:
         return page_response(request, PAGE, 404)
     except StorageUnavailable:
         return page_response(request, PAGE)  # it asks again, and shows this problem
-    return page_response(request, PAGE, head=_preview(request, asset_id, name))
+    return page_response(request, PAGE, preview=_preview(request, asset_id, name))
 
 
-def _preview(request: Request, asset_id: str, name: str) -> str:
-    """Return the elements of the Open Graph protocol (ogp.me) that describe a result."""
-    properties = {
+def _preview(request: Request, asset_id: str, name: str) -> dict[str, str]:
+    """Return the properties of the Open Graph protocol (ogp.me) that describe a result."""
+    return {
         "og:type": "website",
         "og:title": name,
         "og:url": page_url(request, asset_id),
         "og:image": asset_url(request, asset_id).removesuffix(".glb") + ".webp",
     }
-    return "".join(f'<meta property="{key}" content="{escape(value)}">\n' for key, value in properties.items())
 
 
 routes = [Route("/m/{id}", result_page, middleware=COMPRESSED)]

@@ -8,6 +8,9 @@ model, only link to it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
@@ -53,10 +56,12 @@ def content_security_policy(store: str | None) -> str:
 
 
 class WebFiles(StaticFiles):
-    """Static files of the folder web/."""
+    """Static files of the folder web/, without the templates of pages."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Return the response of StaticFiles, with a Cache-Control header."""
+        if path.endswith(".html"):
+            raise HTTPException(404)
         response = await super().get_response(path, scope)
         response.headers["Cache-Control"] = CACHING
         return response
@@ -77,18 +82,20 @@ def page_named(name: str) -> Handler:
     return page
 
 
-def page_response(request: Request, name: str, status_code: int = 200, head: str = "") -> Response:
+def page_response(
+    request: Request, name: str, status_code: int = 200, preview: Mapping[str, str] | None = None
+) -> Response:
     """Return a page of the folder web/pages/, with the policy for what it may load.
 
     The page is in the language that the query's `lang` names, otherwise in the visitor's: see `localized_pages`.
-    head: HTML for the end of the page's head.
+    preview: as of `localized`.
     """
     language = language_of(
         request.query_params.get("lang"),
         request.cookies.get(LANGUAGE_COOKIE),
         request.headers.get("accept-language", ""),
     )
-    found = localized(name, language, theme_of(request.cookies.get(THEME_COOKIE))).with_head(head)
+    found = localized(name, language, theme_of(request.cookies.get(THEME_COOKIE)), preview)
     headers = {
         "Cache-Control": CACHING,
         "Content-Language": language,

@@ -47,7 +47,16 @@ def test_files_are_compressed_and_asked_for_again_only_when_they_changed(http):
     assert (again.status_code, again.content) == (304, b"")
 
 
-@pytest.mark.parametrize("path", ["/studio/nowhere.js", "/studio/../studio.py", "/studio/%2e%2e/studio.py", "/studio/"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/studio/nowhere.js",
+        "/studio/../studio.py",
+        "/studio/%2e%2e/studio.py",
+        "/studio/",
+        "/studio/pages/index.html",
+    ],
+)
 def test_nothing_else_is_served(http, path):
     answer = http.get(path)
     assert answer.status_code == 404

@@ -16,8 +16,8 @@ from sam3d_bento.engines.preview.canvas import Canvas
 # Width of the rim whose colour may be mixed with the background, in cells, or in pixels where these are larger.
 FRINGE_CELLS = 1.5
 
-# Distance by which a visible vertex may show the photo's colours from further inside: near the rim, a place on the same
-# ring of a lathe is as far as that, and a nearer one would be a step in its pattern.
+# Distance by which a visible vertex may show the photo's colours from further inside, where they come from another part
+# of the surface.
 MAX_INWARD_CELLS = 12.0
 
 # Factor of the laplacian that is subtracted from the photo. Colours are interpolated between cells and again between
@@ -42,7 +42,7 @@ class Texture:
     @classmethod
     def from_canvas(cls, canvas: Canvas) -> Texture:
         """Make the texture of the object on the canvas; cells at its rim do not count as its own."""
-        fringe = min(FRINGE_CELLS * max(1.0, 1 / canvas.cell), float(canvas.distance.max()) / 2)
+        fringe = min(measure_fringe(canvas), float(canvas.distance.max()) / 2)
         core = canvas.distance > fringe
         nearest = ndimage.distance_transform_edt(~core, return_distances=False, return_indices=True)
         continued, blurred = extend_foreground(canvas.rgb, core, nearest)
@@ -60,7 +60,7 @@ class Texture:
         fade: (V,), share 0..1 of the blurred colour.
         seen: (V,) bool, which vertices the camera sees; these get the photo's colour at their own place, or near it.
         """
-        place, own = self._to_canvas(shown, camera), self._to_canvas(vertices[seen], camera)
+        place, own = self.locate(shown, camera), self.locate(vertices[seen], camera)
         away = place[:, seen] - own
         place[:, seen] = own + away * np.minimum(1, MAX_INWARD_CELLS / np.maximum(np.hypot(*away), MAX_INWARD_CELLS))
         mixed = sample_colours(self.sharp, place)
@@ -69,10 +69,15 @@ class Texture:
         mixed[:, faded] = (1 - share) * mixed[:, faded] + share * sample_colours(self.blurred, place[:, faded])
         return to_colours(mixed)
 
-    def _to_canvas(self, points: Floats, camera: Camera) -> npt.NDArray[np.float64]:
+    def locate(self, points: Floats, camera: Camera) -> npt.NDArray[np.float64]:
         """Return the rows and columns (2, N) of the canvas at which points (N, 3) are seen."""
         column, row = ((camera.project(points) - self.canvas.origin) / self.canvas.cell).T
         return np.stack([row, column])
+
+
+def measure_fringe(canvas: Canvas) -> float:
+    """Return the width in cells of the rim whose colours may be mixed with what is beside it."""
+    return FRINGE_CELLS * max(1.0, 1 / canvas.cell)
 
 
 def extend_foreground(rgb: Float32, core: Bool, nearest: npt.NDArray[np.int32]) -> tuple[Float32, Float32]:

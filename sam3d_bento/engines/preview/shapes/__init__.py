@@ -8,7 +8,13 @@ from typing import Any
 from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.canvas import Canvas
 from sam3d_bento.engines.preview.painting.texture import Texture
-from sam3d_bento.engines.preview.shapes.attachments import Parts, build_attachment, find_attachments
+from sam3d_bento.engines.preview.shapes.attachments import (
+    Parts,
+    build_attachment,
+    find_attachments,
+    place_attachment,
+    uncover,
+)
 from sam3d_bento.engines.preview.shapes.box import build_box
 from sam3d_bento.engines.preview.shapes.cuboid import Cuboid, fit_cuboid, may_be_cuboid
 from sam3d_bento.engines.preview.shapes.lathe import STUB_ASYMMETRY, Lathe, fit_lathe
@@ -51,10 +57,13 @@ def fit_shape(
         if lathe.fits:
             lathe, camera = refine_lathe(lathe, parts.body, canvas, camera, calibrated=calibrated)
         if shape == "lathe" or lathe.fits:
-            made = revolve(lathe, Texture.from_canvas(canvas), camera)
-            for attachment in parts.attachments:
-                made = made.join(build_attachment(attachment, lathe, camera))
-            return made, {"shape": "lathe with a handle" if parts.attachments else "lathe", "fit": fits}
+            attachments = [place_attachment(cells, canvas, parts.body, lathe, camera) for cells in parts.pieces]
+            bare, covered = uncover(parts.body, attachments)
+            made = revolve(lathe, Texture.from_canvas(bare), camera, covered)
+            pieces = [build_attachment(attachment, canvas, lathe, camera) for attachment in attachments]
+            for piece in pieces:
+                made = made if piece is None else made.join(piece)
+            return made, {"shape": "lathe with a handle" if any(pieces) else "lathe", "fit": fits}
     if lidded is not None:
         return build_box(lidded, Texture.from_canvas(canvas)), {"shape": "box", "fit": fits}
     on_progress(0.4)

@@ -4,10 +4,13 @@ import { text } from "./texts.js";
 
 const { lang } = document.documentElement;
 const counts = new Intl.NumberFormat(lang);
+const numbers = new Intl.NumberFormat(lang, { maximumFractionDigits: 6 }); // a length in metres: to the micrometre
 const shares = new Intl.NumberFormat(lang, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const tenths = new Intl.NumberFormat(lang, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
 export const count = (value) => counts.format(value);
+
+export const number = (value) => numbers.format(value);
 
 export const percent = (share) => shares.format(share);
 

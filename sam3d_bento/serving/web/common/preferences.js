@@ -6,8 +6,11 @@ import { byId } from "./dom.js";
 const YEAR = 31_536_000; // seconds
 const BASE = new URL("../..", import.meta.url).pathname; // the folder of the studio, also behind a proxy
 
-/** Let the visitor switch the language and the colours. */
-export function offerPreferences() {
+/**
+ * Let the visitor switch the language and the colours. keepPage(): called before the page is loaded anew in another language;
+ * it may return a promise.
+ */
+export function offerPreferences(keepPage = () => {}) {
   const root = document.documentElement;
   const theme = byId("theme");
   theme.value = root.dataset.theme;
@@ -17,8 +20,9 @@ export function offerPreferences() {
   });
   const language = byId("language");
   language.value = root.lang;
-  language.addEventListener("change", () => {
+  language.addEventListener("change", async () => {
     keep("sam3d-language", language.value);
+    await keepPage();
     const address = new URL(location.href);
     address.searchParams.delete("lang"); // it would win over the choice
     location.replace(address);

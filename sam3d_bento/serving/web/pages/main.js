@@ -19,6 +19,7 @@ import { watchService } from "../common/service_state.js";
 import { megabytes } from "../common/format.js";
 import { offerNextSteps } from "../run/next_steps.js";
 import { offerPreferences } from "../common/preferences.js";
+import { keepDraft, takeDraft } from "../storage/draft.js";
 import { text } from "../common/texts.js";
 
 let catalogue = null; // response of /api/options
@@ -221,6 +222,34 @@ function receive(files) {
   }
 }
 
+// --- the page in another language ------------------------------------------------------------------------------------
+
+/** Return what is chosen and shown, for `restore`. */
+const draft = () => ({
+  photo: photo.kept(),
+  depth: depth.kept(),
+  isAdvanced: byId("advanced").open,
+  sample: isSample ? gallery.shown : null,
+  report: shown?.report ?? null,
+  made,
+  photoOfJob: job?.photo ?? null,
+});
+
+/** Bring back what was chosen and shown before the language was switched. */
+async function restore() {
+  await batch.restore();
+  const kept = await takeDraft();
+  if (!kept || photo.file) return;
+  byId("advanced").open = kept.isAdvanced;
+  depth.restore(kept.depth);
+  made ??= kept.made;
+  if (job) job.photo = kept.photoOfJob;
+  if (kept.photo) photo.restore(kept.photo);
+  if (kept.sample) gallery.show(kept.sample);
+  else if (kept.report && !job) open(kept.report);
+  byId("language").focus({ preventScroll: true }); // where the visitor was
+}
+
 // --- start of the page -----------------------------------------------------------------------------------------------
 
 listenForPhotos(receive);
@@ -238,7 +267,7 @@ byId("order").addEventListener("invalid", () => (byId("advanced").open = true), 
 byId("options-reset").addEventListener("click", resetOptions);
 byId("cancel").addEventListener("click", () => job.cancel());
 
-offerPreferences();
+offerPreferences(() => keepDraft(draft()));
 offerDownloads();
 showRecent(open);
 watchService(loadCatalogue);
@@ -246,7 +275,6 @@ loadCatalogue();
 const showWhatIsLeft = () => forgetExpired().then(() => showRecent(open));
 showWhatIsLeft();
 watchTime(showWhatIsLeft);
-batch.restore();
 
 const runningId = Job.remembered();
 if (runningId) {
@@ -255,4 +283,5 @@ if (runningId) {
   showPause(text("progress.looking_up"));
   job.follow(runningId);
 }
+restore();
 refresh();

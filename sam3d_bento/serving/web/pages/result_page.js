@@ -3,13 +3,12 @@
 import * as api from "../common/api.js";
 import { Comparison } from "../result/compare.js";
 import { Display } from "../viewer/display.js";
-import { byId, make } from "../common/dom.js";
+import { byId } from "../common/dom.js";
 import { showDownloads } from "../result/downloads.js";
-import { label } from "../common/format.js";
 import { showLife } from "../result/keep.js";
 import { photoOf } from "../storage/photos.js";
 import { offerPreferences } from "../common/preferences.js";
-import { showFacts, showWarnings } from "../result/facts.js";
+import { offerReport, showFacts, showUsedOptions, showWarnings } from "../result/facts.js";
 import { showSharing } from "../result/share.js";
 import { text } from "../common/texts.js";
 
@@ -40,6 +39,7 @@ async function open() {
   if (!report) return;
   showFacts(report, result.files.glb.bytes);
   showUsedOptions(report.options ?? {});
+  offerReport(report, result.name);
   showWarnings(report.warnings ?? []);
   new Comparison(display.viewer).show(await photoOf(id));
 }
@@ -48,14 +48,6 @@ function showGone() {
   byId("result").hidden = true;
   byId("gone").hidden = false;
   document.title = text("result.gone");
-}
-
-function showUsedOptions(options) {
-  const used = Object.entries(options).filter(([, value]) => value !== null);
-  byId("used-options").replaceChildren(...used.map(([name, value]) =>
-    make("div", { className: "fact" }, make("dt", { textContent: label(name) }), make("dd", { textContent: String(value) })),
-  ));
-  byId("used-options").hidden = used.length === 0;
 }
 
 offerPreferences();

@@ -45,6 +45,16 @@ export class Depth {
     byId("intrinsics").value = "";
   }
 
+  /** Return the depth and the camera, for `restore`. */
+  kept() {
+    return { file: this.file, camera: byId("intrinsics").value };
+  }
+
+  restore({ file, camera }) {
+    this.#keep(file);
+    byId("intrinsics").value = camera;
+  }
+
   /** Return the fields of a run: with depth, the model gets its true size. */
   chosen() {
     const camera = byId("intrinsics").value.trim();

@@ -21,6 +21,18 @@ export class Gallery {
     this.#offer();
   }
 
+  /** Open a sample. sample: {file, title}, as in samples.json. */
+  async show({ file, title }) {
+    const sample = described({ file, title });
+    this.shown = sample;
+    Object.assign(byId("sample-photo"), { src: sample.photo, alt: sample.name });
+    byId("sample-title").textContent = text("photo.sample.shown", { name: sample.name });
+    showPart("sample");
+    byId("sample-make").focus({ preventScroll: true });
+    const glb = await (await fetch(sample.model)).arrayBuffer();
+    if (this.shown === sample) this.open(glb);
+  }
+
   /** Forget the sample that is open: its model is not shown if it arrives after this. */
   close() {
     this.shown = null;
@@ -38,21 +50,9 @@ export class Gallery {
     byId("samples").replaceChildren(...samples.map((sample) => make("li", {}, this.#button(sample))));
   }
 
-  #button({ file, title }) {
-    const name = file.split(".")[0];
-    const sample = { file, name: textOr(`photo.sample.${name}`, title), photo: `${FOLDER}/${file}`, model: `${FOLDER}/${name}.glb` };
-    const picture = make("img", { src: sample.photo, alt: sample.name });
-    return make("button", { type: "button", id: `sample-${name}`, onclick: () => this.#show(sample) }, picture);
-  }
-
-  async #show(sample) {
-    this.shown = sample;
-    Object.assign(byId("sample-photo"), { src: sample.photo, alt: sample.name });
-    byId("sample-title").textContent = text("photo.sample.shown", { name: sample.name });
-    showPart("sample");
-    byId("sample-make").focus({ preventScroll: true });
-    const glb = await (await fetch(sample.model)).arrayBuffer();
-    if (this.shown === sample) this.open(glb);
+  #button(sample) {
+    const { key, name, photo } = described(sample);
+    return make("button", { type: "button", id: `sample-${key}`, onclick: () => this.show(sample) }, make("img", { src: photo, alt: name }));
   }
 
   async #makeShown() {
@@ -60,4 +60,10 @@ export class Gallery {
     const content = await (await fetch(photo)).blob();
     this.makeOwn(new File([content], file, { type: content.type }));
   }
+}
+
+/** Return a sample with its name in the page's language, and where its photo and its model are. */
+function described({ file, title }) {
+  const key = file.split(".")[0];
+  return { key, file, title, name: textOr(`photo.sample.${key}`, title), photo: `${FOLDER}/${file}`, model: `${FOLDER}/${key}.glb` };
 }

@@ -13,6 +13,11 @@ export class Mask {
     Object.assign(this, { width, height, photoSize, pixels, found });
   }
 
+  /** Return the mask with these properties, as the browser's database gives them back. */
+  static from({ width, height, photoSize, pixels, found }) {
+    return new Mask(width, height, photoSize, pixels, found);
+  }
+
   /** Return a mask without an object, for a photo in which nothing was found. */
   static empty(photoSize) {
     const { width, height } = editedSize(photoSize);

@@ -1,6 +1,6 @@
 // Pointer and keys on the photo: they choose, add and remove objects, or paint; and the tools below the photo.
 
-import { byId, make } from "../common/dom.js";
+import { announce, byId, make } from "../common/dom.js";
 import { MaskView } from "./mask_view.js";
 import { PhotoZoom } from "./zoom.js";
 import { text } from "../common/texts.js";
@@ -62,7 +62,7 @@ export class MaskEditor {
   /** Mark the points and the box that a mask was chosen by. prompt: {points, box}; null: none. */
   showPrompt(prompt) {
     const points = (prompt?.points ?? []).map(([x, y, inside]) => this.#mark(inside ? "inside" : "outside", x, y));
-    this.marks.replaceChildren(...points, ...(prompt?.box ? [this.#boxMark(prompt.box)] : []));
+    this.marks.replaceChildren(...points, ...(prompt?.box ? [this.#boxMark(prompt.box)] : []), ...(this.gesture?.mark ? [this.gesture.mark] : []));
   }
 
   /** Mark what is being asked about; return the mark. */
@@ -115,7 +115,10 @@ export class MaskEditor {
     canvas.addEventListener("pointerup", (event) => this.#release(event));
     canvas.addEventListener("pointercancel", () => this.#interrupt());
     canvas.addEventListener("pointerleave", () => this.#hideRing());
-    canvas.addEventListener("blur", () => this.#hideRing());
+    canvas.addEventListener("blur", () => {
+      this.#cancelBox();
+      this.#hideRing();
+    });
     canvas.addEventListener("keydown", (event) => this.#pressKey(event));
   }
 
@@ -123,7 +126,7 @@ export class MaskEditor {
     this.tool = tool;
     document.querySelector(`input[name=tool][value=${tool}]`).checked = true;
     byId("brush-tools").hidden = tool !== "brush";
-    byId("mask-help").textContent = text(`mask.help.${tool}`);
+    this.#showHelp();
     this.canvas.dataset.tool = tool;
     this.ring.hidden = true;
     this.#showBrushSize();
@@ -140,6 +143,7 @@ export class MaskEditor {
 
   #press(event) {
     if (!this.#mask || event.button !== 0) return;
+    this.#cancelBox();
     this.canvas.setPointerCapture(event.pointerId);
     const kind = this.#kind(event);
     this.cursor = this.#point(event);
@@ -152,37 +156,42 @@ export class MaskEditor {
   }
 
   #move(event) {
-    if (!this.#mask) return;
+    if (!this.#mask || this.gesture?.isKeyed) return;
     this.cursor = this.#point(event);
     if (this.gesture?.mask) this.#paint(this.cursor);
-    else if (this.gesture) this.#drawBox(event);
+    else if (this.gesture) this.#drag(event);
     if (this.tool === "brush") this.#showRing();
   }
 
   #release(event) {
     const { gesture } = this;
-    if (!gesture) return;
+    if (!gesture || gesture.isKeyed) return;
     this.gesture = null;
     this.#hideBox(gesture);
     if (gesture.mask) this.act.painted(gesture.mask);
     else this.act.point(gesture.kind, gesture.box ? { box: gesture.box } : { point: this.#point(event) });
   }
 
-  /** Forget what a finger or a button has begun. */
+  /** Forget what a finger, a button or a key has begun. */
   #interrupt() {
     const { gesture } = this;
     if (!gesture) return;
     this.gesture = null;
     this.#hideBox(gesture);
+    this.#showHelp();
     if (!gesture.mask) return;
     gesture.mask.revert();
     this.view.draw();
   }
 
-  #drawBox(event) {
+  #drag(event) {
+    const { box, place: [x, y], slack } = this.gesture;
+    if (box || Math.hypot(event.clientX - x, event.clientY - y) >= slack) this.#drawBox();
+  }
+
+  /** Draw the box from where the gesture began to the cursor. */
+  #drawBox() {
     const { gesture } = this;
-    const [x, y] = gesture.place;
-    if (!gesture.box && Math.hypot(event.clientX - x, event.clientY - y) < gesture.slack) return;
     const [[x0, y0], [x1, y1]] = [gesture.from, this.cursor];
     const box = [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)];
     this.#hideBox(gesture);
@@ -214,19 +223,22 @@ export class MaskEditor {
   // --- keys ------------------------------------------------------------------------------------------------------------
 
   #pressKey(event) {
-    if (!this.#mask || this.gesture) return;
+    if (!this.#mask || (this.gesture && !this.gesture.isKeyed)) return;
     const command = event.ctrlKey || event.metaKey;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (command && key === "z") this.act[event.shiftKey ? "redo" : "undo"]();
     else if (command && key === "y") this.act.redo();
     else if (command) return;
     else if (KEY_MOVES[key]) this.#step(KEY_MOVES[key], event.shiftKey ? 5 : 1);
+    else if (key === "b" && !this.gesture && this.tool !== "brush") this.#beginBox();
+    else if (this.gesture && (key === "b" || key === "Enter")) this.#endBox(event);
     else if (key === "Enter") this.#apply(event);
     else if (key === "+" || key === "=") this.#zoomKey(KEY_ZOOM);
     else if (key === "-") this.#zoomKey(1 / KEY_ZOOM);
     else if (key === "0") this.zoom.reset();
     else if (["1", "2", "3"].includes(key)) this.act.candidate(Number(key) - 1);
     else if (key === "[" || key === "]") this.#changeBrush(key === "[" ? -BRUSH_STEP : BRUSH_STEP);
+    else if (key === "Escape" && this.gesture) this.#cancelBox();
     else if (key === "Escape") this.act.stop();
     else return;
     event.preventDefault();
@@ -236,7 +248,38 @@ export class MaskEditor {
     const { width, height } = this.#mask;
     const step = (KEY_STEP * times * Math.max(width, height)) / this.zoom.scale;
     this.cursor = [Math.min(width - 1, Math.max(0, this.cursor[0] + dx * step)), Math.min(height - 1, Math.max(0, this.cursor[1] + dy * step))];
+    if (this.gesture) {
+      this.#drawBox();
+      announce(this.#boxPixels);
+    }
     this.#revealCursor();
+  }
+
+  /** Begin a box at the cursor, which the arrow keys stretch. */
+  #beginBox() {
+    this.gesture = { from: this.cursor, isKeyed: true };
+    this.#showHelp();
+    announce(text("mask.help.box"));
+    this.#showRing();
+  }
+
+  /** Ask about the box that was begun with a key. A box without an area is none. */
+  #endBox(event) {
+    const { box } = this.gesture;
+    if (!box) {
+      this.#cancelBox();
+      return;
+    }
+    this.#interrupt();
+    this.#showRing();
+    this.act.point(this.#kind(event), { box });
+  }
+
+  #cancelBox() {
+    if (!this.gesture?.isKeyed) return;
+    this.#interrupt();
+    this.#showRing();
+    announce(text("mask.box.cancelled"));
   }
 
   #zoomKey(factor) {
@@ -272,6 +315,10 @@ export class MaskEditor {
 
   // --- what is shown ---------------------------------------------------------------------------------------------------
 
+  #showHelp() {
+    byId("mask-help").textContent = text(`mask.help.${this.gesture?.isKeyed ? "box" : this.tool}`);
+  }
+
   #showZoom(scale) {
     byId("photo-zoom-reset").textContent = `${Math.round(scale * 100)}%`;
     if (!this.ring.hidden) this.#showRing();
@@ -283,8 +330,17 @@ export class MaskEditor {
 
   /** The brush's diameter in pixels of the photo. */
   get #brushPixels() {
-    const enlarged = this.#mask.photoSize.width / this.#mask.width;
-    return text("mask.brush.pixels", { pixels: Math.round(2 * this.#radius * enlarged) });
+    return text("mask.brush.pixels", { pixels: this.#photoPixels(2 * this.#radius) });
+  }
+
+  /** The size of the box that is drawn, in pixels of the photo. */
+  get #boxPixels() {
+    const [left, top, right, bottom] = this.gesture.box ?? [0, 0, 0, 0];
+    return text("mask.box.pixels", { width: this.#photoPixels(right - left), height: this.#photoPixels(bottom - top) });
+  }
+
+  #photoPixels(length) {
+    return Math.round((length * this.#mask.photoSize.width) / this.#mask.width);
   }
 
   /** Draw the ring at the cursor: the brush with its size, or the point that Enter acts on. */
@@ -298,7 +354,7 @@ export class MaskEditor {
       left: `${this.cursor[0] * scale}px`,
       top: `${this.cursor[1] * scale}px`,
     });
-    this.ring.dataset.size = isBrush ? this.#brushPixels : "";
+    this.ring.dataset.size = isBrush ? this.#brushPixels : this.gesture?.isKeyed ? this.#boxPixels : "";
     this.ring.dataset.kind = isBrush ? "brush" : "cursor";
     this.ring.hidden = false;
   }

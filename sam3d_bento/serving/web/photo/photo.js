@@ -67,12 +67,43 @@ export class Photo {
       showProblem(this.box, new api.Problem({ code: "file_too_large" }, null, { size: megabytes(file.size), limit: megabytes(limit) }));
       return;
     }
-    this.file = file;
-    showPart("editor");
+    this.#open(file);
     byId("mask-canvas").focus({ preventScroll: true });
     byId("editor").scrollIntoView({ block: "nearest" }); // on a phone, a model may be above it
+    await this.#find();
+  }
+
+  /** Return the photo and what is chosen in it, for `restore`; null without a photo. */
+  kept() {
+    return this.file && { file: this.file, scene: this.scene.kept() };
+  }
+
+  /** Show a photo and what was chosen in it. What was done to it before cannot be undone any more. */
+  async restore({ file, scene }) {
+    this.#open(file);
+    if (!scene.objects.some(({ mask }) => mask.pixels.includes(1))) {
+      await this.#find();
+      return;
+    }
+    const isShown = await this.shown;
+    if (this.file !== file) return; // another one was chosen
+    this.scene.restore(scene);
+    const { mask } = this.scene.active;
+    if (!isShown) this.#fit(mask.width / mask.height);
+    this.#changedMasks();
+  }
+
+  #open(file) {
+    this.clear();
+    this.file = file;
+    showPart("editor");
     this.picture = null;
     this.shown = this.#showImage(file);
+  }
+
+  /** Look for the object. A click may say what is meant before the answer is there. */
+  async #find() {
+    const { file } = this;
     this.shown.then((isShown) => isShown && this.file === file && this.#awaitClicks());
     await this.#requestMask();
   }

@@ -2,6 +2,7 @@
 
 import { byId, make } from "../common/dom.js";
 import { percent } from "../common/format.js";
+import { Mask } from "./mask.js";
 import { text } from "../common/texts.js";
 
 const FIRST_HUE = 165; // degrees; the outline of a single object
@@ -13,7 +14,8 @@ const LONGEST_NAME = 80; // characters; the service cuts longer names
 /** One object of the photo. choice: what is known of its mask, as photo.js has it; null before anything is chosen. */
 class PhotoObject {
   constructor(number, mask, choice) {
-    this.name = text("scene.object", { number });
+    this.number = number;
+    this.name = usualName(number);
     this.colour = colour(number - 1);
     this.mask = mask;
     this.choice = choice;
@@ -36,6 +38,22 @@ export class Scene {
     this.active = null;
     this.count = 0; // of objects that there have been, so that a new one gets another number
     this.#render();
+  }
+
+  /** Return the objects, for `restore`. A name that nobody has changed is null: it depends on the language. */
+  kept() {
+    const objects = this.objects.map(({ number, name, mask, choice }) => ({ number, name: name === usualName(number) ? null : name, mask, choice }));
+    return { objects, active: this.objects.indexOf(this.active), count: this.count };
+  }
+
+  restore({ objects, active, count }) {
+    this.count = count;
+    this.objects = objects.map(({ number, name, mask, choice }) => {
+      const object = new PhotoObject(number, Mask.from(mask), choice);
+      object.name = name ?? object.name;
+      return object;
+    });
+    this.activate(this.objects[active]);
   }
 
   /** Add an object and make it the one that is edited; return it. */
@@ -128,6 +146,8 @@ export class Scene {
     this.act.activated();
   }
 }
+
+const usualName = (number) => text("scene.object", { number });
 
 /** Show how far an object is, or how much of the photo it covers. */
 function showState({ row, mask, progress }) {

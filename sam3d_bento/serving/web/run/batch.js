@@ -4,6 +4,7 @@ import * as api from "../common/api.js";
 import { BatchCard } from "./batch_card.js";
 import { byId } from "../common/dom.js";
 import { megabytes } from "../common/format.js";
+import { newId } from "../storage/file_store.js";
 import { dropFile, dropOldFiles, findFile, keepFile } from "../storage/kept_files.js";
 import { keepPhoto } from "../storage/photos.js";
 import { setHome, showHome } from "../photo/panel.js";
@@ -46,7 +47,7 @@ export class Batch {
   /** Add photos. skipped: number of files that came with them and are none. */
   add(files, skipped) {
     for (const file of files) {
-      const item = { id: crypto.randomUUID?.() ?? String(Math.random()), name: file.name, file, state: "ready" };
+      const item = { id: newId(), name: file.name, file, state: "ready" };
       this.#insert(item);
       keepFile(item.id, file);
     }

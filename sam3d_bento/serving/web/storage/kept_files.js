@@ -14,6 +14,4 @@ export const dropFile = (id) => store.delete(id);
 export const findFile = async (id) => (await store.get(id))?.file ?? null;
 
 /** Drop the files that were kept too long ago. */
-export async function dropOldFiles() {
-  for (const [id, kept] of await store.entries()) if (Date.now() - kept.at > LONGEST) store.delete(id);
-}
+export const dropOldFiles = () => store.deleteOlder(LONGEST);

@@ -2,11 +2,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import trimesh
 
 from sam3d_bento.arrays import Bool
 from sam3d_bento.engines.preview.camera import Camera
 from sam3d_bento.engines.preview.canvas import Canvas, cut_out
-from sam3d_bento.engines.preview.shapes.attachments import find_attachments
+from sam3d_bento.engines.preview.shapes.attachments import find_attachments, place_attachment, uncover
 from sam3d_bento.engines.preview.shapes.lathe import fit_lathe
 from sam3d_bento.engines.preview.shapes.symmetry import turn_to_axis
 from sam3d_bento.reconstruction import Mask, Photo, Reconstruction
@@ -44,7 +45,7 @@ def test_the_body_of_a_vessel_is_found_beside_what_sticks_out_of_it(
     pixels, count = with_pieces(seen_circles(CAN, 20))[kind]
     parts = find_attachments(cut(pixels))
     assert parts is not None
-    assert len(parts.attachments) == count
+    assert len(parts.pieces) == count
     body = fit_lathe(turn_to_axis(parts.body, camera))
     assert body.fits
     assert body.rimmed
@@ -52,15 +53,34 @@ def test_the_body_of_a_vessel_is_found_beside_what_sticks_out_of_it(
     assert np.degrees(body.elevation) == pytest.approx(20, abs=3)
 
 
-def test_an_attachment_reaches_into_the_body(cut: Callable[[Bool], Canvas], seen_circles: Circles) -> None:
-    parts = find_attachments(cut(seen_circles(CAN, 20) | ring(250, 325, 39)))
+def test_an_attachment_reaches_into_the_body(reconstruct: Callable[..., Reconstruction], seen_circles: Circles) -> None:
+    result = reconstruct(seen_circles(CAN, 20) | ring(250, 325, 39))
+    body, handle = trimesh.Trimesh(result.vertices, result.faces, process=False).split()
+    radius = np.ptp(body.vertices[:, 0]) / 2
+    axis = body.bounds[:, [0, 2]].mean(0)
+    assert np.hypot(*(handle.vertices[:, [0, 2]] - axis).T).min() < 0.95 * radius
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_an_attachment_before_the_body_points_towards_the_camera(
+    photographed: Callable[..., tuple[Photo, Mask]], seen_circles: Circles, camera: Camera, side: int
+) -> None:
+    can = seen_circles(CAN, 20)
+    rows, columns = np.indices(can.shape)
+    handle = (np.abs(np.hypot(rows - 250, columns - 250 - side * 63) - 39) < 8) & (side * (columns - 250) > 48)
+    rgb = np.where(handle[:, :, None], np.array([200, 40, 40], np.uint8), np.array([40, 90, 160], np.uint8))
+    canvas = cut_out(*photographed(can | handle, rgb))
+    parts = find_attachments(canvas)
     assert parts is not None
-    (handle,) = parts.attachments
-    left, top = np.rint((np.array(handle.origin) - parts.body.origin) / handle.cell).astype(int)
-    rows, columns = handle.distance.shape
-    body = parts.body.distance[top : top + rows, left : left + columns]
-    both = (body > 0) & (handle.distance > 0)
-    assert np.count_nonzero(both) > 0.05 * np.count_nonzero(handle.distance > 0)
+    (piece,) = parts.pieces
+    lathe = fit_lathe(turn_to_axis(parts.body, camera))
+    placed = place_attachment(piece, canvas, parts.body, lathe, camera)
+    assert 30 < side * np.degrees(placed.azimuth) < 70
+    red = canvas.rgb[:, :, 0] > 150
+    inside = parts.body.distance > 2
+    bare, covered = uncover(parts.body, [placed])
+    assert np.count_nonzero(covered & red & inside) > 0.95 * np.count_nonzero(red & inside)
+    assert np.count_nonzero((bare.distance > 2) & red & inside) < 0.05 * np.count_nonzero(red & inside)
 
 
 def test_corners_and_ragged_edges_are_no_attachments(
