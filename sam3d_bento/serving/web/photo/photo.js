@@ -60,9 +60,9 @@ export class Photo {
 
   /** Show the photo and request its mask. */
   async take(file) {
-    this.clear();
     const limit = this.catalogue()?.limits.max_upload_bytes;
     if (file.size > limit) {
+      this.clear();
       // The service would cut the connection before the browser could read its answer.
       showProblem(this.box, new api.Problem({ code: "file_too_large" }, null, { size: megabytes(file.size), limit: megabytes(limit) }));
       return;
