@@ -4,6 +4,7 @@ import pytest
 from sam3d_bento.arrays import Float32, Int32
 from sam3d_bento.export import raster
 from sam3d_bento.export.raster import BATCH_TEXELS, BORDER_REACH_TEXELS, Texels
+from tests.support.export_meshes import grid_faces
 
 ONE = np.array([[0, 1, 2]], np.int32)
 
@@ -60,11 +61,7 @@ def test_neighbouring_faces_leave_no_gap() -> None:
     random = np.random.default_rng(3)
     axis = np.linspace(0.05, 0.95, 20)
     uv = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2) + random.uniform(-0.01, 0.01, (400, 2))
-    corner = (np.arange(19)[:, None] * 20 + np.arange(19)).ravel()
-    faces = np.vstack(
-        [np.stack([corner, corner + 1, corner + 20], 1), np.stack([corner + 1, corner + 21, corner + 20], 1)]
-    )
-    texels = inside(uv.astype(np.float32), faces.astype(np.int32), 200)
+    texels = inside(uv.astype(np.float32), grid_faces(20), 200)
     picture = np.zeros((200, 200), dtype=bool)
     picture.ravel()[texels.index] = True
     assert picture[15:185, 15:185].all()

@@ -40,6 +40,13 @@ def sphere(rings: int, radius: float = 0.45, centre: tuple[float, float, float] 
     return vertices.astype(np.float32), np.concatenate(faces).astype(np.int32)
 
 
+def grid_faces(side: int) -> Int32:
+    """The faces of a sheet of side * side vertices, row after row."""
+    corner = (np.arange(side - 1)[:, None] * side + np.arange(side - 1)).ravel()
+    halves = [[corner, corner + 1, corner + side], [corner + 1, corner + side + 1, corner + side]]
+    return np.concatenate([np.stack(half, axis=1) for half in halves]).astype(np.int32)
+
+
 def blob(resolution: int, seed: int = 0) -> Mesh:
     """A closed surface with bumps and several balls grown together; about 3 * resolution**2 faces."""
     random = np.random.default_rng(seed)

@@ -6,7 +6,7 @@ import pytest
 
 from sam3d_bento.export.mesh import meshoptimizer
 from sam3d_bento.export.mesh.meshoptimizer import SimplifierFailed, collapse_edges
-from tests.support.export_meshes import Mesh, blob, unbalanced_edges
+from tests.support.export_meshes import Mesh, blob, grid_faces, unbalanced_edges
 
 BLOB = blob(60)  # about 10,000 faces
 
@@ -42,10 +42,8 @@ def test_locked_vertices_keep_their_place() -> None:
 def test_a_border_between_colours_keeps_vertices() -> None:
     axis = np.linspace(-0.5, 0.5, 61)
     x, y = (values.ravel() for values in np.meshgrid(axis, axis))
-    at = (np.arange(60)[:, None] * 61 + np.arange(60)).ravel()
-    faces = np.concatenate([np.stack([at, at + 1, at + 61], 1), np.stack([at + 1, at + 62, at + 61], 1)])
     vertices, step = np.stack([x, y, 0 * x], 1).astype(np.float32), (x > 0.1).astype(np.float32)[:, None]
-    moved, kept, colours = collapse_edges(vertices, faces.astype(np.int32), step, 0.02, 60)
+    moved, kept, colours = collapse_edges(vertices, grid_faces(61), step, 0.02, 60)
     assert len(kept) <= 60
     assert (np.abs(moved[np.unique(kept), 0] - 0.108) < 0.02).sum() >= 8, "a row of vertices along the border"
     away = np.abs(moved[:, 0] - 0.108) > 0.02

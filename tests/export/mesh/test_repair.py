@@ -11,7 +11,17 @@ from sam3d_bento.export.mesh.repair import SEPARATION, repair
 from sam3d_bento.export.mesh.simplify import simplify, simplify_visible
 from sam3d_bento.export.mesh.topology import edges, is_watertight
 from sam3d_bento.export.mesh.volume import closed_volume
-from tests.support.export_meshes import Mesh, blob, joined, soup, sphere, surface, tangle, unbalanced_edges
+from tests.support.export_meshes import (
+    Mesh,
+    blob,
+    grid_faces,
+    joined,
+    soup,
+    sphere,
+    surface,
+    tangle,
+    unbalanced_edges,
+)
 from tests.support.silhouettes import assert_solid, dense_surface
 
 
@@ -179,12 +189,9 @@ def sheet(rows: int) -> Mesh:
     """A curved sheet whose two sides have their vertices in common."""
     axis = np.linspace(-0.5, 0.5, rows)
     x, y = (grid.ravel() for grid in np.meshgrid(axis, axis))
-    corner = (np.arange(rows - 1)[:, None] * rows + np.arange(rows - 1)).ravel()
-    front = np.vstack(
-        [np.stack([corner, corner + 1, corner + rows], 1), np.stack([corner + 1, corner + rows + 1, corner + rows], 1)]
-    )
+    front = grid_faces(rows)
     vertices = np.stack([x, y, 0.1 * np.sin(9 * x)], axis=1).astype(np.float32)
-    return vertices, np.vstack([front, front[:, ::-1]]).astype(np.int32)
+    return vertices, np.vstack([front, front[:, ::-1]])
 
 
 @pytest.mark.parametrize("rows", [2, 3, 4, 20])

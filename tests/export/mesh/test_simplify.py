@@ -11,7 +11,17 @@ from sam3d_bento.export.mesh.simplify import simplify, simplify_visible
 from sam3d_bento.export.mesh.surface import face_areas
 from sam3d_bento.export.mesh.topology import at_border
 from sam3d_bento.export.mesh.volume import closed_volume
-from tests.support.export_meshes import Mesh, blob, joined, soup, sphere, surface, tangle, unbalanced_edges
+from tests.support.export_meshes import (
+    Mesh,
+    blob,
+    grid_faces,
+    joined,
+    soup,
+    sphere,
+    surface,
+    tangle,
+    unbalanced_edges,
+)
 
 BLOB = blob(130)  # about 50,000 faces
 
@@ -161,11 +171,8 @@ def test_mesh_that_libraries_cannot_reduce_meets_the_target(mesh: Mesh) -> None:
 def test_the_two_sides_of_a_sheet_survive() -> None:
     axis = np.linspace(-0.5, 0.5, 40)
     x, y = (grid.ravel() for grid in np.meshgrid(axis, axis))
-    corner = (np.arange(39)[:, None] * 40 + np.arange(39)).ravel()
-    front = np.vstack(
-        [np.stack([corner, corner + 1, corner + 40], 1), np.stack([corner + 1, corner + 41, corner + 40], 1)]
-    )
-    faces = np.vstack([front, front[:, ::-1]]).astype(np.int32)
+    front = grid_faces(40)
+    faces = np.vstack([front, front[:, ::-1]])
     vertices, faces = simplify(surface(np.stack([x, y, 0.1 * np.sin(9 * x)], axis=1).astype(np.float32), faces), 1000)
     up = (
         np.cross(vertices[faces[:, 1]] - vertices[faces[:, 0]], vertices[faces[:, 2]] - vertices[faces[:, 0]])[:, 2] > 0
@@ -196,11 +203,7 @@ def test_a_border_keeps_its_place(target: int) -> None:
 def test_a_border_of_few_vertices_keeps_them_all_and_its_corners() -> None:
     axis = np.linspace(-0.5, 0.5, 101)
     x, y = (grid.ravel() for grid in np.meshgrid(axis, axis))
-    corner = (np.arange(100)[:, None] * 101 + np.arange(100)).ravel()
-    faces = np.vstack(
-        [np.stack([corner, corner + 1, corner + 101], 1), np.stack([corner + 1, corner + 102, corner + 101], 1)]
-    )
-    sheet = surface(np.stack([x, y, 0.1 * np.sin(9 * x)], axis=1).astype(np.float32), faces.astype(np.int32))
+    sheet = surface(np.stack([x, y, 0.1 * np.sin(9 * x)], axis=1).astype(np.float32), grid_faces(101))
     reduced, fewer = simplify(sheet, 4000)
     assert len(fewer) > 3900
     before, after = (

@@ -11,7 +11,7 @@ from sam3d_bento.export.texture.colour_source import choose_source
 from sam3d_bento.export.uv.unwrap import UnwrappedMesh, unwrap
 from sam3d_bento.progress import OnProgress, silent
 from sam3d_bento.reconstruction import Reconstruction
-from tests.support.export_meshes import Floats, Mesh, blob, colour_at, painted, sampled, sphere
+from tests.support.export_meshes import Floats, Mesh, blob, colour_at, grid_faces, painted, sampled, sphere
 
 SIZE = 512
 
@@ -76,10 +76,7 @@ def test_charts_of_strong_contrast_do_not_bleed() -> None:
     # Each face of a cube has another colour and separate charts; neighbours in the texture are arbitrary.
     axis = np.linspace(-0.4, 0.4, 12)
     x, y = (grid.ravel() for grid in np.meshgrid(axis, axis))
-    corner = (np.arange(11)[:, None] * 12 + np.arange(11)).ravel()
-    side = np.vstack(
-        [np.stack([corner, corner + 1, corner + 12], 1), np.stack([corner + 1, corner + 13, corner + 12], 1)]
-    )
+    side = grid_faces(12)
     vertices, faces, colours = [], [], []
     for number, turn in enumerate([(0, 1, 2), (1, 2, 0), (2, 0, 1)]):
         for sign in (-1, 1):
